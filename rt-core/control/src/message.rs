@@ -1,0 +1,244 @@
+//! What is said over the control socket. A change here is a change of the protocol: bump [`PROTOCOL`].
+
+use serde::{Deserialize, Serialize};
+
+/// The protocol's version; the first thing both sides compare.
+pub const PROTOCOL: u16 = 1;
+
+/// A request of a tool or a learner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// What does this runtime control? Answered by [`Answer::Description`].
+    Describe,
+    /// How is it? Answered by [`Answer::Status`].
+    Status,
+    /// A read-only descriptor of a segment, by its number (`shm_layout::SegmentKind`). Answered by [`Answer::Segment`]
+    /// with one descriptor.
+    Segment {
+        /// The segment's number.
+        kind: u32,
+    },
+    /// The descriptors that a learner needs. Answered by [`Answer::Learner`] with three: transitions (read-only),
+    /// weights and learner counters (both fresh and writable). A learner that was granted before is fenced out by it.
+    JoinAsLearner {
+        /// The hash of tag list and columns that the learner was configured with.
+        tag_list_hash: u64,
+    },
+    /// An act of an operator. Answered by [`Answer::Done`].
+    Act {
+        /// Which.
+        act: Act,
+        /// Why, in the operator's words; recorded.
+        cause: String,
+    },
+}
+
+/// What an operator may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Act {
+    /// Let the policy write as soon as all gates pass.
+    Arm,
+    /// Back to SHADOW.
+    Disarm,
+    /// Hands off the plant, heartbeat off.
+    Release,
+    /// Clear latched trips and end a commanded hold.
+    Reset,
+    /// Hold the present setpoints.
+    Hold,
+}
+
+impl Act {
+    /// The act's name as on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arm => "arm",
+            Self::Disarm => "disarm",
+            Self::Release => "release",
+            Self::Reset => "reset",
+            Self::Hold => "hold",
+        }
+    }
+}
+
+/// An answer of the runtime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To [`Request::Describe`].
+    Description(Description),
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Segment`]; one descriptor travels with it.
+    Segment,
+    /// To [`Request::JoinAsLearner`]; three descriptors travel with it.
+    Learner(LearnerGrant),
+    /// To [`Request::Act`].
+    Done {
+        /// What was done, for people.
+        message: String,
+    },
+    /// The request was not carried out.
+    Refused(Refusal),
+}
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// The peer's user may not do that.
+    NotPermitted {
+        /// The user id that the kernel reported.
+        uid: u32,
+    },
+    /// The learner was configured for other tags or columns.
+    OtherTagList {
+        /// What the learner has.
+        found: u64,
+        /// What the runtime has.
+        expected: u64,
+    },
+    /// There is no such segment.
+    NoSuchSegment {
+        /// The number asked for.
+        kind: u32,
+    },
+    /// The packet was not understood.
+    NotUnderstood,
+    /// The act makes no sense in the present mode.
+    NotNow {
+        /// Why, for people.
+        message: String,
+    },
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotPermitted { uid } => write!(
+                f,
+                "user {uid} may not do that: only root, the runtime's own user and those in `runtime.operators` may"
+            ),
+            Self::OtherTagList { found, expected } => write!(
+                f,
+                "the tag list differs (here {found:016x}, in the runtime {expected:016x}): start both with the same site file"
+            ),
+            Self::NoSuchSegment { kind } => write!(f, "there is no segment with the number {kind}"),
+            Self::NotUnderstood => write!(f, "the runtime did not understand the request: are both of one version?"),
+            Self::NotNow { message } => f.write_str(message),
+        }
+    }
+}
+
+/// What a learner was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnerGrant {
+    /// The learner's epoch: goes into every header that it publishes.
+    pub epoch: u64,
+    /// The newest generation that was adopted so far: the learner publishes above it.
+    pub generation: u64,
+}
+
+/// What a runtime controls: constant while it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// The protocol's version, [`PROTOCOL`].
+    pub protocol: u16,
+    /// The runtime's version.
+    pub version: String,
+    /// Site, agent and instance.
+    pub site: String,
+    /// The agent's name.
+    pub agent: String,
+    /// The instance.
+    pub instance: String,
+    /// The runtime's process.
+    pub pid: u32,
+    /// Unencrypted connections and unsigned policies are permitted.
+    pub lab: bool,
+    /// Control period.
+    pub period_ns: u64,
+    /// Observation period.
+    pub obs_period_ns: u64,
+    /// Decision period.
+    pub action_period_ns: u64,
+    /// The tags in the order of the cycle record.
+    pub tags: Vec<TagInfo>,
+    /// The setpoints in the order of the cycle record.
+    pub setpoints: Vec<SetpointInfo>,
+    /// The names of the state's columns.
+    pub columns: Vec<String>,
+    /// Hash of tag list and columns.
+    pub tag_list_hash: u64,
+}
+
+/// A tag, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TagInfo {
+    /// Name in the site file.
+    pub name: String,
+    /// Engineering unit.
+    pub unit: String,
+}
+
+/// A setpoint, for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetpointInfo {
+    /// Name of its tag.
+    pub name: String,
+    /// Engineering unit.
+    pub unit: String,
+    /// Lowest permitted value.
+    pub lo: f64,
+    /// Highest permitted value.
+    pub hi: f64,
+}
+
+/// How a runtime is, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The mode's name.
+    pub mode: String,
+    /// The policy may write.
+    pub armed: bool,
+    /// A trip is latched: its cause.
+    pub latched: Option<String>,
+    /// What was asked of the kernel and not granted, empty when nothing.
+    pub degraded: Vec<String>,
+    /// The kernel's preemption model, for people.
+    pub preemption: String,
+    /// Cycles so far.
+    pub cycles: u64,
+    /// Slots that passed without a cycle.
+    pub slots_skipped: u64,
+    /// The adopted generation; zero is the nominal policy.
+    pub policy_generation: u64,
+    /// The learner.
+    pub learner: LearnerStatus,
+    /// The connections.
+    pub connections: Vec<ConnectionStatus>,
+    /// Seconds since the start.
+    pub uptime_s: f64,
+}
+
+/// How the learner is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LearnerStatus {
+    /// Its epoch; zero before the first one joined.
+    pub epoch: u64,
+    /// Its process.
+    pub pid: u32,
+    /// Its heartbeat is recent.
+    pub alive: bool,
+}
+
+/// How a connection is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConnectionStatus {
+    /// `connection_id`.
+    pub id: String,
+    /// The server's address.
+    pub url: String,
+    /// Samples are coming in.
+    pub up: bool,
+    /// The last complaint, if there was one.
+    pub last_error: Option<String>,
+}

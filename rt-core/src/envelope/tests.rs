@@ -1,0 +1,312 @@
+use super::*;
+use crate::expression::Op;
+use crate::setpoint::tests::KINDS;
+use crate::tag::TagId;
+use proptest::prelude::*;
+
+const SECOND: Span = Span::from_ms(1000);
+
+fn empty() -> Image {
+    Image::new(&[]).unwrap()
+}
+
+fn envelope(lo: f64, hi: f64, rate: Rate, kind: ScalarKind) -> Envelope {
+    let mut envelope = Envelope::new(Limits { lo, hi, rate }).unwrap();
+    envelope.set_kind(Some(kind));
+    envelope
+}
+
+/// Range [0, 10], one per second.
+fn plain(kind: ScalarKind) -> Envelope {
+    envelope(0.0, 10.0, Rate::PerSecond(1.0), kind)
+}
+
+fn always(action: InterlockAction) -> Interlock {
+    Interlock { condition: Program::new(&[Op::Const(1.0)]).unwrap(), action }
+}
+
+fn written(verdict: Verdict) -> (f64, Acted) {
+    match verdict {
+        Verdict::Write { value, acted } => (value, acted),
+        Verdict::Withhold(reason) => panic!("withheld: {reason:?}"),
+    }
+}
+
+fn judge(envelope: &Envelope, desired: f64, last: f64) -> Verdict {
+    envelope.judge(desired, Some(last), SECOND, &empty())
+}
+
+#[test]
+fn a_permitted_value_passes_as_it_is() {
+    assert_eq!(written(judge(&plain(ScalarKind::Double), 5.3, 5.0)), (5.3, Acted::NOTHING));
+}
+
+#[test]
+fn range_and_rate_cut_a_value_down() {
+    let envelope = plain(ScalarKind::Double);
+    assert_eq!(written(judge(&envelope, 8.0, 5.0)), (6.0, Acted::RATE));
+    assert_eq!(written(judge(&envelope, 11.0, 9.5)), (10.0, Acted::RANGE));
+    assert_eq!(written(judge(&envelope, -1e300, 5.0)), (4.0, Acted::RANGE.with(Acted::RATE)));
+}
+
+#[test]
+fn a_last_value_out_of_range_is_led_back_at_the_permitted_rate_whatever_is_desired() {
+    let envelope = plain(ScalarKind::Double);
+    let back = Acted::RATE.with(Acted::RETURNING);
+    assert_eq!(written(judge(&envelope, 5.0, 13.0)), (12.0, back));
+    assert_eq!(written(judge(&envelope, 13.0, 13.0)), (12.0, back.with(Acted::RANGE)));
+    assert_eq!(written(judge(&envelope, 13.0, 10.5)), (10.0, Acted::RANGE.with(Acted::RETURNING)));
+    assert_eq!(written(judge(&envelope, -9.0, -0.25)), (0.0, Acted::RANGE.with(Acted::RETURNING)));
+}
+
+#[test]
+fn unknowns_are_withheld_with_their_reason() {
+    let unknown_kind = Envelope::new(Limits { lo: 0.0, hi: 1.0, rate: Rate::Unlimited }).unwrap();
+    assert_eq!(judge(&unknown_kind, 0.5, 0.5), Verdict::Withhold(Withheld::KindUnknown));
+    let known = plain(ScalarKind::Double);
+    assert_eq!(known.judge(0.5, None, SECOND, &empty()), Verdict::Withhold(Withheld::LastUnknown));
+    assert_eq!(judge(&known, 0.5, f64::NAN), Verdict::Withhold(Withheld::LastUnknown));
+    assert_eq!(judge(&known, f64::NAN, 0.5), Verdict::Withhold(Withheld::NotFinite));
+    assert_eq!(judge(&known, f64::INFINITY, 0.5), Verdict::Withhold(Withheld::NotFinite));
+}
+
+#[test]
+fn conversion_rounds_towards_the_last_value() {
+    let envelope = envelope(0.0, 10.0, Rate::PerSecond(3.0), ScalarKind::Int16);
+    assert_eq!(written(judge(&envelope, 6.9, 5.0)), (6.0, Acted::ROUNDED));
+    assert_eq!(written(judge(&envelope, 3.1, 5.0)), (4.0, Acted::ROUNDED));
+    assert_eq!(written(judge(&envelope, 7.0, 5.0)), (7.0, Acted::NOTHING));
+    let (value, _) = written(judge(&plain(ScalarKind::Float), 0.1, 0.0));
+    assert!(value < 0.1 && 0.1 - value < 1e-8);
+}
+
+#[test]
+fn conversion_never_leaves_the_range() {
+    let narrow = envelope(4.6, 5.4, Rate::Unlimited, ScalarKind::Int16);
+    assert_eq!(written(judge(&narrow, 5.3, 5.0)).0, 5.0);
+    let hopeless = envelope(4.2, 4.8, Rate::Unlimited, ScalarKind::Int16);
+    assert_eq!(judge(&hopeless, 4.5, 4.5), Verdict::Withhold(Withheld::Resolution));
+    assert_eq!(judge(&hopeless, 4.5, 4.0), Verdict::Withhold(Withheld::Resolution));
+    assert_eq!(written(judge(&hopeless, 4.5, 2.0)).0, 4.0);
+}
+
+#[test]
+fn a_node_coarser_than_the_rate_stays_where_it_is() {
+    let slow = envelope(0.0, 10.0, Rate::PerSecond(0.5), ScalarKind::Int16);
+    let (value, acted) = written(judge(&slow, 9.0, 5.0));
+    assert_eq!((value, acted), (5.0, Acted::RATE.with(Acted::ROUNDED)));
+}
+
+#[test]
+fn interlocks_block_force_and_release() {
+    let with = |actions: &[InterlockAction]| {
+        let mut envelope = plain(ScalarKind::Double);
+        actions.iter().for_each(|action| envelope.add(always(*action)).unwrap());
+        envelope
+    };
+    let up = with(&[InterlockAction::BlockIncrease]);
+    assert_eq!(written(judge(&up, 5.5, 5.0)), (5.0, Acted::INTERLOCK));
+    assert_eq!(written(judge(&up, 4.5, 5.0)), (4.5, Acted::NOTHING));
+    assert_eq!(judge(&up, 5.0, -1.0), Verdict::Withhold(Withheld::InterlockBlocked));
+    let down = with(&[InterlockAction::BlockDecrease]);
+    assert_eq!(written(judge(&down, 4.5, 5.0)), (5.0, Acted::INTERLOCK));
+    let force = with(&[InterlockAction::Force(2.0), InterlockAction::Force(9.0)]);
+    assert_eq!(written(judge(&force, 5.5, 2.5)), (2.0, Acted::INTERLOCK));
+    assert_eq!(written(judge(&force, f64::NAN, 5.0)), (4.0, Acted::INTERLOCK.with(Acted::RATE)));
+    let release = with(&[InterlockAction::Release]);
+    assert_eq!(judge(&release, 5.0, 5.0), Verdict::Withhold(Withheld::InterlockRelease));
+    assert!(release.demands_release(&empty()) && !force.demands_release(&empty()));
+}
+
+#[test]
+fn an_interlock_whose_input_is_missing_counts_as_tripped() {
+    let condition = Program::new(&[Op::Tag(TagId::new(0).unwrap()), Op::Const(1e9), Op::Gt]).unwrap();
+    let mut envelope = plain(ScalarKind::Double);
+    envelope.add(Interlock { condition, action: InterlockAction::BlockIncrease }).unwrap();
+    assert_eq!(written(judge(&envelope, 5.5, 5.0)), (5.0, Acted::INTERLOCK));
+}
+
+#[test]
+fn a_flipped_bit_in_the_limits_is_noticed() {
+    let mut envelope = plain(ScalarKind::Double);
+    envelope.limits.hi = f64::from_bits(envelope.limits.hi.to_bits() ^ (1 << 52));
+    assert!(!envelope.intact());
+    assert_eq!(judge(&envelope, 5.0, 5.0), Verdict::Withhold(Withheld::LimitsCorrupt));
+}
+
+#[test]
+fn impossible_limits_and_interlocks_are_refused() {
+    let limits = |lo, hi, rate| Envelope::new(Limits { lo, hi, rate });
+    assert!(matches!(limits(1.0, 0.0, Rate::Unlimited), Err(EnvelopeError::Range { .. })));
+    assert!(matches!(limits(f64::NAN, 0.0, Rate::Unlimited), Err(EnvelopeError::Range { .. })));
+    for per_second in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(limits(0.0, 1.0, Rate::PerSecond(per_second)), Err(EnvelopeError::Rate { .. })));
+    }
+    let mut full = plain(ScalarKind::Double);
+    let blocks = always(InterlockAction::BlockIncrease);
+    assert!((0..INTERLOCKS_MAX).all(|_| full.add(blocks).is_ok()));
+    assert_eq!(full.add(blocks), Err(EnvelopeError::TooManyInterlocks));
+    let force = always(InterlockAction::Force(f64::INFINITY));
+    assert!(matches!(plain(ScalarKind::Double).add(force), Err(EnvelopeError::Force { .. })));
+}
+
+/// Ordinary numbers, and the ones that break careless arithmetic.
+fn number() -> impl Strategy<Value = f64> {
+    let nasty = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.1,
+        0.5,
+        1e-308,
+        -5e-324,
+        f64::MAX,
+        f64::MIN,
+        f64::EPSILON,
+        9_007_199_254_740_993.0,
+        9.3e18,
+        -9.3e18,
+        1.8e19,
+        3.5e38,
+        -3.5e38,
+        255.5,
+        -128.5,
+        32_767.25,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+    ];
+    prop_oneof![
+        3 => -20.0..20.0,
+        2 => (-40_i32..40).prop_map(|half| f64::from(half) * 0.5),
+        2 => prop::sample::select(nasty.to_vec()),
+        1 => any::<f64>(),
+    ]
+}
+
+fn finite() -> impl Strategy<Value = f64> {
+    number().prop_filter("finite", |value| value.is_finite())
+}
+
+fn range() -> impl Strategy<Value = (f64, f64)> {
+    (finite(), finite()).prop_map(|(a, b)| if a <= b { (a, b) } else { (b, a) })
+}
+
+fn rate() -> impl Strategy<Value = Rate> {
+    prop_oneof![
+        4 => number().prop_map(|rate| {
+            if rate.is_finite() && rate != 0.0 { Rate::PerSecond(rate.abs()) } else { Rate::PerSecond(1.0) }
+        }),
+        1 => Just(Rate::Unlimited),
+    ]
+}
+
+fn step(rate: Rate, dt: Span) -> f64 {
+    match rate {
+        Rate::PerSecond(rate) => rate * dt.as_seconds(),
+        Rate::Unlimited => f64::INFINITY,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn what_is_written_keeps_the_invariants(
+        (lo, hi) in range(),
+        rate in rate(),
+        kind in prop::sample::select(KINDS.to_vec()),
+        last in prop::option::weighted(0.95, number()),
+        (desired, at_edge) in (number(), 0_u8..5),
+        dt_ns in prop_oneof![Just(1_000_000_u64), Just(0), Just(1_000_000_000), 0_u64..2_000_000_000],
+        (up, down) in (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
+    ) {
+        let dt = Span::from_ns(dt_ns);
+        let step = step(rate, dt);
+        let mut envelope = envelope(lo, hi, rate, kind);
+        if up { envelope.add(always(InterlockAction::BlockIncrease)).unwrap(); }
+        if down { envelope.add(always(InterlockAction::BlockDecrease)).unwrap(); }
+        // Some of the wishes lie exactly at, or one unit beside, the edge of what the rate permits.
+        let edge = last.unwrap_or(0.0) + if desired < 0.0 { -step } else { step };
+        let desired = match at_edge {
+            0 => edge,
+            1 => edge.next_up(),
+            2 => edge.next_down(),
+            _ => desired,
+        };
+        let verdict = envelope.judge(desired, last, dt, &empty());
+        let known = last.filter(|last| last.is_finite());
+        let (value, acted) = match (verdict, known) {
+            (Verdict::Write { value, acted }, Some(_)) => (value, acted),
+            (Verdict::Write { .. }, None) => return Err(TestCaseError::fail("wrote without a last value")),
+            (Verdict::Withhold(reason), known) => {
+                // From inside the range, on a value that the node holds, there is always something to write.
+                let stands = known.is_some_and(|last| lo <= last && last <= hi && kind.holds(last));
+                prop_assert!(!stands || !desired.is_finite(), "withheld for {:?}", reason);
+                return Ok(());
+            }
+        };
+        let last = known.unwrap();
+        prop_assert!(value.is_finite() && kind.holds(value));
+        prop_assert!((value - last).abs() <= step, "I2: {} -> {} by {}", last, value, step);
+        prop_assert!((!up || value <= last) && (!down || value >= last));
+        let inside = lo <= value && value <= hi;
+        // As far as the rate permits, but for the rounding of one addition and one subtraction.
+        let magnitude = value.abs().max(last.abs()).max(step);
+        let full_step = step - (value - last).abs() <= 2.0 * (magnitude.next_up() - magnitude);
+        if last < lo {
+            prop_assert!(last < value && value <= hi);
+            prop_assert!(inside || kind != ScalarKind::Double || full_step, "I1: could be nearer");
+        } else if last > hi {
+            prop_assert!(lo <= value && value < last);
+            prop_assert!(inside || kind != ScalarKind::Double || full_step, "I1: could be nearer");
+        } else {
+            prop_assert!(inside, "I1");
+        }
+        prop_assert!(acted != Acted::NOTHING || value.to_bits() == desired.to_bits());
+    }
+
+    #[test]
+    fn what_is_permitted_passes_bit_for_bit(
+        (lo, hi) in range(),
+        rate in rate(),
+        kind in prop::sample::select(KINDS.to_vec()),
+        (last, desired) in (finite(), 0.0..=1.0),
+        dt_ns in 0_u64..2_000_000_000,
+    ) {
+        let dt = Span::from_ns(dt_ns);
+        let last = last.clamp(lo, hi);
+        let reach = step(rate, dt).min(1e300);
+        let (from, to) = ((last - reach).max(lo), (last + reach).min(hi));
+        let desired = from + (to - from) * desired;
+        let Some(desired) = kind.round_down(desired) else { return Ok(()) };
+        let permitted = lo <= desired && desired <= hi && (desired - last).abs() <= step(rate, dt);
+        if !permitted {
+            return Ok(());
+        }
+        let (value, acted) = written(envelope(lo, hi, rate, kind).judge(desired, Some(last), dt, &empty()));
+        prop_assert_eq!(value.to_bits(), desired.to_bits());
+        prop_assert_eq!(acted, Acted::NOTHING);
+    }
+
+    #[test]
+    fn limits_that_shrink_lead_the_value_back_without_a_jump(
+        start in -50.0..50.0_f64,
+        (lo, width) in (-20.0..20.0_f64, 0.0..10.0_f64),
+        wishes in prop::collection::vec(number(), 120),
+    ) {
+        let mut envelope = envelope(-50.0, 50.0, Rate::PerSecond(1.0), ScalarKind::Double);
+        let hi = lo + width;
+        envelope.set_limits(Limits { lo, hi, rate: Rate::PerSecond(1.0) }).unwrap();
+        let distance = |value: f64| (lo - value).max(value - hi).max(0.0);
+        let mut last = start;
+        for wish in wishes {
+            if let Verdict::Write { value, .. } = judge(&envelope, wish, last) {
+                prop_assert!((value - last).abs() <= 1.0);
+                prop_assert!(distance(value) <= (distance(last) - 0.999_999).max(0.0));
+                last = value;
+            }
+        }
+    }
+}

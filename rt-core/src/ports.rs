@@ -1,0 +1,160 @@
+//! The doors of the cycle: what it takes in and what it gives out, as traits. The daemon adapts real rings to them, a
+//! simulation its own.
+
+use crate::image::Image;
+use crate::record::{CycleView, Event};
+use crate::setpoint::{SETPOINTS_MAX, ScalarKind, SetpointSet};
+use crate::tag::Sample;
+use crate::time::MonoTime;
+
+/// The monotonic clock.
+pub trait Clock {
+    /// The present instant.
+    ///
+    /// # Real-time
+    /// Called by the control thread: must not make a system call (the vDSO is fine).
+    fn now(&self) -> MonoTime;
+}
+
+/// What the io thread tells the control thread, in the order in which it happened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FieldReport {
+    /// A tag was read.
+    Sample(Sample),
+    /// The set of this cycle was written: bit i of `written` says that the plant confirmed setpoint i, bit i of
+    /// `refused` that it answered with a bad status. A setpoint in neither was not part of the request, or its outcome is unknown.
+    Wrote {
+        /// The cycle whose set was sent.
+        cycle: u64,
+        /// Setpoints that the plant confirmed.
+        written: u32,
+        /// Setpoints that the plant refused.
+        refused: u32,
+    },
+    /// The connection came up (`true`) or went down.
+    Link(bool),
+    /// The data type of a setpoint's node, as the server told it. Sent at every connect: what was known before a
+    /// [`FieldReport::Link`]`(false)` is forgotten, and without it nothing is written to that setpoint.
+    Kind {
+        /// The setpoint, in the site's order.
+        setpoint: u8,
+        /// What its node holds.
+        kind: ScalarKind,
+    },
+}
+
+/// The consumer side of the sample ring.
+pub trait Field {
+    /// The oldest report that was not taken yet.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn next_report(&mut self) -> Option<FieldReport>;
+    /// Hands a set to the io thread; `false` when the ring is full (the set is lost, and the io thread is late anyway).
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn send(&mut self, set: &SetpointSet) -> bool;
+}
+
+/// What an operator or the keeper asks of the cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The policy may write, as soon as every other condition is met.
+    Arm,
+    /// Back to SHADOW: nothing is written any more.
+    Disarm,
+    /// Take the hands off the plant.
+    Release,
+    /// Clear latched trips.
+    Reset,
+    /// Stay in HOLD until the next reset (bounded by `t_hold` like any other hold).
+    Hold,
+    /// The lease of this plant was won (`true`) or lost.
+    Lease(bool),
+    /// The learner's last heartbeat that confirmed its best generation was at this instant.
+    PolicyConfirmed(MonoTime),
+}
+
+/// Commands from the keeper thread.
+pub trait Commands {
+    /// The oldest command that was not taken yet.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn next_command(&mut self) -> Option<Command>;
+}
+
+/// What one observation amounts to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Observed {
+    /// Every column of the state is valid and fresh: a decision may be taken.
+    pub complete: bool,
+    /// The reward, when every input of it was there and it is finite.
+    pub reward: Option<f64>,
+}
+
+/// What the policy needs to know of the moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// The cycle's number.
+    pub cycle: u64,
+    /// The instant of its release.
+    pub release: MonoTime,
+    /// This is a decision slot, too.
+    pub decision: bool,
+    /// Observation slots were skipped since the last observation, or the last value was not ours.
+    pub gap: bool,
+    /// The mode before this cycle, as its number in [`crate::mode::Mode`].
+    pub mode: u8,
+}
+
+/// The action of one decision, engineering units, in the site's order of setpoints.
+pub type Action = [f64; SETPOINTS_MAX];
+
+/// Why there is no action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoAction {
+    /// No verified policy has been adopted.
+    NoPolicy,
+    /// The state is incomplete.
+    Incomplete,
+    /// The network gave a value that is not finite.
+    NotFinite,
+}
+
+/// Pipeline and policy.
+pub trait Policy {
+    /// Adopts the newest verified weights; their generation when they are new.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn adopt(&mut self) -> Option<u64>;
+    /// Takes the image through the pipeline to state and reward, at every observation slot, and leaves the step for the learner.
+    ///
+    /// # Real-time
+    /// Wait-free, bounded by the number of tags and columns.
+    fn observe(&mut self, image: &Image, moment: &Moment) -> Observed;
+    /// One forward pass on the last observation.
+    ///
+    /// # Real-time
+    /// Wait-free, bounded by the size of the network.
+    ///
+    /// # Errors
+    /// Says why there is no action; `action` is untouched then.
+    fn decide(&mut self, explore: bool, action: &mut Action) -> Result<(), NoAction>;
+}
+
+/// The report side: cycle records and events.
+pub trait Recorder {
+    /// One record per cycle.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn cycle(&mut self, view: &CycleView<'_>);
+    /// One event.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn event(&mut self, event: Event);
+}

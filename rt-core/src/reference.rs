@@ -1,0 +1,224 @@
+//! The value that a setpoint moves from: the last one written while the plant confirms what we write, and the value read
+//! back after any interval without writing. In between it is unknown, and then nothing is written.
+
+use crate::image::ReadBack;
+use crate::time::{MonoTime, Span};
+
+/// How many changes of a setpoint may be on their way to the plant before a confirmation can no longer be told apart.
+const CHANGES_MAX: usize = 16;
+
+/// The times that a reference is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// A set that was handed over is not sent any more after this long; a read-back counts only from then on.
+    pub(crate) expiry: Span,
+    /// A changed value has to be confirmed within this time; without writing, the last value is forgotten after it.
+    pub(crate) confirm: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Change {
+    cycle: u64,
+    value: f64,
+}
+
+/// The reference of one setpoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Reference {
+    value: Option<f64>,
+    /// The last hand-over, and whether the cycle before this one made it.
+    handed_over: Option<MonoTime>,
+    writing: bool,
+    /// The newest changes of what was written, newest first.
+    changes: [Option<Change>; CHANGES_MAX],
+    confirmed: Option<f64>,
+    /// What is written differs from what is confirmed, and nothing was confirmed since.
+    unconfirmed_since: Option<MonoTime>,
+}
+
+impl Reference {
+    pub(crate) const UNKNOWN: Self = Self {
+        value: None,
+        handed_over: None,
+        writing: false,
+        changes: [None; CHANGES_MAX],
+        confirmed: None,
+        unconfirmed_since: None,
+    };
+
+    /// The value that the next one moves from.
+    pub(crate) const fn value(&self) -> Option<f64> {
+        self.value
+    }
+
+    /// At the beginning of a cycle: decides between written and read back. `true` when the value was taken from the
+    /// read-back, or lost.
+    pub(crate) fn settle(&mut self, read_back: Option<ReadBack>, now: MonoTime, patience: Patience) -> bool {
+        if self.unconfirmed_since.is_some_and(|since| now.since(since) > patience.confirm) {
+            self.lose();
+        }
+        let recent = self.handed_over.is_some_and(|at| now.since(at) <= patience.confirm);
+        if self.writing && recent && self.value.is_some() {
+            return false;
+        }
+        let settled = |received: MonoTime| self.handed_over.is_none_or(|at| received > at.plus(patience.expiry));
+        let fresh = read_back.filter(|read_back| settled(read_back.received));
+        self.value = match fresh {
+            Some(read_back) => {
+                (self.confirmed, self.unconfirmed_since) = (None, None);
+                Some(read_back.value)
+            }
+            // Nothing of ours was on its way for so short a time that the last value still counts.
+            None if recent => self.value,
+            None => None,
+        };
+        true
+    }
+
+    /// The value was handed over in this cycle.
+    pub(crate) fn wrote(&mut self, value: f64, cycle: u64, now: MonoTime) {
+        if !self.writing || !same(self.value, value) {
+            self.changes.rotate_right(1);
+            if let Some(newest) = self.changes.first_mut() {
+                *newest = Some(Change { cycle, value });
+            }
+        }
+        if same(self.confirmed, value) || same(self.value, value) && self.unconfirmed_since.is_none() {
+            self.unconfirmed_since = None;
+        } else {
+            self.unconfirmed_since = self.unconfirmed_since.or(Some(now));
+        }
+        (self.value, self.handed_over, self.writing) = (Some(value), Some(now), true);
+    }
+
+    /// Nothing was written in this cycle.
+    pub(crate) fn rested(&mut self) {
+        self.writing = false;
+    }
+
+    /// The plant confirmed the set of this cycle.
+    pub(crate) fn confirm(&mut self, cycle: u64, now: MonoTime) {
+        let sent_then = self.changes.iter().flatten().find(|change| change.cycle <= cycle);
+        self.confirmed = sent_then.map(|change| change.value);
+        if self.unconfirmed_since.is_some() {
+            let current = self.value.is_some_and(|value| same(self.confirmed, value));
+            self.unconfirmed_since = if current { None } else { Some(now) };
+        }
+    }
+
+    /// A write failed, or its outcome is unknown: the value on the plant has to be read back.
+    pub(crate) fn lose(&mut self) {
+        self.value = None;
+        self.confirmed = None;
+        self.unconfirmed_since = None;
+        self.writing = false;
+    }
+}
+
+/// Equality of bits: what the plant holds, not what compares equal.
+fn same(known: Option<f64>, value: f64) -> bool {
+    known.is_some_and(|known| known.to_bits() == value.to_bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience { expiry: Span::from_ms(2), confirm: Span::from_ms(10) };
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::ZERO + Span::from_ms(ms)
+    }
+
+    fn read(value: f64, ms: u64) -> Option<ReadBack> {
+        Some(ReadBack { value, received: at(ms) })
+    }
+
+    #[test]
+    fn before_any_writing_the_read_back_counts_while_it_is_there() {
+        let mut reference = Reference::UNKNOWN;
+        assert!(reference.settle(read(3.0, 0), at(0), PATIENCE));
+        assert_eq!(reference.value(), Some(3.0));
+        reference.settle(None, at(1), PATIENCE);
+        assert_eq!(reference.value(), None);
+    }
+
+    #[test]
+    fn the_written_value_counts_while_confirmations_keep_up() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        for ms in 0..50 {
+            reference.settle(read(99.0, ms), at(ms), PATIENCE);
+            reference.wrote(4.0 + ms as f64, ms, at(ms));
+            reference.confirm(ms.saturating_sub(3), at(ms));
+            assert_eq!(reference.value(), Some(4.0 + ms as f64));
+        }
+    }
+
+    #[test]
+    fn a_change_that_is_not_confirmed_in_time_makes_it_unknown_until_it_is_read_back() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        reference.wrote(4.0, 0, at(0));
+        for ms in 1..=10 {
+            reference.settle(read(3.0, ms), at(ms), PATIENCE);
+            assert_eq!(reference.value(), Some(4.0));
+            reference.wrote(4.0, ms, at(ms));
+        }
+        // The set of 10 ms may still be sent until 12 ms: what was read before proves nothing.
+        reference.settle(read(3.0, 12), at(12), PATIENCE);
+        assert_eq!(reference.value(), None);
+        reference.rested();
+        reference.settle(read(3.5, 13), at(13), PATIENCE);
+        assert_eq!(reference.value(), Some(3.5));
+    }
+
+    #[test]
+    fn a_value_that_does_not_change_needs_no_confirmation() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        for ms in 0..100 {
+            reference.settle(read(99.0, ms), at(ms), PATIENCE);
+            reference.wrote(3.0, ms, at(ms));
+        }
+        assert_eq!(reference.value(), Some(3.0));
+    }
+
+    #[test]
+    fn a_change_taken_back_before_it_was_sent_needs_no_confirmation() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        reference.wrote(4.0, 0, at(0));
+        reference.confirm(0, at(1));
+        reference.wrote(5.0, 1, at(1));
+        for ms in 2..60 {
+            reference.settle(None, at(ms), PATIENCE);
+            reference.wrote(4.0, ms, at(ms));
+        }
+        assert_eq!(reference.value(), Some(4.0));
+    }
+
+    #[test]
+    fn after_a_pause_of_the_whole_process_the_read_back_counts() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        reference.wrote(3.0, 0, at(0));
+        reference.settle(read(3.0, 0), at(5_000), PATIENCE);
+        assert_eq!(reference.value(), None);
+        reference.settle(read(7.0, 5_001), at(5_001), PATIENCE);
+        assert_eq!(reference.value(), Some(7.0));
+    }
+
+    #[test]
+    fn a_short_rest_keeps_the_last_value_until_a_settled_read_back() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        reference.wrote(4.0, 0, at(0));
+        reference.confirm(0, at(1));
+        reference.rested();
+        reference.settle(read(3.0, 1), at(1), PATIENCE);
+        assert_eq!(reference.value(), Some(4.0));
+        reference.settle(read(4.25, 3), at(3), PATIENCE);
+        assert_eq!(reference.value(), Some(4.25));
+    }
+}
