@@ -1,0 +1,159 @@
+//! Node addresses as they stand in a configuration.
+
+use std::{fmt, str::FromStr};
+
+use opcua_types::{Guid, Identifier, NodeId};
+
+/// A node named in text: `i=2258`, `ns=2;s=Path`, `nsu=http://example.org/plant;s=Path`; identifiers `i=` (number), `s=`
+/// (string), `g=` (GUID), `b=` (base64).
+///
+/// An address with a namespace URI keeps its meaning when a server reorders its namespaces; one with an index does not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NodeAddress {
+    namespace: Namespace,
+    identifier: Identifier,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Namespace {
+    Index(u16),
+    Uri(String),
+}
+
+/// Why a text is no node address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// The namespace index is not a number from 0 to 65535.
+    #[error("namespace index `{0}` is not a number from 0 to 65535")]
+    NamespaceIndex(String),
+    /// The namespace URI is empty.
+    #[error("the namespace URI is empty")]
+    NamespaceUri,
+    /// The identifier does not begin with `i=`, `s=`, `g=` or `b=`, or what follows does not fit.
+    #[error("`{0}` is not an identifier; write i=<number>, s=<text>, g=<GUID> or b=<base64>")]
+    Identifier(String),
+}
+
+impl NodeAddress {
+    /// The namespace URI, when the address names one.
+    pub fn namespace_uri(&self) -> Option<&str> {
+        match &self.namespace {
+            Namespace::Uri(uri) => Some(uri),
+            Namespace::Index(_) => None,
+        }
+    }
+
+    /// The node's id on a server with these namespaces; `None` when the URI is not among them or the index is beyond
+    /// them.
+    pub fn resolve(&self, namespaces: &[String]) -> Option<NodeId> {
+        let index = match &self.namespace {
+            Namespace::Index(index) => *index,
+            Namespace::Uri(uri) => u16::try_from(namespaces.iter().position(|name| name == uri)?).ok()?,
+        };
+        (index == 0 || usize::from(index) < namespaces.len()).then(|| NodeId::new(index, self.identifier.clone()))
+    }
+}
+
+impl FromStr for NodeAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (namespace, identifier) = if let Some(rest) = text.strip_prefix("ns=") {
+            let (index, identifier) = split_at_identifier(rest, false)?;
+            let index = index.parse().map_err(|_| AddressError::NamespaceIndex(index.to_owned()))?;
+            (Namespace::Index(index), identifier)
+        } else if let Some(rest) = text.strip_prefix("nsu=") {
+            let (uri, identifier) = split_at_identifier(rest, true)?;
+            if uri.is_empty() {
+                return Err(AddressError::NamespaceUri);
+            }
+            (Namespace::Uri(uri.to_owned()), identifier)
+        } else {
+            (Namespace::Index(0), text)
+        };
+        Ok(NodeAddress { namespace, identifier: parse_identifier(identifier)? })
+    }
+}
+
+/// Splits `<namespace>;<identifier>`. A URI may contain semicolons itself, so the first one that opens an identifier
+/// counts.
+fn split_at_identifier(text: &str, is_uri: bool) -> Result<(&str, &str), AddressError> {
+    text.match_indices(';')
+        .map(|(at, _)| (&text[..at], &text[at + 1..]))
+        .find(|(_, rest)| !is_uri || ["i=", "s=", "g=", "b="].iter().any(|prefix| rest.starts_with(prefix)))
+        .ok_or_else(|| AddressError::Identifier(text.to_owned()))
+}
+
+fn parse_identifier(text: &str) -> Result<Identifier, AddressError> {
+    let refused = || AddressError::Identifier(text.to_owned());
+    let (prefix, value) = text.split_once('=').ok_or_else(refused)?;
+    match prefix {
+        "i" => value.parse().map(Identifier::Numeric).map_err(|_| refused()),
+        "s" if !value.is_empty() => Ok(Identifier::String(value.into())),
+        "g" => Guid::from_str(value).map(Identifier::Guid).map_err(|_| refused()),
+        "b" => opcua_types::ByteString::from_base64(value).map(Identifier::ByteString).ok_or_else(refused),
+        _ => Err(refused()),
+    }
+}
+
+impl fmt::Display for NodeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Namespace::Index(0) => {}
+            Namespace::Index(index) => write!(f, "ns={index};")?,
+            Namespace::Uri(uri) => write!(f, "nsu={uri};")?,
+        }
+        match &self.identifier {
+            Identifier::Guid(guid) => write!(f, "g={guid}"),
+            other => write!(f, "{other}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespaces() -> Vec<String> {
+        ["http://opcfoundation.org/UA/", "urn:server", "http://example.org/plant"].map(String::from).to_vec()
+    }
+
+    #[test]
+    fn an_address_by_uri_follows_the_namespace_wherever_it_stands() {
+        let address: NodeAddress = "nsu=http://example.org/plant;s=A;B=1".parse().unwrap();
+        assert_eq!(address.resolve(&namespaces()), Some(NodeId::new(2, "A;B=1")));
+        let mut reordered = namespaces();
+        reordered.swap(1, 2);
+        assert_eq!(address.resolve(&reordered), Some(NodeId::new(1, "A;B=1")));
+        assert_eq!(address.resolve(&reordered[..1]), None);
+    }
+
+    #[test]
+    fn every_form_survives_printing_and_parsing() {
+        for text in [
+            "i=2258",
+            "ns=2;s=Reactor.Temperature",
+            "ns=3;g=72962b91-fa75-4ae6-8d28-b404dc7daf63",
+            "ns=1;b=AQIDBA==",
+            "nsu=urn:plant;v=1;i=7",
+        ] {
+            let address: NodeAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_the_offending_part() {
+        for text in
+            ["", "x", "i=", "i=-1", "ns=;i=1", "ns=65536;i=1", "nsu=;i=1", "nsu=urn:x", "g=12", "b=%", "€=1", "s="]
+        {
+            assert!(text.parse::<NodeAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_index_beyond_the_servers_namespaces_does_not_resolve() {
+        let address: NodeAddress = "ns=9;i=1".parse().unwrap();
+        assert_eq!(address.resolve(&namespaces()), None);
+    }
+}

@@ -1,0 +1,213 @@
+//! What is read once per session: namespaces, the server's limits, and what the nodes are.
+
+use opcua_types::NodeId;
+
+use crate::{
+    CallError, ScalarKind, ValueKind, Violation,
+    codec::{DATA_VALUE_HAS_VALUE, Reader, VARIANT_ARRAY, VARIANT_TYPE_MASK},
+    limits::{ARRAY_LEN_MAX, REQUEST_NODES_MAX},
+    link::Link,
+    plan,
+    services::{self, attribute, type_id},
+    status::is_bad,
+};
+
+/// What a node is, as far as reading and writing its value go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeDescription {
+    /// Good, or why the node cannot be described: BadNodeIdUnknown and the like.
+    pub status: u32,
+    /// The kind of its value.
+    pub kind: NodeKind,
+    /// Whether the server lets this user read the value.
+    pub readable: bool,
+    /// Whether the server lets this user write the value.
+    pub writable: bool,
+}
+
+/// The kind of a node's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A scalar that can be read and written.
+    Scalar(ScalarKind),
+    /// An array.
+    Array,
+    /// A data type that is not a plain number, a value that was never set, or no variable at all.
+    Other,
+}
+
+/// How many nodes the server takes in one request; never more than our own limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) read: usize,
+    pub(crate) write: usize,
+}
+
+const NAMESPACE_ARRAY: u32 = 2255;
+const MAX_NODES_PER_READ: u32 = 11_705;
+const MAX_NODES_PER_WRITE: u32 = 11_707;
+
+/// Reads the namespaces and the limits.
+pub(crate) fn read_server(link: &mut Link, token: &[u8], deadline_ns: u64) -> Result<(Vec<String>, Limits), CallError> {
+    let nodes = [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE].map(|id| NodeId::new(0, id));
+    let items: Vec<_> = nodes.iter().map(|node| (node, attribute::VALUE)).collect();
+    request_read(link, token, &items, deadline_ns)?;
+    let mut reader = open_results(link.channel.body(), items.len())?;
+    let namespaces = read_strings(&mut reader)?;
+    let mut limit = || -> Result<usize, Violation> {
+        let value = plan::read_data_value(&mut reader)?;
+        // Zero, or no answer, means that there is no limit.
+        let limit = match value.kind {
+            ValueKind::Scalar(ScalarKind::UInt32) if value.value >= 1.0 => value.value as usize,
+            _ => REQUEST_NODES_MAX,
+        };
+        Ok(limit.min(REQUEST_NODES_MAX))
+    };
+    let limits = Limits { read: limit()?, write: limit()? };
+    Ok((namespaces, limits))
+}
+
+fn read_strings(reader: &mut Reader<'_>) -> Result<Vec<String>, CallError> {
+    const STRING_ARRAY: u8 = VARIANT_ARRAY | 12;
+    let mask = reader.u8()?;
+    let mut strings = Vec::new();
+    if mask & DATA_VALUE_HAS_VALUE != 0 {
+        if reader.u8()? != STRING_ARRAY {
+            return Err(Violation::AnswerType.into());
+        }
+        for _ in 0..reader.array_len(ARRAY_LEN_MAX)? {
+            strings.push(reader.str()?.to_owned());
+        }
+    }
+    let (status, _) = reader.data_value_tail(mask)?;
+    if is_bad(status) { Err(CallError::Refused { status }) } else { Ok(strings) }
+}
+
+fn request_read(link: &mut Link, token: &[u8], items: &[(&NodeId, u32)], deadline_ns: u64) -> Result<(), CallError> {
+    link.request(deadline_ns, |out, handle, timestamp| {
+        let fields = services::put_read(out, token, items.len());
+        for (node, attribute) in items {
+            services::put_read_item(out, node, *attribute);
+        }
+        fields.patch(out, timestamp, handle);
+    })
+}
+
+fn open_results(body: &[u8], expected: usize) -> Result<Reader<'_>, CallError> {
+    let mut reader = services::open_answer(body, type_id::READ_ANSWER)?;
+    if reader.array_len(ARRAY_LEN_MAX)? != expected { Err(Violation::ResultCount.into()) } else { Ok(reader) }
+}
+
+/// What is asked about every node, in this order.
+const ASKED: [u32; 5] = [
+    attribute::DATA_TYPE,
+    attribute::VALUE_RANK,
+    attribute::ACCESS_LEVEL,
+    attribute::USER_ACCESS_LEVEL,
+    attribute::VALUE,
+];
+
+/// Describes nodes, in their order.
+pub(crate) fn describe(
+    link: &mut Link,
+    token: &[u8],
+    nodes: &[NodeId],
+    limits: Limits,
+    deadline_ns: u64,
+) -> Result<Vec<NodeDescription>, CallError> {
+    let items: Vec<_> = nodes.iter().flat_map(|node| ASKED.map(|attribute| (node, attribute))).collect();
+    let mut seen: Vec<Seen> = nodes.iter().map(|_| Seen::default()).collect();
+    let mut index = 0;
+    for items in items.chunks(limits.read) {
+        request_read(link, token, items, deadline_ns)?;
+        let mut reader = open_results(link.channel.body(), items.len())?;
+        for (_, attribute) in items {
+            if let Some(seen) = seen.get_mut(index / ASKED.len()) {
+                seen.take(*attribute, &mut reader)?;
+            }
+            index += 1;
+        }
+    }
+    Ok(seen.into_iter().map(Seen::describe).collect())
+}
+
+/// What the server said about one node.
+#[derive(Debug, Default)]
+struct Seen {
+    status: u32,
+    data_type: Option<NodeId>,
+    rank: Option<f64>,
+    access: Option<f64>,
+    user_access: Option<f64>,
+    value: Option<ValueKind>,
+}
+
+impl Seen {
+    fn take(&mut self, asked: u32, reader: &mut Reader<'_>) -> Result<(), Violation> {
+        if asked == attribute::DATA_TYPE {
+            return self.take_data_type(reader);
+        }
+        let answer = plan::read_data_value(reader)?;
+        let number = (!is_bad(answer.status)).then_some(answer.value);
+        match asked {
+            attribute::VALUE_RANK => self.rank = number,
+            attribute::ACCESS_LEVEL => self.access = number,
+            attribute::USER_ACCESS_LEVEL => self.user_access = number,
+            _ => self.value = Some(answer.kind),
+        }
+        Ok(())
+    }
+
+    fn take_data_type(&mut self, reader: &mut Reader<'_>) -> Result<(), Violation> {
+        const NODE_ID: u8 = 17;
+        let mask = reader.u8()?;
+        if mask & DATA_VALUE_HAS_VALUE != 0 {
+            let encoding = reader.u8()?;
+            if encoding & (VARIANT_TYPE_MASK | VARIANT_ARRAY) == NODE_ID {
+                self.data_type = Some(reader.node_id()?);
+            } else {
+                reader.skip_variant_value(encoding, 0)?;
+            }
+        }
+        (self.status, _) = reader.data_value_tail(mask)?;
+        Ok(())
+    }
+
+    fn describe(self) -> NodeDescription {
+        const CURRENT_READ: u8 = 1;
+        const CURRENT_WRITE: u8 = 2;
+        // A server that does not tell the user's access level means the general one.
+        let levels = [self.access, self.user_access];
+        let may = |bit: u8| levels.iter().flatten().all(|level| *level as u8 & bit != 0);
+        NodeDescription {
+            status: self.status,
+            kind: self.kind(),
+            readable: !is_bad(self.status) && may(CURRENT_READ),
+            writable: !is_bad(self.status) && may(CURRENT_WRITE),
+        }
+    }
+
+    fn kind(&self) -> NodeKind {
+        if is_bad(self.status) {
+            return NodeKind::Other;
+        }
+        match (self.value, self.rank) {
+            (_, Some(rank)) if rank >= 0.0 => return NodeKind::Array,
+            (Some(ValueKind::Mismatch { array: true, .. }), _) => return NodeKind::Array,
+            _ => {}
+        }
+        match (self.built_in(), self.value) {
+            (Some(kind), _) => NodeKind::Scalar(kind),
+            // Enumerations, abstract numbers and subtypes such as Duration: what the present value is encoded as.
+            (None, Some(ValueKind::Scalar(kind))) => NodeKind::Scalar(kind),
+            _ => NodeKind::Other,
+        }
+    }
+
+    /// The kind, when the data type is a built-in number: their NodeIds are their type ids.
+    fn built_in(&self) -> Option<ScalarKind> {
+        let id = self.data_type.as_ref().filter(|id| id.namespace == 0)?;
+        let opcua_types::Identifier::Numeric(number) = id.identifier else { return None };
+        ScalarKind::from_type_id(u8::try_from(number).ok()?)
+    }
+}

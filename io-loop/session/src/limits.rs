@@ -1,0 +1,51 @@
+//! Every bound of the session, with its unit. A peer that exceeds one ends the session, never the process.
+
+/// Largest chunk sent or accepted, in bytes; offered in Hello.
+pub const CHUNK_BYTES_MAX: usize = 65_536;
+/// Smallest chunk a peer may demand, in bytes (Part 6, 7.1.2.3).
+pub const CHUNK_BYTES_MIN: usize = 8_192;
+/// Largest message accepted, in bytes, all chunks together.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most chunks in one message accepted.
+pub const CHUNK_COUNT_MAX: usize = 512;
+/// Longest endpoint URL, in bytes (Part 6, 7.1.2.3).
+pub const URL_BYTES_MAX: usize = 4_096;
+/// Longest reason in an Error message that is kept, in bytes (Part 6, 7.1.2.5).
+pub const REASON_BYTES_MAX: usize = 4_096;
+/// Longest certificate or certificate chain, in bytes.
+pub const CERTIFICATE_BYTES_MAX: usize = 32_768;
+/// Longest nonce, in bytes.
+pub const NONCE_BYTES_MAX: usize = 1_024;
+/// Longest authentication token, encoded, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 4_096;
+/// Longest string in a set-up message, in bytes.
+pub const STRING_BYTES_MAX: usize = 65_535;
+/// Most elements of an array in a set-up message.
+pub const ARRAY_LEN_MAX: usize = 4_096;
+/// Most endpoints a server may describe.
+pub const ENDPOINTS_MAX: usize = 64;
+/// Most user token policies of an endpoint.
+pub const USER_TOKENS_MAX: usize = 32;
+/// Deepest nesting of variants, data values and diagnostics that is walked over.
+pub const NESTING_MAX: u32 = 8;
+/// Most nodes in a plan.
+pub const PLAN_NODES_MAX: usize = 20_000;
+/// Most nodes put into one request, even when the server states no limit.
+pub const REQUEST_NODES_MAX: usize = 1_000;
+/// Most unanswered requests before the session is given up.
+pub const UNANSWERED_MAX: usize = 64;
+/// Unacknowledged bytes older than this end the connection, in milliseconds (TCP_USER_TIMEOUT).
+pub const TCP_USER_TIMEOUT_MS: u32 = 2_000;
+/// Shortest channel lifetime accepted from a server, in milliseconds.
+pub const CHANNEL_LIFETIME_MS_MIN: u32 = 1_000;
+/// Longest channel lifetime used, in milliseconds, whatever the server grants.
+pub const CHANNEL_LIFETIME_MS_MAX: u32 = 24 * 3_600_000;
+/// Largest file read as certificate or key, in bytes.
+pub const KEY_FILE_BYTES_MAX: u64 = 65_536;
+/// Most certificates examined in a trust directory.
+pub const TRUSTED_CERTIFICATES_MAX: usize = 1_024;
+
+const _: () = assert!(CHUNK_BYTES_MIN <= CHUNK_BYTES_MAX);
+const _: () = assert!(CHUNK_BYTES_MAX <= MESSAGE_BYTES_MAX);
+// A message of the largest size must be able to arrive in the smallest chunks.
+const _: () = assert!(CHUNK_COUNT_MAX * CHUNK_BYTES_MIN >= MESSAGE_BYTES_MAX);

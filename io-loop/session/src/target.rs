@@ -1,0 +1,142 @@
+//! Where to connect, how, as whom, and whom to trust.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::crypto::ApplicationInstance;
+
+/// Everything that a connection needs to know.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// `opc.tcp://host[:port][/path]`. TCP always goes to this host and port, whatever names the server gives itself.
+    pub url: String,
+    /// Our ApplicationUri; with a secured endpoint the certificate's own is sent instead.
+    pub application_uri: String,
+    /// Name of the session in the server's diagnostics.
+    pub session_name: String,
+    /// Policy and mode of the endpoint.
+    pub security: Security,
+    /// The user.
+    pub identity: Identity,
+    /// Which server certificates are trusted.
+    pub trust: Trust,
+    /// How long the server shall keep an idle session.
+    pub session_timeout: Duration,
+    /// Lifetime asked for the channel's keys; the server revises it.
+    pub channel_lifetime: Duration,
+    /// Permits a password to be sent unencrypted over a channel without security. For laboratories.
+    pub allow_clear_password: bool,
+}
+
+impl Target {
+    /// A target without any security, for laboratories and tests: no encryption, no user, nobody is checked.
+    pub fn lab(url: &str, application_uri: &str) -> Target {
+        Target {
+            url: url.to_owned(),
+            application_uri: application_uri.to_owned(),
+            session_name: application_uri.to_owned(),
+            security: Security::None,
+            identity: Identity::Anonymous,
+            trust: Trust::default(),
+            session_timeout: Duration::from_secs(60),
+            channel_lifetime: Duration::from_secs(3600),
+            allow_clear_password: false,
+        }
+    }
+}
+
+/// Policy and mode.
+#[derive(Debug, Clone)]
+pub enum Security {
+    /// Neither signed nor encrypted.
+    None,
+    /// Signed, or signed and encrypted.
+    Secured {
+        /// The algorithms.
+        policy: SecurityPolicy,
+        /// What is done with every message.
+        mode: MessageMode,
+        /// Our certificate and key.
+        application: Arc<ApplicationInstance>,
+    },
+}
+
+/// The security policies that are accepted. Basic128Rsa15 and Basic256 rest on SHA-1 and PKCS #1 v1.5 and are not among
+/// them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the standard")]
+pub enum SecurityPolicy {
+    Basic256Sha256,
+    Aes128Sha256RsaOaep,
+    Aes256Sha256RsaPss,
+}
+
+impl fmt::Display for SecurityPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SecurityPolicy::Basic256Sha256 => "Basic256Sha256",
+            SecurityPolicy::Aes128Sha256RsaOaep => "Aes128_Sha256_RsaOaep",
+            SecurityPolicy::Aes256Sha256RsaPss => "Aes256_Sha256_RsaPss",
+        })
+    }
+}
+
+/// What is done with every message of a secured channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the standard")]
+pub enum MessageMode {
+    Sign,
+    SignAndEncrypt,
+}
+
+impl fmt::Display for MessageMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MessageMode::Sign => "Sign",
+            MessageMode::SignAndEncrypt => "SignAndEncrypt",
+        })
+    }
+}
+
+/// The user of the session.
+#[derive(Clone)]
+pub enum Identity {
+    /// Nobody in particular.
+    Anonymous,
+    /// A user with a password.
+    UserPassword {
+        /// User name.
+        user: String,
+        /// Password; encrypted with the server's certificate before it is sent, and never printed.
+        password: String,
+    },
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Identity::Anonymous => f.write_str("Anonymous"),
+            Identity::UserPassword { user, .. } => write!(f, "UserPassword({user:?})"),
+        }
+    }
+}
+
+/// Which server certificates are trusted: those whose bytes are in one of these places. Nothing is ever added by itself.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// A certificate file, DER or PEM.
+    pub pinned: Option<PathBuf>,
+    /// A directory of certificate files, DER or PEM.
+    pub directory: Option<PathBuf>,
+    /// What happens when the certificate is trusted but does not name the host we connect to.
+    pub host_mismatch: HostMismatch,
+}
+
+/// What happens when a trusted certificate does not name the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HostMismatch {
+    /// It is noted in [`crate::Session::notices`].
+    #[default]
+    Report,
+    /// No session comes about.
+    Refuse,
+}

@@ -1,0 +1,137 @@
+//! The field bus as the I/O loop sees it.
+
+use rt_core::setpoint::ScalarKind;
+use rt_core::tag::Quality;
+use rt_core::time::MonoTime;
+
+/// One connection to a plant: a fixed list of inputs that are read together and of outputs that are written together.
+///
+/// Every call is bounded by its deadline. [`FieldBus::connect`] may allocate; the other calls allocate nothing once they
+/// have run, because the io thread calls them every period.
+pub trait FieldBus {
+    /// Connects and makes everything ready: finds the nodes, learns the data types of the outputs.
+    ///
+    /// # Errors
+    /// Says for people what is wrong and what to do; the caller tries again later, for ever.
+    fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure>;
+
+    /// Reads every input.
+    ///
+    /// # Errors
+    /// See [`BusError`]; what concerns one input is in its [`Reading`].
+    fn read(&mut self, inputs: &mut [Reading], deadline: MonoTime) -> Result<(), BusError>;
+
+    /// Writes those outputs that have a value. Outputs without one keep their place in `results` untouched.
+    ///
+    /// # Errors
+    /// See [`BusError`]; what concerns one output is in its [`WriteResult`].
+    fn write(
+        &mut self,
+        outputs: &[Option<f64>],
+        results: &mut [WriteResult],
+        deadline: MonoTime,
+    ) -> Result<(), BusError>;
+
+    /// Writes and reads in one round trip where the bus can; the read need not see the write. The first result is the
+    /// write's.
+    fn exchange(
+        &mut self,
+        outputs: &[Option<f64>],
+        results: &mut [WriteResult],
+        inputs: &mut [Reading],
+        deadline: MonoTime,
+    ) -> (Result<(), BusError>, Result<(), BusError>) {
+        (self.write(outputs, results, deadline), self.read(inputs, deadline))
+    }
+
+    /// Housekeeping between two cycles, such as the renewal of keys.
+    ///
+    /// # Errors
+    /// See [`BusError`].
+    fn maintain(&mut self, deadline: MonoTime) -> Result<(), BusError>;
+
+    /// Takes leave, as far as the deadline permits.
+    fn disconnect(&mut self, deadline: MonoTime);
+}
+
+/// What a connection brings to light.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connected {
+    /// The data type of every output.
+    pub kinds: Vec<ScalarKind>,
+    /// What an operator may want to read.
+    pub notices: Vec<String>,
+}
+
+/// Why a connection did not come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectFailure {
+    /// Fact, place and remedy, for people.
+    pub message: String,
+    /// The certificate that would have to be trusted, if that is the reason.
+    pub untrusted: Option<UntrustedCertificate>,
+}
+
+/// A server's certificate that nobody has decided about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UntrustedCertificate {
+    /// SHA-1 of the DER bytes in hexadecimal, as OPC UA names certificates.
+    pub thumbprint: String,
+    /// The certificate.
+    pub der: Vec<u8>,
+}
+
+/// Why a cyclic call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusError {
+    /// The deadline passed, and the plant has seen nothing of the request.
+    NotSent,
+    /// The deadline passed; whether a write was carried out is unknown.
+    Unknown,
+    /// The server refused the whole call.
+    Refused {
+        /// Its status code.
+        status: u32,
+    },
+    /// The connection is of no use any more.
+    Lost(Loss),
+}
+
+/// Why a connection was lost. Fixed text, so that it can be made where nothing may be allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// What happened.
+    pub what: &'static str,
+    /// The server's status code, zero when there is none.
+    pub status: u32,
+}
+
+/// One value as it was read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The value in the node's own unit; not a number when there is none.
+    pub value: f64,
+    /// What the server says of it.
+    pub quality: Quality,
+    /// SourceTimestamp in 100 ns ticks since 1601, zero when there is none.
+    pub source_time: i64,
+}
+
+impl Reading {
+    /// Nothing was read.
+    pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, source_time: 0 };
+}
+
+/// What became of one output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteResult {
+    /// It was not part of the request.
+    NotAsked,
+    /// The plant has it.
+    Done,
+    /// The plant refused it.
+    Refused {
+        /// The status code.
+        status: u32,
+    },
+}

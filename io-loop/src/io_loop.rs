@@ -1,0 +1,324 @@
+//! One slot of the I/O grid, told in time order: newest set, write, read, report, upkeep.
+
+use rt_core::ports::{Clock, FieldReport};
+use rt_core::setpoint::{SETPOINTS_MAX, SetpointSet};
+use rt_core::tag::{Sample, TagId};
+use rt_core::time::{MonoTime, Span};
+use shm::spsc::{Consumer, Producer};
+
+use crate::bus::{BusError, FieldBus, Loss, Reading, WriteResult};
+use crate::news::{News, NewsSender};
+use crate::output::Output;
+use crate::reconnect::Pauses;
+
+/// How long one attempt to connect may take. Only the io thread waits for it.
+const CONNECT_TIMEOUT: Span = Span::from_ms(5_000);
+/// How long taking leave may take.
+const DISCONNECT_TIMEOUT: Span = Span::from_ms(200);
+
+/// How one connection is driven.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The tags that are read, in the order of the bus's inputs.
+    pub inputs: Vec<TagId>,
+    /// The setpoints that are written, in the order of the bus's outputs: index in the site's list, and refresh.
+    pub outputs: Vec<(u8, Span)>,
+    /// The bus has one more output, the last one: the plant heartbeat, written this often.
+    pub heartbeat_every: Option<Span>,
+    /// The deadline of a cyclic call.
+    pub call_timeout: Span,
+    /// Write and read in one round trip.
+    pub paired: bool,
+    /// Seed of the pauses between attempts to connect.
+    pub seed: u64,
+}
+
+/// What the loop has done so far. Plain numbers of its own thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// I/O slots with a connection.
+    pub cycles: u64,
+    /// Values that were read and handed to the control thread.
+    pub samples: u64,
+    /// Values that were read and found no place in the ring.
+    pub samples_lost: u64,
+    /// Setpoints that the plant confirmed.
+    pub setpoints_written: u64,
+    /// Setpoints that the plant refused.
+    pub setpoints_refused: u64,
+    /// Sets that were too old to be sent.
+    pub sets_expired: u64,
+    /// Heartbeats that the plant confirmed.
+    pub heartbeats: u64,
+    /// Writes whose outcome is unknown.
+    pub writes_unknown: u64,
+    /// Calls that missed their deadline.
+    pub timeouts: u64,
+    /// Connections that were established.
+    pub connects: u64,
+}
+
+/// The loop of one connection. Owned by its io thread.
+pub struct IoLoop<B> {
+    bus: B,
+    link: Link,
+    inputs: Box<[TagId]>,
+    outputs: Box<[Output]>,
+    heartbeat: Option<Beat>,
+    /// Scratch of one slot: requests and answers.
+    values: Box<[Option<f64>]>,
+    results: Box<[WriteResult]>,
+    readings: Box<[Reading]>,
+    newest: Option<SetpointSet>,
+    reports: Producer<FieldReport>,
+    sets: Consumer<SetpointSet>,
+    news: NewsSender,
+    call_timeout: Span,
+    paired: bool,
+    tally: Tally,
+}
+
+#[derive(Debug)]
+enum Link {
+    Up,
+    Down { next_attempt: MonoTime, pauses: Pauses },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    every: Span,
+    last: Option<(u16, MonoTime)>,
+}
+
+impl<B: FieldBus> IoLoop<B> {
+    /// A loop that is not connected yet: its first slot tries.
+    ///
+    /// # Panics
+    /// A setpoint index is at or beyond [`SETPOINTS_MAX`]: a mistake of the caller.
+    pub fn new(
+        bus: B,
+        settings: &Settings,
+        reports: Producer<FieldReport>,
+        sets: Consumer<SetpointSet>,
+        news: NewsSender,
+    ) -> Self {
+        assert!(settings.outputs.iter().all(|(setpoint, _)| usize::from(*setpoint) < SETPOINTS_MAX), "a setpoint beyond SETPOINTS_MAX");
+        let width = settings.outputs.len() + usize::from(settings.heartbeat_every.is_some());
+        Self {
+            bus,
+            link: Link::Down { next_attempt: MonoTime::ZERO, pauses: Pauses::new(settings.seed) },
+            inputs: settings.inputs.clone().into(),
+            outputs: settings.outputs.iter().map(|(setpoint, refresh)| Output::new(*setpoint, *refresh)).collect(),
+            heartbeat: settings.heartbeat_every.map(|every| Beat { every, last: None }),
+            values: vec![None; width].into(),
+            results: vec![WriteResult::NotAsked; width].into(),
+            readings: vec![Reading::MISSING; settings.inputs.len()].into(),
+            newest: None,
+            reports,
+            sets,
+            news,
+            call_timeout: settings.call_timeout,
+            paired: settings.paired,
+            tally: Tally::default(),
+        }
+    }
+
+    /// One slot: connect if need be, else write what is due and read everything.
+    ///
+    /// # Real-time
+    /// For the io thread. Every call is bounded by the call's time-out, allocates nothing while connected; an attempt to
+    /// connect is bounded by five seconds and may allocate.
+    pub fn run_slot(&mut self, clock: &impl Clock) {
+        self.take_newest();
+        if !self.is_up() && !self.try_connect(clock) {
+            return;
+        }
+        self.tally.cycles += 1;
+        let deadline = clock.now() + self.call_timeout;
+        let asked = self.collect_due(clock.now());
+        let outcome = match (asked, self.paired) {
+            (false, _) => self.read(clock, deadline),
+            (true, true) => self.write_and_read_together(clock, deadline),
+            (true, false) => self.write(clock, deadline).and_then(|()| self.read(clock, clock.now() + self.call_timeout)),
+        };
+        let outcome = outcome.and_then(|()| match self.bus.maintain(clock.now() + self.call_timeout) {
+            Err(BusError::Lost(loss)) => Err(loss),
+            _ => Ok(()),
+        });
+        if let Err(loss) = outcome {
+            self.go_down(loss, clock);
+        }
+    }
+
+    /// Takes leave of the server.
+    pub fn close(&mut self, clock: &impl Clock) {
+        self.bus.disconnect(clock.now() + DISCONNECT_TIMEOUT);
+    }
+
+    /// What was done so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The bus, for those who simulate it.
+    pub fn bus_mut(&mut self) -> &mut B {
+        &mut self.bus
+    }
+
+    fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up)
+    }
+
+    /// Drains the ring down to its newest set: after an outage there is no burst of old ones.
+    fn take_newest(&mut self) {
+        while let Some(set) = self.sets.pop() {
+            self.newest = Some(set);
+        }
+    }
+
+    fn try_connect(&mut self, clock: &impl Clock) -> bool {
+        let Link::Down { next_attempt, pauses } = &mut self.link else { return true };
+        if clock.now() < *next_attempt {
+            return false;
+        }
+        match self.bus.connect(clock.now() + CONNECT_TIMEOUT) {
+            Ok(connected) => {
+                for (output, kind) in self.outputs.iter_mut().zip(&connected.kinds) {
+                    output.forget();
+                    push(&mut self.reports, FieldReport::Kind { setpoint: output.setpoint, kind: *kind });
+                }
+                push(&mut self.reports, FieldReport::Link(true));
+                self.news.tell(News::Up { notices: connected.notices });
+                self.link = Link::Up;
+                self.tally.connects += 1;
+                // Connecting took its time, and the set may be from before it.
+                self.take_newest();
+                true
+            }
+            Err(failure) => {
+                *next_attempt = pauses.next_attempt(clock.now());
+                self.news.tell(News::CannotConnect(failure));
+                false
+            }
+        }
+    }
+
+    fn go_down(&mut self, loss: Loss, clock: &impl Clock) {
+        self.bus.disconnect(clock.now() + DISCONNECT_TIMEOUT);
+        push(&mut self.reports, FieldReport::Link(false));
+        self.news.tell(News::Down(loss));
+        let mut pauses = Pauses::new(clock.now().as_ns());
+        self.link = Link::Down { next_attempt: pauses.next_attempt(clock.now()), pauses };
+    }
+
+    /// Puts what is to be written now into `values`; whether that is anything.
+    fn collect_due(&mut self, now: MonoTime) -> bool {
+        self.values.fill(None);
+        self.results.fill(WriteResult::NotAsked);
+        let Some(set) = &self.newest else { return false };
+        if now > set.expires {
+            self.tally.sets_expired += 1;
+            self.newest = None;
+            return false;
+        }
+        for (value, output) in self.values.iter_mut().zip(&self.outputs) {
+            *value = set.values.get(usize::from(output.setpoint)).copied().flatten().filter(|wanted| output.is_due(*wanted, now));
+        }
+        if let (Some(beat), Some(count), Some(value)) = (&self.heartbeat, set.heartbeat, self.values.last_mut()) {
+            let due = beat.last.is_none_or(|(last, at)| last != count && now.since(at) >= beat.every);
+            *value = due.then_some(f64::from(count));
+        }
+        self.values.iter().any(Option::is_some)
+    }
+
+    fn write(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
+        let outcome = self.bus.write(&self.values, &mut self.results, deadline);
+        self.take_written(outcome, clock.now())
+    }
+
+    fn read(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
+        let outcome = self.bus.read(&mut self.readings, deadline);
+        self.take_readings(outcome, clock.now())
+    }
+
+    fn write_and_read_together(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
+        let (written, read) = self.bus.exchange(&self.values, &mut self.results, &mut self.readings, deadline);
+        let now = clock.now();
+        // The read need not have seen the write, so its outcome is taken after the readings.
+        let readings = self.take_readings(read, now);
+        self.take_written(written, now).and(readings)
+    }
+
+    fn take_readings(&mut self, outcome: Result<(), BusError>, received: MonoTime) -> Result<(), Loss> {
+        if let Err(error) = outcome {
+            return self.missed(error);
+        }
+        for (tag, reading) in self.inputs.iter().zip(&self.readings) {
+            let Reading { value, quality, source_time } = *reading;
+            let sample = Sample { tag: *tag, value, quality, received, source_time };
+            match push(&mut self.reports, FieldReport::Sample(sample)) {
+                true => self.tally.samples += 1,
+                false => self.tally.samples_lost += 1,
+            }
+        }
+        self.outputs.iter_mut().for_each(Output::read_back);
+        Ok(())
+    }
+
+    fn take_written(&mut self, outcome: Result<(), BusError>, now: MonoTime) -> Result<(), Loss> {
+        let cycle = self.newest.map_or(0, |set| set.cycle);
+        let (mut written, mut refused) = (0u32, 0u32);
+        for ((output, value), result) in self.outputs.iter_mut().zip(&self.values).zip(&self.results) {
+            let Some(value) = *value else { continue };
+            match (outcome, result) {
+                (Ok(()), WriteResult::Done) => written |= 1 << output.setpoint,
+                (Ok(()), WriteResult::Refused { .. }) | (Err(BusError::Refused { .. }), _) => {
+                    refused |= 1 << output.setpoint;
+                }
+                _ => {}
+            }
+            match outcome {
+                Ok(()) => output.answered(value, *result, now),
+                Err(BusError::Refused { status }) => output.answered(value, WriteResult::Refused { status }, now),
+                Err(BusError::NotSent) => {}
+                Err(BusError::Unknown | BusError::Lost(_)) => output.lost_sight(),
+            }
+        }
+        self.tally.setpoints_written += u64::from(written.count_ones());
+        self.tally.setpoints_refused += u64::from(refused.count_ones());
+        self.tally.writes_unknown += u64::from(matches!(outcome, Err(BusError::Unknown)));
+        self.take_heartbeat(outcome.is_ok(), now);
+        if written | refused != 0 {
+            push(&mut self.reports, FieldReport::Wrote { cycle, written, refused });
+        }
+        outcome.or_else(|error| self.missed(error))
+    }
+
+    fn take_heartbeat(&mut self, answered: bool, now: MonoTime) {
+        let (Some(beat), Some(value), Some(result)) = (&mut self.heartbeat, self.values.last(), self.results.last()) else {
+            return;
+        };
+        if let (true, Some(_), WriteResult::Done) = (answered, value, result) {
+            let count = self.newest.and_then(|set| set.heartbeat).unwrap_or_default();
+            beat.last = Some((count, now));
+            self.tally.heartbeats += 1;
+        }
+    }
+
+    /// A missed deadline or a refusal makes samples stale and a write unknown, nothing more.
+    fn missed(&mut self, error: BusError) -> Result<(), Loss> {
+        match error {
+            BusError::Lost(loss) => Err(loss),
+            BusError::NotSent | BusError::Unknown => {
+                self.tally.timeouts += 1;
+                Ok(())
+            }
+            BusError::Refused { .. } => Ok(()),
+        }
+    }
+}
+
+/// Whether the report found a place; a full ring means that the control thread has stopped, and nobody waits for it.
+fn push(reports: &mut Producer<FieldReport>, report: FieldReport) -> bool {
+    reports.push(report).is_ok()
+}

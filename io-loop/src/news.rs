@@ -1,0 +1,39 @@
+//! What the io thread tells the keeper thread: changes of the connection, in words.
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+use crate::bus::{ConnectFailure, Loss};
+
+/// News that may wait for the keeper; more are dropped, because the newest state comes again with the next attempt.
+const NEWS_WAITING_MAX: usize = 64;
+
+/// A change of the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It is up.
+    Up {
+        /// What an operator may want to read.
+        notices: Vec<String>,
+    },
+    /// It was lost.
+    Down(Loss),
+    /// An attempt failed; another one follows within a second.
+    CannotConnect(ConnectFailure),
+}
+
+/// The io thread's end.
+#[derive(Clone, Debug)]
+pub struct NewsSender(Sender<News>);
+
+impl NewsSender {
+    /// Tells, or drops the news when nobody has listened for long.
+    pub(crate) fn tell(&self, news: News) {
+        let _ = self.0.try_send(news);
+    }
+}
+
+/// A channel for the news of one connection. Not for the control thread.
+pub fn news() -> (NewsSender, Receiver<News>) {
+    let (sender, receiver) = bounded(NEWS_WAITING_MAX);
+    (NewsSender(sender), receiver)
+}

@@ -1,0 +1,267 @@
+//! The OPC UA backend: one [`ua_session::Session`], made anew after every loss.
+
+use std::sync::Arc;
+
+use rt_core::setpoint::ScalarKind;
+use rt_core::tag::Quality;
+use rt_core::time::{MonoTime, Span};
+use ua_session::{
+    CallError, CertificateFault, Clock, ConnectError, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan, ReadValue, Session,
+    StatusName, Target, WritePlan,
+};
+
+use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
+
+/// A connection on which nothing was answered for this long is given up, whatever TCP thinks of it.
+const SILENCE_MAX: Span = Span::from_ms(30_000);
+/// Severity bits of a StatusCode (OPC UA Part 4, 7.39): 00 good, 01 uncertain, 1x bad.
+const SEVERITY_MASK: u32 = 0xC000_0000;
+const SEVERITY_UNCERTAIN: u32 = 0x4000_0000;
+
+/// A node with the name under which people know it.
+#[derive(Clone, Debug)]
+pub struct BoundNode {
+    /// The tag's name in the site file.
+    pub name: String,
+    /// Where it is on the server.
+    pub address: NodeAddress,
+}
+
+/// An OPC UA server as a field bus.
+pub struct OpcUa {
+    target: Target,
+    clock: Arc<dyn Clock>,
+    inputs: Vec<BoundNode>,
+    outputs: Vec<BoundNode>,
+    line: Option<Line>,
+}
+
+/// What exists only while there is a session.
+struct Line {
+    session: Session,
+    read: ReadPlan,
+    write: WritePlan,
+    values: Vec<ReadValue>,
+    status: Vec<u32>,
+}
+
+impl OpcUa {
+    /// A bus that will connect to `target`, read `inputs` and write `outputs`.
+    pub fn new(target: Target, clock: Arc<dyn Clock>, inputs: Vec<BoundNode>, outputs: Vec<BoundNode>) -> Self {
+        Self { target, clock, inputs, outputs, line: None }
+    }
+
+    /// Runs `call` on the session and drops the session when it is beyond use.
+    fn on_line(&mut self, call: impl FnOnce(&mut Line) -> Result<(), BusError>) -> Result<(), BusError> {
+        let Some(line) = &mut self.line else {
+            return Err(BusError::Lost(Loss { what: "there is no session", status: 0 }));
+        };
+        let outcome = call(line);
+        if matches!(outcome, Err(BusError::Lost(_))) {
+            self.line = None;
+        }
+        outcome
+    }
+
+    fn resolve(&self, session: &Session) -> Result<Vec<NodeId>, String> {
+        let nodes = self.inputs.iter().chain(&self.outputs);
+        let resolved = nodes.map(|node| session.resolve(&node.address).map_err(|error| format!("{}: {error}", node.name)));
+        collect_all(resolved)
+    }
+
+    /// Every node must be there, be a number, and permit what we want of it. All complaints at once.
+    fn inspect(&self, described: &[NodeDescription]) -> Result<Vec<ScalarKind>, String> {
+        let (inputs, outputs) = described.split_at_checked(self.inputs.len()).unwrap_or((described, &[]));
+        let readable = self.inputs.iter().zip(inputs).map(|(node, found)| {
+            scalar(node, found).and_then(|kind| permit(node, found.readable, "read").map(|()| kind))
+        });
+        let writable = self.outputs.iter().zip(outputs).map(|(node, found)| {
+            scalar(node, found).and_then(|kind| permit(node, found.writable, "written").map(|()| kind))
+        });
+        let kinds = collect_all(readable.chain(writable))?;
+        Ok(kinds.into_iter().skip(self.inputs.len()).collect())
+    }
+
+    fn open(&self, deadline: MonoTime) -> Result<(Line, Connected), ConnectFailure> {
+        let plain = |message: String| ConnectFailure { message, untrusted: None };
+        let here = |message: String| plain(format!("{}: {message}", self.target.url));
+        let mut session =
+            Session::connect(&self.target, self.clock.clone(), deadline.as_ns()).map_err(describe_failure)?;
+        let nodes = self.resolve(&session).map_err(here)?;
+        let described = session.describe(&nodes, deadline.as_ns()).map_err(|error| here(error.to_string()))?;
+        let kinds = self.inspect(&described).map_err(here)?;
+        let (inputs, outputs) = nodes.split_at(self.inputs.len());
+        let typed: Vec<_> = outputs.iter().cloned().zip(kinds.iter().map(|kind| session_kind(*kind))).collect();
+        let read = session.prepare_read(inputs).map_err(|error| here(error.to_string()))?;
+        let write = session.prepare_write(&typed).map_err(|error| here(error.to_string()))?;
+        let connected = Connected { kinds, notices: session.notices().to_vec() };
+        let values = vec![ReadValue::MISSING; inputs.len()];
+        let status = vec![0; outputs.len()];
+        Ok((Line { session, read, write, values, status }, connected))
+    }
+}
+
+impl FieldBus for OpcUa {
+    fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure> {
+        self.line = None;
+        let (line, connected) = self.open(deadline)?;
+        self.line = Some(line);
+        Ok(connected)
+    }
+
+    fn read(&mut self, inputs: &mut [Reading], deadline: MonoTime) -> Result<(), BusError> {
+        self.on_line(|line| {
+            line.session.read(&mut line.read, &mut line.values, deadline.as_ns()).map_err(bus_error)?;
+            take_values(&line.values, inputs);
+            Ok(())
+        })
+    }
+
+    fn write(
+        &mut self,
+        outputs: &[Option<f64>],
+        results: &mut [WriteResult],
+        deadline: MonoTime,
+    ) -> Result<(), BusError> {
+        self.on_line(|line| {
+            line.session.write(&mut line.write, outputs, &mut line.status, deadline.as_ns()).map_err(bus_error)?;
+            take_status(&line.status, outputs, results);
+            Ok(())
+        })
+    }
+
+    fn exchange(
+        &mut self,
+        outputs: &[Option<f64>],
+        results: &mut [WriteResult],
+        inputs: &mut [Reading],
+        deadline: MonoTime,
+    ) -> (Result<(), BusError>, Result<(), BusError>) {
+        let mut write = Ok(());
+        let read = self.on_line(|line| {
+            let Line { session, read, write: plan, values, status } = line;
+            let both = session.exchange((plan, outputs, status), (read, values), deadline.as_ns());
+            write = both.write.map_err(bus_error);
+            if write.is_ok() {
+                take_status(status, outputs, results);
+            }
+            both.read.map_err(bus_error)?;
+            take_values(values, inputs);
+            Ok(())
+        });
+        (write, read)
+    }
+
+    fn maintain(&mut self, deadline: MonoTime) -> Result<(), BusError> {
+        let now = MonoTime::from_ns(self.clock.monotonic_ns());
+        self.on_line(|line| {
+            if now.since(MonoTime::from_ns(line.session.last_answer_ns())) > SILENCE_MAX {
+                return Err(BusError::Lost(Loss { what: "the server has not answered for 30 s", status: 0 }));
+            }
+            line.session.maintain(deadline.as_ns()).map_err(bus_error)
+        })
+    }
+
+    fn disconnect(&mut self, deadline: MonoTime) {
+        if let Some(line) = self.line.take() {
+            line.session.close(deadline.as_ns());
+        }
+    }
+}
+
+/// All values, or all complaints in one sentence.
+fn collect_all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
+    let (mut good, mut complaints) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => good.push(value),
+            Err(complaint) => complaints.push(complaint),
+        }
+    }
+    if complaints.is_empty() { Ok(good) } else { Err(complaints.join("; ")) }
+}
+
+fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, String> {
+    let BoundNode { name, address } = node;
+    if found.status & SEVERITY_MASK != 0 {
+        return Err(format!(
+            "tag `{name}`: the server knows no readable node {address} ({}): correct node_identifier in the site file",
+            StatusName(found.status)
+        ));
+    }
+    match found.kind {
+        NodeKind::Scalar(kind) => Ok(core_kind(kind)),
+        NodeKind::Array => Err(format!("tag `{name}`: node {address} is an array, a single number is needed")),
+        NodeKind::Other => Err(format!("tag `{name}`: node {address} holds no number")),
+    }
+}
+
+fn permit(node: &BoundNode, permitted: bool, verb: &str) -> Result<(), String> {
+    let BoundNode { name, address } = node;
+    if permitted {
+        return Ok(());
+    }
+    Err(format!("tag `{name}`: node {address} may not be {verb} by this user: change the server's access level or the user"))
+}
+
+fn describe_failure(error: ConnectError) -> ConnectFailure {
+    let untrusted = match &error {
+        ConnectError::Certificate { source, .. } if source.fault == CertificateFault::Untrusted => {
+            Some(UntrustedCertificate { thumbprint: source.thumbprint.clone(), der: source.der.clone() })
+        }
+        _ => None,
+    };
+    ConnectFailure { message: error.to_string(), untrusted }
+}
+
+fn bus_error(error: CallError) -> BusError {
+    match error {
+        CallError::Deadline { sent: false } => BusError::NotSent,
+        CallError::Deadline { sent: true } => BusError::Unknown,
+        CallError::Refused { status } => BusError::Refused { status },
+        CallError::Ended { status } => BusError::Lost(Loss { what: "the server ended the session", status }),
+        CallError::Socket { .. } => BusError::Lost(Loss { what: "the connection failed", status: 0 }),
+        CallError::Closed => BusError::Lost(Loss { what: "the server closed the connection", status: 0 }),
+        CallError::Violation(_) => BusError::Lost(Loss { what: "the server broke the protocol", status: 0 }),
+        CallError::Unanswered => BusError::Lost(Loss { what: "the server stopped answering", status: 0 }),
+        CallError::SessionOver => BusError::Lost(Loss { what: "the session has ended", status: 0 }),
+        // Nothing was sent; the envelope converts to the node's own type, so only a server that changed it gets here.
+        CallError::Value { .. } => BusError::Lost(Loss { what: "a value does not fit the node's type", status: 0 }),
+        CallError::Shape { .. } | CallError::ForeignPlan => {
+            BusError::Lost(Loss { what: "the request does not fit the session", status: 0 })
+        }
+    }
+}
+
+fn take_values(values: &[ReadValue], inputs: &mut [Reading]) {
+    for (input, value) in inputs.iter_mut().zip(values) {
+        let quality = match value.status & SEVERITY_MASK {
+            0 if value.value.is_finite() => Quality::Good,
+            SEVERITY_UNCERTAIN if value.value.is_finite() => Quality::Uncertain,
+            _ => Quality::Bad,
+        };
+        *input = Reading { value: value.value, quality, source_time: value.source_time };
+    }
+}
+
+fn take_status(status: &[u32], outputs: &[Option<f64>], results: &mut [WriteResult]) {
+    for ((result, status), _) in results.iter_mut().zip(status).zip(outputs).filter(|(_, output)| output.is_some()) {
+        *result = match status & SEVERITY_MASK {
+            0 => WriteResult::Done,
+            _ => WriteResult::Refused { status: *status },
+        };
+    }
+}
+
+/// Pairs the two crates' names of one thing in both directions.
+macro_rules! same_kinds {
+    ($($kind:ident),*) => {
+        fn core_kind(kind: ua_session::ScalarKind) -> ScalarKind {
+            match kind { $(ua_session::ScalarKind::$kind => ScalarKind::$kind),* }
+        }
+        fn session_kind(kind: ScalarKind) -> ua_session::ScalarKind {
+            match kind { $(ScalarKind::$kind => ua_session::ScalarKind::$kind),* }
+        }
+    };
+}
+same_kinds!(Boolean, SByte, Byte, Int16, UInt16, Int32, UInt32, Int64, UInt64, Float, Double);

@@ -1,0 +1,315 @@
+//! The agent: memory, critics, actor and schedule in one place.
+
+use policy::kernels::ParameterCount;
+use rayon::ThreadPoolBuildError;
+
+use crate::ensemble::Ensemble;
+use crate::nets::ActorPass;
+use crate::options::{AgentOptions, AgentShape, OptionsError};
+use crate::percentile::Percentile;
+use crate::random::Stream;
+use crate::replay::{Origin, Replay};
+use crate::schedule::Schedule;
+use crate::threads::Threads;
+use crate::transitions::Step;
+
+/// Why an agent cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// An option cannot be.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// A state or an action without columns.
+    #[error("an agent needs columns: the state has {}, the action {}", .0.state, .0.action)]
+    Empty(AgentShape),
+    /// The nominal action has another width than the action, or is not within 0 and 1.
+    #[error("the nominal action {found:?} is not {expected} numbers from 0 to 1")]
+    Nominal {
+        /// What was given.
+        found: Vec<f32>,
+        /// Components of the action.
+        expected: usize,
+    },
+    /// The operating system gave no threads.
+    #[error("no threads for the learner")]
+    Threads(#[from] ThreadPoolBuildError),
+}
+
+/// What one call of [`Agent::update`] did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// Mean loss of the critics.
+    pub critic_loss: f32,
+    /// The actor's loss in the last of its updates; NaN when there was none.
+    pub actor_loss: f32,
+    /// Actor updates made.
+    pub actor_updates: usize,
+}
+
+/// Counts since the agent's birth, across resumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Observations taken in.
+    pub observations: u64,
+    /// Critic updates made. Per observation this is the ratio achieved of `critic_updates`.
+    pub critic_updates: u64,
+    /// Actor updates made.
+    pub actor_updates: u64,
+    /// Transitions in memory.
+    pub transitions: u64,
+    /// Steps that were rejected because something was missing or not finite.
+    pub rejected: u64,
+}
+
+/// A learning agent.
+///
+/// The same options, steps and order of calls give the same bits, whatever the number of threads. Not for the
+/// real-time thread: calls allocate and take as long as they take.
+#[derive(Debug)]
+pub struct Agent {
+    pub(crate) shape: AgentShape,
+    pub(crate) options: AgentOptions,
+    pub(crate) nominal: Vec<f32>,
+    pub(crate) ensemble: Ensemble,
+    pub(crate) percentile: Percentile,
+    pub(crate) replay: Replay,
+    pub(crate) schedule: Schedule,
+    pub(crate) exploration: Stream,
+    pub(crate) threads: Threads,
+    act_pass: ActorPass<f32>,
+}
+
+impl Agent {
+    /// An agent that knows nothing; [`Self::learn_nominal`] comes next. `nominal` is the normalised nominal action;
+    /// `threads` 0 or 1 means the calling thread alone.
+    ///
+    /// # Errors
+    /// [`AgentError`], when an option, a width or the nominal action cannot be, or threads cannot be had.
+    pub fn new(shape: AgentShape, options: AgentOptions, nominal: &[f32], threads: usize) -> Result<Self, AgentError> {
+        options.check()?;
+        if shape.state == 0 || shape.action == 0 {
+            return Err(AgentError::Empty(shape));
+        }
+        let fits = nominal.iter().all(|a| (0.0..=1.0).contains(a));
+        if nominal.len() != shape.action || !fits {
+            return Err(AgentError::Nominal { found: nominal.to_vec(), expected: shape.action });
+        }
+        Ok(Self {
+            shape,
+            nominal: nominal.to_vec(),
+            ensemble: Ensemble::new(shape, &options),
+            percentile: Percentile::new(shape, &options),
+            replay: Replay::new(shape, &options),
+            schedule: Schedule::new(&options),
+            exploration: Stream::new(options.seed, "exploration", 0),
+            threads: Threads::new(threads)?,
+            act_pass: ActorPass::new(1, shape.action),
+            options,
+        })
+    }
+
+    /// Teaches actor and critics to hold the nominal setpoint: what an agent does before it knows the plant. This takes
+    /// seconds; `go_on` is asked every few steps, and when it says no, the agent is good for nothing.
+    pub fn learn_nominal(&mut self, mut go_on: impl FnMut() -> bool) {
+        /// Steps between two questions.
+        const STRIDE: usize = 20;
+        self.percentile.learn_nominal(&self.nominal, &self.options);
+        let all = self.options.nominal_critic_steps;
+        for from in (0..all).step_by(STRIDE) {
+            if !go_on() {
+                return;
+            }
+            let steps = from..(from + STRIDE).min(all);
+            self.ensemble.learn_nominal(steps, &self.nominal, &self.options, &self.threads);
+        }
+    }
+
+    /// Takes in a step of the running plant.
+    ///
+    /// # Panics
+    /// If a slice of the step has another width than the agent's shape.
+    pub fn observe(&mut self, step: &Step<'_>) {
+        self.assert_shape(step);
+        self.replay.push(step, Origin::Online);
+        self.schedule.observed();
+    }
+
+    /// Takes in a step of a recording. It gives rise to no updates of its own.
+    ///
+    /// # Panics
+    /// If a slice of the step has another width than the agent's shape.
+    pub fn observe_historical(&mut self, step: &Step<'_>) {
+        self.assert_shape(step);
+        self.replay.push(step, Origin::Historical);
+    }
+
+    fn assert_shape(&self, step: &Step<'_>) {
+        assert_eq!(step.state.len(), self.shape.state, "columns of the state");
+        for numbers in [step.action, step.lo, step.hi] {
+            assert_eq!(numbers.len(), self.shape.action, "columns of the action");
+        }
+    }
+
+    /// Whether [`Self::update`] has something to do.
+    #[must_use]
+    pub fn is_update_due(&self) -> bool {
+        self.replay.len() >= self.options.warmup_transitions.max(1) && self.schedule.is_due()
+    }
+
+    /// One update of the critics and those of the actor that follow it, if one is due.
+    pub fn update(&mut self) -> Option<Update> {
+        if !self.is_update_due() {
+            return None;
+        }
+        let critic_loss =
+            self.ensemble.update(&self.replay, self.percentile.net(), self.percentile.actor(), &self.threads);
+        self.schedule.critic_updated(critic_loss);
+        let mut update = Update { critic_loss, actor_loss: f32::NAN, actor_updates: 0 };
+        while update.actor_updates < self.options.actor_updates {
+            update.actor_loss = self.percentile.update(&self.replay, &mut self.ensemble, &self.threads);
+            update.actor_updates += 1;
+            if !self.schedule.actor_updated(update.actor_loss) {
+                break;
+            }
+        }
+        Some(update)
+    }
+
+    /// The action at a state: the mean, or a sample when exploring, within the bounds.
+    pub fn act(&mut self, state: &[f32], lo: &[f32], hi: &[f32], explore: bool, action: &mut [f32]) {
+        let (net, parameters) = (self.percentile.net(), self.percentile.actor());
+        net.forward(parameters, state, 1, &mut self.act_pass);
+        for (i, action) in action.iter_mut().enumerate() {
+            let noise = if explore { self.act_pass.sigma[i] * self.exploration.normal() } else { 0.0 };
+            *action = (self.act_pass.mu[i] + noise).max(lo[i]).min(hi[i]);
+        }
+    }
+
+    /// The actor's parameters by columns, as [`policy::wire::from_columns`] takes them with two heads of `action` outputs:
+    /// torso 1, torso 2, mu, sigma; of each the weights `[inputs][outputs]` and then the biases.
+    #[must_use]
+    pub fn actor_parameters(&self) -> &[f32] {
+        self.percentile.actor()
+    }
+
+    /// The actor's parameters in the order in which they are published.
+    ///
+    /// # Errors
+    /// The policy's network has another size than this actor: a fault of the program.
+    pub fn published_parameters(&self) -> Result<Vec<f32>, ParameterCount> {
+        let spec = policy::actor_spec(self.shape.state, self.shape.action);
+        let heads = [self.shape.action; 2];
+        policy::wire::from_columns(&spec, &heads, self.actor_parameters())
+    }
+
+    /// The widths of state and action.
+    #[must_use]
+    pub fn shape(&self) -> AgentShape {
+        self.shape
+    }
+
+    /// The options it was built with.
+    #[must_use]
+    pub fn options(&self) -> &AgentOptions {
+        &self.options
+    }
+
+    /// Transitions that the memory can keep, online and historical each.
+    #[must_use]
+    pub fn replay_capacity(&self) -> usize {
+        self.replay.capacity()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            observations: self.schedule.observations,
+            critic_updates: self.schedule.critic_updates,
+            actor_updates: self.schedule.actor_updates,
+            transitions: self.replay.len() as u64,
+            rejected: self.replay.rejected(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use policy::kernels::{Kernel, PackedNet};
+
+    const SHAPE: AgentShape = AgentShape { state: 3, action: 2 };
+
+    fn options(seed: u64) -> AgentOptions {
+        AgentOptions {
+            seed,
+            batch_size: 16,
+            candidates: 12,
+            next_actions: 2,
+            ensemble: 3,
+            nominal_critic_steps: 5,
+            nominal_actor_steps: 5,
+            ..AgentOptions::default()
+        }
+    }
+
+    fn learn(seed: u64, threads: usize) -> Vec<u32> {
+        let mut agent = Agent::new(SHAPE, options(seed), &[0.5, 0.5], threads).unwrap();
+        agent.learn_nominal(|| true);
+        let mut action = [0.0; 2];
+        for sequence in 0..10 {
+            let level = (sequence as f32 * 0.7).sin().abs();
+            let step = Step {
+                sequence,
+                complete: true,
+                reward: Some(-level),
+                decision: true,
+                gap: false,
+                state: &[level, action[0], action[1]],
+                action: &action.clone(),
+                lo: &[0.0, 0.2],
+                hi: &[1.0, 0.8],
+            };
+            agent.observe(&step);
+            while agent.update().is_some() {}
+            agent.act(step.state, step.lo, step.hi, true, &mut action);
+        }
+        assert_eq!(agent.counts().critic_updates, 100);
+        agent.actor_parameters().iter().map(|p| p.to_bits()).collect()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_bits_whatever_the_number_of_threads() {
+        let one = learn(1, 1);
+        assert_eq!(one, learn(1, 1));
+        assert_eq!(one, learn(1, 2));
+        assert_eq!(one, learn(1, 3));
+        assert_ne!(one, learn(2, 1));
+    }
+
+    #[test]
+    fn the_runtime_computes_the_same_action_from_the_published_parameters() {
+        let mut agent = Agent::new(SHAPE, options(3), &[0.3, 0.6], 1).unwrap();
+        agent.learn_nominal(|| true);
+        let mut net = PackedNet::new(&policy::actor_spec(3, 2)).unwrap();
+        net.pack(&agent.published_parameters().unwrap()).unwrap();
+        let (mut scratch, mut out, mut action) = (net.scratch(), [0.0; 4], [0.0; 2]);
+        for state in [[0.1, 0.5, 0.9], [1.0, 0.0, 0.3]] {
+            net.forward(Kernel::best(), &state, &mut scratch, &mut out);
+            agent.act(&state, &[-9.0; 2], &[9.0; 2], false, &mut action);
+            for i in 0..2 {
+                assert!((out[i] - action[i]).abs() < 1e-5, "{out:?} {action:?}");
+                assert!((policy::sigma(out[2 + i]) - agent.act_pass.sigma[i]).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let narrow = AgentShape { state: 0, ..SHAPE };
+        assert!(matches!(Agent::new(narrow, options(1), &[0.5, 0.5], 1), Err(AgentError::Empty(_))));
+        assert!(matches!(Agent::new(SHAPE, options(1), &[0.5, 1.5], 1), Err(AgentError::Nominal { .. })));
+        let bad = AgentOptions { batch_size: 0, ..options(1) };
+        assert!(matches!(Agent::new(SHAPE, bad, &[0.5, 0.5], 1), Err(AgentError::Options(_))));
+    }
+}

@@ -1,0 +1,485 @@
+//! The ensemble of critics: Q-learning with regularised corrections (QRC), a gradient method without target networks.
+//!
+//! Per sample, with `sg` the stop-gradient and `a'_j` drawn from the actor at `s'`:
+//! ```text
+//! y   = R_n + gamma^n mean_j q(s', a'_j)      d_l = sg(y) - q(s, a)      d_r = y - sg(q(s, a))
+//! L_q = d_l^2 / 2 + sg(tanh h(s, a)) d_r      L_h = (sg(d_l) - h(s, a))^2 / 2      and |w_h|^2 / 2 once
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, Real as _, StatePass, falling};
+use crate::options::{AgentOptions, AgentShape};
+use crate::random::Stream;
+use crate::replay::{Batch, Replay};
+use crate::threads::Threads;
+
+/// Actions that are judged in one piece; their activations stay in the second-level cache.
+const PIECE_ROWS: usize = 1_024;
+
+/// What a checkpoint keeps of a critic.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CriticState {
+    pub(crate) parameters: Vec<f32>,
+    optimiser: AdamW,
+    init_stream: Stream,
+    batch_stream: Stream,
+    action_stream: Stream,
+    /// Updates since the last initialisation.
+    updates: u64,
+    /// It counts in the estimates.
+    active: bool,
+}
+
+/// A critic with its buffers.
+#[derive(Debug)]
+struct Member {
+    index: usize,
+    state: CriticState,
+    gradient: Vec<f32>,
+    batch: Batch,
+    at: StatePass<f32>,
+    pass: ActionPass<f32>,
+    next_at: StatePass<f32>,
+    next_pass: ActionPass<f32>,
+    next_actor: ActorPass<f32>,
+    next_actions: Vec<f32>,
+    next_q: Vec<f32>,
+    d_next_q: Vec<f32>,
+    q: Vec<f32>,
+    h: Vec<f32>,
+    /// The state stream and the buffers for judging candidates.
+    judge_at: StatePass<f32>,
+    piece: ActionPass<f32>,
+    judged: Vec<f32>,
+    loss: f32,
+}
+
+/// What judging asks: the same number of actions at each of some states.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidates<'a> {
+    pub(crate) states: &'a [f32],
+    /// `[states][repeat][d]`.
+    pub(crate) actions: &'a [f32],
+    pub(crate) repeat: usize,
+}
+
+/// The critics.
+#[derive(Debug)]
+pub(crate) struct Ensemble {
+    shape: AgentShape,
+    critic: Critic,
+    members: Vec<Member>,
+    optimiser: AdamWOptions,
+    reset_period: u64,
+    reset_warmup: u64,
+    updates: u64,
+}
+
+/// What a checkpoint keeps of the ensemble.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct EnsembleState {
+    pub(crate) critics: Vec<CriticState>,
+    updates: u64,
+}
+
+impl Ensemble {
+    pub(crate) fn new(shape: AgentShape, options: &AgentOptions) -> Self {
+        let critic = Critic::new(shape.state, shape.action);
+        let members = (0..options.ensemble).map(|index| Member::new(index, shape, critic, options)).collect();
+        Self {
+            shape,
+            critic,
+            members,
+            optimiser: AdamWOptions {
+                learning_rate: options.critic_lr as f32,
+                weight_decay: options.weight_decay as f32,
+            },
+            reset_period: options.reset_period,
+            reset_warmup: options.reset_warmup,
+            updates: 0,
+        }
+    }
+
+    /// One update of every critic; the mean loss.
+    pub(crate) fn update(
+        &mut self,
+        replay: &Replay,
+        actor: &Actor,
+        actor_parameters: &[f32],
+        threads: &Threads,
+    ) -> f32 {
+        let (critic, optimiser, d) = (self.critic, self.optimiser, self.shape.action);
+        threads.each(&mut self.members, |member| {
+            let Member { index, state, batch, .. } = member;
+            replay.sample(Some(*index), &mut state.batch_stream, batch);
+            member.draw_next_actions(actor, actor_parameters, d);
+            member.learn(&critic, optimiser);
+        });
+        self.updates += 1;
+        self.reset_in_turn();
+        let losses: f32 = self.members.iter().map(|member| member.loss).sum();
+        losses / self.members.len() as f32
+    }
+
+    /// Re-initialises the critic that learnt longest, when it is time, and lets warmed-up ones count.
+    fn reset_in_turn(&mut self) {
+        for member in &mut self.members {
+            if member.state.updates >= self.reset_warmup {
+                member.state.active = true;
+            }
+        }
+        if self.reset_period == 0 || !self.updates.is_multiple_of(self.reset_period) {
+            return;
+        }
+        let active = self.members.iter().filter(|member| member.state.active);
+        // The last active critic stays: somebody has to judge.
+        if active.clone().count() < 2 {
+            return;
+        }
+        // Of equally old ones the first.
+        let oldest = active
+            .max_by_key(|member| (member.state.updates, std::cmp::Reverse(member.index)))
+            .map(|member| member.index);
+        if let Some(index) = oldest {
+            self.members[index].reset(&self.critic);
+        }
+    }
+
+    /// The mean value of the active critics for every candidate, into `values`.
+    pub(crate) fn judge(&mut self, candidates: Candidates<'_>, threads: &Threads, values: &mut [f32]) {
+        let (critic, shape) = (self.critic, self.shape);
+        threads.each(&mut self.members, |member| {
+            if member.state.active {
+                member.judge(&critic, shape, candidates);
+            }
+        });
+        values.fill(0.0);
+        let mut active = 0;
+        for member in self.members.iter().filter(|member| member.state.active) {
+            active += 1;
+            for (value, &judged) in values.iter_mut().zip(&member.judged) {
+                *value += judged;
+            }
+        }
+        let share = 1.0 / active.max(1) as f32;
+        values.iter_mut().for_each(|value| *value *= share);
+    }
+
+    /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.
+    pub(crate) fn learn_nominal(
+        &mut self,
+        steps: std::ops::Range<usize>,
+        nominal: &[f32],
+        options: &AgentOptions,
+        threads: &Threads,
+    ) {
+        let (critic, optimiser) = (self.critic, self.optimiser);
+        let all = options.nominal_critic_steps;
+        threads.each(&mut self.members, |member| {
+            for step in steps.clone() {
+                let learning_rate = falling(options.nominal_lr, step, all);
+                let optimiser = AdamWOptions { learning_rate, ..optimiser };
+                member.learn_nominal(&critic, nominal, optimiser);
+            }
+            if steps.end == all {
+                member.state.optimiser.reset();
+            }
+        });
+    }
+
+    /// The critic's parameters are finite, all of them.
+    pub(crate) fn is_finite(&self) -> bool {
+        self.members.iter().all(|member| member.state.parameters.iter().all(|p| p.is_finite()))
+    }
+
+    pub(crate) fn state(&self) -> EnsembleState {
+        EnsembleState { critics: self.members.iter().map(|m| m.state.clone()).collect(), updates: self.updates }
+    }
+
+    /// Takes over a stored state; false, and nothing changed, when it is of another shape.
+    pub(crate) fn restore(&mut self, state: EnsembleState) -> bool {
+        let len = self.critic.len();
+        let fits = |critic: &CriticState| critic.parameters.len() == len && critic.optimiser.fits(len);
+        if state.critics.len() != self.members.len()
+            || !state.critics.iter().all(fits)
+            || !state.critics.iter().any(|critic| critic.active)
+        {
+            return false;
+        }
+        for (member, state) in self.members.iter_mut().zip(state.critics) {
+            member.state = state;
+        }
+        self.updates = state.updates;
+        true
+    }
+}
+
+impl Member {
+    fn new(index: usize, shape: AgentShape, critic: Critic, options: &AgentOptions) -> Self {
+        let (rows, repeat) = (options.batch_size, options.next_actions);
+        let stream = |role| Stream::new(options.seed, role, index);
+        let mut init_stream = stream("critic initialisation");
+        let mut parameters = vec![0.0; critic.len()];
+        critic.init(&mut parameters, &mut init_stream);
+        let judged_rows = rows * options.candidates.max(1);
+        Self {
+            index,
+            state: CriticState {
+                parameters,
+                optimiser: AdamW::new(critic.len()),
+                init_stream,
+                batch_stream: stream("critic batch"),
+                action_stream: stream("critic next actions"),
+                updates: 0,
+                active: true,
+            },
+            gradient: vec![0.0; critic.len()],
+            batch: Batch::new(shape, rows),
+            at: StatePass::new(rows),
+            pass: ActionPass::new(rows),
+            next_at: StatePass::new(rows),
+            next_pass: ActionPass::new(rows * repeat),
+            next_actor: ActorPass::new(rows, shape.action),
+            next_actions: vec![0.0; rows * repeat * shape.action],
+            next_q: vec![0.0; rows * repeat],
+            d_next_q: vec![0.0; rows * repeat],
+            q: vec![0.0; rows],
+            h: vec![0.0; rows],
+            judge_at: StatePass::new(rows),
+            piece: ActionPass::new(PIECE_ROWS.max(options.candidates)),
+            judged: vec![0.0; judged_rows],
+            loss: 0.0,
+        }
+    }
+
+    fn reset(&mut self, critic: &Critic) {
+        critic.init(&mut self.state.parameters, &mut self.state.init_stream);
+        self.state.optimiser.reset();
+        self.state.updates = 0;
+        self.state.active = false;
+    }
+
+    /// `a'_j ~ actor(s')`, clipped to the bounds there.
+    fn draw_next_actions(&mut self, actor: &Actor, actor_parameters: &[f32], d: usize) {
+        let rows = self.batch.rows();
+        let repeat = self.next_q.len() / rows;
+        let pass = &mut self.next_actor;
+        actor.forward(actor_parameters, &self.batch.next_states, rows, pass);
+        for (i, action) in self.next_actions.iter_mut().enumerate() {
+            let at = i / (repeat * d) * d + i % d;
+            let sample = pass.mu[at] + pass.sigma[at] * self.state.action_stream.normal();
+            *action = sample.max(self.batch.next_lo[at]).min(self.batch.next_hi[at]);
+        }
+    }
+
+    /// One step on the batch at hand.
+    fn learn(&mut self, critic: &Critic, optimiser: AdamWOptions) {
+        let rows = self.batch.rows();
+        let repeat = self.next_q.len() / rows;
+        let p = &self.state.parameters;
+        let batch = &self.batch;
+        critic.forward_states(p, &batch.states, rows, &mut self.at);
+        critic.forward_actions(p, &self.at, 0..rows, &batch.actions, 1, &mut self.pass);
+        critic.q(p, &self.pass, &mut self.q);
+        critic.h(p, &self.pass, &mut self.h);
+        critic.forward_states(p, &batch.next_states, rows, &mut self.next_at);
+        let next_pass = &mut self.next_pass;
+        critic.forward_actions(p, &self.next_at, 0..rows, &self.next_actions, repeat, next_pass);
+        critic.q(p, next_pass, &mut self.next_q);
+
+        let (dq, dh) = (&mut self.q, &mut self.h);
+        self.loss = qrc_gradients(batch, &self.next_q, dq, dh, &mut self.d_next_q) + critic.h_penalty(p);
+
+        let g = &mut self.gradient;
+        g.fill(0.0);
+        critic.backward_actions(p, &mut self.at, &batch.actions, 1, dq, Some(dh), &mut self.pass, g);
+        critic.backward_states(p, &batch.states, rows, &mut self.at, g);
+        critic.backward_actions(p, &mut self.next_at, &self.next_actions, repeat, &self.d_next_q, None, next_pass, g);
+        critic.backward_states(p, &batch.next_states, rows, &mut self.next_at, g);
+        critic.regularise_h(p, g);
+        self.descend(optimiser);
+        self.state.updates += 1;
+    }
+
+    fn descend(&mut self, optimiser: AdamWOptions) {
+        let state = &mut self.state;
+        state.optimiser.step(&mut state.parameters, &self.gradient, optimiser);
+    }
+
+    fn learn_nominal(&mut self, critic: &Critic, nominal: &[f32], optimiser: AdamWOptions) {
+        let rows = self.batch.rows();
+        let batch = &mut self.batch;
+        let stream = &mut self.state.action_stream;
+        batch.states.iter_mut().for_each(|x| *x = stream.uniform());
+        batch.actions.iter_mut().for_each(|a| *a = stream.uniform());
+        let p = &self.state.parameters;
+        critic.forward_states(p, &batch.states, rows, &mut self.at);
+        critic.forward_actions(p, &self.at, 0..rows, &batch.actions, 1, &mut self.pass);
+        critic.q(p, &self.pass, &mut self.q);
+        let share = 1.0 / rows as f32;
+        for (q, action) in self.q.iter_mut().zip(batch.actions.chunks_exact(nominal.len())) {
+            let distance: f32 = action.iter().zip(nominal).map(|(a, b)| (a - b).abs()).sum();
+            *q = (*q + distance) * share;
+        }
+        let g = &mut self.gradient;
+        g.fill(0.0);
+        critic.backward_actions(p, &mut self.at, &batch.actions, 1, &self.q, None, &mut self.pass, g);
+        critic.backward_states(p, &batch.states, rows, &mut self.at, g);
+        self.descend(optimiser);
+    }
+
+    fn judge(&mut self, critic: &Critic, shape: AgentShape, candidates: Candidates<'_>) {
+        let Candidates { states, actions, repeat } = candidates;
+        let rows = states.len() / shape.state;
+        let p = &self.state.parameters;
+        critic.forward_states(p, states, rows, &mut self.judge_at);
+        let piece_states = (self.piece.rows() / repeat).max(1);
+        let mut from = 0;
+        while from < rows {
+            let to = (from + piece_states).min(rows);
+            let (first, last) = (from * repeat, to * repeat);
+            critic.forward_actions(
+                p,
+                &self.judge_at,
+                from..to,
+                &actions[first * shape.action..last * shape.action],
+                repeat,
+                &mut self.piece,
+            );
+            critic.q(p, &self.piece, &mut self.judged[first..last]);
+            from = to;
+        }
+    }
+}
+
+/// Replaces `q` and `h` by the gradients of the mean loss at them, fills that at each next q, and returns the loss.
+fn qrc_gradients(batch: &Batch, next_q: &[f32], q: &mut [f32], h: &mut [f32], d_next_q: &mut [f32]) -> f32 {
+    let rows = q.len();
+    let repeat = next_q.len() / rows;
+    let share = 1.0 / rows as f32;
+    let mut loss = 0.0;
+    for row in 0..rows {
+        let own = row * repeat..(row + 1) * repeat;
+        let next = next_q[own.clone()].iter().sum::<f32>() / repeat as f32;
+        let delta = batch.rewards[row] + batch.discounts[row] * next - q[row];
+        let correction = h[row].hyperbolic_tangent();
+        let residual = delta - h[row];
+        loss += 0.5 * delta * delta + correction * delta + 0.5 * residual * residual;
+        q[row] = -delta * share;
+        h[row] = -residual * share;
+        d_next_q[own].fill(correction * batch.discounts[row] * share / repeat as f32);
+    }
+    loss * share
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::Origin;
+    use crate::transitions::Step;
+
+    const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
+
+    fn options() -> AgentOptions {
+        AgentOptions {
+            batch_size: 32,
+            candidates: 8,
+            next_actions: 3,
+            gamma: 0.5,
+            critic_lr: 1e-3,
+            ..AgentOptions::default()
+        }
+    }
+
+    fn actor() -> (Actor, Vec<f32>) {
+        let actor = Actor::new(2, 1);
+        let mut parameters = vec![0.0; actor.len()];
+        actor.init(&mut parameters, &mut Stream::new(4, "test", 0));
+        (actor, parameters)
+    }
+
+    /// States are noise; the reward is minus the distance of the action from 0.3.
+    fn replay(options: &AgentOptions) -> Replay {
+        let mut replay = Replay::new(SHAPE, options);
+        let mut stream = Stream::new(2, "test", 0);
+        for sequence in 0..500 {
+            let action = stream.uniform();
+            let step = Step {
+                sequence,
+                complete: true,
+                reward: Some(-(action - 0.3).abs()),
+                decision: true,
+                gap: false,
+                state: &[stream.uniform(), stream.uniform()],
+                action: &[action],
+                lo: &[0.0],
+                hi: &[1.0],
+            };
+            replay.push(&step, Origin::Online);
+        }
+        replay
+    }
+
+    #[test]
+    fn the_loss_falls_and_the_better_action_is_judged_better() {
+        let options = options();
+        let mut ensemble = Ensemble::new(SHAPE, &options);
+        let threads = Threads::new(1).unwrap();
+        let (actor, parameters) = actor();
+        let replay = replay(&options);
+        let losses: Vec<f32> = (0..800).map(|_| ensemble.update(&replay, &actor, &parameters, &threads)).collect();
+        let mean = |x: &[f32]| x.iter().sum::<f32>() / x.len() as f32;
+        assert!(mean(&losses[700..]) < 0.3 * mean(&losses[..10]));
+        let mut values = [0.0; 3];
+        let candidates = Candidates { states: &[0.5, 0.5], actions: &[0.3, 0.6, 0.9], repeat: 3 };
+        ensemble.judge(candidates, &threads, &mut values);
+        assert!(values[0] > values[1] && values[1] > values[2], "{values:?}");
+    }
+
+    #[test]
+    fn the_gradients_of_the_loss_are_those_of_its_formula() {
+        let mut batch = Batch::new(SHAPE, 1);
+        (batch.rewards[0], batch.discounts[0]) = (-1.0, 0.9);
+        let (mut q, mut h, mut d_next) = ([0.5], [0.2], [0.0; 2]);
+        let loss = qrc_gradients(&batch, &[0.1, 0.3], &mut q, &mut h, &mut d_next);
+        let delta = -1.0 + 0.9 * 0.2 - 0.5;
+        let tanh = 0.2_f32.tanh();
+        let expected = 0.5 * delta * delta + tanh * delta + 0.5 * (delta - 0.2_f32).powi(2);
+        assert!((loss - expected).abs() < 1e-6);
+        assert!((q[0] + delta).abs() < 1e-6 && (h[0] - (0.2 - delta)).abs() < 1e-6);
+        assert!(d_next.iter().all(|d| (d - tanh * 0.9 / 2.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn critics_are_reset_in_turn_and_leave_the_judging_until_warmed_up() {
+        let options = AgentOptions { reset_period: 10, reset_warmup: 5, batch_size: 4, ..options() };
+        let mut ensemble = Ensemble::new(SHAPE, &options);
+        let threads = Threads::new(1).unwrap();
+        let (actor, parameters) = actor();
+        let replay = replay(&options);
+        let mut history = Vec::new();
+        for _ in 0..22 {
+            ensemble.update(&replay, &actor, &parameters, &threads);
+            let state = ensemble.state();
+            history.push((state.critics[0].active, state.critics[1].active));
+        }
+        assert_eq!(history[8..10], [(true, true), (false, true)]);
+        assert_eq!(history[13..15], [(false, true), (true, true)]);
+        assert_eq!(history[19], (true, false));
+    }
+
+    #[test]
+    fn an_ensemble_begins_with_the_nominal_preference() {
+        let options = AgentOptions { nominal_critic_steps: 300, ..options() };
+        let mut ensemble = Ensemble::new(SHAPE, &options);
+        let threads = Threads::new(1).unwrap();
+        ensemble.learn_nominal(0..300, &[0.6], &options, &threads);
+        let mut values = [0.0; 3];
+        let candidates = Candidates { states: &[0.2, 0.8], actions: &[0.6, 0.3, 0.0], repeat: 3 };
+        ensemble.judge(candidates, &threads, &mut values);
+        for (value, expected) in values.iter().zip([0.0, -0.3, -0.6]) {
+            assert!((value - expected).abs() < 0.1, "{values:?}");
+        }
+    }
+}

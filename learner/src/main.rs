@@ -1,0 +1,28 @@
+//! `corerl-learner`: learns from what the runtime reports, and publishes what passes the gate.
+//!
+//! # Contract
+//! - It joins the runtime over its control socket and shares three segments with it: steps come in, weights and counters
+//!   go out. Nothing it does can lengthen a cycle; whatever it publishes is verified by the runtime.
+//! - It outlives the runtime and joins the next one, with growing pauses; another learner that takes over ends it.
+//! - It writes a checkpoint at intervals and at its end, and goes on from it when started again.
+//! - SIGTERM and SIGINT, and the death of a tethered parent: a last checkpoint, exit 0.
+//! - Exit codes: 0 fine, 69 something is not to be had, 70 a fault of the program, 75 another learner took over,
+//!   77 no permission, 78 the site file or the checkpoint directory is wrong.
+#![forbid(unsafe_code)]
+
+mod process;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = process::Arguments::parse();
+    match process::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("corerl-learner: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! The critic's network: a state stream and an action stream, fused late.
+//!
+//! ```text
+//! state  -> Lin 128 ReLU LN -> Lin 64 ReLU LN -> Lin 32 CReLU LN -> Lin 64 --+
+//!                                                                            + -> ReLU -> Lin 64 ReLU = phi -> q, h
+//! action -> Lin 32 ReLU ----------------------> Lin 32 CReLU -----> Lin 64 --+
+//! ```
+//! The layer after the fusion is split in two, one half for each stream. So everything that depends on the state alone
+//! (the first line) is computed once per state, however many actions are judged there.
+
+use super::Real;
+use super::activation::{
+    bias_crelu, bias_relu, broadcast_relu, crelu_backward, layer_norm, layer_norm_backward, relu_backward, sum_repeats,
+};
+use super::linear::{Layout, Linear, forward_scalar};
+use crate::random::Stream;
+
+const STATE_1: usize = 128;
+const STATE_2: usize = 64;
+const STATE_3: usize = 32;
+const ACTION_1: usize = 32;
+const ACTION_2: usize = 32;
+/// Width of the layers after the fusion.
+const JOINT: usize = 64;
+/// Variance scaling of the two heads at the start.
+const HEAD_SCALE: f64 = 1e-4;
+
+/// Shapes and places of a critic's layers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Critic {
+    state_1: Linear,
+    state_2: Linear,
+    state_3: Linear,
+    action_1: Linear,
+    action_2: Linear,
+    joint_state: Linear,
+    joint_action: Linear,
+    joint_2: Linear,
+    q_at: usize,
+    h_at: usize,
+    len: usize,
+}
+
+/// What the state stream computes for up to a number of rows, and the gradients on the way back.
+#[derive(Debug, Clone)]
+pub(crate) struct StatePass<T> {
+    linear: Vec<T>,
+    relu_1: Vec<T>,
+    norm_1: Vec<T>,
+    deviation_1: Vec<T>,
+    relu_2: Vec<T>,
+    norm_2: Vec<T>,
+    deviation_2: Vec<T>,
+    relu_3: Vec<T>,
+    norm_3: Vec<T>,
+    deviation_3: Vec<T>,
+    /// The state's half of the fused layer, bias included.
+    fused: Vec<T>,
+    d_fused: Vec<T>,
+    d_wide: Vec<T>,
+    d_narrow: Vec<T>,
+}
+
+impl<T: Real> StatePass<T> {
+    pub(crate) fn new(rows: usize) -> Self {
+        let zeros = |width: usize| vec![T::zero(); rows * width];
+        Self {
+            linear: zeros(STATE_3),
+            relu_1: zeros(STATE_1),
+            norm_1: zeros(STATE_1),
+            deviation_1: zeros(1),
+            relu_2: zeros(STATE_2),
+            norm_2: zeros(STATE_2),
+            deviation_2: zeros(1),
+            relu_3: zeros(2 * STATE_3),
+            norm_3: zeros(2 * STATE_3),
+            deviation_3: zeros(1),
+            fused: zeros(JOINT),
+            d_fused: zeros(JOINT),
+            d_wide: zeros(STATE_1),
+            d_narrow: zeros(STATE_2),
+        }
+    }
+}
+
+/// What the action stream and the fused layers compute for up to a number of actions, and the gradients back.
+#[derive(Debug, Clone)]
+pub(crate) struct ActionPass<T> {
+    rows: usize,
+    relu_1: Vec<T>,
+    linear: Vec<T>,
+    crelu_2: Vec<T>,
+    phi_1: Vec<T>,
+    /// The features of the heads.
+    phi: Vec<T>,
+    d_joint: Vec<T>,
+    d_phi: Vec<T>,
+}
+
+impl<T: Real> ActionPass<T> {
+    pub(crate) fn new(rows: usize) -> Self {
+        let zeros = |width: usize| vec![T::zero(); rows * width];
+        Self {
+            rows,
+            relu_1: zeros(ACTION_1),
+            linear: zeros(ACTION_2),
+            crelu_2: zeros(2 * ACTION_2),
+            phi_1: zeros(JOINT),
+            phi: zeros(JOINT),
+            d_joint: zeros(JOINT),
+            d_phi: zeros(JOINT),
+        }
+    }
+
+    /// How many actions it has room for.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+}
+
+impl Critic {
+    pub(crate) fn new(state: usize, action: usize) -> Self {
+        let mut layout = Layout::default();
+        Self {
+            state_1: layout.linear(state, STATE_1),
+            state_2: layout.linear(STATE_1, STATE_2),
+            state_3: layout.linear(STATE_2, STATE_3),
+            action_1: layout.linear(action, ACTION_1),
+            action_2: layout.linear(ACTION_1, ACTION_2),
+            joint_state: layout.linear(2 * STATE_3, JOINT),
+            joint_action: layout.linear_unbiased(2 * ACTION_2, JOINT),
+            joint_2: layout.linear(JOINT, JOINT),
+            q_at: layout.vector(JOINT),
+            h_at: layout.vector(JOINT),
+            len: layout.len(),
+        }
+    }
+
+    /// The number of parameters.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Orthogonal layers; heads so small that every value begins near 0.
+    pub(crate) fn init<T: Real>(&self, parameters: &mut [T], stream: &mut Stream) {
+        let layers = [self.state_1, self.state_2, self.state_3, self.action_1, self.action_2, self.joint_2];
+        for layer in layers {
+            layer.init_orthogonal(parameters, stream);
+        }
+        // The halves of the fused layer are one layer: orthogonal as a whole.
+        let mut whole = Layout::default();
+        let fused = whole.linear(self.joint_state.inputs + self.joint_action.inputs, JOINT);
+        let mut weights = vec![T::zero(); whole.len()];
+        fused.init_orthogonal(&mut weights, stream);
+        let (upper, lower) = weights.split_at(self.joint_state.inputs * JOINT);
+        self.joint_state.set_weights(parameters, upper);
+        self.joint_action.set_weights(parameters, &lower[..self.joint_action.inputs * JOINT]);
+
+        let deviation = (HEAD_SCALE / JOINT as f64).sqrt();
+        for weight in &mut parameters[self.q_at..self.h_at + JOINT] {
+            *weight = T::of(deviation * f64::from(stream.normal()));
+        }
+    }
+
+    fn q_head<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
+        &parameters[self.q_at..self.q_at + JOINT]
+    }
+
+    fn h_head<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
+        &parameters[self.h_at..self.h_at + JOINT]
+    }
+
+    /// The state stream for `rows` states, up to its half of the fused layer.
+    pub(crate) fn forward_states<T: Real>(&self, parameters: &[T], states: &[T], rows: usize, pass: &mut StatePass<T>) {
+        let p = parameters;
+        let relu = &mut pass.relu_1[..rows * STATE_1];
+        self.state_1.forward(p, states, rows, relu);
+        bias_relu(relu, self.state_1.bias(p));
+        layer_norm(relu, STATE_1, &mut pass.norm_1, &mut pass.deviation_1);
+
+        let relu = &mut pass.relu_2[..rows * STATE_2];
+        self.state_2.forward(p, &pass.norm_1, rows, relu);
+        bias_relu(relu, self.state_2.bias(p));
+        layer_norm(relu, STATE_2, &mut pass.norm_2, &mut pass.deviation_2);
+
+        let linear = &mut pass.linear[..rows * STATE_3];
+        self.state_3.forward(p, &pass.norm_2, rows, linear);
+        let relu = &mut pass.relu_3[..rows * 2 * STATE_3];
+        bias_crelu(linear, self.state_3.bias(p), relu);
+        layer_norm(relu, 2 * STATE_3, &mut pass.norm_3, &mut pass.deviation_3);
+
+        let fused = &mut pass.fused[..rows * JOINT];
+        self.joint_state.forward(p, &pass.norm_3, rows, fused);
+        let bias = self.joint_state.bias(p);
+        for row in fused.chunks_exact_mut(JOINT) {
+            for (x, &bias) in row.iter_mut().zip(bias) {
+                *x += bias;
+            }
+        }
+    }
+
+    /// Judges `repeat` actions at each of the states `from..from + states` of a forward state pass.
+    pub(crate) fn forward_actions<T: Real>(
+        &self,
+        parameters: &[T],
+        at: &StatePass<T>,
+        states: std::ops::Range<usize>,
+        actions: &[T],
+        repeat: usize,
+        pass: &mut ActionPass<T>,
+    ) {
+        let p = parameters;
+        let rows = states.len() * repeat;
+        let relu = &mut pass.relu_1[..rows * ACTION_1];
+        self.action_1.forward(p, actions, rows, relu);
+        bias_relu(relu, self.action_1.bias(p));
+
+        let linear = &mut pass.linear[..rows * ACTION_2];
+        self.action_2.forward(p, &pass.relu_1, rows, linear);
+        bias_crelu(linear, self.action_2.bias(p), &mut pass.crelu_2);
+
+        let phi_1 = &mut pass.phi_1[..rows * JOINT];
+        self.joint_action.forward(p, &pass.crelu_2, rows, phi_1);
+        let fused = &at.fused[states.start * JOINT..states.end * JOINT];
+        broadcast_relu(phi_1, fused, JOINT, repeat);
+
+        let phi = &mut pass.phi[..rows * JOINT];
+        self.joint_2.forward(p, &pass.phi_1, rows, phi);
+        bias_relu(phi, self.joint_2.bias(p));
+    }
+
+    /// The action values of a forward action pass, one per entry of `out`.
+    pub(crate) fn q<T: Real>(&self, parameters: &[T], pass: &ActionPass<T>, out: &mut [T]) {
+        forward_scalar(self.q_head(parameters), &pass.phi, out);
+    }
+
+    /// The corrections of a forward action pass, one per entry of `out`.
+    pub(crate) fn h<T: Real>(&self, parameters: &[T], pass: &ActionPass<T>, out: &mut [T]) {
+        forward_scalar(self.h_head(parameters), &pass.phi, out);
+    }
+
+    /// Adds the gradient of `|w_h|^2 / 2`.
+    pub(crate) fn regularise_h<T: Real>(&self, parameters: &[T], gradients: &mut [T]) {
+        let into = &mut gradients[self.h_at..self.h_at + JOINT];
+        for (gradient, &weight) in into.iter_mut().zip(self.h_head(parameters)) {
+            *gradient += weight;
+        }
+    }
+
+    /// Half the squared length of `w_h`.
+    pub(crate) fn h_penalty<T: Real>(&self, parameters: &[T]) -> T {
+        let head = self.h_head(parameters);
+        super::activation::dot(head, head) * T::of(0.5)
+    }
+
+    /// The way back of a forward action pass over `dq.len()` actions: `repeat` of them at each state from the first.
+    ///
+    /// `dq` is the gradient at each q; `dh`, if any, that at each h. Adds to `gradients` and leaves in `at` what
+    /// [`Self::backward_states`] continues with.
+    #[allow(clippy::too_many_arguments)] // all of them are buffers of one pass
+    pub(crate) fn backward_actions<T: Real>(
+        &self,
+        parameters: &[T],
+        at: &mut StatePass<T>,
+        actions: &[T],
+        repeat: usize,
+        dq: &[T],
+        dh: Option<&[T]>,
+        pass: &mut ActionPass<T>,
+        gradients: &mut [T],
+    ) {
+        let p = parameters;
+        let rows = dq.len();
+        let d_phi = &mut pass.d_phi[..rows * JOINT];
+        d_phi.fill(T::zero());
+        self.backward_head(p, self.q_at, dq, &pass.phi, d_phi, gradients);
+        if let Some(dh) = dh {
+            self.backward_head(p, self.h_at, dh, &pass.phi, d_phi, gradients);
+        }
+        relu_backward(d_phi, &pass.phi);
+        self.joint_2.backward(&pass.phi_1, d_phi, rows, gradients);
+
+        let d_joint = &mut pass.d_joint[..rows * JOINT];
+        self.joint_2.backward_input(p, d_phi, rows, d_joint);
+        relu_backward(d_joint, &pass.phi_1);
+        self.joint_action.backward(&pass.crelu_2, d_joint, rows, gradients);
+        sum_repeats(d_joint, JOINT, repeat, &mut at.d_fused);
+
+        // The buffers of phi's gradient are free now.
+        let d_crelu = &mut pass.d_phi[..rows * 2 * ACTION_2];
+        self.joint_action.backward_input(p, d_joint, rows, d_crelu);
+        let d_linear = &mut pass.linear[..rows * ACTION_2];
+        crelu_backward(d_crelu, &pass.crelu_2, ACTION_2, d_linear);
+        self.action_2.backward(&pass.relu_1, d_linear, rows, gradients);
+        let d_relu = &mut pass.d_joint[..rows * ACTION_1];
+        self.action_2.backward_input(p, d_linear, rows, d_relu);
+        relu_backward(d_relu, &pass.relu_1);
+        self.action_1.backward(actions, d_relu, rows, gradients);
+    }
+
+    fn backward_head<T: Real>(
+        &self,
+        parameters: &[T],
+        head_at: usize,
+        d_value: &[T],
+        phi: &[T],
+        d_phi: &mut [T],
+        gradients: &mut [T],
+    ) {
+        let head = &parameters[head_at..head_at + JOINT];
+        let d_head = &mut gradients[head_at..head_at + JOINT];
+        let rows = phi.chunks_exact(JOINT).zip(d_phi.chunks_exact_mut(JOINT));
+        for (&d, (phi, d_phi)) in d_value.iter().zip(rows) {
+            let weights = head.iter().zip(d_head.iter_mut());
+            for ((&phi, d_phi), (&weight, d_weight)) in phi.iter().zip(d_phi).zip(weights) {
+                *d_phi += d * weight;
+                *d_weight += d * phi;
+            }
+        }
+    }
+
+    /// The way back of the state stream, after [`Self::backward_actions`].
+    pub(crate) fn backward_states<T: Real>(
+        &self,
+        parameters: &[T],
+        states: &[T],
+        rows: usize,
+        pass: &mut StatePass<T>,
+        gradients: &mut [T],
+    ) {
+        let p = parameters;
+        let d_fused = &pass.d_fused[..rows * JOINT];
+        self.joint_state.backward(&pass.norm_3, d_fused, rows, gradients);
+
+        let d_3 = &mut pass.d_narrow[..rows * 2 * STATE_3];
+        self.joint_state.backward_input(p, d_fused, rows, d_3);
+        layer_norm_backward(d_3, &pass.norm_3, 2 * STATE_3, &pass.deviation_3);
+        let d_linear = &mut pass.linear[..rows * STATE_3];
+        crelu_backward(d_3, &pass.relu_3, STATE_3, d_linear);
+        self.state_3.backward(&pass.norm_2, d_linear, rows, gradients);
+
+        let d_2 = &mut pass.d_narrow[..rows * STATE_2];
+        self.state_3.backward_input(p, d_linear, rows, d_2);
+        layer_norm_backward(d_2, &pass.norm_2, STATE_2, &pass.deviation_2);
+        relu_backward(d_2, &pass.relu_2);
+        self.state_2.backward(&pass.norm_1, d_2, rows, gradients);
+
+        let d_1 = &mut pass.d_wide[..rows * STATE_1];
+        self.state_2.backward_input(p, d_2, rows, d_1);
+        layer_norm_backward(d_1, &pass.norm_1, STATE_1, &pass.deviation_1);
+        relu_backward(d_1, &pass.relu_1);
+        self.state_1.backward(states, d_1, rows, gradients);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::{gradient_matches, normals};
+    use super::*;
+
+    const ROWS: usize = 3;
+    const REPEAT: usize = 2;
+
+    #[test]
+    fn the_gradient_equals_finite_differences() {
+        let critic = Critic::new(4, 2);
+        let stream = &mut Stream::new(5, "test", 0);
+        let mut parameters = vec![0.0_f64; critic.len()];
+        critic.init(&mut parameters, stream);
+        // Heads of ordinary size, so that every gradient is of ordinary size.
+        for (i, weight) in parameters[critic.q_at..].iter_mut().enumerate() {
+            *weight = ((i * 7) % 11) as f64 / 11.0 - 0.4;
+        }
+        let states = normals(stream, ROWS * 4);
+        let actions = normals(stream, ROWS * REPEAT * 2);
+        let dq = normals(stream, ROWS * REPEAT);
+        let dh = normals(stream, ROWS * REPEAT);
+        let mut state_pass = StatePass::new(ROWS);
+        let mut pass = ActionPass::new(ROWS * REPEAT);
+
+        let loss = |p: &[f64]| {
+            let (mut state_pass, mut pass) = (StatePass::new(ROWS), ActionPass::new(ROWS * REPEAT));
+            let (mut q, mut h) = (vec![0.0; ROWS * REPEAT], vec![0.0; ROWS * REPEAT]);
+            critic.forward_states(p, &states, ROWS, &mut state_pass);
+            critic.forward_actions(p, &state_pass, 0..ROWS, &actions, REPEAT, &mut pass);
+            critic.q(p, &pass, &mut q);
+            critic.h(p, &pass, &mut h);
+            let sum = |d: &[f64], x: &[f64]| d.iter().zip(x).map(|(d, x)| d * x).sum::<f64>();
+            sum(&dq, &q) + sum(&dh, &h) + critic.h_penalty(p)
+        };
+        loss(&parameters);
+
+        let p = &parameters;
+        let mut gradient = vec![0.0; critic.len()];
+        critic.forward_states(p, &states, ROWS, &mut state_pass);
+        critic.forward_actions(p, &state_pass, 0..ROWS, &actions, REPEAT, &mut pass);
+        critic.backward_actions(p, &mut state_pass, &actions, REPEAT, &dq, Some(&dh), &mut pass, &mut gradient);
+        critic.backward_states(p, &states, ROWS, &mut state_pass, &mut gradient);
+        critic.regularise_h(p, &mut gradient);
+        gradient_matches(&mut parameters, &gradient, loss);
+    }
+
+    #[test]
+    fn a_part_of_the_states_gives_the_same_values_as_all_of_them() {
+        let critic = Critic::new(3, 1);
+        let stream = &mut Stream::new(6, "test", 0);
+        let mut parameters = vec![0.0_f64; critic.len()];
+        critic.init(&mut parameters, stream);
+        let states = normals(stream, 4 * 3);
+        let actions = normals(stream, 4 * 5);
+        let mut at = StatePass::new(4);
+        critic.forward_states(&parameters, &states, 4, &mut at);
+        let mut pass = ActionPass::new(20);
+        let (mut all, mut part) = (vec![0.0; 20], vec![0.0; 10]);
+        critic.forward_actions(&parameters, &at, 0..4, &actions, 5, &mut pass);
+        critic.q(&parameters, &pass, &mut all);
+        critic.forward_actions(&parameters, &at, 1..3, &actions[5..15], 5, &mut pass);
+        critic.q(&parameters, &pass, &mut part);
+        for (one, other) in all[5..15].iter().zip(&part) {
+            assert!((one - other).abs() < 1e-12);
+        }
+    }
+}

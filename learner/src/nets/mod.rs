@@ -1,0 +1,86 @@
+//! The networks: forward and backward passes over flat parameter vectors, with hand-derived gradients.
+//!
+//! A network here is a description (shapes and offsets); parameters, gradients and buffers are arguments. The code is
+//! generic over [`Real`], so that the tests can compare its gradients with finite differences in `f64`, while the
+//! learner runs it in `f32`.
+
+mod activation;
+mod actor;
+mod adamw;
+mod critic;
+mod gemm;
+mod linear;
+
+pub(crate) use actor::{Actor, ActorPass, SIGMA_MAX};
+pub(crate) use adamw::{AdamW, AdamWOptions, falling};
+pub(crate) use critic::{ActionPass, Critic, StatePass};
+
+/// The floating-point type of a network.
+pub(crate) trait Real: ndarray::NdFloat + Default {
+    /// The nearest value to `value`.
+    fn of(value: f64) -> Self;
+    /// `e^self`, by the portable `libm`.
+    fn exponential(self) -> Self;
+    /// The hyperbolic tangent, by the portable `libm`.
+    fn hyperbolic_tangent(self) -> Self;
+}
+
+impl Real for f32 {
+    fn of(value: f64) -> Self {
+        value as f32
+    }
+
+    fn exponential(self) -> Self {
+        libm::expf(self)
+    }
+
+    fn hyperbolic_tangent(self) -> Self {
+        libm::tanhf(self)
+    }
+}
+
+#[cfg(test)]
+impl Real for f64 {
+    fn of(value: f64) -> Self {
+        value
+    }
+
+    fn exponential(self) -> Self {
+        libm::exp(self)
+    }
+
+    fn hyperbolic_tangent(self) -> Self {
+        libm::tanh(self)
+    }
+}
+
+/// What the gradient tests of the networks share.
+#[cfg(test)]
+pub(crate) mod check {
+    use crate::random::Stream;
+
+    pub(crate) fn normals(stream: &mut Stream, count: usize) -> Vec<f64> {
+        (0..count).map(|_| f64::from(stream.normal())).collect()
+    }
+
+    /// Compares `gradient` with central differences of `loss` at `parameters`.
+    pub(crate) fn gradient_matches(parameters: &mut [f64], gradient: &[f64], mut loss: impl FnMut(&[f64]) -> f64) {
+        let step = 1e-6;
+        let scale = gradient.iter().fold(0.0_f64, |max, g| max.max(g.abs()));
+        assert!(scale > 0.0, "the gradient is zero everywhere");
+        for i in 0..parameters.len() {
+            let value = parameters[i];
+            parameters[i] = value + step;
+            let above = loss(parameters);
+            parameters[i] = value - step;
+            let below = loss(parameters);
+            parameters[i] = value;
+            let expected = (above - below) / (2.0 * step);
+            assert!(
+                (expected - gradient[i]).abs() < 1e-5 * scale + 1e-8,
+                "parameter {i}: {} instead of {expected}",
+                gradient[i]
+            );
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What an agent is set to.
+
+use serde::{Deserialize, Serialize};
+
+/// The largest ensemble.
+pub const ENSEMBLE_MAX: usize = 10;
+/// The most observation periods in an action period.
+pub const N_STEP_MAX: usize = 1_000;
+
+/// The widths of what the agent sees and does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentShape {
+    /// Columns of the state.
+    pub state: usize,
+    /// Number of setpoints.
+    pub action: usize,
+}
+
+/// The agent's options; the defaults are those of the product.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentOptions {
+    /// Determines every random number of the agent.
+    pub seed: u64,
+    /// Discount per observation period, in `[0, 1)`.
+    pub gamma: f64,
+    /// Observation periods in an action period, hence the longest transition.
+    pub n_step_max: usize,
+    /// Number of critics, 1 to [`ENSEMBLE_MAX`].
+    pub ensemble: usize,
+    /// Probability with which a critic sees a transition, in `(0, 1]`.
+    pub ensemble_probability: f64,
+    /// Transitions in a batch.
+    pub batch_size: usize,
+    /// Learning rate of the critics.
+    pub critic_lr: f64,
+    /// Learning rate of actor and proposal.
+    pub actor_lr: f64,
+    /// Decoupled weight decay of all networks.
+    pub weight_decay: f64,
+    /// Actions sampled at the next state for a critic's target.
+    pub next_actions: usize,
+    /// Candidate actions per state in an actor update.
+    pub candidates: usize,
+    /// The part of the candidates that is uniform within the bounds; the others come from the proposal.
+    pub uniform_weight: f64,
+    /// The best part of the candidates, towards which the actor moves.
+    pub actor_percentile: f64,
+    /// The best part of the candidates, towards which the proposal moves.
+    pub proposal_percentile: f64,
+    /// Critic updates aimed at per observation.
+    pub critic_updates: usize,
+    /// Actor updates at most after each critic update.
+    pub actor_updates: usize,
+    /// Updates end early when the smoothed change of the loss is smaller than this.
+    pub loss_threshold: f64,
+    /// Transitions kept, in the online part and in the historical part each.
+    pub replay_capacity: usize,
+    /// What the rows of both parts together may take, in MiB; the capacity shrinks to it.
+    pub replay_memory_mib_max: usize,
+    /// The part of a batch that is online data, when there is historical data too.
+    pub online_weight: f64,
+    /// A critic is re-initialised every so many critic updates; 0 for never.
+    pub reset_period: u64,
+    /// Updates before a re-initialised critic counts again.
+    pub reset_warmup: u64,
+    /// Steps in which the critics learn to prefer the nominal setpoint, at the start.
+    pub nominal_critic_steps: usize,
+    /// Steps in which the actor learns the nominal setpoint, at the start.
+    pub nominal_actor_steps: usize,
+    /// Learning rate of these steps.
+    pub nominal_lr: f64,
+    /// Transitions before the first update.
+    pub warmup_transitions: usize,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            gamma: 0.9727,
+            n_step_max: 1,
+            ensemble: 2,
+            ensemble_probability: 0.5,
+            batch_size: 256,
+            critic_lr: 1e-4,
+            actor_lr: 1e-4,
+            weight_decay: 1e-3,
+            next_actions: 10,
+            candidates: 128,
+            uniform_weight: 0.84,
+            actor_percentile: 0.05,
+            proposal_percentile: 0.2,
+            critic_updates: 10,
+            actor_updates: 3,
+            loss_threshold: 1e-4,
+            replay_capacity: 1_000_000,
+            replay_memory_mib_max: 160,
+            online_weight: 0.75,
+            reset_period: 10_000,
+            reset_warmup: 1_000,
+            nominal_critic_steps: 1_000,
+            nominal_actor_steps: 100,
+            nominal_lr: 3e-3,
+            warmup_transitions: 1,
+        }
+    }
+}
+
+/// An option that cannot be.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{option} is {value}, but must be {permitted}")]
+pub struct OptionsError {
+    /// The option's name.
+    pub option: &'static str,
+    /// Its value.
+    pub value: f64,
+    /// What it may be.
+    pub permitted: &'static str,
+}
+
+impl AgentOptions {
+    /// Checks every option; the first that cannot be is the error.
+    ///
+    /// # Errors
+    /// [`OptionsError`] with the option's name, value and permitted range.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let count = |option, value: usize, max: usize, permitted| {
+            check(option, value as f64, (1..=max).contains(&value), permitted)
+        };
+        let share = |option, value: f64| {
+            let fits = value > 0.0 && value <= 1.0;
+            check(option, value, fits, "above 0 and at most 1")
+        };
+        let rate = |option, value: f64| {
+            let fits = value > 0.0 && value < 1.0;
+            check(option, value, fits, "between 0 and 1")
+        };
+        let fits = (0.0..1.0).contains(&self.gamma);
+        check("gamma", self.gamma, fits, "at least 0 and below 1")?;
+        count("ensemble", self.ensemble, ENSEMBLE_MAX, "1 to 10")?;
+        count("n_step_max", self.n_step_max, N_STEP_MAX, "1 to 1,000")?;
+        count("batch_size", self.batch_size, 65_536, "1 to 65,536")?;
+        count("candidates", self.candidates, 4_096, "1 to 4,096")?;
+        count("next_actions", self.next_actions, 256, "1 to 256")?;
+        count("critic_updates", self.critic_updates, 1_000, "1 to 1,000")?;
+        let capacity_max = 100_000_000;
+        count("replay_capacity", self.replay_capacity, capacity_max, "1 to 100,000,000")?;
+        share("ensemble_probability", self.ensemble_probability)?;
+        share("actor_percentile", self.actor_percentile)?;
+        share("proposal_percentile", self.proposal_percentile)?;
+        share("online_weight", self.online_weight)?;
+        rate("critic_lr", self.critic_lr)?;
+        rate("actor_lr", self.actor_lr)?;
+        rate("nominal_lr", self.nominal_lr)?;
+        let fits = (0.0..=1.0).contains(&self.uniform_weight);
+        check("uniform_weight", self.uniform_weight, fits, "0 to 1")?;
+        let fits = (0.0..1.0).contains(&self.weight_decay);
+        check("weight_decay", self.weight_decay, fits, "at least 0 and below 1")
+    }
+}
+
+fn check(option: &'static str, value: f64, fits: bool, permitted: &'static str) -> Result<(), OptionsError> {
+    if fits { Ok(()) } else { Err(OptionsError { option, value, permitted }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_permitted() {
+        assert_eq!(AgentOptions::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn an_option_that_cannot_be_is_named() {
+        let options = AgentOptions { gamma: f64::NAN, ..AgentOptions::default() };
+        assert_eq!(options.check().unwrap_err().option, "gamma");
+        let options = AgentOptions { ensemble: 11, ..AgentOptions::default() };
+        assert_eq!(options.check().unwrap_err().option, "ensemble");
+    }
+}

@@ -1,0 +1,166 @@
+//! The segments that the learner shares with a runtime.
+
+use std::time::Duration;
+
+use learner::Step;
+use policy::kernels::NetSpec;
+use policy::wire::{EncodeError, Publication, encode, slot_words};
+use rt_control::{Address, CallError, Client};
+use rt_core::ports::Clock as _;
+use rt_sys::MonotonicClock;
+use shm::broadcast::{self, Next};
+use shm::{Access, AttachRefused, RoleRefused, Segment, SegmentKind, counters, triple};
+use shm_layout::{LearnerCounter, StepHead, StepLayout};
+
+/// How long the runtime's keeper may take to answer.
+const CALL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Why the learner did not get, or no longer has, its segments.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttachError {
+    /// The runtime is not there or said no.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// A segment is not what it should be.
+    #[error("the runtime's segment {kind}: {source}")]
+    Segment {
+        /// Which.
+        kind: SegmentKind,
+        /// Why.
+        source: AttachRefused,
+    },
+    /// A segment is not of the right shape, or somebody else has it.
+    #[error("the runtime's segment {kind}: {source}")]
+    Role {
+        /// Which.
+        kind: SegmentKind,
+        /// Why.
+        source: RoleRefused,
+    },
+    /// The runtime's steps or weights are of another size than this site's.
+    #[error("the runtime's segment {kind} is made for another agent: are both started with the same site file?")]
+    OtherShape {
+        /// Which.
+        kind: SegmentKind,
+    },
+}
+
+/// Whether the runtime's answer is one that waiting does not change.
+pub(crate) const fn is_final(error: &CallError) -> bool {
+    use rt_control::Refusal::{NotPermitted, OtherTagList};
+    matches!(error, CallError::Refused(NotPermitted { .. } | OtherTagList { .. }))
+}
+
+/// What an agent's segments look like.
+#[derive(Debug, Clone)]
+pub(crate) struct Expected {
+    pub(crate) spec: NetSpec,
+    pub(crate) steps: StepLayout,
+    pub(crate) tag_list_hash: u64,
+}
+
+/// The learner's place at a runtime.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    pub(crate) epoch: u64,
+    /// The generation that the runtime had when we came.
+    pub(crate) generation: u64,
+    layout: StepLayout,
+    steps: broadcast::Reader,
+    record: Vec<u64>,
+    weights: triple::Writer,
+    slot: Vec<u64>,
+    pub(crate) counters: counters::Writer<LearnerCounter>,
+    clock: MonotonicClock,
+}
+
+/// What came out of the ring of steps.
+pub(crate) enum Taken<'a> {
+    /// A step.
+    Step(Step<'a>),
+    /// So many were overwritten before they were read.
+    Lost(u64),
+}
+
+impl Attachment {
+    /// Joins the runtime at `address`, reading steps from `from` on.
+    pub(crate) fn join(address: &Address, expected: &Expected, from: broadcast::Start) -> Result<Self, AttachError> {
+        let mut client = Client::connect(address, CALL_TIMEOUT).map_err(CallError::from)?;
+        let (grant, [steps, weights, counters]) = client.join_as_learner(expected.tag_list_hash)?;
+        let attach = |descriptor, access, kind| {
+            Segment::attach(descriptor, access, kind).map_err(|source| AttachError::Segment { kind, source })
+        };
+        let role = |kind| move |source| AttachError::Role { kind, source };
+        let steps = attach(steps, Access::ReadOnly, SegmentKind::Transitions)?;
+        let weights = attach(weights, Access::ReadWrite, SegmentKind::Weights)?;
+        let counters = attach(counters, Access::ReadWrite, SegmentKind::LearnerCounters)?;
+
+        if StepLayout::from_dims(steps.header().dims()) != Some(expected.steps) {
+            return Err(AttachError::OtherShape { kind: SegmentKind::Transitions });
+        }
+        let steps = broadcast::Reader::new(&steps, from).map_err(role(SegmentKind::Transitions))?;
+        let weights = triple::Writer::new(&weights).map_err(role(SegmentKind::Weights))?;
+        let words = slot_words(&expected.spec).unwrap_or(usize::MAX);
+        if weights.slot_words() < words {
+            return Err(AttachError::OtherShape { kind: SegmentKind::Weights });
+        }
+        Ok(Self {
+            epoch: grant.epoch,
+            generation: grant.generation,
+            layout: expected.steps,
+            record: vec![0; expected.steps.words()],
+            steps,
+            slot: vec![0; words],
+            weights,
+            counters: counters::Writer::new(&counters).map_err(role(SegmentKind::LearnerCounters))?,
+            clock: MonotonicClock::new(),
+        })
+    }
+
+    /// The next step, if there is one.
+    pub(crate) fn take(&mut self) -> Option<Taken<'_>> {
+        match self.steps.next(&mut self.record) {
+            Next::Empty => None,
+            Next::Lost(count) => Some(Taken::Lost(count)),
+            Next::Damaged { cursor, published } => Some(Taken::Lost(published.saturating_sub(cursor))),
+            Next::Record { .. } => {
+                let view = self.layout.view(&self.record).ok()?;
+                // An action that was not read back may be an old one.
+                let usable = StepHead::STATE_COMPLETE | StepHead::ACTION_READ_BACK;
+                Some(Taken::Step(Step {
+                    sequence: view.head.sequence,
+                    complete: view.head.has(usable),
+                    reward: view.head.has(StepHead::REWARD_VALID).then_some(view.head.reward as f32),
+                    decision: view.head.has(StepHead::DECISION_SLOT),
+                    gap: view.head.has(StepHead::GAP_BEFORE),
+                    state: view.state,
+                    action: view.action,
+                    lo: view.lo,
+                    hi: view.hi,
+                }))
+            }
+        }
+    }
+
+    /// Publishes a network. False: the segment is damaged, a new one is needed.
+    pub(crate) fn publish(
+        &mut self,
+        spec: &NetSpec,
+        publication: &Publication,
+        parameters: &[f32],
+    ) -> Result<bool, EncodeError> {
+        encode(spec, publication, parameters, &mut self.slot)?;
+        Ok(self.weights.publish(&self.slot).is_ok())
+    }
+
+    /// Shows that the learner lives and what it stands by.
+    pub(crate) fn beat(&self, best_generation: u64) {
+        self.counters.set(LearnerCounter::BestGeneration, best_generation);
+        self.counters.set(LearnerCounter::Heartbeat, self.clock.now().as_ns());
+    }
+}
+
+/// The epoch that the runtime has granted last; 0 when it has granted none.
+pub(crate) fn granted_epoch(address: &Address) -> Result<u64, CallError> {
+    Ok(Client::connect(address, CALL_TIMEOUT)?.status()?.learner.epoch)
+}

@@ -1,0 +1,265 @@
+//! The program `corerl-learner` against a runtime that exists in the test alone: real processes, sockets and segments.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use policy::kernels::Kernel;
+use policy::pipeline::Columns;
+use policy::wire::Verifier;
+use rt_config::Site;
+use rt_control::{Address, Answer, Conversation, LearnerGrant, LearnerStatus, Received, Request, Server, Status};
+use shm::{Access, Segment, SegmentKind, Spec, broadcast, counters, triple};
+use shm_layout::{LearnerCounter, StepHead, StepLayout};
+
+/// How long anything may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn site_text() -> String {
+    let small = "  ensemble: 2\n  batch_size: 8\n  candidates: 20\n  publish_every: 5\n";
+    rt_config::example().replace("  ensemble: 2\n", small).replace("warmup_period: 1s", "warmup_period: 50ms")
+}
+
+/// The runtime's side of the three segments.
+struct Segments {
+    layout: StepLayout,
+    steps_segment: Segment,
+    steps: broadcast::Writer,
+    sequence: u64,
+    weights_segment: Segment,
+    weights: triple::Reader,
+    counters_segment: Segment,
+    counters: counters::Reader<LearnerCounter>,
+    verifier: Verifier,
+}
+
+impl Segments {
+    fn new(site: &Site, epoch: u64) -> Self {
+        let (n, d) = (Columns::of(site).len(), site.setpoints.len());
+        let layout = StepLayout::new(n as u32, d as u32).unwrap();
+        let spec = policy::actor_spec(n, d);
+        let steps_segment = Segment::create(&Spec::transitions(&layout, 256)).unwrap();
+        let words = policy::wire::slot_words(&spec).unwrap();
+        let weights_segment = Segment::create(&Spec::weights(words).generation(epoch)).unwrap();
+        let counters_segment = Segment::create(&Spec::counters::<LearnerCounter>().generation(epoch)).unwrap();
+        let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).unwrap();
+        verifier.grant(epoch);
+        Self {
+            steps: broadcast::Writer::new(&steps_segment).unwrap(),
+            weights: triple::Reader::new(&weights_segment).unwrap(),
+            counters: counters::Reader::new(&counters_segment).unwrap(),
+            layout,
+            steps_segment,
+            sequence: 0,
+            weights_segment,
+            counters_segment,
+            verifier,
+        }
+    }
+
+    fn publish_step(&mut self) {
+        let mut words = vec![0; self.layout.words()];
+        let step = self.layout.view_mut(&mut words).unwrap();
+        let phase = self.sequence as f32 * 0.3;
+        step.head.sequence = self.sequence;
+        step.head.reward = -f64::from(phase.sin().abs());
+        step.head.flags =
+            StepHead::STATE_COMPLETE | StepHead::REWARD_VALID | StepHead::DECISION_SLOT | StepHead::ACTION_READ_BACK;
+        step.state.iter_mut().enumerate().for_each(|(i, x)| *x = (phase + i as f32).cos().abs());
+        step.action.fill(phase.sin().abs());
+        step.hi.fill(1.0);
+        self.steps.publish(&words).unwrap();
+        self.sequence += 1;
+    }
+
+    /// The generation of newly published weights, if there are any that the runtime would adopt.
+    fn adopted(&mut self) -> Option<u64> {
+        if !self.weights.update().unwrap() {
+            return None;
+        }
+        let mut words = vec![0; self.weights.slot_words()];
+        self.weights.copy_into(0, &mut words).unwrap();
+        Some(self.verifier.verify(&words).unwrap().generation())
+    }
+}
+
+/// Answers one caller as a runtime would.
+fn answer(conversation: &mut Conversation, site: &Site, segments: &Segments, epoch: u64) {
+    loop {
+        match conversation.receive(Duration::from_millis(200)) {
+            Received::Request(Request::JoinAsLearner { tag_list_hash }) => {
+                assert_eq!(tag_list_hash, site.tag_list_hash());
+                let steps = segments.steps_segment.read_only_fd().unwrap();
+                let descriptors = [steps.as_fd(), segments.weights_segment.as_fd(), segments.counters_segment.as_fd()];
+                let grant = LearnerGrant { epoch, generation: 3 };
+                conversation.answer(&Answer::Learner(grant), &descriptors).unwrap();
+            }
+            Received::Request(Request::Status) => {
+                let status = Status {
+                    mode: "RUN".into(),
+                    armed: true,
+                    latched: None,
+                    degraded: Vec::new(),
+                    preemption: String::new(),
+                    cycles: 0,
+                    slots_skipped: 0,
+                    policy_generation: 0,
+                    learner: LearnerStatus { epoch, pid: 0, alive: true },
+                    connections: Vec::new(),
+                    uptime_s: 0.0,
+                };
+                conversation.answer(&Answer::Status(status), &[]).unwrap();
+            }
+            _ => return,
+        }
+    }
+}
+
+/// Plays the runtime, a step at every turn, until `done` says so.
+fn play(
+    server: &Server,
+    site: &Site,
+    segments: &mut Segments,
+    epoch: u64,
+    mut done: impl FnMut(&mut Segments) -> bool,
+) {
+    let start = Instant::now();
+    while !done(segments) {
+        assert!(start.elapsed() < PATIENCE, "the learner did not do its part in time");
+        segments.publish_step();
+        if let Some(mut conversation) = server.accept(Duration::from_millis(5)).unwrap() {
+            answer(&mut conversation, site, segments, epoch);
+        }
+    }
+}
+
+fn start(directory: &Path, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_corerl-learner"))
+        .arg("--config")
+        .arg(directory.join("site.yaml"))
+        .arg("--runtime-dir")
+        .arg(directory.join("run"))
+        .arg("--checkpoint-dir")
+        .arg(directory.join("checkpoints"))
+        .arg("--tether")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits for the end; the exit code and what was said.
+fn end(mut child: Child) -> (Option<i32>, String) {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            return (status.code(), said);
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            panic!("the learner does not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn it_learns_publishes_survives_the_runtime_and_goes_on_from_its_checkpoint() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    std::fs::write(directory.join("site.yaml"), site_text()).unwrap();
+    let site = rt_config::parse(&site_text(), "site.yaml".as_ref()).unwrap().site;
+    let address = Address::new(&directory.join("run"), &site.name, &site.agent_name, &site.instance).unwrap();
+
+    // The learner is there first and waits for a runtime.
+    let mut child = start(directory, &["--threads", "2"]);
+    let server = Server::bind(&address).unwrap();
+    let mut segments = Segments::new(&site, 1);
+    let mut generations = Vec::new();
+    play(&server, &site, &mut segments, 1, |segments| {
+        generations.extend(segments.adopted());
+        generations.len() >= 3
+    });
+    assert!(generations[0] > 3, "later than the one that the runtime had");
+    assert!(generations.windows(2).all(|pair| pair[0] < pair[1]));
+    let beat = segments.counters.get(LearnerCounter::Heartbeat);
+    play(&server, &site, &mut segments, 1, |segments| segments.counters.get(LearnerCounter::Heartbeat) != beat);
+    assert!(segments.counters.get(LearnerCounter::BestGeneration) >= generations[0]);
+
+    // The runtime starts anew, and the learner joins it with what it has.
+    drop(server);
+    drop(segments);
+    let server = Server::bind(&address).unwrap();
+    let mut segments = Segments::new(&site, 7);
+    let mut adopted = None;
+    play(&server, &site, &mut segments, 7, |segments| {
+        adopted = adopted.or_else(|| segments.adopted());
+        adopted.is_some()
+    });
+    assert!(adopted > generations.last().copied());
+
+    // The parent goes: a last checkpoint, exit 0.
+    drop(child.stdin.take());
+    let (code, said) = end(child);
+    assert_eq!(code, Some(0), "{said}");
+    let checkpoints: Vec<_> = std::fs::read_dir(directory.join("checkpoints")).unwrap().flatten().collect();
+    assert_eq!(checkpoints.len(), 1, "{said}");
+
+    // A new learner goes on where the old one was; when another takes over, it ends.
+    let child = start(directory, &[]);
+    let mut segments = Segments::new(&site, 8);
+    let mut again = None;
+    play(&server, &site, &mut segments, 8, |segments| {
+        again = again.or_else(|| segments.adopted());
+        again.is_some()
+    });
+    assert!(again > adopted);
+    let mut ended = false;
+    let mut child = Some(child);
+    play(&server, &site, &mut segments, 9, |_| {
+        ended |= child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
+        ended
+    });
+    let (code, said) = end(child.take().unwrap());
+    assert_eq!(code, Some(75), "{said}");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    std::fs::write(directory.join("site.yaml"), site_text()).unwrap();
+    let site = rt_config::parse(&site_text(), "site.yaml".as_ref()).unwrap().site;
+    std::fs::create_dir(directory.join("checkpoints")).unwrap();
+    let file = format!("{}.{}.{}.ckpt", site.name, site.agent_name, site.instance);
+    std::fs::write(directory.join("checkpoints").join(&file), "CoreRLck but no more").unwrap();
+    let mut child = start(directory, &[]);
+    drop(child.stdin.take());
+    let (code, said) = end(child);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("set aside"), "{said}");
+    assert!(directory.join("checkpoints").join(format!("{file}.refused-1")).exists(), "{said}");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let (code, said) = end(start(directory, &[]));
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("site.yaml"), "{said}");
+
+    std::fs::write(directory.join("site.yaml"), site_text()).unwrap();
+    std::fs::write(directory.join("checkpoints"), "a file, no directory").unwrap();
+    let (code, said) = end(start(directory, &[]));
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("--checkpoint-dir"), "{said}");
+
+    let (code, _) = end(start(directory, &["--threads", "0"]));
+    assert_eq!(code, Some(2));
+}

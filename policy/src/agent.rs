@@ -1,0 +1,311 @@
+//! The agent as the cycle sees it: pipeline, adopted network, decision, and the step that it leaves for the learner.
+
+use rt_config::Site;
+use rt_core::image::Image;
+use rt_core::ports::{Action, Moment, NoAction, Observed, Policy};
+use rt_core::time::MonoTime;
+use shm_layout::{StepHead, StepMut};
+
+use crate::explore::noise;
+use crate::kernels::{
+    Activation, Kernel, LayerSpec, NetSpec, PackedNet, ParameterCount, Scratch, SpecError, clip, sigmoid,
+};
+use crate::pipeline::{Pipeline, UnfitSite, narrowed, normalised};
+use crate::wire::VerifiedWeights;
+
+/// Sums of each of the torso's two layers.
+pub const HIDDEN: usize = 128;
+/// The largest deviation of a sampled action, on top of [`SIGMA_MIN`].
+pub const SIGMA_MAX: f32 = 0.1;
+/// The smallest deviation of a sampled action.
+pub const SIGMA_MIN: f32 = 1e-5;
+/// The generation of the nominal policy; learned ones are above it.
+pub const NOMINAL_GENERATION: u64 = 0;
+/// sigmoid(10) = 0.99995: the nominal policy's deviation is 0.1, as agent.md asks of an untrained agent.
+const NOMINAL_SIGMA_LOGIT: f32 = 10.0;
+
+/// The actor's network: two CReLU layers, then the means of all setpoints and after them the logits of their deviations.
+pub fn actor_spec(n_state: usize, n_setpoints: usize) -> NetSpec {
+    let layers = vec![
+        LayerSpec::new(n_state, HIDDEN, Activation::Crelu),
+        LayerSpec::new(2 * HIDDEN, HIDDEN, Activation::Crelu),
+        LayerSpec::new(2 * HIDDEN, 2 * n_setpoints, Activation::Linear),
+    ];
+    NetSpec { layers }
+}
+
+/// The deviation that a logit of the actor stands for.
+///
+/// # Real-time
+/// Wait-free, a fixed number of operations.
+pub fn sigma(logit: f32) -> f32 {
+    SIGMA_MAX * sigmoid(logit) + SIGMA_MIN
+}
+
+/// A network that the agent may follow. Only verified parameters get in.
+#[derive(Clone, Debug)]
+pub struct AdoptedPolicy {
+    net: PackedNet,
+    generation: u64,
+    nominal: bool,
+}
+
+impl AdoptedPolicy {
+    /// The nominal policy of this site: whatever the state, the mean is each setpoint's nominal value. A network like any
+    /// other, so the path from state to plant is the same before and after learning.
+    ///
+    /// An agent that may not explore holds the nominal setpoints exactly. One that may scatters around them with the
+    /// deviation that a trained actor has at most, 0.1 of the scale: the learner needs it to see what actions do.
+    /// Like all exploration this noise is a function of seed and cycle, within the agent's bounds and the envelope's rates.
+    ///
+    /// # Errors
+    /// When `spec` is no network.
+    pub fn nominal(spec: &NetSpec, site: &Site) -> Result<Self, SpecError> {
+        let mut net = PackedNet::new(spec)?;
+        let mut parameters = vec![0.0; spec.parameters()];
+        let means = site.setpoints.iter().map(|setpoint| narrowed(normalised(setpoint.nominal, setpoint.scale)));
+        let biases = means.chain(site.setpoints.iter().map(|_| NOMINAL_SIGMA_LOGIT));
+        // The last layer's biases are the last parameters.
+        let first = parameters.len().saturating_sub(spec.outputs());
+        parameters.iter_mut().skip(first).zip(biases).for_each(|(slot, bias)| *slot = bias);
+        // As many as the network has, by construction.
+        let _: Result<(), ParameterCount> = net.pack(&parameters);
+        Ok(Self { net, generation: NOMINAL_GENERATION, nominal: true })
+    }
+
+    /// Takes over verified weights, without allocating.
+    ///
+    /// # Errors
+    /// When they are for a network of another size; nothing changes then.
+    pub fn adopt(&mut self, weights: &VerifiedWeights<'_>) -> Result<(), ParameterCount> {
+        self.net.pack(weights.parameters())?;
+        (self.generation, self.nominal) = (weights.generation(), weights.nominal());
+        Ok(())
+    }
+
+    /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// It holds the nominal setpoints.
+    pub const fn is_nominal(&self) -> bool {
+        self.nominal
+    }
+
+    /// Its network.
+    pub const fn net(&self) -> &PackedNet {
+        &self.net
+    }
+}
+
+/// Where adopted policies come from: the control thread's side of an in-process triple buffer, or a plain value.
+pub trait PolicySource {
+    /// Moves to the newest policy; whether it is another one than before.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn refresh(&mut self) -> bool;
+    /// The policy to follow, if there is one yet.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn current(&self) -> Option<&AdoptedPolicy>;
+}
+
+/// What one observation leaves for the learner.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The cycle of the observation.
+    pub cycle: u64,
+    /// Its release.
+    pub release: MonoTime,
+    /// The mode before the cycle.
+    pub mode: u8,
+    /// Generation of the policy in use.
+    pub generation: u64,
+    /// The state, in the order of the columns.
+    pub state: &'a [f32],
+    /// The setpoints as read back, in [0, 1].
+    pub action: &'a [f32],
+    /// Lower bounds of the next action, in [0, 1].
+    pub lo: &'a [f32],
+    /// Upper bounds of the next action, in [0, 1].
+    pub hi: &'a [f32],
+    /// The reward, if there is one.
+    pub reward: Option<f64>,
+    /// Every column of the state is usable.
+    pub complete: bool,
+    /// Every setpoint was read back.
+    pub action_read_back: bool,
+    /// It was a decision slot.
+    pub decision: bool,
+    /// The step before does not connect to this one.
+    pub gap: bool,
+    /// The decision of this cycle was sampled, not the mean.
+    pub explored: bool,
+}
+
+impl Step<'_> {
+    /// The bits of [`StepHead::flags`].
+    pub fn flags(&self) -> u32 {
+        let flags = [
+            (self.complete, StepHead::STATE_COMPLETE),
+            (self.reward.is_some(), StepHead::REWARD_VALID),
+            (self.decision, StepHead::DECISION_SLOT),
+            (self.gap, StepHead::GAP_BEFORE),
+            (self.explored, StepHead::EXPLORED),
+            (self.action_read_back, StepHead::ACTION_READ_BACK),
+        ];
+        flags.into_iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag)
+    }
+
+    /// Writes the step into a slot of the ring, everything but its sequence number.
+    ///
+    /// # Real-time
+    /// Wait-free, bounded by the number of columns.
+    pub fn write_to(&self, slot: StepMut<'_>) {
+        let head = slot.head;
+        (head.cycle, head.time_ns, head.mode) = (self.cycle, self.release.as_ns(), self.mode);
+        (head.reward, head.policy_generation) = (self.reward.unwrap_or(f64::NAN), self.generation);
+        head.flags = self.flags();
+        for (to, from) in [(slot.state, self.state), (slot.action, self.action), (slot.lo, self.lo), (slot.hi, self.hi)]
+        {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
+
+/// Pipeline and policy of one site.
+#[derive(Debug)]
+pub struct Agent<S> {
+    pipeline: Pipeline,
+    source: S,
+    kernel: Kernel,
+    scratch: Scratch,
+    /// Means, then logits of the deviations.
+    outputs: Vec<f32>,
+    setpoints: usize,
+    may_explore: bool,
+    seed: u64,
+    moment: Moment,
+    explored: bool,
+}
+
+/// Why there is no agent for a site.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AgentError {
+    /// The site has no pipeline.
+    #[error(transparent)]
+    Site(#[from] UnfitSite),
+    /// The state or the action is too large for a network.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+}
+
+impl<S: PolicySource> Agent<S> {
+    /// The agent of this site, before its first observation. Policies from `source` must have the shape of
+    /// [`actor_spec`] for the site's columns and setpoints.
+    ///
+    /// # Errors
+    /// When the site has no pipeline, or one too large for a network.
+    pub fn new(site: &Site, source: S, kernel: Kernel) -> Result<Self, AgentError> {
+        let pipeline = Pipeline::new(site)?;
+        let spec = actor_spec(pipeline.state().len(), site.setpoints.len());
+        Ok(Self {
+            source,
+            kernel,
+            scratch: Scratch::of(&spec)?,
+            outputs: vec![0.0; spec.outputs()],
+            setpoints: site.setpoints.len(),
+            may_explore: site.agent.explore,
+            seed: site.seed,
+            moment: Moment { cycle: 0, release: MonoTime::ZERO, decision: false, gap: true, mode: 0 },
+            explored: false,
+            pipeline,
+        })
+    }
+
+    /// The last observation, as the learner gets it. `step().cycle` tells whether there was one in a cycle.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub fn step(&self) -> Step<'_> {
+        let (lo, hi) = self.pipeline.bounds();
+        Step {
+            cycle: self.moment.cycle,
+            release: self.moment.release,
+            mode: self.moment.mode,
+            generation: self.source.current().map_or(NOMINAL_GENERATION, AdoptedPolicy::generation),
+            state: self.pipeline.state(),
+            action: self.pipeline.action(),
+            lo,
+            hi,
+            reward: self.pipeline.reward(),
+            complete: self.pipeline.complete(),
+            action_read_back: self.pipeline.action_read_back(),
+            decision: self.moment.decision,
+            gap: self.moment.gap,
+            explored: self.explored,
+        }
+    }
+
+    /// The kernel in use.
+    pub const fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// Where its policies come from.
+    pub const fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// The action of one setpoint in engineering units: the mean or a sample around it, inside the agent's bounds.
+    fn act(&self, setpoint: usize, mean: f32, logit: f32, explore: bool) -> Result<f64, NoAction> {
+        let deviation =
+            if explore { f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint) } else { 0.0 };
+        let action = mean + deviation as f32;
+        if !action.is_finite() {
+            return Err(NoAction::NotFinite);
+        }
+        let (lo, hi) = self.pipeline.bounds();
+        let bounds = lo.get(setpoint).zip(hi.get(setpoint)).ok_or(NoAction::Incomplete)?;
+        self.pipeline.engineering(setpoint, clip(action, *bounds.0, *bounds.1)).ok_or(NoAction::Incomplete)
+    }
+}
+
+impl<S: PolicySource> Policy for Agent<S> {
+    fn adopt(&mut self) -> Option<u64> {
+        if !self.source.refresh() {
+            return None;
+        }
+        self.source.current().map(AdoptedPolicy::generation)
+    }
+
+    fn observe(&mut self, image: &Image, moment: &Moment) -> Observed {
+        self.moment = *moment;
+        self.explored = false;
+        self.pipeline.observe(image);
+        Observed { complete: self.pipeline.complete(), reward: self.pipeline.reward() }
+    }
+
+    fn decide(&mut self, explore: bool, action: &mut Action) -> Result<(), NoAction> {
+        let policy = self.source.current().ok_or(NoAction::NoPolicy)?;
+        if !self.pipeline.complete() {
+            return Err(NoAction::Incomplete);
+        }
+        policy.net.forward(self.kernel, self.pipeline.state(), &mut self.scratch, &mut self.outputs);
+        let explore = explore && self.may_explore;
+        let (means, logits) = self.outputs.split_at_checked(self.setpoints).ok_or(NoAction::NotFinite)?;
+        let mut decided = *action;
+        for ((setpoint, slot), (mean, logit)) in decided.iter_mut().enumerate().zip(means.iter().zip(logits)) {
+            *slot = self.act(setpoint, *mean, *logit, explore)?;
+        }
+        *action = decided;
+        self.explored = explore;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use super::*;
+use crate::testing::{DOSE_SP, Plant, site};
+use crate::wire::{Publication, Verifier, encode, slot_words};
+use rt_core::setpoint::SETPOINTS_MAX;
+
+const UNTOUCHED: Action = [-7.0; SETPOINTS_MAX];
+
+struct Fixed {
+    policy: Option<AdoptedPolicy>,
+    new: bool,
+}
+
+impl PolicySource for Fixed {
+    fn refresh(&mut self) -> bool {
+        std::mem::take(&mut self.new)
+    }
+
+    fn current(&self) -> Option<&AdoptedPolicy> {
+        self.policy.as_ref()
+    }
+}
+
+fn spec(site: &Site) -> NetSpec {
+    actor_spec(Pipeline::new(site).unwrap().state().len(), site.setpoints.len())
+}
+
+fn nominal_agent(site: &Site) -> Agent<Fixed> {
+    let policy = AdoptedPolicy::nominal(&spec(site), site).unwrap();
+    Agent::new(site, Fixed { policy: Some(policy), new: true }, Kernel::best()).unwrap()
+}
+
+/// An agent whose last layer has these biases and whose weights are all zero.
+fn agent_with(site: &Site, biases: [f32; 4]) -> Agent<Fixed> {
+    let spec = spec(site);
+    let mut parameters = vec![0.0; spec.parameters()];
+    let last = parameters.len() - 4;
+    parameters[last..].copy_from_slice(&biases);
+    let mut slot = vec![0; slot_words(&spec).unwrap()];
+    let publication = Publication { epoch: 0, generation: 9, updates: 1, tag_list_hash: 1, nominal: false };
+    encode(&spec, &publication, &parameters, &mut slot).unwrap();
+    let mut policy = AdoptedPolicy::nominal(&spec, site).unwrap();
+    policy.adopt(&Verifier::new(&spec, 1, Kernel::best()).unwrap().verify(&slot).unwrap()).unwrap();
+    Agent::new(site, Fixed { policy: Some(policy), new: true }, Kernel::best()).unwrap()
+}
+
+fn decided(agent: &mut Agent<Fixed>, plant: &Plant, explore: bool) -> (f64, f64) {
+    agent.observe(&plant.image, &plant.moment());
+    let mut action = UNTOUCHED;
+    agent.decide(explore, &mut action).unwrap();
+    assert_eq!(action[2..], UNTOUCHED[2..]);
+    (action[0], action[1])
+}
+
+#[test]
+fn the_nominal_policy_holds_the_nominal_setpoints_whatever_the_state() {
+    let site = site();
+    let (mut agent, mut plant) = (nominal_agent(&site), Plant::of(&site));
+    assert_eq!((agent.adopt(), agent.adopt()), (Some(NOMINAL_GENERATION), None));
+    for level in [0.0, 0.3, 1.0] {
+        plant.read(0.1, 0.2, level, 0.9 - level / 2.0);
+        let (feed, dose) = decided(&mut agent, &plant, false);
+        assert_eq!(feed, 0.25);
+        // Its nominal value, 0.25, lies inside the bounds 0.2 - 0.1 and 0.2 + 0.1.
+        assert!((dose - 0.25).abs() < 1e-7, "{dose}");
+    }
+    let step = agent.step();
+    assert_eq!((step.cycle, step.generation, step.explored, step.decision), (plant.cycle, 0, false, true));
+}
+
+#[test]
+fn an_action_keeps_to_the_agents_bounds() {
+    let site = site();
+    let (mut agent, mut plant) = (agent_with(&site, [-3.0, 9.0, 0.0, 0.0]), Plant::of(&site));
+    assert_eq!(agent.adopt(), Some(9));
+    for _ in 0..50 {
+        plant.read(0.25, 0.2, 0.5, 0.5);
+        assert_eq!(decided(&mut agent, &plant, true), (0.0, 0.2 + 0.1));
+    }
+}
+
+#[test]
+fn exploration_scatters_with_the_deviation_of_the_actor_and_replays() {
+    let site = site();
+    let (mut agent, mut plant) = (agent_with(&site, [0.5, 0.5, 0.0, -30.0]), Plant::of(&site));
+    let mut other = agent_with(&site, [0.5, 0.5, 0.0, -30.0]);
+    let (mut sum, mut squares, count) = (0.0, 0.0, 2_000);
+    for _ in 0..count {
+        plant.read(0.25, 0.25, 0.5, 0.5);
+        let (feed, dose) = decided(&mut agent, &plant, true);
+        assert!(agent.step().explored);
+        if plant.cycle % 7 == 0 {
+            // Any cycle alone gives the same bits.
+            assert_eq!(decided(&mut other, &plant, true), (feed, dose));
+        }
+        let offset = feed / 0.5 - 0.5;
+        sum += offset;
+        squares += offset * offset;
+        assert!((dose - 0.25).abs() < 5e-5);
+    }
+    let (mean, deviation) = (sum / f64::from(count), (squares / f64::from(count)).sqrt());
+    assert!(mean.abs() < 0.005 && (deviation - 0.05).abs() < 0.003, "{mean} {deviation}");
+}
+
+#[test]
+fn an_agent_that_may_not_explore_takes_the_mean() {
+    let mut site = site();
+    site.agent.explore = false;
+    let (mut agent, mut plant) = (agent_with(&site, [0.5, 0.5, 10.0, 10.0]), Plant::of(&site));
+    plant.read(0.25, 0.25, 0.5, 0.5);
+    assert_eq!(decided(&mut agent, &plant, true), (0.25, 0.25));
+    assert!(!agent.step().explored);
+}
+
+#[test]
+fn without_policy_or_state_there_is_no_action() {
+    let site = site();
+    let mut plant = Plant::of(&site);
+    let mut agent = Agent::new(&site, Fixed { policy: None, new: false }, Kernel::best()).unwrap();
+    let mut action = UNTOUCHED;
+    plant.read(0.25, 0.25, 0.5, 0.5);
+    agent.observe(&plant.image, &plant.moment());
+    assert_eq!((agent.adopt(), agent.decide(false, &mut action)), (None, Err(NoAction::NoPolicy)));
+    let mut agent = nominal_agent(&site);
+    assert_eq!(agent.decide(false, &mut action), Err(NoAction::Incomplete));
+    plant.set_with(DOSE_SP, 0.1, rt_core::tag::Quality::Bad);
+    agent.observe(&plant.image, &plant.moment());
+    assert_eq!(agent.decide(false, &mut action), Err(NoAction::Incomplete));
+    assert_eq!(action, UNTOUCHED);
+}
+
+#[test]
+fn an_output_that_is_not_finite_is_no_action() {
+    let site = site();
+    let mut agent = nominal_agent(&site);
+    let mut parameters = vec![0.0; spec(&site).parameters()];
+    *parameters.last_mut().unwrap() = f32::NAN;
+    let last_mean = parameters.len() - 3;
+    agent.source.policy.as_mut().unwrap().net.pack(&parameters).unwrap();
+    let mut plant = Plant::of(&site);
+    plant.read(0.25, 0.25, 0.5, 0.5);
+    agent.observe(&plant.image, &plant.moment());
+    let mut action = UNTOUCHED;
+    // The deviation is not asked for without exploration.
+    assert_eq!(agent.decide(false, &mut action), Ok(()));
+    action = UNTOUCHED;
+    assert_eq!(agent.decide(true, &mut action), Err(NoAction::NotFinite));
+    parameters[last_mean] = f32::INFINITY;
+    agent.source.policy.as_mut().unwrap().net.pack(&parameters).unwrap();
+    assert_eq!(agent.decide(false, &mut action), Err(NoAction::NotFinite));
+    assert_eq!(action, UNTOUCHED);
+}
+
+#[test]
+fn a_step_is_written_whole_into_its_slot() {
+    let site = site();
+    let (mut agent, mut plant) = (nominal_agent(&site), Plant::of(&site));
+    plant.read(0.25, 0.125, 0.75, 0.5);
+    decided(&mut agent, &plant, true);
+    let step = agent.step();
+    let layout = shm_layout::StepLayout::new(step.state.len() as u32, step.action.len() as u32).unwrap();
+    let mut words = vec![0; layout.words()];
+    step.write_to(layout.view_mut(&mut words).unwrap());
+    let read = layout.view(&words).unwrap();
+    assert_eq!((read.state, read.action, read.lo, read.hi), (step.state, step.action, step.lo, step.hi));
+    assert_eq!((read.head.cycle, read.head.time_ns, read.head.mode), (1, 10_000_000, 2));
+    assert_eq!(Some(read.head.reward), step.reward);
+    assert!(read.head.has(StepHead::STATE_COMPLETE | StepHead::REWARD_VALID | StepHead::DECISION_SLOT));
+    assert!(read.head.has(StepHead::EXPLORED | StepHead::ACTION_READ_BACK) && !read.head.has(StepHead::GAP_BEFORE));
+}
+
+#[test]
+fn every_kernel_decides_the_same_bits() {
+    use crate::kernels::KernelKind;
+    let site = site();
+    let mut plant = Plant::of(&site);
+    plant.read(0.25, 0.125, 0.75, 0.5);
+    let mut actions = Vec::new();
+    for kind in [KernelKind::Scalar, KernelKind::Avx2, KernelKind::Avx512] {
+        let mut agent = nominal_agent(&site);
+        let parameters: Vec<f32> = (0..spec(&site).parameters()).map(|i| (i * 37 % 101) as f32 * 1e-3 - 0.05).collect();
+        agent.source.policy.as_mut().unwrap().net.pack(&parameters).unwrap();
+        agent.kernel = Kernel::of(kind).unwrap_or(Kernel::SCALAR);
+        let (feed, dose) = decided(&mut agent, &plant, true);
+        actions.push((feed.to_bits(), dose.to_bits()));
+    }
+    assert!(actions.iter().all(|action| *action == actions[0]), "{actions:?}");
+}

@@ -1,0 +1,412 @@
+//! Policy files: safetensors with a manifest that says what the policy was trained for.
+//!
+//! The tensors are `layer0.weight` (`[outputs, inputs]`), `layer0.bias`, `layer1.weight`, …, all F32, as any reader of
+//! safetensors understands them. The metadata has one entry, [`MANIFEST_KEY`], a [`Manifest`] as JSON. [`load`] believes a
+//! file only when every column, scale, action and layer is the site's own, in its order, and the parameters pass the
+//! same judgement as published weights.
+//!
+//! Nothing here is for a real-time thread.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use rt_config::Site;
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use shm_layout::Activation;
+use zerocopy::IntoBytes;
+
+use crate::agent::actor_spec;
+use crate::kernels::{Kernel, LayerSpec, NetSpec, PARAMETERS_MAX, ParameterCount};
+use crate::pipeline::{Column, Columns};
+use crate::probe::{ParametersRefused, Probe};
+use crate::wire::{Publication, VerifiedWeights};
+
+/// The key of the manifest in the file's metadata.
+pub const MANIFEST_KEY: &str = "corerl.policy";
+/// The version of the manifest's format.
+pub const FORMAT_VERSION: u32 = 1;
+/// Longer files are not read.
+pub const FILE_BYTES_MAX: u64 = 4 * PARAMETERS_MAX as u64 + (16 << 20);
+
+/// What a policy is for: all of it must be equal between a policy file and the site that loads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Purpose {
+    /// [`Site::tag_list_hash`], in hexadecimal digits.
+    pub tag_list_hash: String,
+    /// The columns of the state, with units and scales.
+    pub columns: Columns,
+    /// The setpoints: names, units and scales.
+    pub actions: Vec<Column>,
+    /// The network's layers.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer, as the manifest writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// How many values come in.
+    pub inputs: usize,
+    /// How many sums are formed.
+    pub outputs: usize,
+    /// The activation's name.
+    pub activation: String,
+}
+
+/// Where a policy comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The program and its version.
+    pub created_by: String,
+    /// The network's generation.
+    pub generation: u64,
+    /// The learner's updates so far.
+    pub updates: u64,
+    /// It holds the nominal setpoints.
+    pub nominal: bool,
+}
+
+/// What a policy file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// What it is for.
+    #[serde(flatten)]
+    pub purpose: Purpose,
+    /// BLAKE3 of the parameters in the order of [`NetSpec`], in hexadecimal digits.
+    pub parameters_hash: String,
+}
+
+impl Purpose {
+    /// What a policy for this site is for.
+    pub fn of(site: &Site) -> Self {
+        let columns = Columns::of(site);
+        let action = |setpoint: &rt_config::Setpoint| {
+            let tag = site.tags.get(setpoint.tag.index())?;
+            let (name, unit) = (tag.name.clone(), tag.unit.clone());
+            Some(Column { name, unit, zero: setpoint.scale.lo, one: setpoint.scale.hi })
+        };
+        let spec = actor_spec(columns.len(), site.setpoints.len());
+        let layer = |layer: &LayerSpec| Layer {
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            activation: layer.activation.name().to_owned(),
+        };
+        Self {
+            tag_list_hash: format!("{:016x}", site.tag_list_hash()),
+            actions: site.setpoints.iter().filter_map(action).collect(),
+            layers: spec.layers.iter().map(layer).collect(),
+            columns,
+        }
+    }
+
+    /// The network's shape; `None` when an activation is unknown.
+    pub fn spec(&self) -> Option<NetSpec> {
+        let layer = |layer: &Layer| {
+            Some(LayerSpec::new(layer.inputs, layer.outputs, Activation::from_name(&layer.activation)?))
+        };
+        Some(NetSpec { layers: self.layers.iter().map(layer).collect::<Option<_>>()? })
+    }
+}
+
+/// A policy file of which every fact was checked. Only [`load`] makes it.
+#[derive(Clone, Debug)]
+pub struct PolicyFile {
+    manifest: Manifest,
+    parameters: Vec<f32>,
+}
+
+impl PolicyFile {
+    /// What it says of itself.
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Its parameters, to be adopted like published ones.
+    pub fn weights(&self) -> VerifiedWeights<'_> {
+        let Origin { generation, updates, nominal, .. } = self.manifest.origin;
+        let tag_list_hash = u64::from_str_radix(&self.manifest.purpose.tag_list_hash, 16).unwrap_or(0);
+        let publication = Publication { epoch: 0, generation, updates, tag_list_hash, nominal };
+        VerifiedWeights::from_verified(publication, &self.parameters)
+    }
+}
+
+/// Why a policy was not saved.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// Too few or too many parameters.
+    #[error(transparent)]
+    Count(#[from] ParameterCount),
+    /// The purpose names an activation that does not exist.
+    #[error("the purpose has a layer with an unknown activation")]
+    Activation,
+    /// The format refused.
+    #[error("the policy cannot be written as safetensors: {0}")]
+    Format(#[from] SafeTensorError),
+    /// The manifest refused.
+    #[error("the manifest cannot be written: {0}")]
+    Manifest(#[from] serde_json::Error),
+    /// The system refused.
+    #[error("cannot {act} {}: {error}", path.display())]
+    Io {
+        /// What was attempted.
+        act: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        error: io::Error,
+    },
+}
+
+/// Why a policy file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyFileRefused {
+    /// It cannot be read.
+    #[error("cannot read the policy file: {0}")]
+    Io(#[from] io::Error),
+    /// Longer than [`FILE_BYTES_MAX`].
+    #[error("the policy file is longer than {FILE_BYTES_MAX} bytes")]
+    TooLong,
+    /// It ends before its tensors do.
+    #[error("the policy file is cut short after {found_bytes} bytes")]
+    Cut {
+        /// Bytes found.
+        found_bytes: usize,
+    },
+    /// It is not safetensors.
+    #[error("not a safetensors file: {0}")]
+    Format(SafeTensorError),
+    /// It has no manifest of ours.
+    #[error("not a policy of this program: its metadata has no entry `{MANIFEST_KEY}`")]
+    NoManifest,
+    /// The manifest's format is another one.
+    #[error("the policy's format is {found}, this program reads {FORMAT_VERSION}")]
+    FormatVersion {
+        /// Its version.
+        found: u64,
+    },
+    /// The manifest lacks something or says something impossible.
+    #[error("the policy's manifest is malformed: {0}")]
+    Manifest(serde_json::Error),
+    /// A column or setpoint differs: another tag, another order, another unit.
+    #[error(
+        "{list} {index} of the policy is {found}, this site has {expected}: the policy belongs to another tag list"
+    )]
+    OtherTag {
+        /// `column` or `setpoint`.
+        list: &'static str,
+        /// The first that differs.
+        index: usize,
+        /// Its name and unit, or `nothing`.
+        found: String,
+        /// Ours.
+        expected: String,
+    },
+    /// The same tag, but another range stands for 0 to 1.
+    #[error(
+        "{name} of the policy is scaled from {found:?}, this site has {expected:?}: ranges were changed after training"
+    )]
+    OtherScale {
+        /// The first column or setpoint that differs.
+        name: String,
+        /// What its 0 and 1 stand for.
+        found: (f64, f64),
+        /// Ours.
+        expected: (f64, f64),
+    },
+    /// All columns are equal, but not the hash.
+    #[error("the policy was trained for tag list {found}, this site has {expected}")]
+    OtherTagList {
+        /// Its hash.
+        found: String,
+        /// Ours.
+        expected: String,
+    },
+    /// The network has other layers.
+    #[error("layer {layer} of the policy is {found:?}, expected {expected:?}")]
+    OtherShape {
+        /// The first that differs.
+        layer: usize,
+        /// What it is.
+        found: Option<Layer>,
+        /// Ours.
+        expected: Option<Layer>,
+    },
+    /// A tensor is missing, or has another shape or type than its layer.
+    #[error("tensor {name} is missing or is not F32 of shape {shape:?}")]
+    Tensor {
+        /// Its name.
+        name: String,
+        /// The shape that it needs.
+        shape: Vec<usize>,
+    },
+    /// The parameters were changed after they were written.
+    #[error("the parameters do not fit the manifest's hash")]
+    Hash,
+    /// The parameters are not believed.
+    #[error(transparent)]
+    Parameters(#[from] ParametersRefused),
+}
+
+/// Writes a policy file: beside its place first, then to the disk, then moved into place. So there is the old file or the
+/// new one, whenever the power fails.
+///
+/// # Errors
+/// When the parameters do not fit the purpose, or the system refuses. The old file is untouched then.
+pub fn save(path: &Path, purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<(), SaveError> {
+    let bytes = to_bytes(purpose, origin, parameters)?;
+    let beside = path.with_added_extension("part");
+    let failed = |act, path: &Path| {
+        let path = path.to_owned();
+        move |error| SaveError::Io { act, path, error }
+    };
+    let mut file = File::create(&beside).map_err(failed("create", &beside))?;
+    file.write_all(&bytes).map_err(failed("write", &beside))?;
+    file.sync_all().map_err(failed("sync", &beside))?;
+    fs::rename(&beside, path).map_err(failed("rename to", path))?;
+    // The rename itself is on the disk once the directory is.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
+}
+
+fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<Vec<u8>, SaveError> {
+    let spec = purpose.spec().ok_or(SaveError::Activation)?;
+    let (found, expected) = (parameters.len(), spec.parameters());
+    if found != expected {
+        return Err(ParameterCount { found, expected }.into());
+    }
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        origin: origin.clone(),
+        purpose: purpose.clone(),
+        parameters_hash: hash_of(parameters),
+    };
+    let mut rest = parameters;
+    let mut tensors = Vec::new();
+    for (name, shape) in tensors_of(&spec) {
+        let (tensor, after) = rest.split_at_checked(shape.iter().product()).unwrap_or((rest, &[]));
+        rest = after;
+        tensors.push((name, TensorView::new(Dtype::F32, shape, tensor.as_bytes())?));
+    }
+    // One entry alone: a map of several would be written in an arbitrary order.
+    let metadata = HashMap::from([(MANIFEST_KEY.to_owned(), serde_json::to_string(&manifest)?)]);
+    Ok(safetensors::serialize(tensors, Some(metadata))?)
+}
+
+/// Reads a policy file and believes it, or says why not.
+///
+/// # Errors
+/// The first fact that does not hold.
+pub fn load(path: &Path, expected: &Purpose) -> Result<PolicyFile, PolicyFileRefused> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(PolicyFileRefused::TooLong);
+    }
+    from_bytes(&bytes, expected)
+}
+
+fn from_bytes(bytes: &[u8], expected: &Purpose) -> Result<PolicyFile, PolicyFileRefused> {
+    let cut = PolicyFileRefused::Cut { found_bytes: bytes.len() };
+    let parsed = SafeTensors::read_metadata(bytes).and_then(|(_, head)| Ok((head, SafeTensors::deserialize(bytes)?)));
+    let (head, tensors) = match parsed {
+        Ok(parsed) => parsed,
+        Err(
+            SafeTensorError::HeaderTooSmall
+            | SafeTensorError::InvalidHeaderLength
+            | SafeTensorError::MetadataIncompleteBuffer,
+        ) => return Err(cut),
+        Err(other) => return Err(PolicyFileRefused::Format(other)),
+    };
+    let text = head.metadata().as_ref().and_then(|entries| entries.get(MANIFEST_KEY));
+    let manifest = read_manifest(text.ok_or(PolicyFileRefused::NoManifest)?)?;
+    compare(&manifest.purpose, expected)?;
+
+    let spec = NetSpec { layers: expected.spec().map(|spec| spec.layers).unwrap_or_default() };
+    let mut parameters = Vec::with_capacity(spec.parameters());
+    for (name, shape) in tensors_of(&spec) {
+        let fits = |tensor: &TensorView<'_>| tensor.dtype() == Dtype::F32 && tensor.shape() == shape;
+        let Some(tensor) = tensors.tensor(&name).ok().filter(fits) else {
+            return Err(PolicyFileRefused::Tensor { name, shape });
+        };
+        let (floats, _) = tensor.data().as_chunks();
+        parameters.extend(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+    }
+    if manifest.parameters_hash != hash_of(&parameters) {
+        return Err(PolicyFileRefused::Hash);
+    }
+    let count = |_| ParametersRefused::Count(ParameterCount { found: parameters.len(), expected: 0 });
+    Probe::new(&spec, Kernel::best()).map_err(count)?.judge(&parameters)?;
+    Ok(PolicyFile { manifest, parameters })
+}
+
+/// The version is looked at first: another one may have any other content.
+fn read_manifest(text: &str) -> Result<Manifest, PolicyFileRefused> {
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u64,
+    }
+    let found = serde_json::from_str::<Version>(text).map_err(PolicyFileRefused::Manifest)?.format_version;
+    if found != u64::from(FORMAT_VERSION) {
+        return Err(PolicyFileRefused::FormatVersion { found });
+    }
+    serde_json::from_str(text).map_err(PolicyFileRefused::Manifest)
+}
+
+/// What is for another purpose is named by the first difference.
+fn compare(found: &Purpose, expected: &Purpose) -> Result<(), PolicyFileRefused> {
+    compare_columns("column", found.columns.as_slice(), expected.columns.as_slice())?;
+    compare_columns("setpoint", &found.actions, &expected.actions)?;
+    if found.tag_list_hash != expected.tag_list_hash {
+        let (found, expected) = (found.tag_list_hash.clone(), expected.tag_list_hash.clone());
+        return Err(PolicyFileRefused::OtherTagList { found, expected });
+    }
+    for layer in 0..found.layers.len().max(expected.layers.len()) {
+        let (found, expected) = (found.layers.get(layer).cloned(), expected.layers.get(layer).cloned());
+        if found != expected {
+            return Err(PolicyFileRefused::OtherShape { layer, found, expected });
+        }
+    }
+    Ok(())
+}
+
+fn compare_columns(list: &'static str, found: &[Column], expected: &[Column]) -> Result<(), PolicyFileRefused> {
+    let named = |column: Option<&Column>| match column {
+        Some(column) if column.unit.is_empty() => format!("`{}`", column.name),
+        Some(column) => format!("`{}` in {}", column.name, column.unit),
+        None => "nothing".to_owned(),
+    };
+    for index in 0..found.len().max(expected.len()) {
+        let (found, expected) = (found.get(index), expected.get(index));
+        if named(found) != named(expected) {
+            return Err(PolicyFileRefused::OtherTag { list, index, found: named(found), expected: named(expected) });
+        }
+        if let (Some(found), Some(expected)) = (found, expected)
+            && (found.zero, found.one) != (expected.zero, expected.one)
+        {
+            let (name, scale) = (found.name.clone(), |column: &Column| (column.zero, column.one));
+            return Err(PolicyFileRefused::OtherScale { name, found: scale(found), expected: scale(expected) });
+        }
+    }
+    Ok(())
+}
+
+/// Names and shapes of a network's tensors, in the order of its parameters.
+fn tensors_of(spec: &NetSpec) -> impl Iterator<Item = (String, Vec<usize>)> {
+    spec.layers.iter().enumerate().flat_map(|(layer, LayerSpec { inputs, outputs, .. })| {
+        [(format!("layer{layer}.weight"), vec![*outputs, *inputs]), (format!("layer{layer}.bias"), vec![*outputs])]
+    })
+}
+
+fn hash_of(parameters: &[f32]) -> String {
+    blake3::hash(parameters.as_bytes()).to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! From the process image to state, action and reward, once per observation.
+//!
+//! In order: computed tags; zones and quality are judged on what was read, then a value outside its operating range
+//! counts as missing; the action read back and its bounds; the reward; the traces; the state. Everything is a pure
+//! function of the image and of the observations before it, so that the learner can run it over recorded data.
+//!
+//! The state's columns, in [`Columns`]: for each tag of the state, in the site's order, its normalised value traced with
+//! every decay; then per setpoint the lower and the upper bound of its action.
+
+mod bounds;
+mod columns;
+mod reward;
+mod traces;
+
+use rt_config::{Range, Site, TagKind};
+use rt_core::expression::Program;
+use rt_core::image::Image;
+use rt_core::tag::TagId;
+use rt_core::time::Span;
+
+use bounds::Bounds;
+pub(crate) use columns::column_count;
+pub use columns::{Column, Columns};
+use reward::RewardRule;
+use traces::TagTraces;
+
+/// How far beyond its normal range a value is still told apart, in widths of that range. One width on either side lets
+/// the policy see an excursion, and keeps a broken range from driving the network to where it was never tried.
+const EXCURSION_MAX: f64 = 1.0;
+/// Smaller magnitudes are zero: no number of the pipeline or of the network's input is ever denormal.
+const FLUSH_BELOW: f64 = 1e-30;
+
+const _: () = assert!(FLUSH_BELOW > f32::MIN_POSITIVE as f64, "what is not flushed is a normal f32");
+
+/// Why a site has no pipeline. A site that was resolved from a file never gets here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitSite {
+    /// A tag of the state cannot be normalised.
+    #[error("tag {tag} is part of the state, but has no range: give it an expected or an operating range")]
+    NoRange {
+        /// The tag.
+        tag: String,
+    },
+    /// There is nothing to write.
+    #[error("the site has no setpoint")]
+    NoSetpoint,
+}
+
+/// Values of all tags at one observation, in the site's order.
+pub(crate) type Values = [Option<f64>];
+
+/// The tag's value, if there is one.
+pub(crate) fn value_of(values: &Values, tag: TagId) -> Option<f64> {
+    values.get(tag.index()).copied().flatten()
+}
+
+/// The pipeline of one agent. All memory is taken by [`Pipeline::new`].
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    tags: Vec<TagStage>,
+    /// Each after those that it reads.
+    computed: Vec<Computed>,
+    age_max: Span,
+    /// As read, or computed from what was read.
+    raw: Vec<Option<f64>>,
+    /// The same, but missing outside the operating range.
+    values: Vec<Option<f64>>,
+    /// Not older than the state tolerates.
+    fresh: Vec<bool>,
+    traced: Vec<TagTraces>,
+    actions: Vec<ActionStage>,
+    reward_rule: RewardRule,
+
+    complete: bool,
+    action_read_back: bool,
+    reward: Option<f64>,
+    state: Vec<f32>,
+    action: Vec<f32>,
+    lo: Vec<f32>,
+    hi: Vec<f32>,
+}
+
+#[derive(Clone, Debug)]
+struct TagStage {
+    id: Option<TagId>,
+    operating_range: Option<Range>,
+}
+
+#[derive(Clone, Debug)]
+struct Computed {
+    index: usize,
+    program: Program,
+}
+
+impl Computed {
+    fn of(site: &Site, tag: TagId) -> Option<Self> {
+        match site.tags.get(tag.index())?.kind {
+            TagKind::Computed(program) => Some(Self { index: tag.index(), program }),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ActionStage {
+    tag: TagId,
+    scale: Range,
+    bounds: Bounds,
+}
+
+impl Pipeline {
+    /// The pipeline of this site, before its first observation.
+    ///
+    /// # Errors
+    /// When a tag of the state has no range.
+    pub fn new(site: &Site) -> Result<Self, UnfitSite> {
+        if site.setpoints.is_empty() {
+            return Err(UnfitSite::NoSetpoint);
+        }
+        let stage = |(index, tag): (usize, &rt_config::Tag)| TagStage {
+            id: TagId::new(index),
+            operating_range: tag.operating_range,
+        };
+        let mut traced = Vec::new();
+        for (index, tag) in site.tags.iter().enumerate().filter(|(_, tag)| tag.in_state) {
+            let scale = tag.normal_range.ok_or_else(|| UnfitSite::NoRange { tag: tag.name.clone() })?;
+            traced.push(TagTraces::new(index, scale, &site.agent.traces));
+        }
+        let actions = site.setpoints.iter().map(|setpoint| ActionStage {
+            tag: setpoint.tag,
+            scale: setpoint.scale,
+            bounds: Bounds::of(setpoint, &site.tags),
+        });
+        let count = site.tags.len();
+        let setpoints = site.setpoints.len();
+        Ok(Self {
+            tags: site.tags.iter().enumerate().map(stage).collect(),
+            computed: (site.computed.iter()).filter_map(|tag| Computed::of(site, *tag)).collect(),
+            age_max: site.interaction.state_age_tol,
+            raw: vec![None; count],
+            values: vec![None; count],
+            fresh: vec![false; count],
+            traced,
+            actions: actions.collect(),
+            reward_rule: RewardRule::of(site),
+            complete: false,
+            action_read_back: false,
+            reward: None,
+            state: vec![0.0; column_count(site)],
+            action: vec![0.0; setpoints],
+            lo: vec![0.0; setpoints],
+            hi: vec![0.0; setpoints],
+        })
+    }
+
+    /// Takes one observation in.
+    ///
+    /// # Real-time
+    /// Wait-free; bounded by the number of tags, columns and operations of the programs.
+    pub fn observe(&mut self, image: &Image) {
+        self.read(image);
+        self.compute();
+        self.check_ranges();
+        self.reward = self.reward_rule.reward(&self.raw, &self.values);
+        self.read_actions_back(image);
+        let bounds_known = self.bound_actions();
+        let columns_usable = self.trace();
+        self.complete = bounds_known && columns_usable;
+    }
+
+    /// Every column of the state is valid and fresh.
+    pub fn complete(&self) -> bool {
+        self.complete
+    }
+
+    /// The reward, when all its inputs were there and it is finite.
+    pub fn reward(&self) -> Option<f64> {
+        self.reward
+    }
+
+    /// The state, in the order of [`Columns`]. Always finite; meaningful as a whole only when [`Self::complete`].
+    pub fn state(&self) -> &[f32] {
+        &self.state
+    }
+
+    /// The setpoints as they were read back, scaled to [0, 1]; a setpoint that could not be read keeps its last value.
+    pub fn action(&self) -> &[f32] {
+        &self.action
+    }
+
+    /// Every setpoint was read back, and lies in its scale.
+    pub fn action_read_back(&self) -> bool {
+        self.action_read_back
+    }
+
+    /// The lower and the upper bounds of the next action, in [0, 1].
+    pub fn bounds(&self) -> (&[f32], &[f32]) {
+        (&self.lo, &self.hi)
+    }
+
+    /// The setpoint's value in engineering units for `action` in [0, 1]: inside the scale and the agent's bounds.
+    pub(crate) fn engineering(&self, setpoint: usize, action: f32) -> Option<f64> {
+        let stage = self.actions.get(setpoint)?;
+        let Range { lo, hi } = stage.scale;
+        let bounds = stage.bounds.now()?;
+        Some(clip(lo + f64::from(action) * (hi - lo), bounds.lo, bounds.hi))
+    }
+
+    fn read(&mut self, image: &Image) {
+        for ((tag, raw), fresh) in self.tags.iter().zip(&mut self.raw).zip(&mut self.fresh) {
+            *raw = tag.id.and_then(|id| image.usable(id));
+            *fresh = tag.id.is_some_and(|id| image.reading(id).age <= self.age_max);
+        }
+    }
+
+    fn compute(&mut self) {
+        for Computed { index, program } in &self.computed {
+            let value = program.eval_with(|tag| value_of(&self.raw, tag));
+            let fresh = all_fresh(program, &self.fresh);
+            if let (Some(slot), Some(fresh_slot)) = (self.raw.get_mut(*index), self.fresh.get_mut(*index)) {
+                (*slot, *fresh_slot) = (value, fresh);
+            }
+        }
+    }
+
+    fn check_ranges(&mut self) {
+        for ((tag, raw), value) in self.tags.iter().zip(&self.raw).zip(&mut self.values) {
+            *value = raw.filter(|x| tag.operating_range.is_none_or(|range| range.lo <= *x && *x <= range.hi));
+        }
+    }
+
+    fn read_actions_back(&mut self, image: &Image) {
+        self.action_read_back = true;
+        for (stage, action) in self.actions.iter().zip(&mut self.action) {
+            let in_scale = |x: &f64| stage.scale.lo <= *x && *x <= stage.scale.hi;
+            match image.read_back(stage.tag).map(|read| read.value).filter(in_scale) {
+                Some(value) => *action = narrowed(normalised(value, stage.scale)),
+                None => self.action_read_back = false,
+            }
+        }
+    }
+
+    /// Whether all bounds are known.
+    fn bound_actions(&mut self) -> bool {
+        let mut known = true;
+        for ((stage, lo), hi) in self.actions.iter_mut().zip(&mut self.lo).zip(&mut self.hi) {
+            match stage.bounds.evaluate(&self.values, &self.fresh) {
+                Some(bounds) => {
+                    *lo = narrowed(normalised(bounds.lo, stage.scale));
+                    *hi = narrowed(normalised(bounds.hi, stage.scale));
+                }
+                None => known = false,
+            }
+        }
+        known
+    }
+
+    /// Whether all traces are usable.
+    fn trace(&mut self) -> bool {
+        let mut usable = true;
+        let mut columns = self.state.iter_mut();
+        for tag in &mut self.traced {
+            let fresh = self.fresh.get(tag.index).copied().unwrap_or(false);
+            let value = self.values.get(tag.index).copied().flatten();
+            tag.update(value);
+            usable &= fresh && tag.usable();
+            for (trace, column) in tag.values().zip(columns.by_ref()) {
+                *column = narrowed(trace);
+            }
+        }
+        for ((lo, hi), column) in self.lo.iter().zip(&self.hi).zip(columns.into_slice().as_chunks_mut().0) {
+            *column = [*lo, *hi];
+        }
+        usable
+    }
+}
+
+/// Whether all inputs of the program are fresh.
+pub(crate) fn all_fresh(program: &Program, fresh: &[bool]) -> bool {
+    program.tags().all(|tag| fresh.get(tag.index()).copied().unwrap_or(false))
+}
+
+/// The place in the range: 0 at its lower end, 1 at its upper end.
+pub(crate) fn normalised(value: f64, range: Range) -> f64 {
+    (value - range.lo) / (range.hi - range.lo)
+}
+
+/// Within one width of [0, 1] and free of tiny magnitudes, so that it is a normal f32.
+pub(crate) fn narrowed(value: f64) -> f32 {
+    flushed(clip(value, -EXCURSION_MAX, 1.0 + EXCURSION_MAX)) as f32
+}
+
+pub(crate) fn flushed(value: f64) -> f64 {
+    if value.abs() < FLUSH_BELOW { 0.0 } else { value }
+}
+
+/// `value`, or the end of `[lo, hi]` that it lies beyond.
+pub(crate) fn clip(value: f64, lo: f64, hi: f64) -> f64 {
+    let value = if value < lo { lo } else { value };
+    if value > hi { hi } else { value }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The forms of values that are more than a word or a number, and fit into no table.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use rt_core::time::Span;
+
+use crate::complaint::{Complaints, quoted};
+use crate::form::{At, Form, one_of};
+use crate::raw::{Priority, Ramp};
+use crate::value::wanted;
+use crate::yaml::{Kind, Node};
+
+/// The schema version that this crate reads.
+pub(crate) const SCHEMA_VERSION: &str = "corerl/1";
+
+/// The schema version; anything but [`SCHEMA_VERSION`] is refused.
+#[derive(Clone, Debug)]
+pub(crate) struct SchemaVersion;
+
+impl Form for SchemaVersion {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if scalar.text == SCHEMA_VERSION => Some(Self),
+            Kind::Scalar(scalar) => {
+                complaints.error(
+                    node.at,
+                    format!("the file has schema {}; this program reads {SCHEMA_VERSION}", quoted(&scalar.text)),
+                    format!("use the program that the file was written for, or migrate the file to {SCHEMA_VERSION}"),
+                );
+                None
+            }
+            _ => wanted(node, "a schema version", &format!("write {SCHEMA_VERSION}"), complaints),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "const": SCHEMA_VERSION })
+    }
+}
+
+/// The most characters of an [`Identifier`].
+const IDENTIFIER_MAX: usize = 32;
+
+/// A name that becomes part of paths: letters, digits, `-`, `_` and `.`, beginning with a letter or digit.
+#[derive(Clone, Debug)]
+pub(crate) struct Identifier(pub(crate) String);
+
+impl Identifier {
+    /// Whether `text` can be such a name.
+    pub(crate) fn fits(text: &str) -> bool {
+        (1..=IDENTIFIER_MAX).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    }
+}
+
+impl Form for Identifier {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        let text = String::decode(node, complaints)?;
+        if Self::fits(&text) {
+            return Some(Self(text));
+        }
+        complaints.error(
+            node.at,
+            format!("{} cannot be part of a file name", quoted(&text)),
+            format!("use 1 to {IDENTIFIER_MAX} letters, digits, `-`, `_` or `.`, beginning with a letter or digit"),
+        );
+        None
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$" })
+    }
+}
+
+/// A password or where it stands.
+#[derive(Clone)]
+pub(crate) enum Password {
+    /// In clear: for the laboratory.
+    Plain(String),
+    /// In an environment variable.
+    Env(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain(…)"),
+            Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl Form for Password {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        const HELP: &str = "write `password: {env: NAME}` or `password: {file: PATH}`";
+        match &node.kind {
+            Kind::Scalar(_) => String::decode(node, complaints).map(Self::Plain),
+            Kind::List(_) => wanted(node, "a reference to a password", HELP, complaints),
+            Kind::Map(entries) => match entries.as_slice() {
+                [(key, value)] if key.name == "env" => String::decode(value, complaints).map(Self::Env),
+                [(key, value)] if key.name == "file" => {
+                    String::decode(value, complaints).map(|path| Self::File(path.into()))
+                }
+                _ => wanted(node, "a reference to a password", HELP, complaints),
+            },
+        }
+    }
+
+    fn schema() -> Value {
+        let one = |key: &str| {
+            json!({
+                "type": "object",
+                "properties": { key: { "type": "string" } },
+                "required": [key],
+                "additionalProperties": false,
+            })
+        };
+        json!({ "anyOf": [one("env"), one("file"), { "type": "string" }] })
+    }
+}
+
+/// A duration, or `off`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PolicyAge(pub(crate) Option<Span>);
+
+impl Form for PolicyAge {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if matches!(scalar.text.as_str(), "off" | "Off" | "OFF") => Some(Self(None)),
+            _ => Span::decode(node, complaints).map(|span| Self(Some(span))),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "const": "off" }, Span::schema()] })
+    }
+}
+
+/// Engineering units per second, or `unlimited`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RateChoice {
+    PerSecond(f64),
+    Unlimited,
+}
+
+impl Form for RateChoice {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        let number = match &node.kind {
+            Kind::Scalar(scalar) if scalar.text == "unlimited" => return Some(Self::Unlimited),
+            Kind::Scalar(scalar) => match scalar.plain() {
+                crate::yaml::Plain::Number(number) if number.is_finite() && number > 0.0 => Some(number),
+                _ => None,
+            },
+            _ => None,
+        };
+        match number {
+            Some(number) => Some(Self::PerSecond(number)),
+            None => {
+                let help = "write engineering units per second, above 0, or `unlimited`";
+                wanted(node, "a rate", help, complaints)
+            }
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "const": "unlimited" }] })
+    }
+}
+
+/// The fallback of a setpoint.
+#[derive(Clone, Debug)]
+pub(crate) enum FallbackChoice {
+    Hold,
+    Nominal,
+    Ramp(At<Ramp>),
+}
+
+impl Form for FallbackChoice {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) => match entries.as_slice() {
+                [(key, value)] if key.name == "ramp" => At::decode(value, complaints).map(Self::Ramp),
+                _ => wanted(node, "a fallback", "write `{ramp: {to: VALUE, rate: VALUE}}`", complaints),
+            },
+            _ => match one_of(node, &["hold", "nominal"], complaints)? {
+                "nominal" => Some(Self::Nominal),
+                _ => Some(Self::Hold),
+            },
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [
+            { "enum": ["hold", "nominal"] },
+            {
+                "type": "object",
+                "properties": { "ramp": Ramp::schema() },
+                "required": ["ramp"],
+                "additionalProperties": false,
+            },
+        ] })
+    }
+}
+
+/// What an interlock does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    BlockIncrease,
+    BlockDecrease,
+    Release,
+    Force(f64),
+}
+
+impl Form for Then {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) => match entries.as_slice() {
+                [(key, value)] if key.name == "force" => f64::decode(value, complaints).map(Self::Force),
+                _ => wanted(node, "an interlock's action", "write `{force: VALUE}`", complaints),
+            },
+            _ => match one_of(node, &["block_increase", "block_decrease", "release"], complaints)? {
+                "block_increase" => Some(Self::BlockIncrease),
+                "block_decrease" => Some(Self::BlockDecrease),
+                _ => Some(Self::Release),
+            },
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [
+            { "enum": ["block_increase", "block_decrease", "release"] },
+            {
+                "type": "object",
+                "properties": { "force": { "type": "number" } },
+                "required": ["force"],
+                "additionalProperties": false,
+            },
+        ] })
+    }
+}
+
+/// Goals, which may contain goals: the schema refers to itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Goals(pub(crate) Vec<At<Priority>>);
+
+impl Form for Goals {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        Form::decode(node, complaints).map(Self)
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "array", "items": { "$ref": "#/definitions/priority" } })
+    }
+}
+
+/// One value for all, or a list.
+#[derive(Clone, Debug)]
+pub(crate) enum OneOrMore<T> {
+    One(T),
+    More(Vec<At<T>>),
+}
+
+impl<T: Form> Form for OneOrMore<T> {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match node.kind {
+            Kind::List(_) => Form::decode(node, complaints).map(Self::More),
+            _ => T::decode(node, complaints).map(Self::One),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [T::schema(), { "type": "array", "items": T::schema() }] })
+    }
+}

@@ -1,0 +1,459 @@
+//! The site file as it is written: every key, its form, its default and its description, in one place.
+//!
+//! Decoding, complaints about unknown keys, and the JSON Schema all follow from these declarations. What the values
+//! mean together is settled in `resolve`.
+
+use rt_core::mode::RETURNS_MAX;
+use rt_core::time::Span;
+use rt_core::trips::OVERRUN_WINDOW_MAX;
+
+use crate::form::{At, choices, sections};
+use crate::form_special::{
+    FallbackChoice, Goals, Identifier, OneOrMore, Password, PolicyAge, RateChoice, SchemaVersion, Then,
+};
+use crate::site::Range;
+use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
+
+choices! {
+    /// The security policy of a connection.
+    enum PolicyName {
+        /// In clear.
+        None = "none",
+        /// Basic256Sha256.
+        Basic256Sha256 = "basic256_sha256",
+    }
+
+    /// What a secured connection does to messages.
+    enum SecurityMode {
+        /// Signed, readable by others.
+        Sign = "sign",
+        /// Signed and encrypted.
+        SignAndEncrypt = "sign_and_encrypt",
+    }
+
+    /// A tag's type, CoreRL's words.
+    enum TagType {
+        /// A setpoint.
+        AiSetpoint = "ai_setpoint",
+        /// A measured value.
+        Default = "default",
+        /// Calculated.
+        Computed = "computed",
+        /// Read, not part of the state.
+        Meta = "meta",
+        /// A difference over time; not supported.
+        Delta = "delta",
+        /// Time of day or year; not supported.
+        Seasonal = "seasonal",
+    }
+
+    /// From when a tag's age counts.
+    enum SourceTime {
+        /// From the last receipt.
+        Any = "any",
+        /// From the last receipt whose SourceTimestamp advanced.
+        Advancing = "advancing",
+    }
+
+    /// When the plant is read.
+    enum Pairing {
+        /// Just before the control slot.
+        Fresh = "fresh",
+        /// In one round trip with the write.
+        Paired = "paired",
+    }
+
+    /// A goal's operator.
+    enum GoalOp {
+        /// All goals.
+        And = "and",
+        /// One goal.
+        Or = "or",
+        /// At least the threshold.
+        UpTo = "up_to",
+        /// At most the threshold.
+        DownTo = "down_to",
+    }
+
+    /// Which values of a tag are better.
+    enum Direction {
+        /// Low ones.
+        Min = "min",
+        /// High ones.
+        Max = "max",
+    }
+}
+
+sections! {
+    /// A CoreRL site file: one agent on one plant.
+    struct SiteFile {
+        /// The version of this file's schema, `corerl/1`.
+        schema: SchemaVersion, Optional;
+        /// Permit connections in clear, plain passwords and unsigned policies. For the laboratory only.
+        lab: bool, Default("false");
+        /// The agent's name: letters, digits, `-`, `_` and `.`. Part of the key of sockets, segments and lease.
+        agent_name: Identifier, Required;
+        /// The plant is a simulation; the runtime treats both alike.
+        is_simulation: bool, Optional;
+        /// The seed of every random stream of this agent.
+        seed: Whole<0, { u64::MAX }>, Default("0");
+        /// Logs go to standard error as JSON lines.
+        log_path: String, Unused;
+        /// Services around the runtime.
+        infra: Infra, Optional;
+        /// The connections to the plant.
+        coreio: CoreIo, Required;
+        /// When the agent observes, acts and learns.
+        interaction: Interaction, Required;
+        /// The learner's options.
+        agent: Agent, Default("{}");
+        /// Tags and reward.
+        pipeline: Pipeline, Required;
+        /// The real-time runtime: period, limits, fallbacks, trips.
+        runtime: Runtime, Default("{}");
+    }
+
+    /// Services around the runtime. They are for the historian; the runtime uses none of them.
+    struct Infra {
+        /// The historian's PostgreSQL.
+        db: Database, Optional;
+    }
+
+    /// The historian's PostgreSQL.
+    struct Database {
+        /// The driver.
+        drivername: String, Optional;
+        /// The database user.
+        username: String, Optional;
+        /// The password, by reference: `{env: NAME}` or `{file: PATH}`; in clear with `lab: true` only.
+        password: Password, Optional;
+        /// The host.
+        ip: String, Optional;
+        /// The TCP port.
+        port: Whole<1, 65535>, Default("5432");
+        /// The database.
+        db_name: String, Optional;
+    }
+
+    /// The connections to the plant.
+    struct CoreIo {
+        /// There is no message broker: the runtime speaks to the plant itself.
+        coreio_origin: Anything, Unused;
+        /// The OPC UA servers, at least one.
+        opc_connections: Vec<At<Connection>>, Required;
+        /// How samples come in.
+        data_ingress: DataIngress, Default("{}");
+    }
+
+    /// How samples come in.
+    struct DataIngress {
+        /// The runtime always reads its tags.
+        enabled: bool, Unused;
+        /// Time between two readings: the default of `runtime.io.CONNECTION.period`.
+        ingress_period: Span, Optional;
+    }
+
+    /// One OPC UA server.
+    struct Connection {
+        /// The name by which tags refer to it.
+        connection_id: String, Required;
+        /// The endpoint, `opc.tcp://host:port[/path]`.
+        opc_conn_url: String, Required;
+        /// Our application URI, as the server sees it and as our certificate says.
+        application_uri: String, Default("urn:corerl:rt");
+        /// Policy, mode and certificates. Absent: in clear, which needs `lab: true`.
+        security_policy: SecurityPolicy, Optional;
+        /// User and password. Absent: anonymous.
+        authentication_mode: Authentication, Optional;
+    }
+
+    /// Policy, mode and certificates of a connection.
+    struct SecurityPolicy {
+        /// `none` (needs `lab: true`) or `basic256_sha256`.
+        policy: PolicyName, Required;
+        /// `sign` or `sign_and_encrypt`.
+        mode: SecurityMode, Default("sign_and_encrypt");
+        /// Our certificate, DER or PEM; relative to the site file. Needed with `basic256_sha256`.
+        client_cert_path: String, Optional;
+        /// Our private key, PEM, readable by the service's user alone; relative to the site file. Needed with `basic256_sha256`.
+        client_key_path: String, Optional;
+        /// The server's pinned certificate; relative to the site file. Absent: `trust_dir` decides.
+        server_cert_path: String, Optional;
+        /// The directory of trusted server certificates (`trusted/`, with `pending/` beside it); relative to the site file.
+        trust_dir: String, Default("trust");
+    }
+
+    /// The user at the server.
+    struct Authentication {
+        /// The user's name.
+        username: String, Optional;
+        /// The password, by reference: `{env: NAME}` or `{file: PATH}`; in clear with `lab: true` only.
+        password: Password, Optional;
+        /// A user certificate.
+        certificate: Anything, Unsupported("write `username` and `password`, or leave `authentication_mode` out for an anonymous session");
+    }
+
+    /// When the agent observes, acts and learns.
+    struct Interaction {
+        /// Time between observations: an exact multiple of `runtime.period`.
+        obs_period: Span, Required;
+        /// Time between decisions: an exact multiple of `obs_period`. Absent: `obs_period`.
+        action_period: Span, Optional;
+        /// The learner updates as fast as its share of the CPUs permits.
+        update_period: Span, Unused;
+        /// Experience to collect before the first update of the learner.
+        warmup_period: Span, Default("0s");
+        /// A column of the state that is older makes the state incomplete. Absent: 3 observation periods.
+        state_age_tol: Span, Optional;
+        /// Batches are composed as `agent.batch_size` says.
+        historical_batch_size: Anything, Unused;
+        /// Time between checkpoints of the learner.
+        checkpoint_freq: Span, Default("60s");
+        /// The plant heartbeat, on the only connection or on `connection_id`. The same as `runtime.io.CONNECTION.heartbeat`.
+        heartbeat: InteractionHeartbeat, Optional;
+    }
+
+    /// The plant heartbeat, as CoreRL spells it.
+    struct InteractionHeartbeat {
+        /// The node that is written: a counter modulo 1000.
+        node: String, Required;
+        /// Time between two beats.
+        period: Span, Default("1s");
+        /// Its connection; may be absent when there is only one.
+        connection_id: String, Optional;
+    }
+
+    /// The learner's options.
+    struct Agent {
+        /// Discount per observation period, at least 0 and below 1.
+        gamma: f64, Default("0.9727");
+        /// Number of critics.
+        ensemble: Whole<1, 10>, Default("2");
+        /// Transitions per batch.
+        batch_size: Whole<1, 65536>, Default("256");
+        /// Candidate actions per state in the actor's update.
+        candidates: Whole<20, 4096>, Default("128");
+        /// Learning rate of the critics.
+        critic_lr: f64, Default("0.0001");
+        /// Learning rate of actor and proposal.
+        actor_lr: f64, Default("0.0001");
+        /// Critic updates aimed at per observation.
+        critic_updates: Whole<1, 1000>, Default("10");
+        /// Actor updates at most after each critic update.
+        actor_updates: Whole<0, 100>, Default("3");
+        /// Transitions kept online.
+        replay_capacity: Whole<1000, 100_000_000>, Default("1000000");
+        /// Probability with which a critic sees a transition, above 0 and at most 1.
+        ensemble_probability: f64, Default("0.5");
+        /// Decays of the traces, each at least 0 and below 1, in the order of the state's columns.
+        traces: Vec<At<f64>>, Default("[0, 0.75, 0.9, 0.95]");
+        /// The running agent samples its action; otherwise it takes the mean.
+        explore: bool, Default("true");
+        /// Updates between two attempts to publish a policy.
+        publish_every: Whole<1, 1_000_000>, Default("200");
+    }
+
+    /// Tags and reward.
+    struct Pipeline {
+        /// The tags, setpoints and computed tags included; their order is the order of the state's columns.
+        tags: Vec<At<Tag>>, Required;
+        /// What the agent is to reach.
+        reward: Reward, Required;
+    }
+
+    /// One tag.
+    struct Tag {
+        /// Its name, without braces.
+        name: String, Required;
+        /// `ai_setpoint`, `default`, `computed` or `meta`.
+        r#type: TagType, Default("default");
+        /// Engineering unit, for people and for the policy's manifest.
+        unit: String, Optional;
+        /// The connection it is read from; may be absent when there is only one.
+        connection_id: String, Optional;
+        /// The node, `ns=2;s=Path` or `nsu=URI;s=Path`.
+        node_identifier: String, Optional;
+        /// A value outside counts as missing; a setpoint's action is scaled by it. Engineering units.
+        operating_range: Range, Optional;
+        /// The values to expect, for normalisation. Engineering units.
+        expected_range: Range, Optional;
+        /// The edges of the yellow zone. Engineering units.
+        yellow_bounds: Range, Optional;
+        /// The edges of the red zone. Engineering units.
+        red_bounds: Range, Optional;
+        /// The agent's own bounds of a setpoint: two numbers or expressions such as `"{PH_SP} - 0.2"`. Engineering units.
+        action_bounds: FormulaPair, Optional;
+        /// A range that widens with time.
+        guardrail_schedule: Anything, Unsupported("write the narrower range as `action_bounds`, and widen it by hand");
+        /// Where an untrained agent holds a setpoint. Engineering units; absent: the middle of the operating range.
+        nominal_setpoint: f64, Optional;
+        /// Mode tags of a cascade.
+        cascade: Anything, Unsupported("the runtime sees by the read-back that a person has the setpoint; remove `cascade`");
+        /// The expression of a computed tag.
+        value: Formula, Optional;
+        /// Decisions are taken on the grid of `action_period`.
+        trigger: Anything, Unused;
+        /// A missing value is held for `substitute_for`.
+        imputer: Anything, Unused;
+        /// Only quality and range are checked.
+        filter: Anything, Unused;
+        /// Every column is made of the traces of `agent.traces`.
+        reward_constructor: Anything, Unused;
+        /// Without it there is no RUN. Absent: true for tags that are read and part of the state.
+        required: bool, Optional;
+        /// Age beyond which a reading is stale. Absent: 3 observation periods, or 3 I/O periods when that is longer.
+        stale_after: Span, Optional;
+        /// How long the last good value stands in for an uncertain one. Absent: as `stale_after`.
+        substitute_for: Span, Optional;
+        /// `advancing`: age counts from the last receipt whose SourceTimestamp advanced.
+        source_time: SourceTime, Default("any");
+    }
+
+    /// What the agent is to reach: `value` or `priorities`.
+    struct Reward {
+        /// The reward as an expression over tags.
+        value: Formula, Optional;
+        /// Goals in order of priority; the last entry may be an optimisation `{tags, directions, weights}`.
+        priorities: Goals, Optional;
+    }
+
+    /// A goal, a joint goal, or (last) an optimisation.
+    struct Priority {
+        /// `and` or `or` with `goals`; `up_to` or `down_to` with `tag` and `thresh`.
+        op: GoalOp, Optional;
+        /// The parts of a joint goal.
+        goals: Goals, Optional;
+        /// The goal's tag.
+        tag: String, Optional;
+        /// The goal's threshold, a number or an expression. Engineering units.
+        thresh: Formula, Optional;
+        /// The tags to optimise.
+        tags: Vec<At<String>>, Optional;
+        /// `min` or `max`, one for all tags or a list.
+        directions: OneOrMore<Direction>, Optional;
+        /// Relative weights, one per tag. Absent: all equal.
+        weights: Vec<At<f64>>, Optional;
+    }
+
+    /// The real-time runtime.
+    struct Runtime {
+        /// The plant's name, part of the key of sockets, segments and lease. Absent: the file's name without extension.
+        site: Identifier, Optional;
+        /// Distinguishes two runtimes of the same agent on the same plant.
+        instance: Identifier, Default("main");
+        /// The control period, at least 50us.
+        period: Span, Default("1ms");
+        /// The CPUs of the real-time threads.
+        cpus: Cpus, Default("{}");
+        /// The SCHED_FIFO priorities of the real-time threads.
+        priorities: Priorities, Default("{}");
+        /// Refuse to start without real-time privileges instead of running degraded.
+        strict: bool, Default("false");
+        /// HOLD at most this long. Absent: 10 observation periods.
+        t_hold: Span, Optional;
+        /// Good conditions needed before FALLBACK ends by itself. Absent: 10 observation periods.
+        t_recover: Span, Optional;
+        /// Unusable fallback inputs for this long lead to RELEASE.
+        t_release: Span, Default("60s");
+        /// Returns from FALLBACK per hour before it latches.
+        recoveries_per_hour: Whole<0, { RETURNS_MAX as u64 }>, Default("6");
+        /// The envelope of each setpoint: every setpoint must have an entry.
+        limits: Named<Limits>, Default("{}");
+        /// What is written in FALLBACK, per setpoint: `hold`, `nominal` or `{ramp: {to, rate}}`. Absent: `hold`.
+        fallback: Named<FallbackChoice>, Default("{}");
+        /// Cycles in a row in which the policy's output may be not finite; one more trips.
+        nan_limit: Whole<0, 1_000_000>, Default("1");
+        /// Actions in a row that may lie outside the limits' range; one more trips.
+        clamp_limit: Whole<0, 1_000_000>, Default("100");
+        /// Writes of a setpoint in a row that the plant may refuse; one more trips.
+        write_fail_limit: Whole<0, 1_000_000>, Default("10");
+        /// Late cycles before a trip.
+        overruns: Overruns, Default("{}");
+        /// RUN without a confirmation by the learner for this long leads to FALLBACK; `off`: never.
+        max_policy_age: PolicyAge, Default("60s");
+        /// A set of setpoints is not sent later than this after its cycle. Absent: 2 I/O periods of the slowest connection.
+        setpoint_expiry: Span, Optional;
+        /// A setpoint that did not change is sent again after this long.
+        refresh: Span, Default("1s");
+        /// Users and numbers of users who may arm, beside root and the service's own.
+        operators: Vec<At<String>>, Default("[]");
+        /// Cycle records kept in shared memory.
+        record_span: Span, Default("60s");
+        /// The policy file to start from; relative to the site file. Absent: the nominal policy.
+        policy_file: String, Optional;
+        /// How each connection is served.
+        io: Named<Io>, Default("{}");
+    }
+
+    /// The CPUs of the real-time threads. Absent: the runtime chooses.
+    struct Cpus {
+        /// The control thread's.
+        control: Whole<0, 1023>, Optional;
+        /// The io threads'.
+        io: Whole<0, 1023>, Optional;
+    }
+
+    /// The SCHED_FIFO priorities of the real-time threads.
+    struct Priorities {
+        /// The control thread's.
+        control: Whole<2, 98>, Default("80");
+        /// The io threads', below the control thread's.
+        io: Whole<1, 97>, Default("70");
+    }
+
+    /// Late cycles before a trip: `m` in any `n`.
+    struct Overruns {
+        /// So many late cycles trip when they lie within `n`.
+        m: Whole<1, { OVERRUN_WINDOW_MAX as u64 }>, Default("16");
+        /// The number of cycles in which late ones are counted.
+        n: Whole<1, { OVERRUN_WINDOW_MAX as u64 }>, Default("64");
+    }
+
+    /// The envelope of one setpoint.
+    struct Limits {
+        /// The permitted values. Engineering units; absent: the operating range.
+        range: Range, Optional;
+        /// The fastest permitted change in engineering units per second, or `unlimited`.
+        rate: RateChoice, Required;
+        /// Conditions that limit the setpoint, at most four.
+        interlocks: Vec<At<Interlock>>, Default("[]");
+    }
+
+    /// A condition that limits a setpoint.
+    struct Interlock {
+        /// The condition, an expression over tags: true trips it, and so does a missing input.
+        when: Formula, Required;
+        /// `block_increase`, `block_decrease`, `release` or `{force: VALUE}`.
+        then: Then, Required;
+    }
+
+    /// How a connection is served.
+    struct Io {
+        /// Time between two I/O cycles: an exact multiple of `runtime.period`. Absent: `coreio.data_ingress.ingress_period`, else `runtime.period`.
+        period: Span, Optional;
+        /// How far after the control slots the I/O slots lie; below the I/O period. Absent: half a control period.
+        phase: Span, Optional;
+        /// The deadline of one call. Absent: 2 I/O periods, but at least 100ms.
+        call_timeout: Span, Optional;
+        /// `fresh`: read just before the control slot. `paired`: write and next read share a round trip.
+        pairing: Pairing, Default("fresh");
+        /// The plant heartbeat on this connection.
+        heartbeat: Heartbeat, Optional;
+    }
+
+    /// The plant heartbeat: a counter modulo 1000, written only while the runtime is in charge.
+    struct Heartbeat {
+        /// The node, `ns=2;s=Path` or `nsu=URI;s=Path`.
+        node: String, Required;
+        /// Time between two beats.
+        period: Span, Default("1s");
+    }
+
+    /// A ramp to a safe value.
+    struct Ramp {
+        /// Where to go. Engineering units, inside the limits.
+        to: f64, Required;
+        /// How fast, engineering units per second, above 0.
+        rate: f64, Required;
+    }
+}

@@ -1,0 +1,477 @@
+//! Connections: endpoints, security, who we are, and how each is served.
+
+use std::io::Read;
+
+use rt_core::time::{Period, Span};
+
+use super::{Context, given_or, multiple, positive};
+use crate::complaint::{Complaints, Place, quoted};
+use crate::form::{At, Field};
+use crate::form_special::Password;
+use crate::raw::{Authentication, Connection as RawConnection, Io, PolicyName, SecurityMode, SecurityPolicy, SiteFile};
+use crate::raw::{InteractionHeartbeat, Pairing};
+use crate::site::{Connection, Heartbeat, Identity, Secret, Security};
+use crate::spelling::nearest;
+
+/// The largest password file, in bytes.
+const PASSWORD_BYTES_MAX: u64 = 4096;
+/// The shortest default deadline of a call.
+const CALL_TIMEOUT_MIN: Span = Span::from_ms(100);
+
+/// The connections, with places for those that were complained of: indices stay what the file says.
+pub(crate) struct Connections {
+    pub(crate) names: Vec<String>,
+    /// The I/O periods, as far as known.
+    pub(crate) periods: Vec<Option<Span>>,
+    resolved: Vec<Option<Connection>>,
+}
+
+impl Connections {
+    /// All of them, when none was complained of.
+    pub(crate) fn complete(self) -> Option<Vec<Connection>> {
+        if self.resolved.is_empty() { None } else { self.resolved.into_iter().collect() }
+    }
+
+    /// The connection that a tag or a heartbeat means: the named one, or the only one.
+    pub(crate) fn index_of(&self, id: &Field<String>, whose: &str, complaints: &mut Complaints<'_>) -> Option<usize> {
+        match (&id.value, self.names.len()) {
+            (Some(name), _) => {
+                let found = self.names.iter().position(|known| known == name);
+                if found.is_none() {
+                    complain_of_unknown(name, id.at, "connection", &self.names, complaints);
+                }
+                found
+            }
+            (None, 1) if !id.given => Some(0),
+            (None, 0) => None,
+            (None, _) => {
+                if !id.given {
+                    let help = format!("write `connection_id:` with one of: {}", self.names.join(", "));
+                    complaints.error(id.at, format!("{whose} does not say its connection"), help);
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Complains of a name that nothing has.
+pub(crate) fn complain_of_unknown(
+    name: &str,
+    at: Place,
+    what: &str,
+    known: &[String],
+    complaints: &mut Complaints<'_>,
+) {
+    let help = nearest(name, known.iter().map(String::as_str)).map_or_else(
+        || if known.is_empty() { String::new() } else { format!("known: {}", known.join(", ")) },
+        |near| format!("did you mean `{near}`?"),
+    );
+    complaints.error(at, format!("there is no {what} {}", quoted(name)), help);
+}
+
+/// Complains of an entry that is there twice.
+pub(crate) fn complain_of_twice<'f>(
+    what: &str,
+    fields: impl Iterator<Item = &'f Field<String>>,
+    complaints: &mut Complaints<'_>,
+) {
+    let mut seen = std::collections::BTreeMap::new();
+    for field in fields {
+        let Some(name) = &field.value else { continue };
+        if let Some(line) = seen.insert(name.clone(), field.at.line) {
+            let message = format!("the {what} {} is there twice, first in line {line}", quoted(name));
+            complaints.error(field.at, message, "rename or remove one of the two");
+        }
+    }
+}
+
+pub(crate) fn resolve(raw: &SiteFile, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Connections {
+    let none = Connections { names: Vec::new(), periods: Vec::new(), resolved: Vec::new() };
+    let Some(core_io) = &raw.coreio.value else { return none };
+    let Some(list) = &core_io.opc_connections.value else { return none };
+    if list.is_empty() {
+        let help = "add an entry with `connection_id` and `opc_conn_url`";
+        complaints.error(core_io.opc_connections.at, "there is no connection to the plant", help);
+        return none;
+    }
+    let ids = || list.iter().map(|connection| &connection.value.connection_id);
+    complain_of_twice("connection", ids(), complaints);
+    let mut connections = Connections {
+        names: ids().map(|id| id.value.clone().unwrap_or_default()).collect(),
+        periods: Vec::new(),
+        resolved: Vec::new(),
+    };
+    let no_io = Vec::new();
+    let io = raw.runtime.value.as_ref().and_then(|runtime| runtime.io.value.as_ref()).map_or(&no_io, |io| &io.0);
+    for (name, _) in io {
+        if !connections.names.contains(&name.value) {
+            complain_of_unknown(&name.value, name.at, "connection", &connections.names, complaints);
+        }
+    }
+    let general = raw.interaction.value.as_ref().and_then(|interaction| interaction.heartbeat.value.as_ref());
+    let general =
+        general.and_then(|beat| Some((connections.index_of(&beat.connection_id, "the heartbeat", complaints)?, beat)));
+    let ingress = core_io.data_ingress.value.as_ref().map(|ingress| &ingress.ingress_period);
+    for (index, connection) in list.iter().enumerate() {
+        let id = connection.value.connection_id.value.as_deref().unwrap_or_default();
+        let io = io.iter().find(|(name, _)| name.value == id).map(|(_, io)| io);
+        let general = general.filter(|(of, _)| *of == index).map(|(_, beat)| beat);
+        let service = service(io, ingress, general, context, complaints);
+        connections.periods.push(service.period);
+        connections.resolved.push(self::connection(connection, service, context, complaints));
+    }
+    connections
+}
+
+/// How a connection is served.
+struct Service {
+    period: Option<Span>,
+    phase: Option<Span>,
+    call_timeout: Option<Span>,
+    paired: bool,
+    heartbeat: Option<Option<Heartbeat>>,
+}
+
+fn service(
+    io: Option<&Io>,
+    ingress: Option<&Field<Span>>,
+    general: Option<&InteractionHeartbeat>,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Service {
+    let control = context.period.map(Period::span);
+    let chosen = io.map(|io| &io.period).filter(|period| period.given).or(ingress.filter(|period| period.given));
+    let period = match chosen {
+        Some(field) => multiple(field, "the I/O period", control, "runtime.period", complaints),
+        None => control,
+    };
+    let half = control.map(|span| Span::from_ns(span.as_ns() / 2));
+    let phase = io.map_or(half, |io| given_or(&io.phase, half));
+    if let (Some(phase), Some(period), Some(io)) = (phase, period, io)
+        && phase >= period
+    {
+        complaints.error(io.phase.at, "the phase is not below the I/O period", "write a shorter one");
+    }
+    let usual = period.map(|period| period.times(2).max(CALL_TIMEOUT_MIN));
+    let call_timeout = match io.map(|io| &io.call_timeout).filter(|timeout| timeout.given) {
+        Some(field) => positive(field, complaints),
+        None => usual,
+    };
+    let paired = io.is_some_and(|io| io.pairing.value == Some(Pairing::Paired));
+    Service { period, phase, call_timeout, paired, heartbeat: heartbeat(io, general, complaints) }
+}
+
+/// The outer `None` means that it was complained of.
+fn heartbeat(
+    io: Option<&Io>,
+    general: Option<&InteractionHeartbeat>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Option<Heartbeat>> {
+    let own = io.map(|io| &io.heartbeat).filter(|beat| beat.given);
+    let (node, period) = match (own, general) {
+        (Some(own), Some(_)) => {
+            let help = "keep `runtime.io.CONNECTION.heartbeat` or `interaction.heartbeat`";
+            complaints.error(own.at, "the plant heartbeat of this connection is given twice", help);
+            return None;
+        }
+        (Some(own), None) => own.value.as_ref().map(|own| (&own.node, &own.period))?,
+        (None, Some(general)) => (&general.node, &general.period),
+        (None, None) => return Some(None),
+    };
+    let node = self::node(node, complaints);
+    let period = positive(period, complaints);
+    Some(Some(Heartbeat { node: node?, period: period? }))
+}
+
+fn connection(
+    raw: &At<RawConnection>,
+    service: Service,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Connection> {
+    let connection = &raw.value;
+    let url = url(&connection.opc_conn_url, complaints);
+    let application_uri = application_uri(&connection.application_uri, complaints);
+    let security = security(&connection.security_policy, raw.at, context, complaints);
+    let identity = identity(&connection.authentication_mode, context, complaints);
+    if let (Some(Security::None), Some(Identity::Password { .. })) = (&security, &identity) {
+        complaints.notice(connection.authentication_mode.at, "this password travels in clear", "");
+    }
+    Some(Connection {
+        id: connection.connection_id.value.clone()?,
+        url: url?,
+        application_uri: application_uri?,
+        security: security?,
+        identity: identity?,
+        io_period: service.period?,
+        io_phase: service.phase?,
+        call_timeout: service.call_timeout?,
+        paired: service.paired,
+        heartbeat: service.heartbeat?,
+    })
+}
+
+fn url(field: &Field<String>, complaints: &mut Complaints<'_>) -> Option<String> {
+    let url = field.value.as_ref()?;
+    if let Err(help) = check_url(url) {
+        complaints.error(field.at, format!("{} is not the address of an OPC UA server", quoted(url)), help);
+        return None;
+    }
+    Some(url.clone())
+}
+
+/// `opc.tcp://host:port[/path]`; the error is what to write.
+fn check_url(url: &str) -> Result<(), &'static str> {
+    const FORM: &str = "write opc.tcp://host:port, with a path behind it if the server wants one";
+    let rest = url.strip_prefix("opc.tcp://").ok_or(FORM)?;
+    if rest.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '?' | '#')) {
+        return Err(FORM);
+    }
+    let authority = rest.split('/').next().unwrap_or("");
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            address.parse::<std::net::Ipv6Addr>().map_err(|_| FORM)?;
+            (address, port.strip_prefix(':').ok_or("add the port, usually :4840")?)
+        }
+        None => authority.rsplit_once(':').ok_or("add the port, usually :4840")?,
+    };
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':');
+    if host.is_empty() || !host.chars().all(plain) || (host.contains(':') && !authority.starts_with('[')) {
+        return Err(FORM);
+    }
+    match port.parse::<u16>() {
+        Ok(1..) if port.bytes().all(|b| b.is_ascii_digit()) => Ok(()),
+        _ => Err("the port is a number from 1 to 65535"),
+    }
+}
+
+fn application_uri(field: &Field<String>, complaints: &mut Complaints<'_>) -> Option<String> {
+    let uri = field.value.as_ref()?;
+    if uri.contains(':') && !uri.chars().any(char::is_whitespace) {
+        return Some(uri.clone());
+    }
+    complaints.error(field.at, format!("{} is not a URI", quoted(uri)), "write one such as urn:plant:corerl");
+    None
+}
+
+fn security(
+    field: &Field<SecurityPolicy>,
+    connection: Place,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Security> {
+    let none = |at: Place, complaints: &mut Complaints<'_>| {
+        if context.lab {
+            return Some(Security::None);
+        }
+        let help =
+            "write `security_policy` with `policy: basic256_sha256` and certificates, or `lab: true` in a laboratory";
+        complaints.error(at, "this connection is in clear, which is permitted in a laboratory only", help);
+        None
+    };
+    if !field.given {
+        return none(connection, complaints);
+    }
+    let raw = field.value.as_ref()?;
+    match raw.policy.value? {
+        PolicyName::None => none(raw.policy.at, complaints),
+        PolicyName::Basic256Sha256 => {
+            let mut needed = |path: &Field<String>, what: &str| {
+                if !path.given {
+                    let message =
+                        format!("`{what}` is missing: a secured connection needs our certificate and its key");
+                    complaints.error(raw.at, message, format!("write `{what}: PATH`"));
+                }
+                path.value.as_ref().map(|path| context.path(path))
+            };
+            let client_cert = needed(&raw.client_cert_path, "client_cert_path");
+            let client_key = needed(&raw.client_key_path, "client_key_path");
+            Some(Security::Basic256Sha256 {
+                encrypt: raw.mode.value? == SecurityMode::SignAndEncrypt,
+                client_cert: client_cert?,
+                client_key: client_key?,
+                server_cert: raw.server_cert_path.value.as_ref().map(|path| context.path(path)),
+                trust_dir: context.path(raw.trust_dir.value.as_ref()?),
+            })
+        }
+    }
+}
+
+fn identity(field: &Field<Authentication>, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<Identity> {
+    if !field.given {
+        return Some(Identity::Anonymous);
+    }
+    let raw = field.value.as_ref()?;
+    if !raw.certificate.given && (!raw.username.given || !raw.password.given) {
+        let help = "write both `username` and `password`, or leave `authentication_mode` out";
+        complaints.error(raw.at, "a user needs a name and a password", help);
+    }
+    let password =
+        raw.password.value.as_ref().and_then(|password| secret(password, raw.password.at, context, complaints));
+    Some(Identity::Password { username: raw.username.value.clone()?, password: password? })
+}
+
+/// Complains of a password in clear outside the laboratory.
+pub(crate) fn complain_of_plain(
+    password: &Password,
+    at: Place,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) {
+    const HELP: &str = "write `password: {env: NAME}` or `password: {file: PATH}`";
+    match password {
+        Password::Plain(_) if context.lab => complaints.notice(at, "this password stands in clear in the file", HELP),
+        Password::Plain(_) => complaints.error(at, "a password must not stand in the file", HELP),
+        Password::Env(_) | Password::File(_) => {}
+    }
+}
+
+/// Fetches a password from where the file says it is.
+fn secret(password: &Password, at: Place, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<Secret> {
+    complain_of_plain(password, at, context, complaints);
+    match password {
+        Password::Plain(plain) => context.lab.then(|| Secret(plain.clone())),
+        Password::Env(name) => match std::env::var(name) {
+            Ok(value) if !value.is_empty() => Some(Secret(value)),
+            _ => {
+                let message = format!("the environment variable {} holds no password", quoted(name));
+                complaints.error(at, message, "set it in the service's environment, and here to check the file");
+                None
+            }
+        },
+        Password::File(path) => {
+            let path = context.path(path);
+            match read_password(&path) {
+                Ok(value) => Some(Secret(value)),
+                Err(why) => {
+                    let message = format!("no password can be read from {}: {why}", path.display());
+                    complaints.error(at, message, "put the password alone into the file, readable by this user");
+                    None
+                }
+            }
+        }
+    }
+}
+
+fn read_password(path: &std::path::Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut text = String::new();
+    file.take(PASSWORD_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > PASSWORD_BYTES_MAX {
+        return Err(format!("it has more than {PASSWORD_BYTES_MAX} bytes"));
+    }
+    let line = text.trim_end_matches(['\r', '\n']);
+    if line.is_empty() { Err("it is empty".to_owned()) } else { Ok(line.to_owned()) }
+}
+
+/// A node identifier.
+pub(crate) fn node(field: &Field<String>, complaints: &mut Complaints<'_>) -> Option<String> {
+    let node = field.value.as_ref()?;
+    if let Err(help) = check_node(node) {
+        complaints.error(field.at, format!("{} is not a node identifier", quoted(node)), help);
+        return None;
+    }
+    Some(node.clone())
+}
+
+/// `[ns=N;|nsu=URI;](s=…|i=…|g=…|b=…)`; the error is what to write.
+fn check_node(node: &str) -> Result<(), &'static str> {
+    const FORM: &str = "write ns=2;s=Path, or nsu=URI;s=Path, which survives a change of the server's namespaces";
+    let identifier = if let Some(rest) = node.strip_prefix("nsu=") {
+        // A URI may contain semicolons: the first one that opens an identifier ends it.
+        let opens = |rest: &str| ["i=", "s=", "g=", "b="].iter().any(|kind| rest.starts_with(kind));
+        let mut splits = rest.match_indices(';').map(|(at, _)| rest.split_at(at));
+        let (uri, identifier) = splits
+            .find_map(|(uri, rest)| Some((uri, rest.strip_prefix(';').filter(|rest| opens(rest))?)))
+            .ok_or(FORM)?;
+        if uri.is_empty() { return Err("the namespace URI after nsu= is empty") } else { identifier }
+    } else if let Some(rest) = node.strip_prefix("ns=") {
+        let (index, identifier) = rest.split_once(';').ok_or(FORM)?;
+        index.parse::<u16>().map_err(|_| "the namespace index after ns= is a number from 0 to 65535")?;
+        identifier
+    } else {
+        node
+    };
+    let (kind, value) = identifier.split_once('=').ok_or(FORM)?;
+    match kind {
+        "s" if value.is_empty() => Err("the name after s= is empty"),
+        "s" => Ok(()),
+        "i" => value.parse::<u32>().map(|_| ()).map_err(|_| "the identifier after i= is a whole number"),
+        "g" if is_guid(value) => Ok(()),
+        "g" => Err("the identifier after g= is a GUID such as 09087e75-8e5e-499b-954f-f2a9603db28a"),
+        "b" if is_base64(value) => Ok(()),
+        "b" => Err("the identifier after b= is Base64"),
+        _ => Err(FORM),
+    }
+}
+
+fn is_guid(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12])
+        && parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn is_base64(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && text.len() - body.len() <= 2
+        && text.len().is_multiple_of(4)
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_a_scheme_a_host_and_a_port() {
+        for url in ["opc.tcp://localhost:4840", "opc.tcp://10.0.0.7:4840/plant/a", "opc.tcp://[::1]:4840"] {
+            assert_eq!(check_url(url), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "http://a:1",
+            "opc.tcp://a",
+            "opc.tcp://:1",
+            "opc.tcp://a:0",
+            "opc.tcp://a:99999",
+            "opc.tcp://a b:1",
+            "opc.tcp://::1:4840",
+            "opc.tcp://[::g]:4840",
+            "opc.tcp://user@a:1",
+        ] {
+            assert!(check_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn node_identifiers_follow_part_6() {
+        for node in [
+            "ns=2;s=Path",
+            "nsu=urn:plant;s=A;B=C",
+            "nsu=urn:plant;v=1;i=7",
+            "i=2258",
+            "ns=0;i=85",
+            "ns=1;g=09087e75-8e5e-499b-954f-f2a9603db28a",
+            "ns=1;b=M/RbKBsRVkePCePcx24oRA==",
+        ] {
+            assert_eq!(check_node(node), Ok(()), "{node}");
+        }
+        for node in [
+            "",
+            "Path",
+            "ns=2",
+            "ns=x;s=A",
+            "ns=70000;s=A",
+            "nsu=;s=A",
+            "ns=2;s=",
+            "ns=2;i=x",
+            "ns=2;g=1",
+            "ns=2;b=?",
+            "ns=2;q=1",
+        ] {
+            assert!(check_node(node).is_err(), "{node}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The `runtime:` section, apart from what belongs to connections and setpoints.
+
+use rt_core::time::Span;
+
+use super::connections::Connections;
+use super::{Context, given_or, positive};
+use crate::complaint::Complaints;
+use crate::duration::written;
+use crate::raw::{Cpus, Overruns, Priorities, Runtime as RawRuntime};
+use crate::site::Runtime;
+
+/// The cycle records of so long are kept at least, or the reader is told.
+const RECORD_SPAN_USUAL: Span = Span::from_ms(60_000);
+/// The cycle records of so long are kept at most.
+const RECORD_SPAN_MAX: Span = Span::from_ms(3_600_000);
+
+pub(crate) fn resolve(
+    raw: &RawRuntime,
+    connections: &Connections,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Runtime> {
+    let cpus = raw.cpus.value.as_ref().map(|cpus| self::cpus(cpus, complaints));
+    let priorities = raw.priorities.value.as_ref().and_then(|priorities| self::priorities(priorities, complaints));
+    let overrun_limit = raw.overruns.value.as_ref().and_then(|overruns| overrun_limit(overruns, complaints));
+    let setpoint_expiry = setpoint_expiry(raw, connections, complaints);
+    let record_span = record_span(raw, complaints);
+    let max_policy_age = raw.max_policy_age.value;
+    if max_policy_age.is_some_and(|age| age.0 == Some(Span::ZERO)) {
+        complaints.error(raw.max_policy_age.at, "every policy would be too old", "write a longer duration, or off");
+    }
+    let ten_observations = context.observations(10);
+    let t_hold = given_or(&raw.t_hold, ten_observations);
+    let t_recover = given_or(&raw.t_recover, ten_observations);
+    let count = |value: u64| u32::try_from(value).ok();
+    let (control_cpu, io_cpu) = cpus?;
+    let (control_priority, io_priority) = priorities?;
+    Some(Runtime {
+        period: context.period?,
+        control_cpu,
+        io_cpu,
+        control_priority,
+        io_priority,
+        strict: raw.strict.value?,
+        t_hold: t_hold?,
+        t_recover: t_recover?,
+        t_release: raw.t_release.value?,
+        recoveries_per_hour: count(raw.recoveries_per_hour.value?.0)?,
+        nan_limit: count(raw.nan_limit.value?.0)?,
+        clamp_limit: count(raw.clamp_limit.value?.0)?,
+        write_fail_limit: count(raw.write_fail_limit.value?.0)?,
+        overrun_limit: overrun_limit?,
+        max_policy_age: max_policy_age?.0,
+        setpoint_expiry: setpoint_expiry?,
+        operators: raw.operators.value.as_ref()?.iter().map(|operator| operator.value.clone()).collect(),
+        record_span: record_span?,
+        policy_file: raw.policy_file.value.as_ref().map(|path| context.path(path)),
+    })
+}
+
+fn cpus(raw: &Cpus, complaints: &mut Complaints<'_>) -> (Option<usize>, Option<usize>) {
+    let index = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
+    let control = index(raw.control.value.map(|cpu| cpu.0));
+    let io = index(raw.io.value.map(|cpu| cpu.0));
+    if control.is_some() && control == io {
+        let help = "give the control thread a CPU of its own where there are two";
+        complaints.notice(raw.io.at, "control and io share a CPU", help);
+    }
+    (control, io)
+}
+
+fn priorities(raw: &Priorities, complaints: &mut Complaints<'_>) -> Option<(u8, u8)> {
+    let (control, io) = (raw.control.value?.0, raw.io.value?.0);
+    if io >= control {
+        let message = format!("the io threads' priority {io} is not below the control thread's ({control})");
+        let at = if raw.io.given { raw.io.at } else { raw.control.at };
+        complaints.error(at, message, "give control the higher number");
+        return None;
+    }
+    Some((u8::try_from(control).ok()?, u8::try_from(io).ok()?))
+}
+
+fn overrun_limit(raw: &Overruns, complaints: &mut Complaints<'_>) -> Option<(u32, u32)> {
+    let (m, n) = (raw.m.value?.0, raw.n.value?.0);
+    if m > n {
+        let at = if raw.m.given { raw.m.at } else { raw.n.at };
+        complaints.error(at, format!("{m} late cycles in {n} can never be"), "write an `m` of at most `n`");
+        return None;
+    }
+    Some((u32::try_from(m).ok()?, u32::try_from(n).ok()?))
+}
+
+fn setpoint_expiry(raw: &RawRuntime, connections: &Connections, complaints: &mut Complaints<'_>) -> Option<Span> {
+    let slowest = connections.periods.iter().flatten().max().copied();
+    if !raw.setpoint_expiry.given {
+        return slowest.map(|slowest| slowest.times(2));
+    }
+    let expiry = positive(&raw.setpoint_expiry, complaints)?;
+    if let Some(slowest) = slowest.filter(|slowest| expiry < *slowest) {
+        let message = "setpoints would expire before they are sent: this is shorter than the I/O period";
+        complaints.error(raw.setpoint_expiry.at, message, format!("write {} or more", written(slowest)));
+    }
+    Some(expiry)
+}
+
+fn record_span(raw: &RawRuntime, complaints: &mut Complaints<'_>) -> Option<Span> {
+    let span = positive(&raw.record_span, complaints)?;
+    if span > RECORD_SPAN_MAX {
+        let message = format!("cycle records of {} would fill the memory", written(span));
+        complaints.error(raw.record_span.at, message, format!("write at most {}", written(RECORD_SPAN_MAX)));
+        return None;
+    }
+    if span < RECORD_SPAN_USUAL {
+        let message = format!(
+            "cycle records of less than {} may not reach back to the cause of an incident",
+            written(RECORD_SPAN_USUAL)
+        );
+        complaints.notice(raw.record_span.at, message, "");
+    }
+    Some(span)
+}

@@ -1,0 +1,265 @@
+//! Setpoints: the agent's half (scale, bounds, nominal value) and the plant's half (limits, rate, fallback, interlocks).
+
+use rt_core::envelope::INTERLOCKS_MAX;
+use rt_core::expression::{Op, Program};
+use rt_core::setpoint::{FallbackLaw, Rate, SetpointSettings};
+use rt_core::tag::TagId;
+use rt_core::time::Span;
+
+use super::connections::complain_of_unknown;
+use super::positive;
+use super::tags::Tags;
+use crate::complaint::{Complaints, quoted};
+use crate::form::{At, Field};
+use crate::form_special::{FallbackChoice, RateChoice, Then};
+use crate::raw::{Limits, Runtime, Tag as RawTag, TagType};
+use crate::site::{Interlock, InterlockAction, Range, Setpoint};
+use crate::value::{FormulaPair, Named};
+
+pub(crate) fn resolve(tags: &Tags<'_>, runtime: &Runtime, complaints: &mut Complaints<'_>) -> Option<Vec<Setpoint>> {
+    complain_of_strangers(tags, &runtime.limits, "limits", complaints);
+    complain_of_strangers(tags, &runtime.fallback, "fallback", complaints);
+    complain_of_shared_nodes(tags, complaints);
+    let refresh = positive(&runtime.refresh, complaints);
+    let setpoints: Vec<Option<Setpoint>> = tags
+        .raw
+        .iter()
+        .enumerate()
+        .filter(|(_, tag)| tag.value.r#type.value == Some(TagType::AiSetpoint))
+        .map(|(index, tag)| setpoint(index, tag, tags, runtime, refresh, complaints))
+        .collect();
+    setpoints.into_iter().collect()
+}
+
+fn is_setpoint(tags: &Tags<'_>, index: usize) -> bool {
+    tags.raw.get(index).is_some_and(|tag| tag.value.r#type.value == Some(TagType::AiSetpoint))
+}
+
+/// Names in a mapping by setpoint that are no setpoint's.
+fn complain_of_strangers<T>(tags: &Tags<'_>, field: &Field<Named<T>>, what: &str, complaints: &mut Complaints<'_>) {
+    for (name, _) in field.value.iter().flat_map(|named| &named.0) {
+        match tags.names.iter().position(|known| *known == name.value) {
+            // A type that could not be read may have meant a setpoint.
+            Some(index) if tags.raw.get(index).is_none_or(|tag| tag.value.r#type.value.is_none()) => {}
+            Some(index) if is_setpoint(tags, index) => {}
+            Some(_) => complaints.error(
+                name.at,
+                format!("{} is not a setpoint and has no {what}", quoted(&name.value)),
+                "give the tag `type: ai_setpoint`, or remove this entry",
+            ),
+            None => {
+                let setpoints: Vec<String> = tags
+                    .names
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| is_setpoint(tags, *index))
+                    .map(|(_, name)| name.clone())
+                    .collect();
+                complain_of_unknown(&name.value, name.at, "setpoint", &setpoints, complaints);
+            }
+        }
+    }
+}
+
+/// Two setpoints must not write one node.
+fn complain_of_shared_nodes(tags: &Tags<'_>, complaints: &mut Complaints<'_>) {
+    let mut seen = std::collections::BTreeMap::new();
+    for (index, raw) in tags.raw.iter().enumerate().filter(|(index, _)| is_setpoint(tags, *index)) {
+        let Some(source) = tags.get(index).and_then(|tag| tag.source.as_ref()) else { continue };
+        if let Some(line) = seen.insert((source.connection, source.node.clone()), raw.value.node_identifier.at.line) {
+            complaints.error(
+                raw.value.node_identifier.at,
+                format!("two setpoints write the same node, the other one in line {line}"),
+                "give each setpoint a node of its own",
+            );
+        }
+    }
+}
+
+fn setpoint(
+    index: usize,
+    at: &At<RawTag>,
+    tags: &Tags<'_>,
+    runtime: &Runtime,
+    refresh: Option<Span>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Setpoint> {
+    let raw = &at.value;
+    let name = raw.name.value.as_ref()?;
+    if !raw.operating_range.given {
+        let help = "write `operating_range: [lo, hi]`: the action is scaled by it";
+        complaints.error(at.at, format!("the setpoint {} has no operating range", quoted(name)), help);
+    }
+    let scale = raw.operating_range.value;
+    let nominal = scale.and_then(|scale| nominal(&raw.nominal_setpoint, scale, complaints));
+    let action_bounds = action_bounds(raw, scale, tags, complaints);
+    let limits = find(&runtime.limits, name);
+    if limits.is_none() && runtime.limits.value.is_some() {
+        let help = "write `rate:` in engineering units per second, or `rate: unlimited`, under `runtime.limits`";
+        complaints.error(at.at, format!("the setpoint {} has no entry in `runtime.limits`", quoted(name)), help);
+    }
+    let (limits_at, limits) = limits?;
+    let range = limits_range(limits, scale, complaints);
+    let rate = limits.rate.value.map(|rate| match rate {
+        RateChoice::PerSecond(per_second) => Rate::PerSecond(per_second),
+        RateChoice::Unlimited => Rate::Unlimited,
+    });
+    if let (Some(nominal), Some(range)) = (nominal, range)
+        && !inside(nominal, range)
+    {
+        let at = if raw.nominal_setpoint.given { raw.nominal_setpoint.at } else { limits_at.at };
+        let message = format!("the nominal setpoint {nominal} is outside the limits [{}, {}]", range.lo, range.hi);
+        complaints.error(at, message, "write a `nominal_setpoint` inside the limits");
+    }
+    let fallback = fallback(find(&runtime.fallback, name), nominal, range, rate, complaints);
+    let interlocks = interlocks(limits, range, tags, complaints);
+    let (scale, range) = (scale?, range?);
+    let tag = TagId::new(index)?;
+    let settings =
+        SetpointSettings { tag, lo: range.lo, hi: range.hi, rate: rate?, fallback: fallback?, refresh: refresh? };
+    Some(Setpoint { tag, settings, interlocks: interlocks?, scale, action_bounds: action_bounds?, nominal: nominal? })
+}
+
+fn find<'r, T>(named: &'r Field<Named<T>>, name: &str) -> Option<&'r (At<String>, T)> {
+    named.value.as_ref()?.0.iter().find(|(key, _)| key.value == name)
+}
+
+fn inside(value: f64, range: Range) -> bool {
+    (range.lo..=range.hi).contains(&value)
+}
+
+fn nominal(field: &Field<f64>, scale: Range, complaints: &mut Complaints<'_>) -> Option<f64> {
+    if !field.given {
+        return Some(scale.lo + (scale.hi - scale.lo) / 2.0);
+    }
+    let nominal = field.value?;
+    if inside(nominal, scale) {
+        return Some(nominal);
+    }
+    let message = format!("the nominal setpoint {nominal} is outside the operating range [{}, {}]", scale.lo, scale.hi);
+    complaints.error(field.at, message, "write a value inside the operating range");
+    None
+}
+
+/// The first that is given: action bounds, red bounds; else the operating range. The outer `None` means that it was
+/// complained of.
+fn action_bounds(
+    raw: &RawTag,
+    scale: Option<Range>,
+    tags: &Tags<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Option<(Program, Program)>> {
+    if raw.action_bounds.given {
+        let FormulaPair(lo, hi) = raw.action_bounds.value.as_ref()?;
+        let (lo_tree, hi_tree) = (tags.tree(lo, complaints), tags.tree(hi, complaints));
+        let (lo_constant, hi_constant) = (lo_tree?.constant(), hi_tree?.constant());
+        if let (Some(lo), Some(hi)) = (lo_constant, hi_constant)
+            && lo >= hi
+        {
+            let message = format!("the action bounds are reversed: {lo} is not below {hi}");
+            complaints.error(raw.action_bounds.at, message, "write the lower bound first");
+            return None;
+        }
+        for (formula, constant) in [(lo, lo_constant), (hi, hi_constant)] {
+            if let (Some(constant), Some(scale)) = (constant, scale)
+                && !inside(constant, scale)
+            {
+                let message =
+                    format!("the bound {constant} is outside the operating range [{}, {}]", scale.lo, scale.hi);
+                complaints.notice(
+                    formula.place(0, complaints),
+                    message,
+                    "the operating range holds where it is narrower",
+                );
+            }
+        }
+        let (lo, hi) = (tags.program(lo, complaints), tags.program(hi, complaints));
+        return Some(Some((lo?, hi?)));
+    }
+    let constant = |value: f64| Program::new(&[Op::Const(value)]).ok();
+    match (raw.red_bounds.given, raw.red_bounds.value) {
+        (true, None) => None,
+        (true, Some(red)) => Some(Some((constant(red.lo)?, constant(red.hi)?))),
+        (false, _) => Some(None),
+    }
+}
+
+fn limits_range(limits: &Limits, scale: Option<Range>, complaints: &mut Complaints<'_>) -> Option<Range> {
+    if !limits.range.given {
+        return scale;
+    }
+    let range = limits.range.value?;
+    if let Some(scale) = scale
+        && !(inside(range.lo, scale) && inside(range.hi, scale))
+    {
+        let message = format!("these limits are wider than the operating range [{}, {}]", scale.lo, scale.hi);
+        complaints.notice(limits.range.at, message, "a read-back outside the operating range counts as missing");
+    }
+    Some(range)
+}
+
+fn fallback(
+    choice: Option<&(At<String>, FallbackChoice)>,
+    nominal: Option<f64>,
+    range: Option<Range>,
+    rate: Option<Rate>,
+    complaints: &mut Complaints<'_>,
+) -> Option<FallbackLaw> {
+    let ramp = match choice.map(|(_, choice)| choice) {
+        None | Some(FallbackChoice::Hold) => return Some(FallbackLaw::Hold),
+        Some(FallbackChoice::Nominal) => return nominal.map(FallbackLaw::Nominal),
+        Some(FallbackChoice::Ramp(ramp)) => &ramp.value,
+    };
+    let (target, per_second) = (ramp.to.value, ramp.rate.value);
+    if let (Some(target), Some(range)) = (target, range)
+        && !inside(target, range)
+    {
+        let message = format!("the ramp ends at {target}, outside the limits [{}, {}]", range.lo, range.hi);
+        complaints.error(ramp.to.at, message, "write a value inside the limits");
+    }
+    if per_second.is_some_and(|per_second| per_second <= 0.0) {
+        complaints.error(ramp.rate.at, "a ramp needs a rate above 0", "write engineering units per second");
+        return None;
+    }
+    if let (Some(per_second), Some(Rate::PerSecond(limit))) = (per_second, rate)
+        && per_second > limit
+    {
+        let message = format!("the ramp's {per_second} per second is more than the rate limit permits ({limit})");
+        complaints.notice(ramp.rate.at, message, "the limit holds");
+    }
+    Some(FallbackLaw::Ramp { target: target?, per_second: per_second? })
+}
+
+fn interlocks(
+    limits: &Limits,
+    range: Option<Range>,
+    tags: &Tags<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Vec<Interlock>> {
+    let raw = limits.interlocks.value.as_ref()?;
+    if let Some(excess) = raw.get(INTERLOCKS_MAX) {
+        let message = format!("{} interlocks; {INTERLOCKS_MAX} are possible for one setpoint", raw.len());
+        complaints.error(excess.at, message, "join conditions with `or`");
+    }
+    let interlocks: Vec<Option<Interlock>> = raw
+        .iter()
+        .map(|interlock| {
+            let when = &interlock.value.when.value;
+            let condition = when.as_ref().and_then(|when| tags.program_on_image(when, complaints));
+            let action = match interlock.value.then.value? {
+                Then::BlockIncrease => InterlockAction::BlockIncrease,
+                Then::BlockDecrease => InterlockAction::BlockDecrease,
+                Then::Release => InterlockAction::Release,
+                Then::Force(value) => {
+                    if range.is_some_and(|range| !inside(value, range)) {
+                        let message = format!("the forced value {value} is outside the limits");
+                        complaints.error(interlock.value.then.at, message, "write a value inside the limits");
+                    }
+                    InterlockAction::Force(value)
+                }
+            };
+            Some(Interlock { condition: condition?, action })
+        })
+        .collect();
+    interlocks.into_iter().collect()
+}

@@ -1,0 +1,355 @@
+//! Tags: where they come from, their ranges, how they are judged, and the computed ones among them.
+
+use rt_core::expression::Program;
+use rt_core::setpoint::SETPOINTS_MAX;
+use rt_core::tag::{TAGS_MAX, TagId, TagSettings};
+use rt_core::time::Span;
+
+use super::connections::{Connections, complain_of_twice, complain_of_unknown, node};
+use super::{Context, given_or, positive};
+use crate::complaint::{Complaints, Place, quoted};
+use crate::expression::{self, Tree};
+use crate::form::{At, Field};
+use crate::raw::{Pipeline, SourceTime, Tag as RawTag, TagType};
+use crate::site::{Range, Source, Tag, TagKind};
+use crate::value::Formula;
+
+/// The tags as far as they could be resolved; indices are the file's.
+pub(crate) struct Tags<'r> {
+    pub(crate) raw: &'r [At<RawTag>],
+    pub(crate) names: Vec<String>,
+    /// The expressions of computed tags.
+    trees: Vec<Option<Tree>>,
+    /// Computed tags in the order in which to evaluate them; `None` when there is a cycle.
+    pub(crate) order: Option<Vec<TagId>>,
+    resolved: Vec<Option<Tag>>,
+}
+
+impl Tags<'_> {
+    /// All tags, when none was complained of.
+    pub(crate) fn complete(self) -> Option<Vec<Tag>> {
+        self.resolved.into_iter().collect()
+    }
+
+    /// The tag at `index`, as far as it could be resolved.
+    pub(crate) fn get(&self, index: usize) -> Option<&Tag> {
+        self.resolved.get(index).and_then(Option::as_ref)
+    }
+
+    /// The tag of this name, with a complaint when there is none.
+    pub(crate) fn find(&self, name: &str, at: Place, complaints: &mut Complaints<'_>) -> Option<TagId> {
+        match self.names.iter().position(|known| known == name) {
+            Some(index) => TagId::new(index),
+            None => {
+                complain_of_unknown(name, at, "tag", &self.names, complaints);
+                None
+            }
+        }
+    }
+
+    /// The tree of an expression.
+    pub(crate) fn tree(&self, formula: &Formula, complaints: &mut Complaints<'_>) -> Option<Tree> {
+        parse(formula, &self.names, complaints)
+    }
+
+    /// The program of an expression that is evaluated after the computed tags.
+    pub(crate) fn program(&self, formula: &Formula, complaints: &mut Complaints<'_>) -> Option<Program> {
+        let tree = self.tree(formula, complaints)?;
+        compile(&tree, formula, &|_| None, complaints)
+    }
+
+    /// The program of an expression that is evaluated on measured values alone: computed tags are written out.
+    pub(crate) fn program_on_image(&self, formula: &Formula, complaints: &mut Complaints<'_>) -> Option<Program> {
+        let tree = self.tree(formula, complaints)?;
+        // With a cycle among them, computed tags cannot be written out.
+        self.order.as_ref()?;
+        compile(&tree, formula, &|tag| self.trees.get(tag.index()).and_then(Option::as_ref), complaints)
+    }
+}
+
+fn parse(formula: &Formula, names: &[String], complaints: &mut Complaints<'_>) -> Option<Tree> {
+    match expression::parse(&formula.text, names) {
+        Ok(tree) => Some(tree),
+        Err(error) => {
+            complaints.error(formula.place(error.offset, complaints), error.message, error.help);
+            None
+        }
+    }
+}
+
+fn compile<'t>(
+    tree: &'t Tree,
+    formula: &Formula,
+    inline: &dyn Fn(TagId) -> Option<&'t Tree>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Program> {
+    match expression::compile(tree, inline) {
+        Ok(program) => Some(program),
+        Err(message) => {
+            complaints.error(formula.place(0, complaints), message, "split it into computed tags, or simplify it");
+            None
+        }
+    }
+}
+
+pub(crate) fn resolve<'r>(
+    pipeline: &'r Pipeline,
+    connections: &Connections,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Tags<'r>> {
+    let raw = pipeline.tags.value.as_ref()?;
+    complain_of_numbers(raw, pipeline.tags.at, complaints);
+    complain_of_twice("tag", raw.iter().map(|tag| &tag.value.name), complaints);
+    for tag in raw {
+        complain_of_name(&tag.value.name, complaints);
+    }
+    // A name that was complained of for its braces is still the one that expressions mean.
+    let name =
+        |tag: &At<RawTag>| tag.value.name.value.as_deref().unwrap_or_default().trim_matches(['{', '}', ' ']).to_owned();
+    let names: Vec<String> = raw.iter().map(name).collect();
+    let trees: Vec<Option<Tree>> = raw.iter().map(|tag| computed_tree(tag, &names, complaints)).collect();
+    let order = evaluation_order(raw, &names, &trees, complaints);
+    let resolved = raw
+        .iter()
+        .zip(&trees)
+        .map(|(tag, tree)| self::tag(tag, tree.as_ref(), connections, context, complaints))
+        .collect();
+    Some(Tags { raw, names, trees, order, resolved })
+}
+
+fn complain_of_numbers(tags: &[At<RawTag>], at: Place, complaints: &mut Complaints<'_>) {
+    let setpoints: Vec<_> = tags.iter().filter(|tag| tag.value.r#type.value == Some(TagType::AiSetpoint)).collect();
+    if tags.is_empty() {
+        complaints.error(at, "there are no tags", "add the values that the agent sees and the setpoints that it moves");
+    } else if setpoints.is_empty() && tags.iter().all(|tag| tag.value.r#type.value.is_some()) {
+        complaints.error(at, "there is no setpoint to move", "give one tag `type: ai_setpoint`");
+    }
+    if let Some(excess) = tags.get(TAGS_MAX) {
+        complaints.error(excess.at, format!("{} tags; {TAGS_MAX} are possible", tags.len()), "leave tags out");
+    }
+    if let Some(excess) = setpoints.get(SETPOINTS_MAX) {
+        let message = format!("{} setpoints; {SETPOINTS_MAX} are possible", setpoints.len());
+        complaints.error(excess.at, message, "give the rest to another agent");
+    }
+}
+
+fn complain_of_name(name: &Field<String>, complaints: &mut Complaints<'_>) {
+    if let Some(text) = &name.value
+        && (text.contains(['{', '}']) || text.trim() != text || text.is_empty())
+    {
+        let help = "leave out braces and spaces at the ends; braces stand around names in expressions only";
+        complaints.error(name.at, format!("{} cannot be a tag's name", quoted(text)), help);
+    }
+}
+
+fn computed_tree(tag: &At<RawTag>, names: &[String], complaints: &mut Complaints<'_>) -> Option<Tree> {
+    let raw = &tag.value;
+    let computed = raw.r#type.value? == TagType::Computed;
+    match (&raw.value.value, raw.value.given) {
+        (Some(formula), _) if computed => parse(formula, names, complaints),
+        (_, true) if !computed => {
+            complaints.error(
+                raw.value.at,
+                "only a computed tag has a `value`",
+                "write `type: computed` or remove `value`",
+            );
+            None
+        }
+        (None, false) if computed => {
+            complaints.error(tag.at, "a computed tag needs a `value`", "write `value: \"{A} - {B}\"`");
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Which computed tag after which: depth first, in the file's order.
+fn evaluation_order(
+    raw: &[At<RawTag>],
+    names: &[String],
+    trees: &[Option<Tree>],
+    complaints: &mut Complaints<'_>,
+) -> Option<Vec<TagId>> {
+    let mut search = Search { trees, path: Vec::new(), done: vec![false; trees.len()], order: Vec::new() };
+    for index in 0..trees.len() {
+        if let Err(cycle) = search.visit(index) {
+            let chain: Vec<&str> = cycle.iter().filter_map(|index| names.get(*index)).map(String::as_str).collect();
+            let at = cycle.first().and_then(|index| raw.get(*index)).map_or(Place::default(), |tag| tag.value.value.at);
+            complaints.error(
+                at,
+                format!("computed tags depend on each other in a circle: {}", quoted(&chain.join(" -> "))),
+                "break the circle",
+            );
+            return None;
+        }
+    }
+    search.order.into_iter().map(TagId::new).collect()
+}
+
+struct Search<'t> {
+    trees: &'t [Option<Tree>],
+    path: Vec<usize>,
+    done: Vec<bool>,
+    order: Vec<usize>,
+}
+
+impl Search<'_> {
+    /// The error is the cycle.
+    fn visit(&mut self, index: usize) -> Result<(), Vec<usize>> {
+        if let Some(start) = self.path.iter().position(|open| *open == index) {
+            let cycle = self.path.iter().skip(start).copied().chain([index]);
+            return Err(cycle.collect());
+        }
+        let Some(tree) = self.trees.get(index).and_then(Option::as_ref) else { return Ok(()) };
+        if self.done.get(index).copied().unwrap_or(true) {
+            return Ok(());
+        }
+        let mut inputs = Vec::new();
+        tree.for_each_tag(&mut |tag| inputs.push(tag.index()));
+        self.path.push(index);
+        for input in inputs {
+            self.visit(input)?;
+        }
+        self.path.pop();
+        if let Some(done) = self.done.get_mut(index) {
+            *done = true;
+        }
+        self.order.push(index);
+        Ok(())
+    }
+}
+
+fn tag(
+    at: &At<RawTag>,
+    tree: Option<&Tree>,
+    connections: &Connections,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Tag> {
+    let raw = &at.value;
+    let r#type = raw.r#type.value?;
+    let kind = kind(raw, r#type, tree, complaints);
+    let source = if r#type == TagType::Computed {
+        complain_of_source(raw, complaints);
+        Some(None)
+    } else {
+        source(at, connections, complaints).map(Some)
+    };
+    let in_state = r#type != TagType::Meta;
+    let normal_range = normal_range(at, r#type, complaints);
+    complain_of_setpoint_keys(raw, r#type, complaints);
+    let io_period = source.as_ref().and_then(|source| {
+        source.as_ref().and_then(|source| connections.periods.get(source.connection).copied().flatten())
+    });
+    let settings = settings(raw, in_state && r#type != TagType::Computed, io_period, context, complaints);
+    Some(Tag {
+        name: raw.name.value.clone()?,
+        unit: raw.unit.value.clone().unwrap_or_default(),
+        kind: kind?,
+        source: source?,
+        operating_range: raw.operating_range.value,
+        normal_range: normal_range?,
+        yellow_bounds: raw.yellow_bounds.value,
+        red_bounds: raw.red_bounds.value,
+        settings: settings?,
+        in_state,
+    })
+}
+
+fn kind(raw: &RawTag, r#type: TagType, tree: Option<&Tree>, complaints: &mut Complaints<'_>) -> Option<TagKind> {
+    match r#type {
+        TagType::AiSetpoint => Some(TagKind::Setpoint),
+        TagType::Default => Some(TagKind::Default),
+        TagType::Meta => Some(TagKind::Meta),
+        TagType::Computed => {
+            let formula = raw.value.value.as_ref()?;
+            compile(tree?, formula, &|_| None, complaints).map(TagKind::Computed)
+        }
+        TagType::Delta | TagType::Seasonal => {
+            let help = "use ai_setpoint, default, computed or meta";
+            complaints.error(raw.r#type.at, "tags of this type are not supported", help);
+            None
+        }
+    }
+}
+
+fn complain_of_source(raw: &RawTag, complaints: &mut Complaints<'_>) {
+    for (field, name) in [(&raw.node_identifier, "node_identifier"), (&raw.connection_id, "connection_id")] {
+        if field.given {
+            let message = format!("a computed tag is not read, but has a `{name}`");
+            complaints.error(field.at, message, format!("remove `{name}`, or the type `computed`"));
+        }
+    }
+}
+
+fn source(at: &At<RawTag>, connections: &Connections, complaints: &mut Complaints<'_>) -> Option<Source> {
+    let raw = &at.value;
+    let connection = connections.index_of(&raw.connection_id, "this tag", complaints);
+    if !raw.node_identifier.given {
+        complaints.error(at.at, "this tag has no `node_identifier`", "write `node_identifier: ns=2;s=Path`");
+    }
+    let node = node(&raw.node_identifier, complaints);
+    Some(Source { connection: connection?, node: node? })
+}
+
+/// Expected, else red, operating or yellow. The outer `None` means that it was complained of.
+fn normal_range(at: &At<RawTag>, r#type: TagType, complaints: &mut Complaints<'_>) -> Option<Option<Range>> {
+    let raw = &at.value;
+    let in_state = r#type != TagType::Meta;
+    let ranges = [&raw.expected_range, &raw.red_bounds, &raw.operating_range, &raw.yellow_bounds];
+    let range = ranges.iter().find_map(|field| field.value);
+    let broken = ranges.iter().any(|field| field.given && field.value.is_none());
+    // A setpoint without an operating range is complained of elsewhere.
+    if range.is_none() && in_state && !broken && r#type != TagType::AiSetpoint {
+        complaints.error(
+            at.at,
+            "this tag has no range, so it cannot be normalised for the state",
+            "write `expected_range: [lo, hi]` or `operating_range: [lo, hi]`, or `type: meta` to keep it out of the state",
+        );
+    }
+    let fine = !broken && (range.is_some() || !in_state);
+    fine.then_some(range)
+}
+
+/// Keys that only a setpoint has, and those that it needs.
+fn complain_of_setpoint_keys(raw: &RawTag, r#type: TagType, complaints: &mut Complaints<'_>) {
+    let help = "write `type: ai_setpoint` or remove the key";
+    if r#type != TagType::AiSetpoint {
+        for (given, at, name) in [
+            (raw.action_bounds.given, raw.action_bounds.at, "action_bounds"),
+            (raw.nominal_setpoint.given, raw.nominal_setpoint.at, "nominal_setpoint"),
+        ] {
+            if given {
+                complaints.error(at, format!("only a setpoint has `{name}`"), help);
+            }
+        }
+    }
+}
+
+fn settings(
+    raw: &RawTag,
+    required_by_default: bool,
+    io_period: Option<Span>,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<TagSettings> {
+    let observations = context.observations(3);
+    let usual = observations.map(|span| span.max(io_period.unwrap_or(Span::ZERO).times(3)));
+    let stale_after = if raw.stale_after.given { positive(&raw.stale_after, complaints) } else { usual };
+    if let (Some(stale_after), Some(io_period)) = (stale_after, io_period)
+        && stale_after < io_period
+    {
+        let message = "every reading would be stale: this is shorter than the I/O period";
+        complaints.error(raw.stale_after.at, message, format!("write {} or more", crate::duration::written(io_period)));
+    }
+    let substitute_for = given_or(&raw.substitute_for, stale_after);
+    let required = given_or(&raw.required, Some(required_by_default));
+    let source_time = raw.source_time.value;
+    Some(TagSettings {
+        required: required?,
+        stale_after: stale_after?,
+        substitute_for: substitute_for?,
+        source_time_advancing: source_time? == SourceTime::Advancing,
+    })
+}

@@ -1,0 +1,175 @@
+//! What other crates derive from a site: the cycle's settings, slots per observation, the hash of the tag list.
+
+use std::num::NonZeroU64;
+
+use rt_core::cycle::CycleSettings;
+use rt_core::envelope;
+use rt_core::mode::ModeSettings;
+use rt_core::setpoint::SetpointSettings;
+use rt_core::tag::TagSettings;
+use rt_core::time::Span;
+use rt_core::trips::TripSettings;
+
+use crate::site::{Interlock, InterlockAction, Site, Tag};
+
+/// So many decisions in a row may find an incomplete state before the cycle holds.
+const INCOMPLETE_DECISIONS_MAX: u32 = 2;
+
+/// The lists that [`CycleSettings`] borrows.
+#[derive(Clone, Debug)]
+pub struct CycleLists {
+    /// How each tag is judged, in the site's order.
+    pub tags: Vec<TagSettings>,
+    /// The setpoints, in the site's order.
+    pub setpoints: Vec<SetpointSettings>,
+    /// Interlocks, each with the index of its setpoint.
+    pub interlocks: Vec<(usize, envelope::Interlock)>,
+}
+
+impl Site {
+    /// The control period's slots from one observation to the next.
+    pub fn obs_every(&self) -> NonZeroU64 {
+        self.slots(self.interaction.obs_period)
+    }
+
+    /// The control period's slots from one decision to the next.
+    pub fn act_every(&self) -> NonZeroU64 {
+        self.slots(self.interaction.action_period)
+    }
+
+    fn slots(&self, span: Span) -> NonZeroU64 {
+        // A site's spans are exact multiples of its period, and not zero.
+        self.runtime.period.exact_multiple(span).and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The lists that the cycle's settings borrow; keep them as long as the settings.
+    pub fn cycle_lists(&self) -> CycleLists {
+        let interlocks = self.setpoints.iter().enumerate().flat_map(|(index, setpoint)| {
+            setpoint.interlocks.iter().map(move |interlock| (index, for_envelope(interlock)))
+        });
+        CycleLists {
+            tags: self.tags.iter().map(|tag| tag.settings).collect(),
+            setpoints: self.setpoints.iter().map(|setpoint| setpoint.settings).collect(),
+            interlocks: interlocks.collect(),
+        }
+    }
+
+    /// What a [`rt_core::cycle::Cycle`] of this site is made from.
+    pub fn cycle_settings<'l>(&self, lists: &'l CycleLists) -> CycleSettings<'l> {
+        let runtime = &self.runtime;
+        let slowest_call = self.connections.iter().map(|connection| connection.call_timeout).max();
+        let byte = |count: u32| u8::try_from(count).unwrap_or(u8::MAX);
+        CycleSettings {
+            period: runtime.period,
+            observe_every: self.obs_every(),
+            decide_every: self.act_every(),
+            tags: &lists.tags,
+            setpoints: &lists.setpoints,
+            interlocks: &lists.interlocks,
+            expiry: runtime.setpoint_expiry,
+            // The outcome of a call is known at its deadline at the latest.
+            confirm_within: runtime.setpoint_expiry + slowest_call.unwrap_or(Span::ZERO),
+            modes: ModeSettings {
+                hold_max: runtime.t_hold,
+                recover_after: runtime.t_recover,
+                returns_per_hour: byte(runtime.recoveries_per_hour),
+                release_after: runtime.t_release,
+            },
+            trips: TripSettings {
+                not_finite_cycles_max: runtime.nan_limit,
+                out_of_bounds_max: runtime.clamp_limit,
+                refused_max: runtime.write_fail_limit,
+                overruns: byte(runtime.overrun_limit.0),
+                overrun_window: byte(runtime.overrun_limit.1),
+                incomplete_max: INCOMPLETE_DECISIONS_MAX,
+            },
+            policy_age_max: runtime.max_policy_age,
+            explore: self.agent.explore,
+        }
+    }
+
+    /// The tags that make the columns of the agent's state, in their order.
+    pub fn state_tags(&self) -> impl Iterator<Item = &Tag> {
+        self.tags.iter().filter(|tag| tag.in_state)
+    }
+
+    /// A hash of what a policy's inputs and outputs mean: names and units of the state's tags and of the setpoints, in
+    /// their order. A policy with another hash belongs to another site.
+    pub fn tag_list_hash(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        let mut add = |what: u8, tag: &Tag| {
+            hasher.update(&[what]);
+            for text in [&tag.name, &tag.unit] {
+                hasher.update(&(text.len() as u64).to_le_bytes());
+                hasher.update(text.as_bytes());
+            }
+        };
+        self.state_tags().for_each(|tag| add(0, tag));
+        self.setpoints.iter().filter_map(|setpoint| self.tags.get(setpoint.tag.index())).for_each(|tag| add(1, tag));
+        hasher.finalize().as_bytes().iter().take(8).rev().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    }
+}
+
+fn for_envelope(interlock: &Interlock) -> envelope::Interlock {
+    let action = match interlock.action {
+        InterlockAction::BlockIncrease => envelope::InterlockAction::BlockIncrease,
+        InterlockAction::BlockDecrease => envelope::InterlockAction::BlockDecrease,
+        InterlockAction::Force(value) => envelope::InterlockAction::Force(value),
+        InterlockAction::Release => envelope::InterlockAction::Release,
+    };
+    envelope::Interlock { condition: interlock.condition, action }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use rt_core::cycle::Cycle;
+
+    use crate::site::Site;
+
+    fn example() -> Site {
+        crate::parse(crate::example(), Path::new("site.yaml")).expect("the example is valid").site
+    }
+
+    #[test]
+    fn the_cycle_accepts_the_settings_of_a_site() {
+        let site = example();
+        let lists = site.cycle_lists();
+        let settings = site.cycle_settings(&lists);
+        assert_eq!((site.obs_every().get(), site.act_every().get()), (10, 10));
+        assert_eq!(settings.interlocks.len(), 2);
+        // A cycle is large; it gets a stack of its own.
+        std::thread::scope(|scope| {
+            let built =
+                std::thread::Builder::new().stack_size(16 << 20).spawn_scoped(scope, || Cycle::new(&settings).is_ok());
+            assert!(built.expect("a thread").join().expect("no panic"));
+        });
+    }
+
+    #[test]
+    fn the_hash_of_the_tag_list_sees_names_units_and_order() {
+        let site = example();
+        let mut renamed = site.clone();
+        renamed.tags[0].name.push('x');
+        let mut other_unit = site.clone();
+        other_unit.tags[0].unit = "bar".to_owned();
+        let mut swapped = site.clone();
+        swapped.tags.swap(0, 1);
+        let mut same = site.clone();
+        same.tags[0].node_changed();
+        let hash = site.tag_list_hash();
+        assert_eq!(same.tag_list_hash(), hash);
+        for other in [renamed, other_unit, swapped] {
+            assert_ne!(other.tag_list_hash(), hash);
+        }
+    }
+
+    impl crate::site::Tag {
+        fn node_changed(&mut self) {
+            if let Some(source) = &mut self.source {
+                source.node.push('x');
+            }
+        }
+    }
+}

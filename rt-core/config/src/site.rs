@@ -1,0 +1,365 @@
+//! The resolved site: valid by construction. Whoever holds a [`Site`] need not check anything again.
+
+use std::path::PathBuf;
+
+use rt_core::expression::Program;
+use rt_core::setpoint::SetpointSettings;
+use rt_core::tag::{TagId, TagSettings};
+use rt_core::time::{Period, Span};
+
+/// Everything the runtime and the learner need to know about one agent on one plant.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The plant's name (`runtime.site`, default the file's stem): first part of the key of sockets, segments and lease.
+    pub name: String,
+    /// `agent_name`: second part of the key.
+    pub agent_name: String,
+    /// `runtime.instance`, default `main`: third part of the key.
+    pub instance: String,
+    /// Unencrypted connections and unsigned policies are permitted. Shown everywhere.
+    pub lab: bool,
+    /// The seed of every random stream of this agent.
+    pub seed: u64,
+    /// The connections, at least one.
+    pub connections: Vec<Connection>,
+    /// All tags; a tag's [`TagId`] is its index here. Setpoints and computed tags included.
+    pub tags: Vec<Tag>,
+    /// The computed tags in the order in which to evaluate them: each after those that it refers to.
+    pub computed: Vec<TagId>,
+    /// The setpoints, in the order of the action's components.
+    pub setpoints: Vec<Setpoint>,
+    /// When the agent observes and acts.
+    pub interaction: Interaction,
+    /// How the reward comes about.
+    pub reward: Reward,
+    /// The learner's options.
+    pub agent: AgentOptions,
+    /// The `runtime:` section.
+    pub runtime: Runtime,
+}
+
+/// One OPC UA server.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// `connection_id`.
+    pub id: String,
+    /// `opc_conn_url`, `opc.tcp://host:port[/path]`.
+    pub url: String,
+    /// `application_uri`: ours, as the server will see it.
+    pub application_uri: String,
+    /// Policy, mode and certificates.
+    pub security: Security,
+    /// Who we say we are.
+    pub identity: Identity,
+    /// The I/O period; a multiple of the control period.
+    pub io_period: Span,
+    /// How far after the control grid's slots the I/O grid lies.
+    pub io_phase: Span,
+    /// The deadline of one call.
+    pub call_timeout: Span,
+    /// Write this cycle's setpoints and read the next samples in one round trip.
+    pub paired: bool,
+    /// The node of the plant heartbeat and the longest pause between two beats.
+    pub heartbeat: Option<Heartbeat>,
+}
+
+/// The plant heartbeat: a counter modulo 1000 that the runtime writes while it is in charge.
+#[derive(Clone, Debug)]
+pub struct Heartbeat {
+    /// The node, `ns=2;s=Path` or `nsu=uri;s=Path`.
+    pub node: String,
+    /// A beat is written this often.
+    pub period: Span,
+}
+
+/// How a connection is secured.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// In clear; needs `lab: true`.
+    None,
+    /// Basic256Sha256.
+    Basic256Sha256 {
+        /// Encrypt as well as sign.
+        encrypt: bool,
+        /// Our certificate (DER or PEM).
+        client_cert: PathBuf,
+        /// Our private key (PEM, mode 0600).
+        client_key: PathBuf,
+        /// The pinned server certificate; else the trust directory decides.
+        server_cert: Option<PathBuf>,
+        /// Certificates that are trusted (`trusted/`) and those that wait for a decision (`pending/`).
+        trust_dir: PathBuf,
+    },
+}
+
+/// The user at the server.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// No user.
+    Anonymous,
+    /// User and password; the password was read from where the site file says.
+    Password {
+        /// The user's name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+/// A secret that never shows in logs or dumps.
+#[derive(Clone)]
+pub struct Secret(pub(crate) String);
+
+impl Secret {
+    /// The secret itself, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// One tag.
+#[derive(Clone, Debug)]
+pub struct Tag {
+    /// Its name in the site file.
+    pub name: String,
+    /// Engineering unit, for people and for the policy's manifest; may be empty.
+    pub unit: String,
+    /// What kind of tag it is.
+    pub kind: TagKind,
+    /// Where it comes from; `None` for a computed tag.
+    pub source: Option<Source>,
+    /// A value outside counts as missing.
+    pub operating_range: Option<Range>,
+    /// The range used for normalisation: expected, else red, operating or yellow; every column of the state has one.
+    pub normal_range: Option<Range>,
+    /// Yellow zone's edges.
+    pub yellow_bounds: Option<Range>,
+    /// Red zone's edges.
+    pub red_bounds: Option<Range>,
+    /// How the image judges it.
+    pub settings: TagSettings,
+    /// The tag is part of the agent's state (everything but meta tags).
+    pub in_state: bool,
+}
+
+/// What a tag is for.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are a few of them, made once at start")]
+pub enum TagKind {
+    /// A measured value.
+    Default,
+    /// A setpoint that the agent writes.
+    Setpoint,
+    /// Calculated from other tags.
+    Computed(Program),
+    /// Read, but not part of the state.
+    Meta,
+}
+
+/// Where a tag is read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Index into [`Site::connections`].
+    pub connection: usize,
+    /// The node, `ns=2;s=Path` or `nsu=uri;s=Path`.
+    pub node: String,
+}
+
+/// A closed interval in engineering units, `lo < hi`, both finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Range {
+    /// Lower end.
+    pub lo: f64,
+    /// Upper end.
+    pub hi: f64,
+}
+
+/// One setpoint.
+#[derive(Clone, Debug)]
+pub struct Setpoint {
+    /// The tag that it is (and by which it is read back).
+    pub tag: TagId,
+    /// Range, rate, fallback, refresh: for the envelope.
+    pub settings: SetpointSettings,
+    /// Interlocks, at most four.
+    pub interlocks: Vec<Interlock>,
+    /// The scale of the action: 0 is `lo`, 1 is `hi` (the operating range).
+    pub scale: Range,
+    /// The agent's own bounds in engineering units, as programs over tags: `action_bounds`, else the red bounds; `None` for
+    /// the operating range.
+    pub action_bounds: Option<(Program, Program)>,
+    /// Where an untrained agent holds it, engineering units inside `scale`.
+    pub nominal: f64,
+}
+
+/// A condition that limits a setpoint.
+#[derive(Clone, Debug)]
+pub struct Interlock {
+    /// True (not zero) trips it; so does a missing input. It reads measured tags alone: computed ones are written out in it.
+    pub condition: Program,
+    /// What it does.
+    pub action: InterlockAction,
+}
+
+/// What a tripped interlock does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InterlockAction {
+    /// The setpoint may not rise.
+    BlockIncrease,
+    /// The setpoint may not fall.
+    BlockDecrease,
+    /// The setpoint goes to this value, as fast as its rate permits.
+    Force(f64),
+    /// The setpoint is not written.
+    Release,
+}
+
+/// The agent's clock.
+#[derive(Clone, Debug)]
+pub struct Interaction {
+    /// Time between observations, an exact multiple of the control period.
+    pub obs_period: Span,
+    /// Time between decisions, an exact multiple of `obs_period`.
+    pub action_period: Span,
+    /// Transitions to collect before the first update.
+    pub warmup_period: Span,
+    /// A column of the state older than this makes it incomplete.
+    pub state_age_tol: Span,
+    /// Time between checkpoints.
+    pub checkpoint_every: Span,
+}
+
+/// Where the reward comes from.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there are a few of them, made once at start")]
+pub enum Reward {
+    /// An expression over tags.
+    Expression(Program),
+    /// Goals in order of priority, then an optimisation.
+    Priorities {
+        /// The goals, first the most important.
+        goals: Vec<Goal>,
+        /// What to optimise once all goals are met.
+        optimise: Vec<Objective>,
+    },
+}
+
+/// A goal or a combination of goals.
+#[derive(Clone, Debug)]
+pub enum Goal {
+    /// The tag shall be at least the threshold.
+    UpTo {
+        /// The tag, with a normal range.
+        tag: TagId,
+        /// The threshold, engineering units.
+        threshold: Program,
+        /// The tag's range for the violation's scale.
+        range: Range,
+    },
+    /// The tag shall be at most the threshold.
+    DownTo {
+        /// The tag, with a normal range.
+        tag: TagId,
+        /// The threshold, engineering units.
+        threshold: Program,
+        /// The tag's range for the violation's scale.
+        range: Range,
+    },
+    /// All of them.
+    All(Vec<Goal>),
+    /// One of them.
+    Any(Vec<Goal>),
+}
+
+/// One term of the optimisation.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    /// The tag.
+    pub tag: TagId,
+    /// Its range, for the scale.
+    pub range: Range,
+    /// Low values are better; otherwise high ones.
+    pub minimise: bool,
+    /// Relative weight, positive.
+    pub weight: f64,
+}
+
+/// The learner's options, with the defaults of the description of keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentOptions {
+    /// Discount per observation period, in [0, 1).
+    pub gamma: f64,
+    /// Number of critics, 1 to 10.
+    pub ensemble: usize,
+    /// Transitions per batch.
+    pub batch_size: usize,
+    /// Candidate actions per state in the actor's update.
+    pub candidates: usize,
+    /// Learning rate of the critics.
+    pub critic_lr: f64,
+    /// Learning rate of actor and proposal.
+    pub actor_lr: f64,
+    /// Critic updates aimed at per observation.
+    pub critic_updates: usize,
+    /// Actor updates at most after each critic update.
+    pub actor_updates: usize,
+    /// Transitions kept online.
+    pub replay_capacity: usize,
+    /// Probability with which a member sees a transition.
+    pub ensemble_probability: f64,
+    /// Trace decays, in the order of the state's columns.
+    pub traces: Vec<f64>,
+    /// The running agent samples its action; otherwise it takes the mean.
+    pub explore: bool,
+    /// Updates between two attempts to publish.
+    pub publish_every: usize,
+}
+
+/// The `runtime:` section.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    /// The control period T.
+    pub period: Period,
+    /// CPU of the control thread; `None` lets the runtime choose.
+    pub control_cpu: Option<usize>,
+    /// CPU of the io threads.
+    pub io_cpu: Option<usize>,
+    /// SCHED_FIFO priority of the control thread, 1 to 98.
+    pub control_priority: u8,
+    /// SCHED_FIFO priority of the io threads, lower than the control thread's.
+    pub io_priority: u8,
+    /// Refuse to start without real-time privileges instead of running degraded.
+    pub strict: bool,
+    /// HOLD at most this long.
+    pub t_hold: Span,
+    /// Good conditions needed before FALLBACK ends by itself.
+    pub t_recover: Span,
+    /// Unusable fallback inputs for this long lead to RELEASE.
+    pub t_release: Span,
+    /// Returns from FALLBACK per hour before it latches.
+    pub recoveries_per_hour: u32,
+    /// The policy's output may be not finite for so many cycles in a row; one more trips.
+    pub nan_limit: u32,
+    /// So many actions in a row may lie outside the limits' range; one more trips.
+    pub clamp_limit: u32,
+    /// The plant may refuse so many writes of a setpoint in a row; one more trips.
+    pub write_fail_limit: u32,
+    /// (m, n): m late cycles in n trip; m is at most n, n at most 64.
+    pub overrun_limit: (u32, u32),
+    /// RUN without a confirmation by the learner for this long leads to FALLBACK; `None`: never (`learner: off`).
+    pub max_policy_age: Option<Span>,
+    /// Setpoint sets expire this long after their cycle.
+    pub setpoint_expiry: Span,
+    /// Users who may arm, beside root and the service's own: names or numbers.
+    pub operators: Vec<String>,
+    /// Cycle records kept in shared memory.
+    pub record_span: Span,
+    /// The policy file to start from, if any.
+    pub policy_file: Option<PathBuf>,
+}

@@ -1,0 +1,479 @@
+//! The crate from outside: what a site file may say, and what is said about one that is wrong.
+
+mod mutation;
+mod schema;
+
+use std::path::Path;
+
+use rt_core::setpoint::{FallbackLaw, Rate};
+use rt_core::time::Span;
+
+use crate::site::{Goal, Identity, Reward, Security, TagKind};
+use crate::{Complaint, Loaded, Place, Severity, example, load, parse};
+
+/// A small valid file in CoreRL's manner.
+const BASE: &str = r#"agent_name: acid
+seed: 7
+lab: true
+coreio:
+  coreio_origin: tcp://localhost:5557
+  opc_connections:
+    - connection_id: plc
+      opc_conn_url: opc.tcp://localhost:4840/server
+      application_uri: urn:acid
+      security_policy: {policy: none}
+  data_ingress: {ingress_period: "00:00:01"}
+interaction:
+  obs_period: "00:00:05"
+  action_period: "00:00:10"
+  state_age_tol: "00:01:00"
+pipeline:
+  tags:
+    - {name: PH_SP, type: ai_setpoint, connection_id: plc, node_identifier: ns=2;s=PhSp, operating_range: [6, 8], action_bounds: ["{PH_SP} - 0.2", 7.5]}
+    - {name: PH, connection_id: plc, node_identifier: ns=2;s=Ph, operating_range: [0, 14], red_bounds: [5.5, 9], yellow_bounds: [6, 8.5]}
+    - {name: COST, type: computed, value: "2 * {ERROR}", expected_range: [0, 2]}
+    - {name: ERROR, type: computed, value: "abs({PH} - 7)", expected_range: [0, 1]}
+  reward:
+    priorities:
+      - {op: and, goals: [{op: up_to, tag: PH, thresh: 6.5}, {op: down_to, tag: PH, thresh: "{PH_SP} + 1"}]}
+      - {tags: [COST, PH], directions: [min, max]}
+runtime:
+  period: 5ms
+  limits:
+    PH_SP: {range: [6, 8], rate: 0.1, interlocks: [{when: "{COST} > 1", then: release}]}
+"#;
+
+fn complaints(text: &str) -> Vec<Complaint> {
+    match parse(text, Path::new("site.yaml")) {
+        Ok(Loaded { notices, .. }) => notices,
+        Err(refused) => refused.complaints,
+    }
+}
+
+fn accepted(text: &str) -> Loaded {
+    parse(text, Path::new("/etc/corerl/site.yaml")).unwrap_or_else(|refused| panic!("{refused}"))
+}
+
+/// The place of `needle`'s first byte in `text`.
+fn place_of(text: &str, needle: &str) -> Place {
+    let before = &text[..text.find(needle).unwrap_or_else(|| panic!("{needle} is in the text"))];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+}
+
+/// With `from` replaced by `to`, the base file gets exactly one error, at `needle`.
+#[track_caller]
+fn assert_error(from: &str, to: &str, needle: &str, message: &str, help: &str) {
+    assert_errors(1, from, to, needle, message, help);
+}
+
+/// With `from` replaced by `to`, the base file gets `count` errors, one of them this one at `needle`.
+#[track_caller]
+fn assert_errors(count: usize, from: &str, to: &str, needle: &str, message: &str, help: &str) {
+    assert!(BASE.contains(from), "{from}");
+    let text = BASE.replacen(from, to, 1);
+    let errors: Vec<_> = complaints(&text).into_iter().filter(|said| said.severity == Severity::Error).collect();
+    let shown = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let place = Some(place_of(&text, needle));
+    let fits = |error: &&Complaint| {
+        error.place == place
+            && error.message.contains(message)
+            && error.help.as_deref().unwrap_or_default().contains(help)
+    };
+    assert!(errors.iter().any(|error| fits(&error)), "expected `{message}` (`{help}`) at {place:?}:\n{shown}");
+    assert_eq!(errors.len(), count, "{shown}");
+}
+
+#[track_caller]
+fn assert_notice(from: &str, to: &str, message: &str) {
+    let text = BASE.replacen(from, to, 1);
+    let notices = accepted(&text).notices;
+    assert!(notices.iter().any(|notice| notice.message.contains(message)), "{notices:#?}");
+}
+
+#[test]
+fn a_file_in_corerls_manner_is_read_as_meant() {
+    let Loaded { site, notices } = accepted(BASE);
+    assert_eq!((site.name.as_str(), site.agent_name.as_str(), site.instance.as_str()), ("site", "acid", "main"));
+    assert_eq!(site.interaction.obs_period, Span::from_ms(5_000));
+    assert_eq!(site.interaction.action_period, Span::from_ms(10_000));
+    assert_eq!((site.obs_every().get(), site.act_every().get()), (1000, 2000));
+    let connection = &site.connections[0];
+    assert_eq!(connection.io_period, Span::from_ms(1000));
+    assert_eq!(connection.io_phase, Span::from_ns(2_500_000));
+    assert!(matches!((&connection.security, &connection.identity), (Security::None, Identity::Anonymous)));
+    let setpoint = &site.setpoints[0];
+    assert_eq!(setpoint.settings.rate, Rate::PerSecond(0.1));
+    assert_eq!(setpoint.settings.fallback, FallbackLaw::Hold);
+    assert!((setpoint.nominal - 7.0).abs() < 1e-12);
+    let (lo, hi) = setpoint.action_bounds.expect("bounds were given");
+    assert_eq!((lo.eval_with(|_| Some(7.0)), hi.eval_with(|_| None)), (Some(6.8), Some(7.5)));
+    assert_eq!(site.tags[1].normal_range.map(|range| (range.lo, range.hi)), Some((5.5, 9.0)));
+    assert_eq!(site.tags[1].settings.stale_after, Span::from_ms(15_000));
+    assert!(site.tags[1].settings.required && !site.tags[2].settings.required);
+    assert!(matches!(site.tags[2].kind, TagKind::Computed(_)));
+    assert_eq!(site.computed.iter().map(|tag| tag.index()).collect::<Vec<_>>(), [3, 2]);
+    // The interlock rests on the measured tag alone.
+    assert!(setpoint.interlocks[0].condition.tags().all(|tag| tag.index() == 1));
+    assert_eq!(setpoint.interlocks[0].condition.eval_with(|_| Some(8.0)), Some(1.0));
+    let Reward::Priorities { goals, optimise } = &site.reward else { panic!("priorities were given") };
+    assert!(matches!(goals.as_slice(), [Goal::All(parts)] if parts.len() == 2));
+    assert!(optimise[0].minimise && !optimise[1].minimise);
+    assert!(notices.iter().any(|notice| notice.message.contains("coreio_origin")));
+}
+
+#[test]
+fn the_example_is_accepted_and_its_remarks_too() {
+    let Loaded { site, notices } = accepted(example());
+    assert_eq!(site.name, "example");
+    assert_eq!(site.setpoints.len(), 2);
+    assert!(notices.iter().all(|notice| notice.message.contains("laboratory")), "{notices:#?}");
+    // The commented-out alternative of the reward.
+    let marker = "    value: \"-{LEVEL_ERROR}";
+    let (head, tail) = example().split_once(marker).expect("the reward");
+    let tail: Vec<&str> = tail.lines().skip(2).collect();
+    let alternative = format!("{head}{}\n", format!("\n{}", tail.join("\n")).replace("\n    # ", "\n    "));
+    assert!(matches!(accepted(&alternative).site.reward, Reward::Priorities { ref goals, .. } if goals.len() == 2));
+}
+
+#[test]
+fn every_truncation_of_the_example_is_refused() {
+    let text = example();
+    for end in (0..text.trim_end().len()).filter(|end| text.is_char_boundary(*end)) {
+        let refused = parse(&text[..end], Path::new("site.yaml")).expect_err("a part is no site");
+        assert!(refused.complaints.iter().any(|said| said.severity == Severity::Error));
+    }
+}
+
+#[test]
+fn every_truncation_of_a_file_without_an_end_mark_is_answered() {
+    for end in 0..BASE.len() {
+        if let Ok(loaded) = parse(&BASE[..end], Path::new("site.yaml")) {
+            assert!(loaded.notices.iter().any(|notice| notice.message.contains("no line break")), "{}", &BASE[..end]);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_refused_at_its_place() {
+    assert_error("seed: 7", "seed: [7", ": true", "not YAML", "");
+    assert_error("seed: 7", "\tseed: 7", "acid", "not YAML", "spaces");
+    assert_error("seed: 7", "seed: !int 7", "7\n", "tags", "remove");
+    assert_error("seed: 7", "seed: 7\nseed: 8", "seed: 8", "`seed` is given twice, first in line 2", "one of the two");
+    assert_error("seed: 7", "[a]: 7", "[a]", "a key must be a word", "");
+    assert_error("seed: 7", "seed: *x", "*x", "not YAML", "define the anchor");
+    assert_error("[6, 8], action", "&a [6, *a], action", "*a", "inside its own anchor", "");
+    assert_error("runtime:\n", "---\nruntime:\n", "---\nruntime", "second document", "");
+    assert!(complaints("").iter().any(|said| said.message == "the file is empty"));
+    assert!(complaints("# nothing\n").iter().any(|said| said.message.contains("empty")));
+    assert!(complaints("- a\n").iter().any(|said| said.message.contains("a list where a mapping belongs")));
+}
+
+#[test]
+fn depth_size_and_aliases_are_bounded() {
+    let error = |text: &str| complaints(text).iter().map(ToString::to_string).collect::<String>();
+    assert!(error(&"[".repeat(10_000)).contains("error"));
+    assert!(error(&"- ".repeat(100)).contains("nested deeper"));
+    assert!(error(&"a".repeat((1 << 20) + 1)).contains("limit"));
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..12 {
+        let items = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb += &format!("a{level}: &a{level} [{items}]\n");
+    }
+    assert!(error(&bomb).contains("more than 100000 values"));
+}
+
+#[test]
+fn aliases_stand_for_their_anchors() {
+    let text =
+        BASE.replacen("operating_range: [0, 14]", "operating_range: &wide [0, 14]", 1).replacen("[0, 2]", "*wide", 1);
+    assert_eq!(accepted(&text).site.tags[2].normal_range.map(|range| range.hi), Some(14.0));
+}
+
+#[test]
+fn unknown_keys_are_answered_with_the_nearest_known_one() {
+    assert_error(
+        "obs_period:",
+        "obs_perod: 1s\n  obs_period:",
+        "obs_perod",
+        "unknown key `obs_perod`",
+        "did you mean `obs_period`?",
+    );
+    assert_error("agent_name", "agent_nmae", "agent_nmae", "unknown key", "did you mean `agent_name`?");
+    assert_error("seed: 7", "zzz: 7", "zzz", "unknown key `zzz`", "known here: schema, lab");
+    assert_error("name: PH,", "name: PH, Unit: m,", "Unit", "unknown key `Unit`", "did you mean `unit`?");
+    assert_error("seed: 7", "seed: 7\n<<: {lab: true}", "<<", "unknown key", "merge keys");
+}
+
+#[test]
+fn values_of_the_wrong_form_are_answered_with_the_right_one() {
+    assert_error("\"00:00:05\"", "5", "5\n  action", "`5` is a number without a unit", "5s or 5ms");
+    assert_error("\"00:00:05\"", "five", "five", "`five` is not a duration", "00:00:05");
+    assert_error("seed: 7", "seed: \"7\"", "\"7\"", "where a whole number belongs", "from 0");
+    assert_error("seed: 7", "seed: -1", "-1", "where a whole number belongs", "from 0");
+    assert_error("lab: true", "lab: \"true\"", "\"true\"", "where `true` or `false` belongs", "without quotes");
+    assert_error("agent_name: acid", "agent_name: 5", "5\nseed", "the number `5` where text", "in quotes");
+    assert_error("agent_name: acid", "agent_name: a/b", "a/b", "cannot be part of a file name", "letters");
+    assert_error("agent_name: acid\n", "", "seed", "`agent_name` is missing", "name");
+    assert_error("rate: 0.1", "rate: 0", "0, interlocks", "where a rate belongs", "unlimited");
+    assert_error("rate: 0.1", "rate: .inf", ".inf", "where a rate belongs", "unlimited");
+    assert_error(
+        "type: ai_setpoint",
+        "type: ai_setpiont",
+        "ai_setpiont",
+        "not possible here",
+        "did you mean `ai_setpoint`?",
+    );
+    assert_error("then: release", "then: {push: 1}", "{push", "an interlock's action", "force");
+    assert_error("value: \"abs({PH} - 7)\"", "value: {PH}", "{PH}, ", "a mapping where an expression", "quotes");
+}
+
+#[test]
+fn another_schema_is_refused_alone_and_names_both_versions() {
+    let text = format!("schema: corerl/9\nnew_key: 1\n{BASE}");
+    let said = complaints(&text);
+    let [only] = said.as_slice() else { panic!("{said:?}") };
+    assert!(only.message.contains("`corerl/9`") && only.message.contains("corerl/1"), "{only}");
+    assert_eq!(only.place, Some(Place { line: 1, column: 9 }));
+    accepted(&format!("schema: corerl/1\n{BASE}"));
+}
+
+#[test]
+fn periods_are_exact_multiples_and_possible() {
+    assert_error("\"00:00:05\"", "12ms", "12ms", "no multiple of `runtime.period` (5ms)", "write 10ms or 15ms");
+    assert_error("\"00:00:10\"", "7s", "7s", "no multiple of `obs_period` (5s)", "write 5s or 10s");
+    assert_error("\"00:00:10\"", "1s", "1s\n", "no multiple", "write 5s");
+    assert_error("period: 5ms", "period: 0s", "0s", "below what a machine can do", "50us or more");
+    assert_error("period: 5ms", "period: 49us", "49us", "below what a machine can do", "50us or more");
+    assert_error("\"00:00:01\"", "1001ms", "1001ms", "the I/O period", "write 1s or 1005ms");
+}
+
+#[test]
+fn ranges_and_setpoints_are_checked() {
+    assert_error("range: [6, 8], rate", "range: [8, 6], rate", "[8, 6]", "reversed", "write [6, 8]");
+    assert_error("range: [6, 8], rate", "range: [6, 6], rate", "[6, 6]", "no usable width", "");
+    assert_error("range: [6, 8], rate", "range: [6], rate", "[6]", "a range belongs", "two numbers");
+    assert_error("rate: 0.1, ", "", "{range", "`rate` is missing", "unlimited");
+    assert_errors(2, "    PH_SP: {", "    PHSP: {", "PHSP", "there is no setpoint `PHSP`", "did you mean `PH_SP`?");
+    assert_error("    PH_SP: {", "    PH: {rate: 1}\n    PH_SP: {", "PH: {rate", "`PH` is not a setpoint", "");
+    assert_error("action_bounds", "nominal_setpoint: 9, action_bounds", "9, action", "outside the operating range", "");
+    assert_error(
+        "range: [6, 8], rate",
+        "range: [6, 6.5], rate",
+        "PH_SP: {range",
+        "nominal setpoint 7 is outside the limits",
+        "",
+    );
+    assert_error("operating_range: [6, 8], ", "", "{name: PH_SP", "no operating range", "");
+    assert_error("[\"{PH_SP} - 0.2\", 7.5]", "[7.5, 7]", "[7.5", "reversed", "lower bound first");
+    assert_error("limits:\n", "fallback: {PH_SP: {ramp: {to: 9, rate: 1}}}\n  limits:\n", "9, rate", "ends at 9", "");
+    assert_error("limits:\n", "fallback: {PH_SP: {ramp: {to: 7, rate: 0}}}\n  limits:\n", "0}}", "rate above 0", "");
+    assert_error("then: release", "then: {force: 9}", "{force", "forced value 9", "");
+    assert_notice("range: [6, 8], rate", "range: [5, 9], rate", "wider than the operating range");
+    assert_notice("7.5]", "8.5]", "outside the operating range");
+    let entry = "{when: \"{PH} > 1\", then: release}";
+    let five = [entry; 5].join(", ");
+    assert_error(
+        "{when: \"{COST} > 1\", then: release}",
+        &five,
+        &format!("{entry}]"),
+        "5 interlocks; 4 are possible",
+        "or",
+    );
+}
+
+#[test]
+fn tags_are_checked() {
+    assert_errors(2, "name: ERROR", "name: PH", "PH, type: computed", "the tag `PH` is there twice", "rename");
+    assert_error("name: PH,", "name: \"{PH}\",", "\"{PH}\"", "cannot be a tag's name", "braces");
+    assert_error(", expected_range: [0, 1]}", "}", "{name: ERROR", "no range", "expected_range");
+    assert_error("node_identifier: ns=2;s=Ph,", "", "{name: PH,", "no `node_identifier`", "ns=2");
+    assert_error("ns=2;s=Ph,", "2:Ph,", "2:Ph", "not a node identifier", "ns=2;s=Path");
+    assert_error(
+        "plc, node_identifier: ns=2;s=Ph,",
+        "pcl, node_identifier: ns=2;s=Ph,",
+        "pcl",
+        "no connection `pcl`",
+        "`plc`",
+    );
+    assert_error(
+        "type: computed, value: \"2",
+        "type: meta, node_identifier: i=1, value: \"2",
+        "\"2 *",
+        "only a computed tag",
+        "",
+    );
+    assert_error("name: PH,", "name: PH, type: seasonal,", "seasonal", "not supported", "");
+    assert_error("name: PH,", "name: PH, nominal_setpoint: 1,", "1, conn", "only a setpoint", "");
+    assert_error("name: PH,", "name: PH, cascade: {op_sp: X},", "cascade", "`cascade` is not supported", "remove");
+    assert_error("name: PH,", "name: PH, stale_after: 10ms,", "10ms", "every reading would be stale", "1s or more");
+    assert_notice("name: PH,", "name: PH, imputer: {name: linear},", "`imputer` has no effect");
+    let tag = "    - {name: T, type: meta, node_identifier: i=1}\n";
+    let many: String = (0..520).map(|index| tag.replace("T,", &format!("T{index},"))).collect();
+    assert_error("  reward:\n", &format!("{many}  reward:\n"), "{name: T508", "524 tags; 512 are possible", "");
+    let tag = "    - {name: S, type: ai_setpoint, node_identifier: i=9, operating_range: [0, 1]}\n";
+    let many: String =
+        (0..32).map(|index| tag.replace("S,", &format!("S{index},")).replace("i=9", &format!("i={index}"))).collect();
+    let limits: String = (0..32).map(|index| format!("    S{index}: {{rate: 1}}\n")).collect();
+    let text = BASE.replacen("  reward:\n", &format!("{many}  reward:\n"), 1) + &limits;
+    let said = complaints(&text);
+    assert!(said.iter().any(|said| said.message.contains("33 setpoints; 32 are possible")), "{said:?}");
+}
+
+#[test]
+fn two_setpoints_do_not_share_a_node() {
+    let second =
+        "    - {name: B, type: ai_setpoint, node_identifier: ns=2;s=PhSp, operating_range: [6, 8]}\n  reward:\n";
+    let text = BASE.replacen("  reward:\n", second, 1) + "    B: {rate: 1}\n";
+    let said = complaints(&text);
+    assert!(said.iter().any(|said| said.message.contains("write the same node, the other one in line 18")), "{said:?}");
+}
+
+#[test]
+fn empty_lists_are_not_enough() {
+    assert!(
+        complaints(&BASE.replace("{name: PH_SP, type: ai_setpoint", "{name: PH_SP, type: default"))
+            .iter()
+            .any(|said| said.message.contains("no setpoint to move"))
+    );
+    let text = "agent_name: a\ncoreio: {opc_connections: []}\ninteraction: {obs_period: 1s}\npipeline: {tags: [], reward: {value: 0}}\n";
+    let said = complaints(text);
+    for message in ["no connection to the plant", "there are no tags"] {
+        assert!(said.iter().any(|said| said.message.contains(message)), "{said:?}");
+    }
+}
+
+#[test]
+fn expressions_are_answered_at_the_place_of_the_mistake() {
+    assert_error("abs({PH} - 7)", "abs({PHH} - 7)", "{PHH}", "no tag `PHH`", "did you mean {PH}?");
+    assert_error("abs({PH} - 7)", "abs({PH} - 7", "\", expected_range: [0, 1]", "`)` is missing", "");
+    assert_error("{COST} > 1", "{COST} => 1", "=> 1", "not expected", "==");
+    assert_error("thresh: \"{PH_SP} + 1\"", "thresh: \"{PH_SP} + x\"", "x\"}", "`x` is not known", "braces");
+    assert_error("abs({PH} - 7)", "abs({COST} - 7)", "\"2 * {ERROR}\"", "in a circle: `COST -> ERROR -> COST`", "");
+    assert_error("2 * {ERROR}", "2 * {COST}", "\"2 * {COST}\"", "in a circle: `COST -> COST`", "");
+}
+
+#[test]
+fn the_reward_is_checked() {
+    assert_error("thresh: 6.5", "thresh: 5", "5}, {op", "outside the tag's range", "");
+    assert_error("tag: PH, thresh: 6.5", "tag: HP, thresh: 6.5", "HP", "no tag `HP`", "`PH`");
+    assert_error("op: up_to, ", "", "{tag: PH, thresh: 6.5", "no `op`", "up_to");
+    assert_error("directions: [min, max]", "directions: [min]", "[min]", "1 directions for 2 tags", "one per tag");
+    assert_error("directions: [min, max]", "directions: min, weights: [1, 0]", "0]}", "not a weight", "");
+    assert_error("      - {tags: [COST, PH], directions: [min, max]}\n", "", "{op: and", "must be an optimisation", "");
+    assert_error(
+        "  reward:\n",
+        "  reward:\n    value: \"{PH}\"\n",
+        "value: \"{PH}\"",
+        "both `value` and `priorities`",
+        "",
+    );
+}
+
+#[test]
+fn connections_are_checked() {
+    assert_error(
+        "opc.tcp://localhost:4840/server",
+        "http://localhost",
+        "http",
+        "not the address",
+        "opc.tcp://host:port",
+    );
+    assert_error(
+        "opc.tcp://localhost:4840/server",
+        "opc.tcp://localhost",
+        "opc.tcp",
+        "not the address",
+        "add the port",
+    );
+    assert_error("urn:acid", "acid", "acid\n      sec", "not a URI", "urn:");
+    assert_error("policy: none", "policy: basic256", "basic256", "not possible here", "basic256_sha256");
+    let secured = "security_policy: {policy: basic256_sha256, client_key_path: k}";
+    assert_error("security_policy: {policy: none}", secured, "{policy: basic", "`client_cert_path` is missing", "PATH");
+    assert_error("runtime:\n", "runtime:\n  io: {plx: {}}\n", "plx", "no connection `plx`", "`plc`");
+    let io = "runtime:\n  io: {plc: {phase: 1s}}\n";
+    assert_error("runtime:\n", io, "1s}", "the phase is not below", "");
+}
+
+#[test]
+fn the_laboratory_alone_speaks_in_clear() {
+    assert_error("lab: true\n", "", "none}", "permitted in a laboratory only", "lab: true");
+    let user = "security_policy: {policy: none}\n      authentication_mode: {username: u, password: PASSWORD}";
+    let with = |password: &str| user.replace("PASSWORD", password);
+    assert_notice("security_policy: {policy: none}", &with("geheim"), "stands in clear");
+    let missing = with("{env: CORERL_CONFIG_TEST_IS_NOT_SET}");
+    assert_error("security_policy: {policy: none}", &missing, "{env", "holds no password", "environment");
+    let missing = with("{file: is-not-there}");
+    assert_error("security_policy: {policy: none}", &missing, "{file", "no password can be read", "");
+    let secured = "security_policy: {policy: basic256_sha256, client_cert_path: c.der, client_key_path: /k.pem}";
+    let text = BASE.replacen("lab: true\n", "", 1).replacen("security_policy: {policy: none}", secured, 1);
+    let site = accepted(&text).site;
+    let Security::Basic256Sha256 { client_cert, client_key, encrypt, .. } = &site.connections[0].security else {
+        panic!()
+    };
+    assert_eq!((client_cert.as_path(), client_key.as_path()), (Path::new("/etc/corerl/c.der"), Path::new("/k.pem")));
+    assert!(encrypt);
+    let plain = text.replacen(
+        "application_uri",
+        "authentication_mode: {username: u, password: geheim}\n      application_uri",
+        1,
+    );
+    let said = complaints(&plain);
+    assert!(said.iter().any(|said| said.message == "a password must not stand in the file"), "{said:?}");
+    assert!(said.iter().all(|said| !said.message.contains("geheim")));
+}
+
+#[test]
+fn a_password_is_read_from_its_file_and_never_shown() {
+    let path = std::env::temp_dir().join(format!("corerl-config-test-{}", std::process::id()));
+    std::fs::write(&path, "geheim\n").expect("a temporary file");
+    let user =
+        format!("authentication_mode: {{username: u, password: {{file: {}}}}}\n      application_uri", path.display());
+    let site = accepted(&BASE.replacen("application_uri", &user, 1)).site;
+    std::fs::remove_file(&path).expect("the temporary file");
+    assert!(
+        matches!(&site.connections[0].identity, Identity::Password { password, .. } if password.expose() == "geheim")
+    );
+    assert!(!format!("{site:?}").contains("geheim"));
+}
+
+#[test]
+fn the_runtime_section_is_checked() {
+    let runtime = |line: &str| format!("runtime:\n  {line}\n");
+    assert_error("runtime:\n", &runtime("priorities: {control: 50, io: 60}"), "60}", "not below", "");
+    assert_error("runtime:\n", &runtime("overruns: {m: 9, n: 8}"), "9, n", "can never be", "");
+    assert_error(
+        "runtime:\n",
+        &runtime("setpoint_expiry: 5ms"),
+        "5ms\n  period",
+        "expire before they are sent",
+        "1s or more",
+    );
+    assert_error("runtime:\n", &runtime("record_span: 2h"), "2h", "fill the memory", "");
+    assert_error("runtime:\n", &runtime("max_policy_age: 0s"), "0s", "too old", "off");
+    assert_error("seed: 7", "seed: 7\nagent: {gamma: 1}", "1}", "1 is not at least 0 and below 1", "");
+    assert_notice("runtime:\n", &runtime("record_span: 1s"), "cause of an incident");
+    assert_eq!(
+        accepted(&BASE.replacen("runtime:\n", &runtime("max_policy_age: off"), 1)).site.runtime.max_policy_age,
+        None
+    );
+}
+
+#[test]
+fn complaints_are_collected_and_sorted() {
+    let text = BASE.replace("lab: true", "lab: maybe").replace("rate: 0.1, ", "").replace("[0, 14]", "[14, 0]");
+    let errors: Vec<_> = complaints(&text).into_iter().filter(|said| said.severity == Severity::Error).collect();
+    assert!(errors.len() >= 3 && errors.is_sorted_by_key(|error| error.place), "{errors:#?}");
+}
+
+#[test]
+fn files_that_cannot_be_read_get_one_sentence() {
+    let missing = load(Path::new("/is/not/there.yaml")).expect_err("there is no such file");
+    assert!(missing.to_string().starts_with("/is/not/there.yaml: error: the file cannot be read"), "{missing}");
+    let path = std::env::temp_dir().join(format!("corerl-config-bytes-{}.yaml", std::process::id()));
+    std::fs::write(&path, b"agent_name: a\nseed: \xff\n").expect("a temporary file");
+    let refused = load(&path).expect_err("not UTF-8");
+    std::fs::remove_file(&path).expect("the temporary file");
+    assert!(refused.to_string().contains("not UTF-8 text (line 2)"), "{refused}");
+    assert!(load(Path::new("/")).is_err());
+}

@@ -1,0 +1,236 @@
+//! Rings behind the ports of the cycle. Everything here is called by the control thread unless it says otherwise.
+
+use policy::{AdoptedPolicy, PolicySource};
+use rt_core::mode::Effect;
+use rt_core::ports::{Command, Commands, Field, FieldReport, Recorder};
+use rt_core::record::{CycleView, Event, Flags};
+use rt_core::setpoint::SetpointSet;
+use rt_core::time::Span;
+use shm::spsc::{Consumer, Producer};
+use shm::{broadcast, cell};
+use shm_layout::{CycleHead, CycleLayout};
+
+/// One connection as the control thread sees it.
+pub(crate) struct Line {
+    pub(crate) reports: Consumer<FieldReport>,
+    pub(crate) sets: Producer<SetpointSet>,
+    pub(crate) up: bool,
+}
+
+/// All connections: reports are taken in turns, a set goes to each of them, and the link is up when all are.
+pub(crate) struct Lines {
+    lines: Box<[Line]>,
+    next: usize,
+    link: bool,
+}
+
+impl Lines {
+    pub(crate) fn new(lines: Vec<Line>) -> Self {
+        Self { lines: lines.into(), next: 0, link: false }
+    }
+
+    /// What a report of one line means for all of them; `None` when it changes nothing.
+    fn translate(&mut self, line: usize, report: FieldReport) -> Option<FieldReport> {
+        let FieldReport::Link(up) = report else { return Some(report) };
+        if let Some(line) = self.lines.get_mut(line) {
+            line.up = up;
+        }
+        let link = self.lines.iter().all(|line| line.up);
+        let changed = link != self.link;
+        self.link = link;
+        changed.then_some(FieldReport::Link(link))
+    }
+}
+
+impl Field for Lines {
+    fn next_report(&mut self) -> Option<FieldReport> {
+        for _ in 0..self.lines.len() {
+            while let Some(report) = self.lines.get_mut(self.next).and_then(|line| line.reports.pop()) {
+                if let Some(report) = self.translate(self.next, report) {
+                    return Some(report);
+                }
+            }
+            self.next = if self.next + 1 < self.lines.len() { self.next + 1 } else { 0 };
+        }
+        None
+    }
+
+    fn send(&mut self, set: &SetpointSet) -> bool {
+        self.lines.iter_mut().map(|line| line.sets.push(*set)).fold(true, |all, pushed| pushed.is_ok() && all)
+    }
+}
+
+/// What the keeper asks of the control thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    /// A command for the cycle.
+    Command(Command),
+    /// Everything that happened so far has been warm-up: count allocations from now on.
+    WarmedUp,
+    /// Leave the loop after this cycle.
+    Stop,
+}
+
+/// The keeper's orders; those that are not for the cycle are put aside.
+pub(crate) struct Orders {
+    ring: Consumer<Order>,
+    pub(crate) stop: bool,
+    pub(crate) warmed_up: bool,
+}
+
+impl Orders {
+    pub(crate) fn new(ring: Consumer<Order>) -> Self {
+        Self { ring, stop: false, warmed_up: false }
+    }
+}
+
+impl Commands for Orders {
+    fn next_command(&mut self) -> Option<Command> {
+        while let Some(order) = self.ring.pop() {
+            match order {
+                Order::Command(command) => return Some(command),
+                Order::WarmedUp => self.warmed_up = true,
+                Order::Stop => self.stop = true,
+            }
+        }
+        None
+    }
+}
+
+/// The newest network that the keeper has verified and packed. There is one from the start, and it counts as new once.
+#[derive(Debug)]
+pub(crate) struct VerifiedPolicy {
+    networks: cell::Reader<AdoptedPolicy>,
+    announced: bool,
+}
+
+impl VerifiedPolicy {
+    pub(crate) fn new(networks: cell::Reader<AdoptedPolicy>) -> Self {
+        Self { networks, announced: false }
+    }
+}
+
+impl PolicySource for VerifiedPolicy {
+    fn refresh(&mut self) -> bool {
+        let first = !self.announced;
+        self.announced = true;
+        self.networks.update() || first
+    }
+
+    fn current(&self) -> Option<&AdoptedPolicy> {
+        Some(self.networks.get())
+    }
+}
+
+/// Cycle records into shared memory, events to the keeper.
+pub(crate) struct Recording {
+    cycles: broadcast::Writer,
+    layout: CycleLayout,
+    words: Box<[u64]>,
+    events: Producer<Event>,
+    /// Totals over all cycles, for the counters.
+    pub(crate) totals: Totals,
+}
+
+/// What the records add up to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub(crate) clamps: u64,
+    pub(crate) not_finite: u64,
+    pub(crate) no_writes: u64,
+    pub(crate) sets_lost: u64,
+    pub(crate) events_lost: u64,
+    pub(crate) generation: u64,
+}
+
+impl Recording {
+    pub(crate) fn new(cycles: broadcast::Writer, layout: CycleLayout, events: Producer<Event>) -> Self {
+        let words = vec![0; layout.words()].into();
+        Self { cycles, layout, words, events, totals: Totals::default() }
+    }
+
+    fn add_up(&mut self, view: &CycleView<'_>) {
+        let totals = &mut self.totals;
+        let clamped = view.setpoints.iter().filter(|row| row.acted.bits() != 0).count();
+        totals.clamps += clamped as u64;
+        totals.not_finite += u64::from(view.flags.contains(Flags::NOT_FINITE));
+        totals.no_writes += u64::from(view.setpoints.iter().all(|row| row.sent.is_none()));
+        totals.sets_lost += u64::from(view.flags.contains(Flags::SET_LOST));
+        totals.generation = view.generation;
+    }
+}
+
+impl Recorder for Recording {
+    fn cycle(&mut self, view: &CycleView<'_>) {
+        let adopted = view.generation != self.totals.generation;
+        self.add_up(view);
+        // The words have the layout's size by construction; were it otherwise, the record is left out and the cycle goes on.
+        let Ok(record) = self.layout.view_mut(&mut self.words) else { return };
+        *record.head = head(view, adopted);
+        record.head.n_setpoints = self.layout.dims()[0];
+        record.head.n_tags = self.layout.dims()[1];
+        for (part, row) in record.setpoints.iter_mut().zip(view.setpoints) {
+            part.desired = row.desired;
+            part.sent = row.sent.unwrap_or(f64::NAN);
+            part.last = row.last.unwrap_or(f64::NAN);
+            part.readback = row.read_back.unwrap_or(f64::NAN);
+            part.acted = u32::from(row.acted.bits());
+            part.state = row.withheld.map_or(0, |reason| reason as u32);
+        }
+        for (part, reading) in record.tags.iter_mut().zip(view.image.readings()) {
+            part.value = reading.value;
+            part.age_ns = reading.age.as_ns();
+            part.quality = reading.quality as u8;
+        }
+        let _ = self.cycles.publish(&self.words);
+    }
+
+    fn event(&mut self, event: Event) {
+        self.totals.events_lost += u64::from(self.events.push(event).is_err());
+    }
+}
+
+fn head(view: &CycleView<'_>, adopted: bool) -> CycleHead {
+    let short = |span: Span| u32::try_from(span.as_ns()).unwrap_or(u32::MAX);
+    let flags = [
+        (Flags::OBSERVED, CycleHead::OBSERVATION_SLOT),
+        (Flags::DECISION, CycleHead::DECISION_SLOT),
+        (Flags::ARMED, CycleHead::ARMED),
+        (Flags::EXPLORED, CycleHead::EXPLORED),
+        (Flags::SENT, CycleHead::WROTE),
+        (Flags::LATCHED, CycleHead::LATCHED),
+        (Flags::FAULT, CycleHead::FAULT),
+        (Flags::LINK, CycleHead::CONNECTED),
+    ];
+    let bits = flags.iter().filter(|(flag, _)| view.flags.contains(*flag)).fold(0, |bits, (_, bit)| bits | bit);
+    let step_sent = view.flags.contains(Flags::OBSERVED) && view.mode.transitions();
+    CycleHead {
+        cycle: view.slot.index,
+        release_ns: view.slot.release.as_ns(),
+        dt_ns: view.slot.dt.as_ns(),
+        policy_generation: view.generation,
+        reward: view.reward.unwrap_or(f64::NAN),
+        lateness_ns: short(view.slot.lateness),
+        execution_ns: short(view.execution),
+        response_ns: view.response.map_or(0, short),
+        skipped: u32::try_from(view.slot.skipped).unwrap_or(u32::MAX),
+        samples_drained: view.samples,
+        flags: bits
+            | if adopted { CycleHead::POLICY_ADOPTED } else { 0 }
+            | if step_sent { CycleHead::STEP_SENT } else { 0 },
+        mode: view.mode as u8,
+        mode_previous: view.previous as u8,
+        samples_lost: 0,
+        n_setpoints: 0,
+        n_tags: 0,
+        cause: 0,
+    }
+}
+
+/// Whether a command of an operator changed anything, in a word for people.
+pub(crate) fn effect_name(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Taken => "taken",
+        Effect::Ignored => "ignored",
+    }
+}

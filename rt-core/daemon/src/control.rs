@@ -1,0 +1,137 @@
+//! The control thread: the grid, the cycle, and what is counted about it.
+
+use policy::Agent;
+use rt_core::cycle::{Cycle, CycleOutcome};
+use rt_core::ports::Clock;
+use rt_core::record::Flags;
+use rt_core::schedule::{Grid, Slot};
+use rt_core::time::Period;
+use rt_sys::{MonotonicClock, guard, prefault_stack};
+use shm::{broadcast, counters, histogram};
+use shm_layout::{Counter, StepLayout};
+
+use crate::adapters::{Lines, Orders, Recording, VerifiedPolicy};
+
+/// Stack that the loop may use without a fault.
+const STACK_PREFAULT_BYTES: usize = 512 * 1024;
+
+/// Everything that the control thread owns. It is built at rest, moved to the thread once, and never allocates again.
+pub(crate) struct ControlLoop {
+    pub(crate) clock: MonotonicClock,
+    pub(crate) period: Period,
+    pub(crate) cycle: Box<Cycle>,
+    pub(crate) lines: Lines,
+    pub(crate) orders: Orders,
+    pub(crate) agent: Box<Agent<VerifiedPolicy>>,
+    pub(crate) recording: Recording,
+    pub(crate) steps: StepRing,
+    pub(crate) counters: counters::Writer<Counter>,
+    pub(crate) timing: Timing,
+}
+
+/// The three histograms of a cycle.
+pub(crate) struct Timing {
+    pub(crate) lateness: histogram::Writer,
+    pub(crate) execution: histogram::Writer,
+    pub(crate) response: histogram::Writer,
+}
+
+/// The ring through which the learner gets its steps.
+pub(crate) struct StepRing {
+    ring: broadcast::Writer,
+    layout: StepLayout,
+    words: Box<[u64]>,
+    sent: u64,
+}
+
+impl ControlLoop {
+    /// Runs until the keeper orders a stop.
+    ///
+    /// # Real-time
+    /// The control thread itself: one system call per cycle, the sleep.
+    pub(crate) fn run(mut self) {
+        prefault_stack::<STACK_PREFAULT_BYTES>();
+        let first = self.clock.now() + self.period.span();
+        let mut grid = Grid::new(first, self.period);
+        self.counters.set(Counter::Period, self.period.as_ns());
+        self.counters.set(Counter::TimeFirst, first.as_ns());
+        let mut allocations = Allocations::default();
+        while !self.orders.stop {
+            self.clock.sleep_until(grid.next_release());
+            let slot = grid.wake(self.clock.now());
+            let outcome = self.one_cycle(&slot);
+            allocations.note(self.orders.warmed_up);
+            self.count(&grid, &slot, &outcome, &allocations);
+        }
+        guard::disarm();
+    }
+
+    fn one_cycle(&mut self, slot: &Slot) -> CycleOutcome {
+        let Self { clock, cycle, lines, orders, agent, recording, steps, .. } = self;
+        let outcome = cycle.run(slot, clock, lines, orders, agent.as_mut(), recording);
+        if outcome.flags.contains(Flags::OBSERVED) && outcome.mode.transitions() {
+            steps.send(agent);
+        }
+        outcome
+    }
+
+    fn count(&mut self, grid: &Grid, slot: &Slot, outcome: &CycleOutcome, allocations: &Allocations) {
+        self.timing.lateness.record(slot.lateness.as_ns());
+        self.timing.execution.record(outcome.execution.as_ns());
+        if let Some(response) = outcome.response {
+            self.timing.response.record(response.as_ns());
+        }
+        let totals = &self.recording.totals;
+        let figures = [
+            (Counter::Cycles, grid.cycles()),
+            (Counter::SlotsSkipped, grid.skipped()),
+            // The clock's word, not the count's: whoever checks the slot identity takes it from here.
+            (Counter::TimeLast, slot.woke.as_ns()),
+            (Counter::Mode, outcome.mode as u64),
+            (Counter::Armed, u64::from(outcome.flags.contains(Flags::ARMED))),
+            (Counter::Connected, u64::from(outcome.flags.contains(Flags::LINK))),
+            (Counter::Clamps, totals.clamps),
+            (Counter::NanOutputs, totals.not_finite),
+            (Counter::NoWrites, totals.no_writes),
+            (Counter::SetpointsLost, totals.sets_lost),
+            (Counter::PolicyGeneration, totals.generation),
+            (Counter::TransitionsSent, self.steps.sent),
+            (Counter::AllocationsInCycle, allocations.counted),
+        ];
+        for (counter, value) in figures {
+            self.counters.set(counter, value);
+        }
+    }
+}
+
+/// Allocations of this thread since the warm-up ended.
+#[derive(Default)]
+struct Allocations {
+    armed: bool,
+    counted: u64,
+}
+
+impl Allocations {
+    fn note(&mut self, warmed_up: bool) {
+        if warmed_up && !self.armed {
+            guard::arm();
+            self.armed = true;
+        }
+        self.counted = guard::counts().total();
+    }
+}
+
+impl StepRing {
+    pub(crate) fn new(ring: broadcast::Writer, layout: StepLayout) -> Self {
+        Self { ring, layout, words: vec![0; layout.words()].into(), sent: 0 }
+    }
+
+    fn send(&mut self, agent: &Agent<VerifiedPolicy>) {
+        let step = agent.step();
+        // The words have the layout's size by construction; were it otherwise, the step is left out and the cycle goes on.
+        let Ok(record) = self.layout.view_mut(&mut self.words) else { return };
+        record.head.sequence = self.sent;
+        step.write_to(record);
+        self.sent += u64::from(self.ring.publish(&self.words).is_ok());
+    }
+}

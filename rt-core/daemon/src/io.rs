@@ -1,0 +1,72 @@
+//! The io thread: the I/O grid of one connection.
+
+use io_loop::{FieldBus, IoLoop, Tally};
+use rt_core::ports::Clock;
+use rt_core::schedule::Grid;
+use rt_core::time::{MonoTime, Period, Span};
+use rt_sys::MonotonicClock;
+use shm::counters;
+use shm::spsc::Consumer;
+use shm_layout::Counter;
+
+/// Ask to leave the loop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stop;
+
+/// Everything that an io thread owns.
+pub(crate) struct IoThread<B> {
+    pub(crate) clock: MonotonicClock,
+    pub(crate) period: Period,
+    pub(crate) phase: Span,
+    pub(crate) io: IoLoop<B>,
+    pub(crate) stop: Consumer<Stop>,
+    pub(crate) counters: counters::Writer<Counter>,
+    pub(crate) control_period: Period,
+}
+
+impl<B: FieldBus> IoThread<B> {
+    /// Runs until the keeper asks to stop, then takes leave of the server.
+    pub(crate) fn run(mut self) {
+        let mut grid = Grid::new(self.first_release(), self.period);
+        let mut told = Tally::default();
+        while self.stop.pop().is_none() {
+            self.clock.sleep_until(grid.next_release());
+            grid.wake(self.clock.now());
+            self.io.run_slot(&self.clock);
+            self.tell(&mut told);
+        }
+        self.io.close(&self.clock);
+    }
+
+    /// The I/O grid lies `phase` behind the control grid, whose first slot the counters tell; the control thread starts first.
+    fn first_release(&self) -> MonoTime {
+        let control = self.counters.get(Counter::TimeFirst);
+        let now = self.clock.now();
+        let period_ns = self.control_period.as_ns();
+        let slots = now.as_ns().saturating_sub(control).div_ceil(period_ns);
+        MonoTime::from_ns(control.saturating_add(slots.saturating_mul(period_ns))) + self.phase
+    }
+
+    /// Adds what happened since the last time to the counters, which all connections share.
+    fn tell(&self, told: &mut Tally) {
+        let now = *self.io.tally();
+        let changes = [
+            (Counter::IoCycles, now.cycles, told.cycles),
+            (Counter::SamplesReceived, now.samples, told.samples),
+            (Counter::SamplesLost, now.samples_lost, told.samples_lost),
+            (Counter::SetpointsWritten, now.setpoints_written, told.setpoints_written),
+            (Counter::SetpointsRejected, now.setpoints_refused, told.setpoints_refused),
+            (Counter::SetpointsExpired, now.sets_expired, told.sets_expired),
+            (Counter::Heartbeats, now.heartbeats, told.heartbeats),
+            (Counter::WritesUnknown, now.writes_unknown, told.writes_unknown),
+            (Counter::IoTimeouts, now.timeouts, told.timeouts),
+            (Counter::Reconnects, now.connects.saturating_sub(1), told.connects.saturating_sub(1)),
+        ];
+        for (counter, now, told) in changes {
+            if now != told {
+                self.counters.add(counter, now - told);
+            }
+        }
+        *told = now;
+    }
+}

@@ -1,0 +1,185 @@
+//! The keeper: the main thread, without deadlines. Verifies weights, serves the control socket, watches heartbeats, turns
+//! facts into records and logs.
+
+mod journal;
+mod service;
+mod weights;
+
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+use io_loop::News;
+use rt_control::{Conversation, Received, Server};
+use rt_core::ports::Command;
+use rt_core::record::Event;
+use rt_core::time::Span;
+use rt_sys::{Faults, Lifeline, MonotonicClock, Wake};
+use shm::counters;
+use shm::spsc::{Consumer, Producer};
+use shm_layout::{Counter, EventKind};
+
+use crate::adapters::Order;
+
+pub(crate) use journal::Journal;
+pub(crate) use service::Service;
+pub(crate) use weights::WeightsDesk;
+
+/// How often the keeper looks at everything.
+const TURN: Duration = Duration::from_millis(5);
+/// Cycles before which nothing is counted as an allocation or a page fault of the cycle.
+const WARM_UP_CYCLES: u64 = 200;
+/// How often page faults are read and the service manager is told.
+const SLOW_TURNS: u64 = 50;
+/// Callers that are listened to at the same time; the one that was silent for longest makes room.
+const CALLERS_MAX: usize = 32;
+/// How long the threads may take to stop.
+const STOP_PATIENCE: Duration = Duration::from_millis(700);
+
+/// News of one connection.
+pub(crate) struct Wire {
+    pub(crate) index: usize,
+    pub(crate) news: Receiver<News>,
+}
+
+/// Everything the keeper works with.
+pub(crate) struct Keeper {
+    pub(crate) clock: MonotonicClock,
+    pub(crate) lifeline: Lifeline,
+    pub(crate) server: Server,
+    pub(crate) orders: Producer<Order>,
+    pub(crate) events: Consumer<Event>,
+    pub(crate) wires: Vec<Wire>,
+    pub(crate) counters: counters::Writer<Counter>,
+    pub(crate) control_tid: i32,
+    pub(crate) desk: WeightsDesk,
+    pub(crate) journal: Journal,
+    pub(crate) service: Service,
+    pub(crate) callers: Vec<Conversation>,
+    pub(crate) warm: Warmth,
+}
+
+/// Whether the loop has warmed up, and the control thread's page faults at that moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Warmth {
+    Cold,
+    Warm { faults: Faults },
+}
+
+impl Keeper {
+    /// Runs until something asks the process to stop. The plant is released first when the parent is gone.
+    pub(crate) fn run(&mut self) {
+        let mut watchdog = Watchdog::default();
+        let _ = rt_sys::notify("READY=1");
+        for turn in 0_u64.. {
+            self.listen();
+            self.desk.turn(&self.clock, &mut self.orders, &mut self.journal);
+            self.take_events();
+            self.take_news();
+            if turn.is_multiple_of(SLOW_TURNS) {
+                self.watch_page_faults();
+                watchdog.feed(self.counters.get(Counter::Cycles));
+            }
+            match self.lifeline.wait(Duration::ZERO) {
+                Wake::Quiet => {}
+                wake if wake.asks_to_stop() => return self.begin_to_stop(wake),
+                wake => self.journal.note(EventKind::Signal, &format!("{wake:?}")),
+            }
+        }
+    }
+
+    /// Orders everything to stop and keeps the books until `stopped` says that the threads are done.
+    pub(crate) fn wind_up(&mut self, stopped: impl Fn() -> bool) {
+        let turns = STOP_PATIENCE.as_millis() / TURN.as_millis();
+        for _ in 0..turns {
+            self.take_events();
+            self.take_news();
+            if stopped() {
+                break;
+            }
+            std::thread::sleep(TURN);
+        }
+        self.take_events();
+        self.journal.note(EventKind::Stopping, "stopped in order");
+    }
+
+    fn begin_to_stop(&mut self, wake: Wake) {
+        let _ = rt_sys::notify("STOPPING=1");
+        if wake == Wake::ParentGone {
+            self.journal.note(EventKind::Stopping, "the foreground parent is gone: releasing the plant");
+            let _ = self.orders.push(Order::Command(Command::Release));
+        }
+        let _ = self.orders.push(Order::Stop);
+    }
+
+    /// One look at the socket and at every caller; the wait for a new one is the keeper's rest.
+    fn listen(&mut self) {
+        match self.server.accept(TURN) {
+            Ok(Some(caller)) => {
+                if self.callers.len() == CALLERS_MAX {
+                    self.callers.remove(0);
+                }
+                self.callers.push(caller);
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "the control socket failed"),
+        }
+        let Self { callers, service, desk, orders, journal, counters, clock, .. } = self;
+        callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
+            Received::Nothing => true,
+            Received::Gone => false,
+            Received::Request(request) => {
+                service.answer(caller, request, service::Means { desk, orders, journal, counters, clock }).is_ok()
+            }
+        });
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.events.pop() {
+            self.service.note(&event);
+            self.journal.record(&event);
+        }
+        self.counters.set(Counter::Events, self.journal.count());
+    }
+
+    fn take_news(&mut self) {
+        for wire in &self.wires {
+            while let Ok(news) = wire.news.try_recv() {
+                self.service.take_news(wire.index, &news, &mut self.journal);
+            }
+        }
+    }
+
+    fn watch_page_faults(&mut self) {
+        let Ok(now) = rt_sys::thread_faults(self.control_tid) else { return };
+        match self.warm {
+            Warmth::Cold if self.counters.get(Counter::Cycles) >= WARM_UP_CYCLES => {
+                if self.orders.push(Order::WarmedUp).is_ok() {
+                    self.warm = Warmth::Warm { faults: now };
+                }
+            }
+            Warmth::Cold => {}
+            Warmth::Warm { faults } => {
+                let since = now.since(faults);
+                self.counters.set(Counter::PageFaultsInCycle, since.minor + since.major);
+            }
+        }
+    }
+}
+
+/// Tells the service manager that we live, but only while the control thread's cycles advance.
+#[derive(Default)]
+struct Watchdog {
+    cycles: u64,
+}
+
+impl Watchdog {
+    fn feed(&mut self, cycles: u64) {
+        if cycles > self.cycles {
+            let _ = rt_sys::notify("WATCHDOG=1");
+        }
+        self.cycles = cycles;
+    }
+}
+
+/// How long a learner may be silent before it counts as gone.
+pub(crate) const LEARNER_SILENCE_MAX: Span = Span::from_ms(3_000);

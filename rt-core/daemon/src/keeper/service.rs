@@ -1,0 +1,295 @@
+//! The control socket's answers: who may ask for what, and what is said.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use io_loop::{ConnectFailure, News};
+use rt_config::{Connection, Security};
+use rt_control::{
+    Act, Answer, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request, Status,
+};
+use rt_core::mode::Mode;
+use rt_core::ports::{Clock, Command};
+use rt_core::record::{Event, EventKind as CoreEvent};
+use rt_sys::MonotonicClock;
+use shm::counters;
+use shm::spsc::Producer;
+use shm_layout::{Counter, EventKind, SegmentKind};
+
+use crate::adapters::Order;
+use crate::keeper::{Journal, WeightsDesk};
+use crate::segments::Shelf;
+
+/// The same complaint about a connection is repeated in the log this often.
+const REPEAT_COMPLAINT: Duration = Duration::from_secs(10);
+
+/// What is said about this runtime, and to whom.
+pub(crate) struct Service {
+    description: Description,
+    shelf: Shelf,
+    operators: Vec<u32>,
+    own_uid: u32,
+    degraded: Vec<String>,
+    preemption: String,
+    connections: Vec<Wired>,
+    started: Instant,
+    latched: Option<String>,
+}
+
+/// What answering needs of the keeper's other parts.
+pub(crate) struct Means<'a> {
+    pub(crate) desk: &'a mut WeightsDesk,
+    pub(crate) orders: &'a mut Producer<Order>,
+    pub(crate) journal: &'a mut Journal,
+    pub(crate) counters: &'a counters::Writer<Counter>,
+    pub(crate) clock: &'a MonotonicClock,
+}
+
+/// One connection's state, and where its undecided certificates go.
+struct Wired {
+    status: ConnectionStatus,
+    trust_dir: Option<PathBuf>,
+    complained: Option<Instant>,
+}
+
+impl Service {
+    pub(crate) fn new(
+        description: Description,
+        shelf: Shelf,
+        operators: &[String],
+        degraded: Vec<String>,
+        preemption: String,
+        connections: &[Connection],
+    ) -> Self {
+        Self {
+            description,
+            shelf,
+            operators: operators.iter().filter_map(|name| user_id(name)).collect(),
+            own_uid: rustix::process::getuid().as_raw(),
+            degraded,
+            preemption,
+            connections: connections.iter().map(Wired::new).collect(),
+            started: Instant::now(),
+            latched: None,
+        }
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// The caller cannot be reached any more.
+    pub(crate) fn answer(&self, caller: &mut Conversation, request: Request, means: Means<'_>) -> io::Result<()> {
+        let peer = caller.peer();
+        if let Some(refusal) = self.refusal(peer, &request) {
+            let number = u64::from(peer.pid);
+            means.journal.entry(EventKind::AccessRefused).numbers(number, 0).uid(peer.uid).text(wish(&request)).publish();
+            return caller.answer(&Answer::Refused(refusal), &[]);
+        }
+        match request {
+            Request::Describe => caller.answer(&Answer::Description(self.description.clone()), &[]),
+            Request::Status => caller.answer(&Answer::Status(self.status(&means)), &[]),
+            Request::Segment { kind } => self.hand_out(caller, kind, &means),
+            Request::JoinAsLearner { tag_list_hash } => self.admit_learner(caller, tag_list_hash, means),
+            Request::Act { act, cause } => {
+                let answer = self.act(peer, act, &cause, means);
+                caller.answer(&answer, &[])
+            }
+        }
+    }
+
+    /// Keeps in mind what an event says about the state.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match event.kind {
+            CoreEvent::Latched { cause } => self.latched = Some(cause.name().to_owned()),
+            CoreEvent::LatchCleared { .. } => self.latched = None,
+            _ => {}
+        }
+    }
+
+    /// Keeps in mind how a connection is, and says so once in a while.
+    pub(crate) fn take_news(&mut self, index: usize, news: &News, journal: &mut Journal) {
+        let Some(wired) = self.connections.get_mut(index) else { return };
+        match news {
+            News::Up { notices } => {
+                (wired.status.up, wired.status.last_error, wired.complained) = (true, None, None);
+                journal.entry(EventKind::ConnectionUp).numbers(index as u64, 0).text(&wired.status.id).publish();
+                notices.iter().for_each(|notice| tracing::warn!(connection_id = %wired.status.id, "{notice}"));
+            }
+            News::Down(loss) => {
+                let reason = if loss.status == 0 {
+                    loss.what.to_owned()
+                } else {
+                    format!("{} ({})", loss.what, ua_session::StatusName(loss.status))
+                };
+                let text = format!("{}: {reason}", wired.status.id);
+                journal.entry(EventKind::ConnectionDown).numbers(index as u64, loss.status.into()).text(&text).publish();
+                (wired.status.up, wired.status.last_error) = (false, Some(reason));
+            }
+            News::CannotConnect(failure) => wired.complain(failure),
+        }
+    }
+
+    fn refusal(&self, peer: Peer, request: &Request) -> Option<Refusal> {
+        let own = peer.uid == 0 || peer.uid == self.own_uid;
+        let permitted = match request {
+            Request::JoinAsLearner { .. } => own,
+            _ => own || self.operators.contains(&peer.uid),
+        };
+        (!permitted).then_some(Refusal::NotPermitted { uid: peer.uid })
+    }
+
+    fn hand_out(&self, caller: &mut Conversation, number: u32, means: &Means<'_>) -> io::Result<()> {
+        let Some(kind) = SegmentKind::from_code(number) else {
+            return caller.answer(&Answer::Refused(Refusal::NoSuchSegment { kind: number }), &[]);
+        };
+        if let Some(descriptor) = self.shelf.descriptor(kind) {
+            return caller.answer(&Answer::Segment, &[descriptor]);
+        }
+        match means.desk.read_only(kind) {
+            Some(descriptor) => caller.answer(&Answer::Segment, &[descriptor?.as_fd()]),
+            None => {
+                let message = "no learner has joined yet: its segments do not exist".to_owned();
+                caller.answer(&Answer::Refused(Refusal::NotNow { message }), &[])
+            }
+        }
+    }
+
+    fn admit_learner(&self, caller: &mut Conversation, found: u64, means: Means<'_>) -> io::Result<()> {
+        let expected = self.description.tag_list_hash;
+        if found != expected {
+            return caller.answer(&Answer::Refused(Refusal::OtherTagList { found, expected }), &[]);
+        }
+        let Some(steps) = self.shelf.descriptor(SegmentKind::Transitions) else {
+            return caller.answer(&Answer::Refused(Refusal::NotUnderstood), &[]);
+        };
+        let pid = caller.peer().pid;
+        let (epoch, segments) = means.desk.admit(pid, means.clock.now())?;
+        means.counters.set(Counter::LearnerEpoch, epoch);
+        let [weights, counters] = segments.writable();
+        let descriptors: [BorrowedFd<'_>; 3] = [steps, weights, counters];
+        let grant = LearnerGrant { epoch, generation: means.counters.get(Counter::PolicyGeneration) };
+        caller.answer(&Answer::Learner(grant), &descriptors)?;
+        means.journal.entry(EventKind::LearnerAttached).numbers(epoch, pid.into()).text(&format!("process {pid}")).publish();
+        Ok(())
+    }
+
+    fn act(&self, peer: Peer, act: Act, cause: &str, means: Means<'_>) -> Answer {
+        let command = match act {
+            Act::Arm => Command::Arm,
+            Act::Disarm => Command::Disarm,
+            Act::Release => Command::Release,
+            Act::Reset => Command::Reset,
+            Act::Hold => Command::Hold,
+        };
+        let mode = mode_name(means.counters);
+        if means.orders.push(Order::Command(command)).is_err() {
+            let message = "the control thread does not take commands: is it running?".to_owned();
+            return Answer::Refused(Refusal::NotNow { message });
+        }
+        let text = format!("{} by uid {}: {cause}", act.name(), peer.uid);
+        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+        Answer::Done { message: format!("{}: handed to the runtime, which was in mode {mode}", act.name()) }
+    }
+
+    fn status(&self, means: &Means<'_>) -> Status {
+        let count = |counter| means.counters.get(counter);
+        Status {
+            mode: mode_name(means.counters).to_owned(),
+            armed: count(Counter::Armed) != 0,
+            latched: self.latched.clone(),
+            degraded: self.degraded.clone(),
+            preemption: self.preemption.clone(),
+            cycles: count(Counter::Cycles),
+            slots_skipped: count(Counter::SlotsSkipped),
+            policy_generation: count(Counter::PolicyGeneration),
+            learner: means.desk.status(means.clock.now()),
+            connections: self.connections.iter().map(|wired| wired.status.clone()).collect(),
+            uptime_s: self.started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+impl Wired {
+    fn new(connection: &Connection) -> Self {
+        let trust_dir = match &connection.security {
+            Security::None => None,
+            Security::Basic256Sha256 { trust_dir, .. } => Some(trust_dir.clone()),
+        };
+        let status = ConnectionStatus {
+            id: connection.id.clone(),
+            url: connection.url.clone(),
+            up: false,
+            last_error: Some("not connected yet".to_owned()),
+        };
+        Self { status, trust_dir, complained: None }
+    }
+
+    /// A connection that does not come about is tried again twice a second; that is said when the reason changes, and once
+    /// in a while.
+    fn complain(&mut self, failure: &ConnectFailure) {
+        let mut message = failure.message.clone();
+        if let (Some(certificate), Some(dir)) = (&failure.untrusted, &self.trust_dir) {
+            let thumbprint = &certificate.thumbprint;
+            message = match store_pending(dir, thumbprint, &certificate.der) {
+                Ok(()) => format!(
+                    "{message}. If the thumbprint is the server's, trust it with: corerl io trust add {thumbprint} --dir {}",
+                    dir.display()
+                ),
+                Err(error) => format!("{message}. It could not be stored in {}: {error}", dir.display()),
+            };
+        }
+        let same = self.status.last_error.as_ref() == Some(&message);
+        if !same || self.complained.is_none_or(|at| at.elapsed() >= REPEAT_COMPLAINT) {
+            tracing::warn!(connection_id = %self.status.id, "cannot connect: {message}");
+            self.complained = Some(Instant::now());
+        }
+        (self.status.up, self.status.last_error) = (false, Some(message));
+    }
+}
+
+/// Puts a certificate that nobody has decided about where `corerl io trust` finds it.
+fn store_pending(trust_dir: &std::path::Path, thumbprint: &str, der: &[u8]) -> io::Result<()> {
+    let pending = trust_dir.join("pending");
+    std::fs::create_dir_all(&pending)?;
+    let path = pending.join(format!("{thumbprint}.der"));
+    if path.exists() { Ok(()) } else { std::fs::write(path, der) }
+}
+
+fn mode_name(counters: &counters::Writer<Counter>) -> &'static str {
+    let number = u8::try_from(counters.get(Counter::Mode)).ok();
+    number.and_then(Mode::from_number).map_or("unknown", Mode::name)
+}
+
+fn wish(request: &Request) -> &'static str {
+    match request {
+        Request::Describe => "describe",
+        Request::Status => "status",
+        Request::Segment { .. } => "a segment",
+        Request::JoinAsLearner { .. } => "to join as learner",
+        Request::Act { act, .. } => act.name(),
+    }
+}
+
+/// The number of a user given by name or number; unknown names permit nobody.
+fn user_id(name: &str) -> Option<u32> {
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_known_by_name_and_by_number_and_unknown_ones_permit_nobody() {
+        assert_eq!(user_id("root"), Some(0));
+        assert_eq!(user_id("1234"), Some(1234));
+        assert_eq!(user_id("nobody-of-this-name"), None);
+    }
+}

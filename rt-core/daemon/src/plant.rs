@@ -1,0 +1,127 @@
+//! From the site's words to one connection's bus: which tags are read, which setpoints written, with which security.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_loop::{BoundNode, OpcUa, Settings};
+use rt_config::{Connection, Identity, Security, Setpoint, Site};
+use rt_core::ports::Clock as _;
+use rt_core::tag::TagId;
+use rt_sys::MonotonicClock;
+use ua_session::{ApplicationInstance, Clock, HostMismatch, MessageMode, SecurityPolicy, Target, Trust};
+
+use crate::failure::Failure;
+
+/// How long the server shall keep a session that says nothing.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+/// The lifetime that is asked for the channel's keys.
+const CHANNEL_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// The tags that come from this connection.
+fn inputs(site: &Site, index: usize) -> impl Iterator<Item = (usize, &str, &str)> {
+    site.tags.iter().enumerate().filter_map(move |(place, tag)| {
+        let source = tag.source.as_ref().filter(|source| source.connection == index)?;
+        Some((place, tag.name.as_str(), source.node.as_str()))
+    })
+}
+
+/// The setpoints that are written over this connection.
+fn outputs(site: &Site, index: usize) -> impl Iterator<Item = (usize, &Setpoint, &str, &str)> {
+    site.setpoints.iter().enumerate().filter_map(move |(place, setpoint)| {
+        let tag = site.tags.get(setpoint.tag.index())?;
+        let source = tag.source.as_ref().filter(|source| source.connection == index)?;
+        Some((place, setpoint, tag.name.as_str(), source.node.as_str()))
+    })
+}
+
+/// How the io loop drives this connection.
+pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Settings {
+    Settings {
+        inputs: inputs(site, index).filter_map(|(place, ..)| TagId::new(place)).collect(),
+        outputs: outputs(site, index)
+            .filter_map(|(place, setpoint, ..)| Some((u8::try_from(place).ok()?, setpoint.settings.refresh)))
+            .collect(),
+        heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
+        call_timeout: connection.call_timeout,
+        paired: connection.paired,
+        seed: site.seed.wrapping_add(index as u64),
+    }
+}
+
+/// The bus of this connection.
+///
+/// # Errors
+/// Certificate or key cannot be used; a node is no address.
+pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<OpcUa, Failure> {
+    let node = |name: &str, node: &str| {
+        let address = node.parse().map_err(|error| Failure::Config(format!("tag `{name}`: {error}")))?;
+        Ok(BoundNode { name: name.to_owned(), address })
+    };
+    let read: Vec<_> = inputs(site, index).map(|(_, name, text)| node(name, text)).collect::<Result<_, Failure>>()?;
+    let mut written: Vec<_> =
+        outputs(site, index).map(|(_, _, name, text)| node(name, text)).collect::<Result<_, Failure>>()?;
+    if let Some(heartbeat) = &connection.heartbeat {
+        written.push(node("heartbeat", &heartbeat.node)?);
+    }
+    Ok(OpcUa::new(target(site, connection)?, Arc::new(Clocks(MonotonicClock::new())), read, written))
+}
+
+fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
+    let (security, trust) = match &connection.security {
+        Security::None => (ua_session::Security::None, Trust::default()),
+        Security::Basic256Sha256 { encrypt, client_cert, client_key, server_cert, trust_dir } => {
+            let security = ua_session::Security::Secured {
+                policy: SecurityPolicy::Basic256Sha256,
+                mode: if *encrypt { MessageMode::SignAndEncrypt } else { MessageMode::Sign },
+                application: application(client_cert, client_key)?,
+            };
+            let directory = Some(trust_dir.join("trusted"));
+            let trust = Trust { pinned: server_cert.clone(), directory, host_mismatch: HostMismatch::Report };
+            (security, trust)
+        }
+    };
+    let identity = match &connection.identity {
+        Identity::Anonymous => ua_session::Identity::Anonymous,
+        Identity::Password { username, password } => ua_session::Identity::UserPassword {
+            user: username.clone(),
+            password: password.expose().to_owned(),
+        },
+    };
+    Ok(Target {
+        url: connection.url.clone(),
+        application_uri: connection.application_uri.clone(),
+        session_name: format!("{}/{}", site.name, site.agent_name),
+        security,
+        identity,
+        trust,
+        session_timeout: SESSION_TIMEOUT,
+        channel_lifetime: CHANNEL_LIFETIME,
+        allow_clear_password: site.lab,
+    })
+}
+
+fn application(certificate: &Path, key: &Path) -> Result<Arc<ApplicationInstance>, Failure> {
+    match ApplicationInstance::load(certificate, key) {
+        Ok(application) => Ok(Arc::new(application)),
+        Err(error) => Err(Failure::Config(format!(
+            "{error}; make a certificate with: corerl io cert create --cert {} --key {}",
+            certificate.display(),
+            key.display()
+        ))),
+    }
+}
+
+/// Both clocks of a session: monotonic for deadlines, wall time for the validity of certificates.
+#[derive(Debug)]
+struct Clocks(MonotonicClock);
+
+impl Clock for Clocks {
+    fn monotonic_ns(&self) -> u64 {
+        self.0.now().as_ns()
+    }
+
+    fn unix_ns(&self) -> u64 {
+        rt_sys::unix_time().as_ns()
+    }
+}

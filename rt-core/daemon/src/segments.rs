@@ -1,0 +1,104 @@
+//! What the runtime creates for others to read, and afresh for every learner to write.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rt_config::Site;
+use shm::{Segment, Spec, broadcast, counters, histogram, triple};
+use shm_layout::{Counter, CycleLayout, HistogramKind, LearnerCounter, SegmentKind, StepLayout};
+
+/// Events that are kept.
+const EVENTS_KEPT: usize = 4096;
+/// Steps that are kept: as long a pause of the learner loses nothing.
+const STEPS_KEPT: usize = 8192;
+
+/// The segments that only the runtime writes, on the shelf from which their read-only descriptors are handed out.
+pub(crate) struct Shelf {
+    segments: Vec<(SegmentKind, OwnedFd)>,
+}
+
+/// The writing ends, for the threads that own them.
+pub(crate) struct Writers {
+    pub(crate) cycle_layout: CycleLayout,
+    pub(crate) step_layout: StepLayout,
+    pub(crate) cycles: broadcast::Writer,
+    pub(crate) events: broadcast::Writer,
+    pub(crate) steps: broadcast::Writer,
+    pub(crate) counters: counters::Writer<Counter>,
+    pub(crate) histograms: [histogram::Writer; HistogramKind::COUNT],
+}
+
+/// What one learner may write: fresh memory for every grant, so that whoever was granted before writes into memory that
+/// nobody reads.
+pub(crate) struct LearnerSegments {
+    pub(crate) weights: triple::Reader,
+    pub(crate) counters: counters::Reader<LearnerCounter>,
+    weights_segment: Segment,
+    counters_segment: Segment,
+}
+
+impl Shelf {
+    /// Creates, seals and prefaults everything.
+    pub(crate) fn create(site: &Site, n_state: usize) -> io::Result<(Self, Writers)> {
+        let count = |n: usize| u32::try_from(n).map_err(io::Error::other);
+        let too_large = || io::Error::other("the site has more tags or columns than a record holds");
+        let (n_setpoints, n_tags) = (count(site.setpoints.len())?, count(site.tags.len())?);
+        let cycle_layout = CycleLayout::new(n_setpoints, n_tags).ok_or_else(too_large)?;
+        let step_layout = StepLayout::new(count(n_state)?, n_setpoints).ok_or_else(too_large)?;
+        let cycles_kept = (site.runtime.record_span.as_ns() / site.runtime.period.as_ns()).max(1) as usize;
+
+        let mut segments = Vec::new();
+        let mut create = |spec: Spec| -> io::Result<Segment> {
+            let segment = Segment::create(&spec).map_err(io::Error::other)?;
+            segments.push((segment.header().kind(), segment.read_only_fd()?));
+            Ok(segment)
+        };
+        let cycles = create(Spec::cycles(&cycle_layout, cycles_kept))?;
+        let events = create(Spec::events(EVENTS_KEPT))?;
+        let steps = create(Spec::transitions(&step_layout, STEPS_KEPT))?;
+        let counters = create(Spec::counters::<Counter>())?;
+        let histograms = create(Spec::histograms())?;
+        let writers = Writers {
+            cycle_layout,
+            step_layout,
+            cycles: broadcast::Writer::new(&cycles).map_err(io::Error::other)?,
+            events: broadcast::Writer::new(&events).map_err(io::Error::other)?,
+            steps: broadcast::Writer::new(&steps).map_err(io::Error::other)?,
+            counters: counters::Writer::new(&counters).map_err(io::Error::other)?,
+            histograms: histogram::writers(&histograms).map_err(io::Error::other)?,
+        };
+        Ok((Self { segments }, writers))
+    }
+
+    /// The read-only descriptor of a segment.
+    pub(crate) fn descriptor(&self, kind: SegmentKind) -> Option<BorrowedFd<'_>> {
+        self.segments.iter().find(|(found, _)| *found == kind).map(|(_, descriptor)| descriptor.as_fd())
+    }
+}
+
+impl LearnerSegments {
+    /// Fresh segments for the learner with this epoch.
+    pub(crate) fn create(epoch: u64, slot_words: usize) -> io::Result<Self> {
+        let weights_segment = Spec::weights(slot_words).generation(epoch);
+        let weights_segment = Segment::create(&weights_segment).map_err(io::Error::other)?;
+        let counters_segment = Spec::counters::<LearnerCounter>().generation(epoch);
+        let counters_segment = Segment::create(&counters_segment).map_err(io::Error::other)?;
+        Ok(Self {
+            weights: triple::Reader::new(&weights_segment).map_err(io::Error::other)?,
+            counters: counters::Reader::new(&counters_segment).map_err(io::Error::other)?,
+            weights_segment,
+            counters_segment,
+        })
+    }
+
+    /// The writable descriptors, for the learner.
+    pub(crate) fn writable(&self) -> [BorrowedFd<'_>; 2] {
+        [self.weights_segment.as_fd(), self.counters_segment.as_fd()]
+    }
+
+    /// A read-only descriptor, for a tool.
+    pub(crate) fn read_only(&self, kind: SegmentKind) -> io::Result<OwnedFd> {
+        let segment = if kind == SegmentKind::Weights { &self.weights_segment } else { &self.counters_segment };
+        Ok(segment.read_only_fd()?)
+    }
+}

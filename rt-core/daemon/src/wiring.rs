@@ -1,0 +1,314 @@
+//! Who is wired to whom. Read it from top to bottom to see the process being put together, run and taken apart.
+
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, bounded};
+use io_loop::{IoLoop, OpcUa, news};
+use policy::file::Purpose;
+use policy::kernels::{Kernel, NetSpec};
+use policy::pipeline::Columns;
+use policy::wire::Verifier;
+use policy::{AdoptedPolicy, Agent, actor_spec};
+use rt_config::{Connection, Site};
+use rt_control::{Address, Description, PROTOCOL, Server, SetpointInfo, TagInfo, default_runtime_dir};
+use rt_core::cycle::{Cycle, REPORTS_PER_CYCLE_MAX};
+use rt_core::ports::{Command, FieldReport};
+use rt_core::time::Period;
+use rt_sys::{Cpus, Granted, Lifeline, MonotonicClock, Placement, RealtimeRequest};
+use shm::spsc::{Producer, channel};
+use shm::{cell, counters};
+use shm_layout::{Counter, EventKind};
+
+use crate::adapters::{Line, Lines, Order, Orders, Recording, VerifiedPolicy};
+use crate::arguments::Arguments;
+use crate::control::{ControlLoop, StepRing, Timing};
+use crate::failure::Failure;
+use crate::io::{IoThread, Stop};
+use crate::keeper::{Journal, Keeper, Service, Warmth, WeightsDesk, Wire};
+use crate::segments::{Shelf, Writers};
+
+/// Sets that may wait for the io thread; it drains them to the newest.
+const SETS_WAITING_MAX: usize = 16;
+/// Orders of the keeper that may wait for the control thread.
+const ORDERS_WAITING_MAX: usize = 64;
+/// Events of the control thread that may wait for the keeper.
+const EVENTS_WAITING_MAX: usize = 1024;
+/// How long a thread may take to say what the kernel granted it.
+const GRANT_PATIENCE: Duration = Duration::from_secs(5);
+/// What the out-of-memory killer shall think of this process.
+const OOM_SCORE: i16 = -900;
+
+/// Puts the runtime together, runs it until something asks it to stop, and takes it apart in order.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // Before any thread exists, so that all of them have the signals blocked.
+    let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
+    let site = load(arguments)?;
+    rt_sys::start_logging("corerl-rt", &site.agent_name);
+    let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
+    let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
+    let server = Server::bind(&address)?;
+
+    let n_state = Columns::of(&site).len();
+    let spec = actor_spec(n_state, site.setpoints.len());
+    let kernel = Kernel::best();
+    let slot_words = policy::wire::slot_words(&spec).map_err(Failure::internal)?;
+    let mut verifier = Verifier::new(&spec, site.tag_list_hash(), kernel).map_err(Failure::internal)?;
+    let first_policy = first_policy(&site, &spec)?;
+    verifier.count(first_policy.generation());
+    let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
+    let Writers { cycle_layout, step_layout, cycles, events, steps, counters, histograms } = writers;
+    let [lateness, execution, response] = histograms;
+
+    let (mut orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
+    let (event_facts, facts) = channel(EVENTS_WAITING_MAX);
+    let (adopted, adopting) = cell::channel([first_policy.clone(), first_policy.clone(), first_policy]);
+    let clock = MonotonicClock::new();
+    let plants = site.connections.iter().enumerate().map(|(index, connection)| Plant::new(&site, index, connection));
+    let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    let lists = site.cycle_lists();
+    let cycle = Cycle::new(&site.cycle_settings(&lists)).map_err(Failure::internal)?;
+    let agent = Agent::new(&site, VerifiedPolicy::new(adopting), kernel).map_err(Failure::internal)?;
+    let control = ControlLoop {
+        clock,
+        period: site.runtime.period,
+        cycle: Box::new(cycle),
+        lines: Lines::new(lines),
+        orders: Orders::new(ordered),
+        agent: Box::new(agent),
+        recording: Recording::new(cycles, cycle_layout, event_facts),
+        steps: StepRing::new(steps, step_layout),
+        counters: counters.clone(),
+        timing: Timing { lateness, execution, response },
+    };
+
+    let memory = rt_sys::lock_memory();
+    let _ = rt_sys::set_oom_score_adj(OOM_SCORE);
+    let placement = Cpus::allowed().placement(site.runtime.control_cpu, site.runtime.io_cpu);
+    let control = start_control(control, &site, &placement)?;
+    let io: Vec<_> = plants
+        .into_iter()
+        .map(|plant| plant.start(&site, &placement, clock, counters.clone()))
+        .collect::<Result<_, _>>()?;
+
+    let mut degraded: Vec<String> = memory.err().map(|error| error.to_string()).into_iter().collect();
+    degraded.extend(control.refusals("control"));
+    degraded.extend(io.iter().flat_map(|thread| thread.refusals("io")));
+    counters.set(Counter::Degraded, degraded.len() as u64);
+    if site.runtime.strict && !degraded.is_empty() {
+        let _ = orders.push(Order::Stop);
+        return Err(Failure::NotGranted(degraded.join("; ")));
+    }
+
+    let _ = orders.push(Order::Command(Command::Lease(true)));
+    if arguments.arm {
+        let _ = orders.push(Order::Command(Command::Arm));
+    }
+    let mut journal = Journal::new(events, clock);
+    announce(&mut journal, &site, arguments, &degraded, &address);
+    let host = rt_sys::Host::read();
+    let desk = WeightsDesk::new(verifier, slot_words, adopted, counters.clone());
+    let service = Service::new(
+        describe(&site),
+        shelf,
+        &site.runtime.operators,
+        degraded,
+        host.preemption.value.map_or("unknown".to_owned(), |mode| format!("{mode:?}").to_lowercase()),
+        &site.connections,
+    );
+    let (wires, stops, io): (Vec<_>, Vec<_>, Vec<_>) = split(io);
+    let mut keeper = Keeper {
+        clock,
+        lifeline,
+        server,
+        orders,
+        events: facts,
+        wires,
+        counters,
+        control_tid: control.tid,
+        desk,
+        journal,
+        service,
+        callers: Vec::new(),
+        warm: Warmth::Cold,
+    };
+    keeper.run();
+
+    for mut stop in stops {
+        let _ = stop.push(Stop);
+    }
+    keeper.wind_up(|| control.thread.is_finished() && io.iter().all(JoinHandle::is_finished));
+    Ok(())
+}
+
+fn load(arguments: &Arguments) -> Result<Site, Failure> {
+    match rt_config::load(&arguments.config) {
+        Ok(loaded) => {
+            loaded.notices.iter().for_each(|notice| eprintln!("{notice}"));
+            Ok(loaded.site)
+        }
+        Err(refused) => Err(Failure::Config(refused.to_string())),
+    }
+}
+
+/// The policy file that the site names, or the nominal policy.
+fn first_policy(site: &Site, spec: &NetSpec) -> Result<AdoptedPolicy, Failure> {
+    let mut first = AdoptedPolicy::nominal(spec, site).map_err(Failure::internal)?;
+    if let Some(path) = &site.runtime.policy_file {
+        let refused = |reason: String| Failure::Policy(format!("{}: {reason}", path.display()));
+        let file = policy::file::load(path, &Purpose::of(site)).map_err(|error| refused(error.to_string()))?;
+        first.adopt(&file.weights()).map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(first)
+}
+
+/// One connection before its thread is started.
+struct Plant {
+    index: usize,
+    io: IoLoop<OpcUa>,
+    news: Receiver<io_loop::News>,
+    period: Period,
+    phase: rt_core::time::Span,
+}
+
+impl Plant {
+    /// The control thread's end, and everything that the io thread will own.
+    fn new(site: &Site, index: usize, connection: &Connection) -> Result<(Line, Self), Failure> {
+        let bus = crate::plant::bus(site, index, connection)?;
+        let (reports, reported) = channel::<FieldReport>(4 * REPORTS_PER_CYCLE_MAX);
+        let (sets, newest) = channel(SETS_WAITING_MAX);
+        let (teller, news) = news();
+        let settings = crate::plant::settings(site, index, connection);
+        let io = IoLoop::new(bus, &settings, reports, newest, teller);
+        let period = Period::from_ns(connection.io_period.as_ns()).unwrap_or(site.runtime.period);
+        let line = Line { reports: reported, sets, up: false };
+        Ok((line, Self { index, io, news, period, phase: connection.io_phase }))
+    }
+
+    fn start(
+        self,
+        site: &Site,
+        placement: &Placement,
+        clock: MonotonicClock,
+        counters: counters::Writer<Counter>,
+    ) -> Result<IoStarted, Failure> {
+        let (stop, stopping) = channel(1);
+        let (grant, granted) = bounded(1);
+        let thread = IoThread {
+            clock,
+            period: self.period,
+            phase: self.phase,
+            io: self.io,
+            stop: stopping,
+            counters,
+            control_period: site.runtime.period,
+        };
+        let request = RealtimeRequest { cpu: placement.io, priority: Some(site.runtime.io_priority) };
+        let handle = rt_sys::spawn_realtime("corerl-io", request, move |found| {
+            let _ = grant.send(found);
+            thread.run();
+        })
+        .map_err(Failure::resource("the io thread"))?;
+        let granted = granted
+            .recv_timeout(GRANT_PATIENCE)
+            .map_err(|_| Failure::Internal("an io thread did not start".to_owned()))?;
+        Ok(IoStarted { granted, handle, stop, wire: Wire { index: self.index, news: self.news } })
+    }
+}
+
+/// A started io thread.
+struct IoStarted {
+    granted: Granted,
+    handle: JoinHandle<()>,
+    stop: Producer<Stop>,
+    wire: Wire,
+}
+
+impl IoStarted {
+    fn refusals(&self, name: &str) -> Vec<String> {
+        refusals(name, &self.granted)
+    }
+}
+
+fn split(io: Vec<IoStarted>) -> (Vec<Wire>, Vec<Producer<Stop>>, Vec<JoinHandle<()>>) {
+    let (mut wires, mut stops, mut handles) = (Vec::new(), Vec::new(), Vec::new());
+    for IoStarted { handle, stop, wire, .. } in io {
+        wires.push(wire);
+        stops.push(stop);
+        handles.push(handle);
+    }
+    (wires, stops, handles)
+}
+
+/// The started control thread.
+struct ControlStarted {
+    granted: Granted,
+    thread: JoinHandle<()>,
+    tid: i32,
+}
+
+impl ControlStarted {
+    fn refusals(&self, name: &str) -> Vec<String> {
+        refusals(name, &self.granted)
+    }
+}
+
+fn start_control(control: ControlLoop, site: &Site, placement: &Placement) -> Result<ControlStarted, Failure> {
+    let (grant, granted) = bounded(1);
+    let request = RealtimeRequest { cpu: placement.control, priority: Some(site.runtime.control_priority) };
+    let thread = rt_sys::spawn_realtime("corerl-control", request, move |found| {
+        let _ = grant.send((found, rt_sys::current_tid()));
+        control.run();
+    })
+    .map_err(Failure::resource("the control thread"))?;
+    let (granted, tid) = granted
+        .recv_timeout(GRANT_PATIENCE)
+        .map_err(|_| Failure::Internal("the control thread did not start".to_owned()))?;
+    Ok(ControlStarted { granted, thread, tid })
+}
+
+fn refusals(name: &str, granted: &Granted) -> Vec<String> {
+    granted.refusals().map(|refusal| format!("{name} thread: {refusal}")).collect()
+}
+
+fn announce(journal: &mut Journal, site: &Site, arguments: &Arguments, degraded: &[String], address: &Address) {
+    let pid = u64::from(std::process::id());
+    let text = format!("{} {}/{}", env!("CARGO_PKG_VERSION"), site.name, site.agent_name);
+    journal.entry(EventKind::Started).numbers(pid, 0).text(&text).publish();
+    tracing::info!("control socket {}", address.socket().display());
+    if arguments.arm {
+        let uid = rustix::process::getuid().as_raw();
+        journal.entry(EventKind::Command).uid(uid).text("arm by the command line: --arm").publish();
+    }
+    if site.lab {
+        tracing::warn!("lab: unencrypted connections and unsigned policies are permitted");
+    }
+    for reason in degraded {
+        journal.entry(EventKind::Degraded).text(reason).publish();
+    }
+}
+
+fn describe(site: &Site) -> Description {
+    let tag = |index: usize| site.tags.get(index).map(|tag| (tag.name.clone(), tag.unit.clone())).unwrap_or_default();
+    let setpoint = |of: &rt_config::Setpoint| {
+        let (name, unit) = tag(of.tag.index());
+        SetpointInfo { name, unit, lo: of.settings.lo, hi: of.settings.hi }
+    };
+    Description {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        site: site.name.clone(),
+        agent: site.agent_name.clone(),
+        instance: site.instance.clone(),
+        pid: std::process::id(),
+        lab: site.lab,
+        period_ns: site.runtime.period.as_ns(),
+        obs_period_ns: site.interaction.obs_period.as_ns(),
+        action_period_ns: site.interaction.action_period.as_ns(),
+        tags: site.tags.iter().map(|tag| TagInfo { name: tag.name.clone(), unit: tag.unit.clone() }).collect(),
+        setpoints: site.setpoints.iter().map(setpoint).collect(),
+        columns: Columns::of(site).as_slice().iter().map(|column| column.name.clone()).collect(),
+        tag_list_hash: site.tag_list_hash(),
+    }
+}
+

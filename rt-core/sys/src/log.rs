@@ -1,0 +1,92 @@
+//! Logs of the threads without deadlines: text on a terminal, else one JSON object per line with CoreRL's field names.
+
+use std::io::IsTerminal;
+
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::unix_time;
+
+/// Starts logging on standard error for a `service` of an `agent`; `RUST_LOG` chooses the level, `info` by default.
+/// Allocates and writes: never to be used by a thread with deadlines, which leaves facts in a ring instead.
+pub fn start_logging(service: &'static str, agent: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let correlation_id = format!("{:x}-{:x}", std::process::id(), unix_time().as_ns());
+    // A second start in one process changes nothing and is no reason to fail.
+    let _ = if std::io::stderr().is_terminal() {
+        builder.with_target(false).without_time().try_init()
+    } else {
+        builder.event_format(JsonLines { service, agent: agent.to_owned(), correlation_id }).try_init()
+    };
+}
+
+struct JsonLines {
+    service: &'static str,
+    agent: String,
+    /// One identity for everything that this process says.
+    correlation_id: String,
+}
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut line = Fields::default();
+        event.record(&mut line);
+        let mut put = |name: &str, value: Value| line.0.insert(name.into(), value);
+        put("timestamp", (unix_time().as_ns() as f64 / 1e9).into());
+        put("service", self.service.into());
+        put("level", level_name(*event.metadata().level()).into());
+        put("correlation_id", self.correlation_id.as_str().into());
+        put("agent_id", self.agent.as_str().into());
+        writeln!(writer, "{}", Value::Object(line.0))
+    }
+}
+
+/// CoreRL's names of the levels.
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG | Level::TRACE => "DEBUG",
+    }
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.insert(field.name().into(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().into(), value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.0.insert(field.name().into(), value.into());
+    }
+}

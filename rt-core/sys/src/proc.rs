@@ -1,0 +1,154 @@
+//! What the kernel tells of a thread in `/proc`, and the parsers for it.
+
+use std::io;
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+
+/// A `stat` line has 52 fields; the longest numbers and a name of 16 bytes fit with room.
+const STAT_BYTES_MAX: usize = 2048;
+
+/// Page faults since a thread began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Served without reading from disk.
+    pub minor: u64,
+    /// Served from disk.
+    pub major: u64,
+}
+
+impl Faults {
+    /// Faults since `earlier`.
+    pub const fn since(self, earlier: Self) -> Self {
+        Self { minor: self.minor.saturating_sub(earlier.minor), major: self.major.saturating_sub(earlier.major) }
+    }
+}
+
+/// How the kernel schedules a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheduling {
+    /// The kernel's number of the policy: 0 other, 1 FIFO, 2 round robin, 3 batch, 5 idle, 6 deadline.
+    pub policy: u32,
+    /// The real-time priority, 1 to 99; zero without one.
+    pub priority: u8,
+}
+
+/// The kernel's number of the calling thread.
+pub fn current_tid() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
+}
+
+/// Page faults of the calling thread.
+///
+/// # Errors
+/// `/proc` is not mounted or not readable.
+pub fn page_faults() -> io::Result<Faults> {
+    thread_faults(current_tid())
+}
+
+/// Page faults of thread `tid` of this process; meant for watching a real-time thread from outside.
+///
+/// # Errors
+/// There is no such thread (any more), or `/proc` is not readable.
+pub fn thread_faults(tid: i32) -> io::Result<Faults> {
+    read_stat(tid, parse_faults)
+}
+
+/// Policy and priority of thread `tid` of this process, as the kernel has them now.
+///
+/// # Errors
+/// There is no such thread (any more), or `/proc` is not readable.
+pub fn thread_scheduling(tid: i32) -> io::Result<Scheduling> {
+    read_stat(tid, parse_scheduling)
+}
+
+/// Reads into the stack, so that asking does not disturb what is asked about.
+fn read_stat<T>(tid: i32, parse: fn(&str) -> Option<T>) -> io::Result<T> {
+    let path = format!("/proc/self/task/{tid}/stat");
+    let file: OwnedFd = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut bytes = [0_u8; STAT_BYTES_MAX];
+    let length = rustix::io::read(&file, &mut bytes)?;
+    let text = bytes.get(..length).and_then(|line| std::str::from_utf8(line).ok());
+    text.and_then(parse)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not in the known form")))
+}
+
+/// Field `number` of a `stat` line as proc(5) counts them, from 3 on. The second field is the thread's name in
+/// parentheses and may itself contain spaces and parentheses, so counting begins behind the last one.
+fn stat_field(line: &str, number: usize) -> Option<&str> {
+    let (_, rest) = line.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(number.checked_sub(3)?)
+}
+
+fn parse_faults(line: &str) -> Option<Faults> {
+    Some(Faults { minor: stat_field(line, 10)?.parse().ok()?, major: stat_field(line, 12)?.parse().ok()? })
+}
+
+fn parse_scheduling(line: &str) -> Option<Scheduling> {
+    Some(Scheduling { priority: stat_field(line, 40)?.parse().ok()?, policy: stat_field(line, 41)?.parse().ok()? })
+}
+
+/// The value of `key` in text with lines `Key:  value [kB]`, as in `/proc/self/status` and `/proc/meminfo`.
+pub(crate) fn keyed<'text>(text: &'text str, key: &str) -> Option<&'text str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
+}
+
+/// The same as a number of kilobytes.
+pub(crate) fn keyed_kb(text: &str, key: &str) -> Option<u64> {
+    keyed(text, key)?.strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// Bits of the effective capabilities, from capability(7).
+pub(crate) const CAP_IPC_LOCK: u32 = 14;
+pub(crate) const CAP_SYS_NICE: u32 = 23;
+
+/// Whether the text of `/proc/self/status` shows effective capability number `bit`.
+pub(crate) fn has_capability(status: &str, bit: u32) -> bool {
+    let effective = keyed(status, "CapEff").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+    effective.is_some_and(|set| set >> bit & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line whose field n holds n, except for the name, which is meant to confuse, and the policy.
+    fn stat_line() -> String {
+        let fields = (3..=52).map(|number| if number == 41 { 1 } else { number }.to_string());
+        format!("4711 (a) (b c) {}", fields.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_stat_line_is_counted_from_behind_the_name_whatever_the_name() {
+        assert_eq!(parse_faults(&stat_line()), Some(Faults { minor: 10, major: 12 }));
+        assert_eq!(parse_scheduling(&stat_line()), Some(Scheduling { policy: 1, priority: 40 }));
+    }
+
+    #[test]
+    fn a_stat_line_that_ends_too_early_is_refused() {
+        let line = stat_line();
+        let end = line.find(" 40 ").expect("the line has the field") + " 40 ".len();
+        for end in 0..end {
+            assert_eq!(parse_scheduling(&line[..end]), None, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn the_own_threads_faults_are_counted_and_a_foreign_thread_is_not_found() {
+        let before = page_faults().expect("/proc is mounted");
+        drop(std::hint::black_box(vec![1_u8; 8 << 20]));
+        let after = page_faults().expect("/proc is mounted");
+        assert!(after.since(before).minor > 0);
+        assert!(thread_faults(i32::MAX).is_err());
+        assert!(thread_scheduling(current_tid()).expect("/proc is mounted").priority <= 99);
+    }
+
+    #[test]
+    fn keys_and_capabilities_are_read_exactly() {
+        let status = "VmLck:\t      84 kB\nVmLckX:\t 1 kB\nCapEff:\t0000000000804000\n";
+        assert_eq!(keyed_kb(status, "VmLck"), Some(84));
+        assert_eq!(keyed_kb(status, "Vm"), None);
+        assert!(has_capability(status, CAP_IPC_LOCK) && has_capability(status, CAP_SYS_NICE));
+        assert!(!has_capability(status, 0) && !has_capability("", CAP_IPC_LOCK));
+    }
+}

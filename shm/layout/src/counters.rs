@@ -1,0 +1,139 @@
+//! The counters of the runtime and of the learner: one word each, by the order of these tables.
+
+abi_table! {
+    /// Counters and states that the runtime publishes; each has one writing thread.
+    pub enum Counter: u16 {
+        /// Control cycles executed.
+        Cycles => "cycles",
+        /// Control slots skipped because the loop was late by a period or more.
+        SlotsSkipped => "slots_skipped",
+        /// Release time of the first cycle, CLOCK_MONOTONIC nanoseconds.
+        TimeFirst => "t_first_ns",
+        /// Release time of the latest cycle, CLOCK_MONOTONIC nanoseconds.
+        TimeLast => "t_last_ns",
+        /// Control period, nanoseconds.
+        Period => "period_ns",
+        /// Present mode, as the number of the mode.
+        Mode => "mode",
+        /// 1 while armed.
+        Armed => "armed",
+        /// Bits of real-time means that were asked for and not confirmed.
+        Degraded => "degraded",
+        /// Samples taken from the sample ring.
+        SamplesReceived => "samples_received",
+        /// Samples lost because the sample ring was full.
+        SamplesLost => "samples_lost",
+        /// Setpoint values confirmed by the server.
+        SetpointsWritten => "setpoints_written",
+        /// Setpoint values that the server refused.
+        SetpointsRejected => "setpoints_rejected",
+        /// Setpoint sets not sent because they had expired.
+        SetpointsExpired => "setpoints_expired",
+        /// Setpoint sets not sent because a newer one was there.
+        SetpointsSuperseded => "setpoints_superseded",
+        /// Setpoint sets lost because the setpoint ring was full.
+        SetpointsLost => "setpoints_lost",
+        /// Plant heartbeats written.
+        Heartbeats => "heartbeats",
+        /// Values that the envelope changed.
+        Clamps => "clamps",
+        /// Policy outputs that were not finite.
+        NanOutputs => "nan_outputs",
+        /// Steps published for the learner.
+        TransitionsSent => "transitions_sent",
+        /// Policies adopted.
+        PoliciesAdopted => "policies_adopted",
+        /// Policies refused by verification.
+        PoliciesRefused => "policies_refused",
+        /// Generation of the policy in use, 0 is the nominal one.
+        PolicyGeneration => "policy_generation",
+        /// Age of the policy: time since the learner last confirmed it, nanoseconds.
+        PolicyAge => "policy_age_ns",
+        /// Grant of the learner that is attached, 0 when none was.
+        LearnerEpoch => "learner_epoch",
+        /// 1 while the learner's heartbeat is fresh.
+        LearnerAlive => "learner_alive",
+        /// Allocations by the control thread inside a cycle.
+        AllocationsInCycle => "allocations_in_cycle",
+        /// Page faults of the control thread after warm-up.
+        PageFaultsInCycle => "page_faults_in_cycle",
+        /// I/O cycles executed.
+        IoCycles => "io_cycles",
+        /// I/O calls that missed their deadline.
+        IoTimeouts => "io_timeouts",
+        /// Connections established after the first.
+        Reconnects => "reconnects",
+        /// 1 while the plant connection is up.
+        Connected => "connected",
+        /// Writes that failed as a whole.
+        WriteFailures => "write_failures",
+        /// Writes whose outcome is not known.
+        WritesUnknown => "writes_unknown",
+        /// Events published.
+        Events => "events",
+        /// Trips: latched entries to FALLBACK.
+        Trips => "trips",
+        /// Cycle ends without a setpoint, by decision.
+        NoWrites => "no_writes",
+    }
+}
+
+abi_table! {
+    /// Counters and states that the learner publishes.
+    pub enum LearnerCounter: u16 {
+        /// Latest heartbeat, CLOCK_MONOTONIC nanoseconds.
+        Heartbeat => "heartbeat_ns",
+        /// Critic updates done.
+        Updates => "updates",
+        /// Actor updates done.
+        ActorUpdates => "actor_updates",
+        /// Policies published.
+        PoliciesPublished => "policies_published",
+        /// Candidates that the gate refused.
+        PoliciesGated => "policies_gated",
+        /// Steps received from the runtime.
+        TransitionsReceived => "transitions_received",
+        /// Steps lost because the learner read too slowly.
+        TransitionsLost => "transitions_lost",
+        /// Generation that the heartbeat confirms as the best known.
+        BestGeneration => "best_generation",
+        /// Transitions in the replay memory.
+        ReplayLength => "replay_len",
+        /// Latest critic loss, as the bits of an f64.
+        CriticLossBits => "critic_loss_bits",
+        /// Checkpoints written.
+        Checkpoints => "checkpoints",
+        /// Publications refused because the segment is no longer ours or damaged.
+        PublishFailures => "publish_failures",
+    }
+}
+
+impl Counter {
+    /// The counter's word.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl LearnerCounter {
+    /// The counter's word.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn counter_names_are_unique_and_documented() {
+        let names: BTreeSet<_> = Counter::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!(names.len(), Counter::COUNT);
+        let names: BTreeSet<_> = LearnerCounter::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!(names.len(), LearnerCounter::COUNT);
+        assert_eq!(Counter::Cycles.doc(), "Control cycles executed.");
+        assert_eq!(Counter::ALL[Counter::Events.index()], Counter::Events);
+    }
+}

@@ -1,0 +1,167 @@
+//! One event: something that happened to the runtime, with its cycle and cause.
+
+use zerocopy::{FromZeros, IntoBytes, transmute};
+
+/// Bytes of text that an event carries.
+pub const EVENT_TEXT_BYTES: usize = 64;
+/// Words of an [`EventRecord`].
+pub const EVENT_WORDS: usize = 16;
+
+abi_table! {
+    /// What happened; `a` and `b` are the two numbers of the record.
+    pub enum EventKind: u32 {
+        /// The runtime started. a: process id.
+        Started => "started",
+        /// The runtime ends in good order.
+        Stopping => "stopping",
+        /// The mode changed. a: from, b: to.
+        ModeChange => "mode_change",
+        /// Entry to FALLBACK that only an operator resets. a: from mode.
+        Trip => "trip",
+        /// An operator reset a trip.
+        TripReset => "trip_reset",
+        /// Armed.
+        Armed => "armed",
+        /// Disarmed.
+        Disarmed => "disarmed",
+        /// A policy was adopted. a: generation, b: epoch.
+        PolicyAdopted => "policy_adopted",
+        /// A policy was refused by verification. a: generation, b: epoch.
+        PolicyRefused => "policy_refused",
+        /// A learner was granted its segments. a: epoch, b: process id.
+        LearnerAttached => "learner_attached",
+        /// The learner is gone or silent. a: epoch.
+        LearnerLost => "learner_lost",
+        /// The plant connection is up. a: number of the connection.
+        ConnectionUp => "connection_up",
+        /// The plant connection is down. a: number of the connection.
+        ConnectionDown => "connection_down",
+        /// The server refused a setpoint. a: setpoint, b: status code.
+        SetpointRejected => "setpoint_rejected",
+        /// The data type of a setpoint's node is known. a: setpoint.
+        SetpointKind => "setpoint_kind",
+        /// A setpoint's outcome is unknown. a: setpoint.
+        SetpointUnknown => "setpoint_unknown",
+        /// An operator took a setpoint on the plant. a: setpoint.
+        OperatorTook => "operator_took",
+        /// A setpoint was handed back. a: setpoint.
+        OperatorReturned => "operator_returned",
+        /// A tag became unusable. a: tag, b: quality.
+        TagBad => "tag_bad",
+        /// A tag is usable again. a: tag.
+        TagGood => "tag_good",
+        /// Control slots were skipped. a: number of slots.
+        SlotsSkipped => "slots_skipped",
+        /// Records or samples were lost. a: number.
+        Lost => "lost",
+        /// A violated expectation was caught. a, b: its place.
+        Fault => "fault",
+        /// A command was refused or executed over the control socket.
+        Command => "command",
+        /// A caller's user may not do what it asked for. a: process id.
+        AccessRefused => "access_refused",
+        /// A real-time means was asked for and is not confirmed. a: bits.
+        Degraded => "degraded",
+        /// A signal was received. a: its number.
+        Signal => "signal",
+    }
+}
+
+abi_struct! {
+    /// One event.
+    pub struct EventRecord: 128 {
+        /// Cycle in which it happened.
+        pub cycle: u64,
+        /// CLOCK_MONOTONIC nanoseconds.
+        pub time_ns: u64,
+        /// Code of the [`EventKind`].
+        pub kind: u32,
+        /// Cause, as the kind defines it; 0 when none.
+        pub cause: u32,
+        /// User who asked for it; `u32::MAX` when nobody did.
+        pub uid: u32,
+        /// Zero.
+        pub reserved_a: u32,
+        /// First number.
+        pub a: u64,
+        /// Second number.
+        pub b: u64,
+        /// UTF-8, filled up with zeros.
+        pub text: [u8; 64],
+        /// Zero.
+        pub reserved_b: [u64; 2],
+    }
+}
+
+const _: () = assert!(size_of::<EventRecord>() == EVENT_WORDS * 8);
+
+impl EventRecord {
+    /// An event without numbers, cause, user or text.
+    pub fn new(kind: EventKind, cycle: u64, time_ns: u64) -> Self {
+        let mut record = Self::new_zeroed();
+        (record.kind, record.cycle, record.time_ns) = (kind.code(), cycle, time_ns);
+        record.uid = u32::MAX;
+        record
+    }
+
+    /// What happened, unless the code is unknown to this build.
+    pub fn kind(&self) -> Option<EventKind> {
+        EventKind::from_code(self.kind)
+    }
+
+    /// Puts in as much of the text as fits, cut at a character's border.
+    pub fn set_text(&mut self, text: &str) {
+        let end = text.floor_char_boundary(EVENT_TEXT_BYTES);
+        self.text = [0; EVENT_TEXT_BYTES];
+        for (to, from) in self.text.iter_mut().zip(text.bytes().take(end)) {
+            *to = from;
+        }
+    }
+
+    /// The text up to its first zero or byte that is not UTF-8.
+    pub fn text(&self) -> &str {
+        let bytes = self.text.split(|byte| *byte == 0).next().unwrap_or(&[]);
+        bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+    }
+
+    /// The record as words.
+    pub fn to_words(&self) -> [u64; EVENT_WORDS] {
+        transmute!(*self)
+    }
+
+    /// The record in these words; every pattern of bits is one.
+    pub fn from_words(words: &[u64; EVENT_WORDS]) -> Self {
+        let mut record = Self::new_zeroed();
+        record.as_mut_bytes().copy_from_slice(words.as_bytes());
+        record
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_survives_its_words() {
+        let mut event = EventRecord::new(EventKind::PolicyAdopted, 12, 34);
+        (event.a, event.b) = (5, 6);
+        event.set_text("Überdruck");
+        let back = EventRecord::from_words(&event.to_words());
+        assert_eq!(back, event);
+        assert_eq!(back.kind(), Some(EventKind::PolicyAdopted));
+        assert_eq!(back.text(), "Überdruck");
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters_and_foreign_text_is_harmless() {
+        let mut event = EventRecord::new(EventKind::Fault, 0, 0);
+        event.set_text(&"ü".repeat(40));
+        assert_eq!(event.text(), "ü".repeat(32));
+        event.set_text(&std::format!("x{}", "ü".repeat(40)));
+        assert_eq!(event.text().len(), 63);
+        event.text = [0xff; EVENT_TEXT_BYTES];
+        assert_eq!(event.text(), "");
+        event.kind = u32::MAX;
+        assert_eq!(event.kind(), None);
+    }
+}

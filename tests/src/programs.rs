@@ -1,0 +1,29 @@
+//! Where the programs are: built once per test run, optimised, because a learner without optimisation learns nothing in time.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// The path of one of the project's programs.
+///
+/// # Panics
+/// The programs cannot be built.
+pub fn program(name: &str) -> PathBuf {
+    DIRECTORY.get_or_init(build).join(name)
+}
+
+fn build() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace");
+    let packages = ["rt-daemon", "learner", "corerl", "plant-sim"];
+    let status = Command::new(env!("CARGO"))
+        .current_dir(root)
+        .args(["build", "--release", "--quiet"])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "the programs do not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    root.join(target).join("release")
+}

@@ -1,0 +1,214 @@
+//! `corerl agent`: how an agent is, and what an operator may tell it.
+
+use clap::{Args, Subcommand};
+use rt_control::{Act, Client, Description, Status};
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{print_json, print_text, span};
+use crate::target::Target;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  corerl agent arm --cause 'commissioning, shift A'")]
+pub(crate) struct AgentArguments {
+    #[command(subcommand)]
+    command: AgentCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentCommand {
+    /// Mode, policy, learner and connections.
+    #[command(after_help = "Example:\n  corerl agent status --json | jq .status.mode")]
+    Status(StatusArguments),
+    /// Let the policy write as soon as all conditions are met.
+    #[command(after_help = "Example:\n  corerl agent arm --cause 'commissioning, shift A'")]
+    Arm(ActArguments),
+    /// Write nothing any more; go on deciding and learning.
+    #[command(after_help = "Example:\n  corerl agent disarm")]
+    Disarm(ActArguments),
+    /// Take the hands off the plant: no setpoints, no heartbeat.
+    #[command(after_help = "Example:\n  corerl agent release --cause 'maintenance on P-101'")]
+    Release(ActArguments),
+    /// Clear a latched trip, and end a hold.
+    #[command(after_help = "Example:\n  corerl agent reset --cause 'sensor replaced'")]
+    Reset(ActArguments),
+    /// Hold the present setpoints, for a limited time.
+    #[command(after_help = "Example:\n  corerl agent hold")]
+    Hold(ActArguments),
+}
+
+#[derive(Debug, Args)]
+struct StatusArguments {
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ActArguments {
+    #[command(flatten)]
+    target: Target,
+    /// Why, in your words; recorded with your user id.
+    #[arg(long, value_name = "TEXT", default_value = "command line")]
+    cause: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
+    match &arguments.command {
+        AgentCommand::Status(arguments) => status(arguments),
+        AgentCommand::Arm(arguments) => act(arguments, Act::Arm),
+        AgentCommand::Disarm(arguments) => act(arguments, Act::Disarm),
+        AgentCommand::Release(arguments) => act(arguments, Act::Release),
+        AgentCommand::Reset(arguments) => act(arguments, Act::Reset),
+        AgentCommand::Hold(arguments) => act(arguments, Act::Hold),
+    }
+}
+
+fn status(arguments: &StatusArguments) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        description: &'a Description,
+        status: &'a Status,
+    }
+    let (_, mut client) = arguments.target.connect()?;
+    let (description, status) = ask(&mut client)?;
+    if arguments.json {
+        print_json("corerl.agent/1", &Printed { description: &description, status: &status })?;
+    } else {
+        print_text(&for_people(&description, &status))?;
+    }
+    Ok(Exit::Fine)
+}
+
+fn ask(client: &mut Client) -> Result<(Description, Status), Failure> {
+    Ok((client.describe()?, client.status()?))
+}
+
+fn for_people(description: &Description, status: &Status) -> String {
+    let Description { site, agent, instance, pid, version, .. } = description;
+    let lab = if description.lab { ", LAB: unencrypted connections and unsigned policies are permitted" } else { "" };
+    let armed = if status.armed { "armed" } else { "not armed" };
+    let learner = match (status.learner.epoch, status.learner.alive) {
+        (0, _) => "none has joined".to_owned(),
+        (epoch, true) => format!("alive, process {}, epoch {epoch}", status.learner.pid),
+        (epoch, false) => format!("silent, was process {}, epoch {epoch}", status.learner.pid),
+    };
+    let policy = match status.policy_generation {
+        0 => "the nominal one".to_owned(),
+        generation => format!("generation {generation}"),
+    };
+    let degraded = if status.degraded.is_empty() { "no".to_owned() } else { status.degraded.join("; ") };
+    let mut lines = vec![
+        ("agent", format!("{site}/{agent} (instance {instance}), process {pid}, version {version}{lab}")),
+        ("mode", format!("{}, {armed}", status.mode)),
+        (
+            "cycles",
+            format!(
+                "{} at {}, {} slots skipped, up {:.0} s",
+                status.cycles,
+                span(description.period_ns),
+                status.slots_skipped,
+                status.uptime_s
+            ),
+        ),
+        ("policy", policy),
+        ("learner", learner),
+        ("degraded", degraded),
+        ("preemption", status.preemption.clone()),
+    ];
+    if let Some(cause) = &status.latched {
+        lines.insert(2, ("latched", format!("{cause}; `corerl agent reset` clears it")));
+    }
+    for connection in &status.connections {
+        let state = if connection.up { "up" } else { "down" };
+        let error = connection.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        lines.push(("connection", format!("{} {state}, {}{error}", connection.id, connection.url)));
+    }
+    lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+}
+
+fn act(arguments: &ActArguments, act: Act) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        agent: String,
+        act: &'a str,
+        message: &'a str,
+    }
+    let (address, mut client) = arguments.target.connect()?;
+    let message = client.act(act, &arguments.cause)?;
+    if arguments.json {
+        print_json("corerl.act/1", &Printed { agent: address.label(), act: act.name(), message: &message })?;
+    } else {
+        eprintln!("{}: {message}", address.label());
+    }
+    Ok(Exit::Fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rt_control::{ConnectionStatus, LearnerStatus, PROTOCOL};
+
+    fn example() -> (Description, Status) {
+        let description = Description {
+            protocol: PROTOCOL,
+            version: "0.1.0".into(),
+            site: "works".into(),
+            agent: "ph".into(),
+            instance: "main".into(),
+            pid: 77,
+            lab: false,
+            period_ns: 1_000_000,
+            obs_period_ns: 10_000_000,
+            action_period_ns: 10_000_000,
+            tags: Vec::new(),
+            setpoints: Vec::new(),
+            columns: Vec::new(),
+            tag_list_hash: 1,
+        };
+        let status = Status {
+            mode: "RUN".into(),
+            armed: true,
+            latched: None,
+            degraded: Vec::new(),
+            preemption: "full".into(),
+            cycles: 1000,
+            slots_skipped: 2,
+            policy_generation: 0,
+            learner: LearnerStatus { epoch: 0, pid: 0, alive: false },
+            connections: vec![ConnectionStatus {
+                id: "plant".into(),
+                url: "opc.tcp://localhost:4840".into(),
+                up: false,
+                last_error: Some("refused".into()),
+            }],
+            uptime_s: f64::NAN,
+        };
+        (description, status)
+    }
+
+    #[test]
+    fn the_status_for_people_has_one_fact_per_line() {
+        let (description, mut status) = example();
+        let text = for_people(&description, &status);
+        assert!(text.contains("mode        RUN, armed\n"));
+        assert!(text.contains("policy      the nominal one\n"));
+        assert!(text.contains("learner     none has joined\n"));
+        assert!(text.contains("connection  plant down, opc.tcp://localhost:4840 (refused)\n"));
+        assert!(!text.contains("latched"));
+        status.latched = Some("too many late cycles".into());
+        assert!(for_people(&description, &status).contains("latched     too many late cycles;"));
+    }
+
+    #[test]
+    fn a_value_that_is_not_finite_is_null_in_json() {
+        let (_, status) = example();
+        let json = serde_json::to_value(status).unwrap();
+        assert!(json["uptime_s"].is_null());
+    }
+}

@@ -1,0 +1,71 @@
+//! `corerl`: the command line.
+//!
+//! # Contract
+//! - Data goes to standard output, everything said about it to standard error. Every command that prints data does so as
+//!   JSON with `--json`, with one object per call and a `schema` in it; a value that is not finite is `null`.
+//! - The exit code says what happened: [`failure::Exit`].
+//! - Except for `run`, which is the parent of a runtime and a learner, killing this program at any instant changes
+//!   nothing for a plant. It reads shared memory through read-only descriptors and acts through the control socket,
+//!   where the runtime checks who asks.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod config;
+mod doctor;
+mod failure;
+mod field;
+mod output;
+mod run;
+mod segments;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Controls a plant by reinforcement learning, in a fixed period: run it, arm it, look inside.
+#[derive(Debug, Parser)]
+#[command(
+    name = "corerl",
+    version,
+    after_help = "Examples:\n  \
+                  corerl config example > site.yaml    a site file to begin with\n  \
+                  corerl config check site.yaml        all that is wrong with it\n  \
+                  corerl run --config site.yaml        runtime and learner, writing nothing until armed\n  \
+                  corerl agent arm                     let it write\n\n\
+                  Exit codes: 0 fine, 1 a check failed, 2 usage, 69 unavailable, 70 internal, 75 temporary, \
+                  77 no permission, 78 bad configuration."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the runtime and the learner of one agent in the foreground.
+    Run(run::RunArguments),
+    /// Ask a running agent how it is, or tell it what to do.
+    Agent(agent::AgentArguments),
+    /// Check, describe and exemplify site files.
+    Config(config::ConfigCommand),
+    /// Look into the shared memory of running agents.
+    Shm(segments::ShmArguments),
+    /// Certificates: whom the connections trust, and who they are.
+    Io(field::IoArguments),
+    /// Say what this machine can and cannot do in real time.
+    Doctor(doctor::DoctorArguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Agent(arguments) => agent::run(&arguments),
+        Command::Config(command) => return config::run(&command),
+        Command::Shm(arguments) => segments::run(&arguments),
+        Command::Io(arguments) => field::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+    };
+    result.unwrap_or_else(|failure| failure.report()).into()
+}

@@ -1,0 +1,120 @@
+//! Segments that hold a present state: counters, histograms, weights.
+
+use serde_json::{Map, Value, json};
+use shm::{Segment, counters, histogram};
+use shm_layout::{
+    Activation, CLAIM_WORD, CONTROL_WORD, DATA_WORD, HistogramKind, LearnerCounter, TRIPLE_SLOTS, WEIGHTS_HEADER_BYTES,
+    WEIGHTS_HEADER_WORDS, WeightsHeader,
+};
+
+use super::{Content, internal};
+use crate::failure::Failure;
+use crate::output::{span, table};
+
+pub(super) fn counters<C: counters::Table + PartialEq + 'static>(
+    segment: &Segment,
+    all: &[C],
+    name: fn(C) -> &'static str,
+    doc: fn(C) -> &'static str,
+) -> Result<Content, Failure> {
+    let reader = counters::Reader::<C>::new(segment).map_err(internal)?;
+    let value = |counter: C| {
+        let word = reader.get(counter);
+        if name(counter) == LearnerCounter::CriticLossBits.name() { json!(f64::from_bits(word)) } else { json!(word) }
+    };
+    let values: Vec<(C, Value)> = all.iter().map(|&counter| (counter, value(counter))).collect();
+    let rows = values.iter().map(|(counter, value)| [name(*counter).into(), value.to_string(), doc(*counter).into()]);
+    let text = table(&rows.collect::<Vec<[String; 3]>>());
+    let json: Map<String, Value> = values.into_iter().map(|(counter, value)| (name(counter).into(), value)).collect();
+    Ok(Content { json: json!({ "counters": json }), text })
+}
+
+pub(super) fn histograms(segment: &Segment) -> Result<Content, Failure> {
+    let mut json = Map::new();
+    let mut rows = vec![["", "count", "min", "p50", "p99", "p99.9", "max"].map(String::from)];
+    for &kind in HistogramKind::ALL {
+        let snapshot = histogram::Reader::new(segment, kind).map_err(internal)?.snapshot();
+        let quantiles = [0.5, 0.99, 0.999].map(|q| snapshot.quantile_ns(q));
+        let shown = |value: Option<u64>| value.map_or("-".into(), span);
+        let [p50, p99, p999] = quantiles;
+        rows.push([
+            kind.name().into(),
+            snapshot.count().to_string(),
+            shown(snapshot.min_ns()),
+            shown(p50),
+            shown(p99),
+            shown(p999),
+            shown(snapshot.max_ns()),
+        ]);
+        json.insert(
+            kind.name().into(),
+            json!({
+                "count": snapshot.count(),
+                "min_ns": snapshot.min_ns(),
+                "mean_ns": snapshot.mean_ns(),
+                "p50_ns": p50,
+                "p99_ns": p99,
+                "p999_ns": p999,
+                "max_ns": snapshot.max_ns(),
+                "buckets": snapshot.buckets().collect::<Vec<_>>(),
+            }),
+        );
+    }
+    Ok(Content { json: json!({ "histograms": json }), text: table(&rows) })
+}
+
+/// The three slots' headers. A read-only descriptor cannot take part in the exchange of slots, so the bytes are read as
+/// they are: a slot that is being written shows what is there at this instant, and a header that makes no sense says so.
+pub(super) fn weights(segment: &Segment) -> Result<Content, Failure> {
+    let stride_bytes = segment.header().slot_words() * size_of::<u64>();
+    let control = word(segment, CONTROL_WORD)?;
+    let mut slots = Vec::new();
+    let mut rows = vec![["slot", "generation", "epoch", "updates", "layers"].map(String::from)];
+    for slot in 0..TRIPLE_SLOTS {
+        let mut words = [0_u64; WEIGHTS_HEADER_WORDS];
+        let start = DATA_WORD * size_of::<u64>() + slot * stride_bytes;
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = u64::from_le_bytes(bytes(segment, start + index * size_of::<u64>())?);
+        }
+        let Some(header) = WeightsHeader::from_words(&words) else { continue };
+        let layers = match header.shape() {
+            Ok(shape) => shape.layers().iter().map(layer).collect::<Vec<_>>().join(", "),
+            Err(_) if words.iter().all(|word| *word == 0) => "empty".into(),
+            Err(refused) => refused.to_string(),
+        };
+        rows.push([
+            slot.to_string(),
+            header.generation.to_string(),
+            header.epoch.to_string(),
+            header.updates.to_string(),
+            layers.clone(),
+        ]);
+        slots.push(json!({
+            "generation": header.generation,
+            "epoch": header.epoch,
+            "updates": header.updates,
+            "tag_list_hash": format!("{:016x}", header.tag_list_hash),
+            "payload_bytes": header.payload_bytes,
+            "layers": layers,
+        }));
+    }
+    let writer_pid = word(segment, CLAIM_WORD)?;
+    let text =
+        format!("{}writer {writer_pid}, control word {control}, header {WEIGHTS_HEADER_BYTES} bytes\n", table(&rows));
+    Ok(Content { json: json!({ "writer_pid": writer_pid, "control": control, "slots": slots }), text })
+}
+
+fn layer(dims: &shm_layout::LayerDims) -> String {
+    let activation = Activation::from_code(dims.activation).map_or("?", Activation::name);
+    format!("{} to {} {activation}", dims.inputs, dims.outputs)
+}
+
+fn word(segment: &Segment, index: usize) -> Result<u64, Failure> {
+    Ok(u64::from_le_bytes(bytes(segment, index * size_of::<u64>())?))
+}
+
+fn bytes(segment: &Segment, offset: usize) -> Result<[u8; size_of::<u64>()], Failure> {
+    let mut bytes = [0; size_of::<u64>()];
+    let found = rustix::io::pread(segment.as_fd(), &mut bytes, offset as u64).map_err(internal)?;
+    if found == bytes.len() { Ok(bytes) } else { Err(internal("the segment is shorter than its header says")) }
+}

@@ -1,0 +1,127 @@
+//! The command line: what a person types, and nothing that depends on the server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// The shortest step: the resolution of the asynchronous runtime's timer.
+const STEP_MIN: Duration = Duration::from_millis(1);
+
+/// The longest step; a longer one is a typing error.
+const STEP_MAX: Duration = Duration::from_secs(3600);
+
+/// A simulated plant behind a real OPC UA server, on this machine's loopback interface only.
+#[derive(Debug, Parser)]
+#[command(
+    name = "corerl-plant",
+    version,
+    after_help = "Examples:\n  \
+        corerl-plant --plant saturation --port 4840 --step 10ms\n  \
+        corerl-plant --plant three_tanks --port 0 --json --tether\n  \
+        corerl-plant --plant saturation --list\n  \
+        corerl-plant --plant saturation --port 4840 --security encrypt --pki plant-pki"
+)]
+pub(crate) struct Args {
+    /// The plant: saturation, multi_action_saturation or three_tanks.
+    #[arg(long, default_value = "saturation")]
+    pub(crate) plant: String,
+
+    /// The TCP port; 0 takes a free one and says which.
+    #[arg(long, default_value_t = 4840)]
+    pub(crate) port: u16,
+
+    /// Time between two steps of the plant, 1ms to 3600s.
+    #[arg(long, default_value = "10ms", value_parser = parse_step)]
+    pub(crate) step: Duration,
+
+    /// `encrypt` offers Basic256Sha256 SignAndEncrypt alone.
+    #[arg(long, value_enum, default_value_t = Security::None)]
+    pub(crate) security: Security,
+
+    /// Determines all noise of the plant.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// The only user that is let in; without it everybody is, without a name.
+    #[arg(long, requires = "password_file")]
+    pub(crate) user: Option<String>,
+
+    /// A file with the user's password in its first line.
+    #[arg(long, requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
+
+    /// Directory of the server's certificate and key, and of the clients' certificates (trusted/, rejected/).
+    #[arg(long, default_value = "plant-pki")]
+    pub(crate) pki: PathBuf,
+
+    /// Accept any client certificate that is valid: for the lab.
+    #[arg(long)]
+    pub(crate) trust_all_clients: bool,
+
+    /// Exit when standard input is closed, that is, when the program that started this one is gone.
+    #[arg(long)]
+    pub(crate) tether: bool,
+
+    /// List the nodes and exit.
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Print data as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Messages of the OPC UA server on standard error: error, warn, info, debug or trace.
+    #[arg(long, default_value = "error")]
+    pub(crate) log: tracing_subscriber::filter::LevelFilter,
+}
+
+/// How connections are secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Security {
+    /// In clear.
+    None,
+    /// Basic256Sha256, signed and encrypted.
+    Encrypt,
+}
+
+/// A number with a unit: `500us`, `10ms`, `1.5s`.
+fn parse_step(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        _ => return Err("write a number and a unit, us, ms or s, as in 10ms".to_owned()),
+    };
+    let seconds = number.trim().parse::<f64>().map_err(|_| format!("`{number}` is not a number"))? * scale;
+    let step = Duration::try_from_secs_f64(seconds).map_err(|_| "the step must be a positive time".to_owned())?;
+    if (STEP_MIN..=STEP_MAX).contains(&step) { Ok(step) } else { Err("the step must be from 1ms to 3600s".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_a_number_with_a_unit() {
+        assert_eq!(parse_step("10ms"), Ok(Duration::from_millis(10)));
+        assert_eq!(parse_step("1500us"), Ok(Duration::from_micros(1500)));
+        assert_eq!(parse_step("0.5s"), Ok(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_step_without_unit_negative_or_out_of_range_is_refused() {
+        for text in ["10", "-1ms", "0ms", "100us", "7200s", "ms", "nanms", "10 h"] {
+            assert!(parse_step(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_user_needs_a_password_and_a_password_a_user() {
+        assert!(Args::try_parse_from(["corerl-plant", "--user", "a"]).is_err());
+        assert!(Args::try_parse_from(["corerl-plant", "--password-file", "f"]).is_err());
+        assert!(Args::try_parse_from(["corerl-plant"]).is_ok());
+    }
+}

@@ -1,0 +1,246 @@
+//! Child processes: started with a tether, listened to, stopped in order, and never left behind.
+//!
+//! Every child has a process group of its own, so that Ctrl-C reaches this program alone, which then stops the others
+//! in order; and a pipe as standard input, whose end tells a tethered child that we are gone.
+
+use std::collections::VecDeque;
+use std::io::{BufRead as _, BufReader, Read};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Lines of a child's messages that are kept for the case that it dies.
+const TAIL_LINES: usize = 20;
+
+/// How often a child that shall end is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What has ended may need this long until the kernel has forgotten it.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+/// The last lines that a child printed.
+type Tail = Arc<Mutex<VecDeque<String>>>;
+
+/// A running child; killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Child {
+    name: &'static str,
+    process: std::process::Child,
+    output: Receiver<String>,
+    tail: Tail,
+}
+
+impl Child {
+    /// Starts a program under a name for people.
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("{name} cannot be started: {error}"))?;
+        let tail = Tail::default();
+        let (lines, output) = mpsc::channel();
+        if let Some(stdout) = process.stdout.take() {
+            listen(stdout, tail.clone(), Some(lines));
+        }
+        if let Some(stderr) = process.stderr.take() {
+            listen(stderr, tail.clone(), None);
+        }
+        Ok(Self { name, process, output, tail })
+    }
+
+    /// Its name for people.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The next line of its standard output, if one comes within `patience` and before its end.
+    pub(crate) fn line(&mut self, patience: Duration) -> Option<String> {
+        self.output.recv_timeout(patience).ok()
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.try_wait().ok().flatten()
+    }
+
+    /// An error when it has ended though nobody asked it to: how, and what it said last.
+    pub(crate) fn check(&mut self) -> Result<(), String> {
+        match self.ended() {
+            None => Ok(()),
+            Some(status) => Err(self.obituary(status)),
+        }
+    }
+
+    /// How it ended and the last lines of its messages.
+    pub(crate) fn obituary(&self, status: ExitStatus) -> String {
+        // The threads that read its output need a moment to see its end.
+        std::thread::sleep(Duration::from_millis(50));
+        let how = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("ended with exit code {code}"),
+            (None, Some(signal)) => format!("was ended by signal {signal}"),
+            (None, None) => "ended".to_owned(),
+        };
+        let last = self.last_lines();
+        if last.is_empty() {
+            format!("{} {how} and said nothing", self.name)
+        } else {
+            format!("{} {how}; it said last:\n{last}", self.name)
+        }
+    }
+
+    /// The last lines of its messages, indented.
+    pub(crate) fn last_lines(&self) -> String {
+        let tail = self.tail.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let lines: Vec<_> = tail.iter().map(|line| format!("    {line}")).collect();
+        lines.join("\n")
+    }
+
+    /// Sends a signal; a child that has ended already does not mind.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Sends `signal`, waits for the end, and kills after `patience`; `None` when it had to be killed.
+    pub(crate) fn stop(&mut self, signal: Signal, patience: Duration) -> Option<ExitStatus> {
+        self.signal(signal);
+        let start = Instant::now();
+        while start.elapsed() < patience {
+            if let Some(status) = self.ended() {
+                return Some(status);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.kill();
+        None
+    }
+
+    fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Reads a child's output to its end on a thread of its own.
+fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<Sender<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(source).lines().map_while(Result::ok) {
+            let mut kept = tail.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if kept.len() == TAIL_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(line.clone());
+            drop(kept);
+            if let Some(lines) = &lines {
+                // Nobody may be listening any more.
+                let _ = lines.send(line);
+            }
+        }
+    });
+}
+
+/// Processes whose command line holds `text`, this one left out.
+fn processes_with(text: &str) -> Vec<(u32, String)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
+            let bytes = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let command = String::from_utf8_lossy(&bytes).replace('\0', " ");
+            (pid != std::process::id() && command.contains(text)).then(|| (pid, command.trim().to_owned()))
+        })
+        .collect()
+}
+
+/// Waits until no process with `text` in its command line is left; a sentence for each that stays.
+pub(crate) fn processes_left(text: &str) -> Vec<String> {
+    let start = Instant::now();
+    let mut left = processes_with(text);
+    while !left.is_empty() && start.elapsed() < LEFT_BEHIND {
+        std::thread::sleep(LOOK_EVERY);
+        left = processes_with(text);
+    }
+    left.into_iter().map(|(pid, command)| format!("left behind: process {pid}, {command}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Child {
+        Child::start("child", Command::new("sh").args(["-c", script])).unwrap()
+    }
+
+    fn end(child: &mut Child) -> ExitStatus {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = child.ended() {
+                return status;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        panic!("it did not end");
+    }
+
+    #[test]
+    fn a_child_that_dies_is_named_with_its_exit_code_and_last_words() {
+        let mut child = shell("echo one; echo two >&2; exit 7");
+        assert_eq!(child.line(PATIENCE).as_deref(), Some("one"));
+        end(&mut child);
+        let message = child.check().unwrap_err();
+        assert!(message.contains("child ended with exit code 7"), "{message}");
+        assert!(message.contains("    two"), "{message}");
+    }
+
+    #[test]
+    fn a_child_that_ends_in_order_is_not_killed_and_a_stubborn_one_is() {
+        let mut obedient = shell("trap 'exit 0' INT; echo ready; while :; do sleep 0.01; done");
+        obedient.line(PATIENCE).unwrap();
+        assert_eq!(obedient.stop(Signal::INT, PATIENCE).and_then(|s| s.code()), Some(0));
+        let mut stubborn = shell("trap '' INT; echo ready; while :; do sleep 0.01; done");
+        stubborn.line(PATIENCE).unwrap();
+        assert_eq!(stubborn.stop(Signal::INT, Duration::from_millis(50)), None);
+        assert!(stubborn.ended().is_some());
+    }
+
+    #[test]
+    fn a_process_that_is_left_behind_is_found_by_its_command_line() {
+        let mark = format!("left-behind-{}", std::process::id());
+        let mut child = shell(&format!("echo ready; while :; do sleep 0.01; done # {mark}"));
+        child.line(PATIENCE).unwrap();
+        let found = processes_with(&mark);
+        assert!(found.iter().any(|(pid, _)| *pid == child.process.id()), "{found:?}");
+        drop(child);
+        assert!(processes_with(&mark).is_empty());
+    }
+
+    #[test]
+    fn only_the_last_lines_are_kept() {
+        let mut child =
+            shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do echo line $i; done");
+        end(&mut child);
+        std::thread::sleep(Duration::from_millis(50));
+        let last = child.last_lines();
+        assert_eq!(last.lines().count(), TAIL_LINES);
+        assert!(last.ends_with("line 22"));
+    }
+}

@@ -1,0 +1,129 @@
+//! `cargo xtask demo`: plant, runtime and learner as real processes; this one only watches.
+
+mod observe;
+mod plan;
+mod progress;
+mod recording;
+mod report;
+mod run;
+mod summary;
+mod svg;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+
+use clap::Args;
+
+use crate::workspace;
+pub(crate) use observe::Observer;
+use plan::DemoPlant;
+use run::{End, Order};
+use summary::Summary;
+
+/// The longest run, seconds: everything that is seen stays in memory.
+const SECONDS_MAX: u64 = 3600;
+
+/// The programs of the demo and the packages that they come from.
+const PACKAGES: &[&str] = &["rt-daemon", "learner", "corerl", "plant-sim"];
+
+/// Starts a simulated plant, the runtime and the learner, watches them, and reports.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask demo\n  \
+    cargo xtask demo --seconds 60 --plant three_tanks --report report\n  \
+    cargo xtask demo --seconds 10 --json demo.json")]
+pub(crate) struct DemoArguments {
+    /// How long to watch, seconds.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
+    seconds: u64,
+    /// The control period, as in a site file.
+    #[arg(long, default_value = "1ms")]
+    period: String,
+    /// Time between observations, and between decisions; also the plant's step.
+    #[arg(long, default_value = "10ms")]
+    obs: String,
+    /// saturation, multi_action_saturation or three_tanks.
+    #[arg(long, default_value = "saturation")]
+    plant: String,
+    /// Seed of plant and agent.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Write the numbers (`corerl.demo/1`) to this file; `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write report.html into this directory.
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    report: PathBuf,
+}
+
+/// Runs the demo.
+pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
+    match demonstrate(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("demo: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demonstrate(arguments: &DemoArguments) -> Result<(), String> {
+    let plant = DemoPlant::by_name(&arguments.plant)?;
+    let programs = build_release()?;
+    let order = Order {
+        plant,
+        programs,
+        seconds: arguments.seconds,
+        period: arguments.period.clone(),
+        obs_period: arguments.obs.clone(),
+        seed: arguments.seed,
+    };
+    let End { recording, trouble } = run::run(&order)?;
+    if let Some(recording) = recording {
+        publish(arguments, plant, &recording)?;
+    }
+    if trouble.is_empty() { Ok(()) } else { Err(trouble.join("\n")) }
+}
+
+/// Writes report and JSON, and prints the table.
+fn publish(arguments: &DemoArguments, plant: &DemoPlant, recording: &recording::Recording) -> Result<(), String> {
+    let summary = Summary::of(recording);
+    let page = arguments.report.join("report.html");
+    fs::create_dir_all(&arguments.report)
+        .and_then(|()| fs::write(&page, report::page(recording, plant.pairs)))
+        .map_err(|error| format!("{} cannot be written: {error}", page.display()))?;
+    match arguments.json.as_deref() {
+        Some(file) if file == Path::new("-") => {
+            // Standard output is for the data then.
+            eprint!("{}", summary.table());
+            print!("{}", summary.json());
+        }
+        json => {
+            print!("{}", summary.table());
+            if let Some(file) = json {
+                fs::write(file, summary.json())
+                    .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+            }
+        }
+    }
+    eprintln!("report: {}", page.display());
+    Ok(())
+}
+
+/// Builds what the demo needs; answers where it is.
+pub(crate) fn build_release() -> Result<PathBuf, String> {
+    let target_directory = workspace::metadata()?.target_directory;
+    eprintln!("building plant, runtime and learner");
+    let mut command = workspace::cargo();
+    command.args(["build", "--release"]);
+    for package in PACKAGES {
+        command.args(["--package", package]);
+    }
+    let status = command.stdin(Stdio::null()).status().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    if status.success() {
+        Ok(target_directory.join("release"))
+    } else {
+        Err("the programs cannot be built; `cargo build --release` says why".to_owned())
+    }
+}

@@ -1,0 +1,335 @@
+//! Line charts and histograms as inline SVG, coloured by the page's style sheet so that light and dark both work.
+
+use std::fmt::Write as _;
+
+/// Size of a chart and of its margins, pixels.
+const WIDTH: f64 = 880.0;
+const HEIGHT: f64 = 260.0;
+const LEFT: f64 = 74.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 14.0;
+const BOTTOM: f64 = 44.0;
+
+/// Ticks aimed at on an axis.
+const TICKS: f64 = 6.0;
+
+/// A line is drawn with so many points at most: two for every column, lowest and highest.
+const COLUMNS: usize = 400;
+
+/// A line of a chart.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// For the legend.
+    pub(crate) name: String,
+    /// Class in the style sheet: `c0` to `c5`, or with `faint`.
+    pub(crate) class: String,
+    /// The points, by rising x; those that are not finite are left out.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// A chart of lines over a common x axis.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LineChart {
+    pub(crate) x_label: String,
+    pub(crate) y_label: String,
+    pub(crate) lines: Vec<Line>,
+    /// Vertical marks: x and a text that shows when the pointer rests on it.
+    pub(crate) marks: Vec<(f64, String)>,
+}
+
+/// A histogram with logarithmic axes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bars {
+    pub(crate) x_label: String,
+    pub(crate) y_label: String,
+    /// Lower end (above 0), upper end and count of each bar, by rising x; empty ones are left out.
+    pub(crate) bars: Vec<(f64, f64, u64)>,
+}
+
+/// Maps values to pixels.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    from: f64,
+    to: f64,
+    pixels: (f64, f64),
+}
+
+impl Scale {
+    fn at(&self, value: f64) -> f64 {
+        let (first, last) = self.pixels;
+        first + (value - self.from) / (self.to - self.from) * (last - first)
+    }
+}
+
+const X_PIXELS: (f64, f64) = (LEFT, WIDTH - RIGHT);
+const Y_PIXELS: (f64, f64) = (HEIGHT - BOTTOM, TOP);
+
+impl LineChart {
+    /// The chart as an `<svg>` element; a sentence instead when there is nothing to show.
+    pub(crate) fn render(&self) -> String {
+        let finite = |line: &Line| -> Vec<(f64, f64)> {
+            let points = line.points.iter().copied();
+            points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
+        };
+        let lines: Vec<_> = self.lines.iter().map(|line| (line, finite(line))).collect();
+        let all = || lines.iter().flat_map(|(_, points)| points.iter());
+        let Some((x_from, x_to)) = extent(all().map(|p| p.0)) else {
+            return nothing();
+        };
+        let Some((y_from, y_to)) = extent(all().map(|p| p.1)) else {
+            return nothing();
+        };
+        let margin = 0.05 * (y_to - y_from);
+        let x = Scale { from: x_from, to: x_to, pixels: X_PIXELS };
+        let y = Scale { from: y_from - margin, to: y_to + margin, pixels: Y_PIXELS };
+        let mut svg = open(&self.x_label, &self.y_label);
+        linear_axis(&mut svg, &x, true);
+        linear_axis(&mut svg, &y, false);
+        for (at, text) in self.marks.iter().filter(|(at, _)| (x_from..=x_to).contains(at)) {
+            let at = x.at(*at);
+            let _ = writeln!(
+                svg,
+                "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"><title>{}</title></line>",
+                Y_PIXELS.0,
+                escaped(text)
+            );
+        }
+        for (line, points) in &lines {
+            let path: Vec<_> =
+                thinned(points).iter().map(|(px, py)| format!("{:.1},{:.1}", x.at(*px), y.at(*py))).collect();
+            let _ = writeln!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, path.join(" "));
+        }
+        svg += "</svg>\n";
+        svg + &self.legend()
+    }
+
+    fn legend(&self) -> String {
+        let mut html = String::from("<p class=\"legend\">");
+        for line in &self.lines {
+            let _ = write!(html, "<span class=\"{}\">\u{25a0}</span> {} ", line.class, escaped(&line.name));
+        }
+        if !self.marks.is_empty() {
+            html += "<span class=\"mark\">\u{2502}</span> policy adopted";
+        }
+        html + "</p>\n"
+    }
+}
+
+impl Bars {
+    /// The histogram as an `<svg>` element; a sentence instead when there is nothing to show.
+    pub(crate) fn render(&self) -> String {
+        let bars: Vec<_> = self.bars.iter().filter(|(from, _, count)| *count > 0 && *from > 0.0).collect();
+        let Some((x_from, _)) = extent(bars.iter().map(|bar| bar.0)) else {
+            return nothing();
+        };
+        let x_to = bars.iter().map(|bar| bar.1).fold(x_from, f64::max);
+        let count_max = bars.iter().map(|bar| bar.2).max().unwrap_or(1) as f64;
+        let x = Scale {
+            from: x_from.log10().floor(),
+            to: x_to.log10().ceil().max(x_from.log10().floor() + 1.0),
+            pixels: X_PIXELS,
+        };
+        // A count of one is a bar that can be seen: the axis begins below it.
+        let y = Scale { from: -0.3, to: count_max.log10().max(1.0) + 0.1, pixels: Y_PIXELS };
+        let mut svg = open(&self.x_label, &self.y_label);
+        logarithmic_axis(&mut svg, &x, true);
+        logarithmic_axis(&mut svg, &y, false);
+        for (from, to, count) in bars {
+            let (left, right) = (x.at(from.log10()), x.at(to.log10()));
+            let top = y.at((*count as f64).log10());
+            let _ = writeln!(
+                svg,
+                "<rect class=\"bar\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{} to {}: {count}</title></rect>",
+                (right - left).max(1.0),
+                Y_PIXELS.0 - top,
+                number(*from),
+                number(*to)
+            );
+        }
+        svg + "</svg>\n"
+    }
+}
+
+fn nothing() -> String {
+    "<p class=\"nothing\">Nothing was recorded.</p>\n".to_owned()
+}
+
+/// Opens the element, with the labels of both axes.
+fn open(x_label: &str, y_label: &str) -> String {
+    let middle_x = (X_PIXELS.0 + X_PIXELS.1) / 2.0;
+    let middle_y = (Y_PIXELS.0 + Y_PIXELS.1) / 2.0;
+    format!(
+        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{y} over {x}\">\n\
+         <text class=\"label\" x=\"{middle_x}\" y=\"{}\" text-anchor=\"middle\">{x}</text>\n\
+         <text class=\"label\" transform=\"translate(14 {middle_y}) rotate(-90)\" text-anchor=\"middle\">{y}</text>\n",
+        HEIGHT - 8.0,
+        x = escaped(x_label),
+        y = escaped(y_label),
+    )
+}
+
+fn linear_axis(svg: &mut String, scale: &Scale, is_x: bool) {
+    let step = tick_step((scale.to - scale.from) / TICKS);
+    let mut tick = (scale.from / step).ceil();
+    while tick * step <= scale.to + 1e-9 * step {
+        draw_tick(svg, scale.at(tick * step), &number(tick * step), is_x);
+        tick += 1.0;
+    }
+}
+
+fn logarithmic_axis(svg: &mut String, scale: &Scale, is_x: bool) {
+    let mut decade = scale.from.ceil();
+    while decade <= scale.to {
+        draw_tick(svg, scale.at(decade), &number(10_f64.powf(decade)), is_x);
+        decade += 1.0;
+    }
+}
+
+fn draw_tick(svg: &mut String, at: f64, text: &str, is_x: bool) {
+    let _ = if is_x {
+        writeln!(
+            svg,
+            "<line class=\"grid\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{}\" y2=\"{}\"/>\
+             <text class=\"tick\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
+            Y_PIXELS.0,
+            Y_PIXELS.1,
+            Y_PIXELS.0 + 15.0
+        )
+    } else {
+        writeln!(
+            svg,
+            "<line class=\"grid\" y1=\"{at:.1}\" y2=\"{at:.1}\" x1=\"{}\" x2=\"{}\"/>\
+             <text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
+            X_PIXELS.0,
+            X_PIXELS.1,
+            X_PIXELS.0 - 6.0,
+            at + 4.0
+        )
+    };
+}
+
+/// The nearest of 1, 2, 5 times a power of ten that is not smaller.
+fn tick_step(raw: f64) -> f64 {
+    let magnitude = 10_f64.powf(raw.log10().floor());
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * magnitude)
+        .find(|step| *step >= raw * 0.999)
+        .unwrap_or(10.0 * magnitude)
+}
+
+/// Lowest and highest value, apart; `None` when there is none.
+fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let (lo, hi) = values
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), value| (lo.min(value), hi.max(value)));
+    match (lo <= hi, lo < hi) {
+        (false, _) => None,
+        (true, true) => Some((lo, hi)),
+        (true, false) => Some((lo - 0.5, hi + 0.5)),
+    }
+}
+
+/// As many points as can be seen: the first, lowest and highest of every column.
+fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    if points.len() <= 2 * COLUMNS {
+        return points.to_vec();
+    }
+    points
+        .chunks(points.len().div_ceil(COLUMNS))
+        .flat_map(|column| {
+            let by_y = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+            let lowest = column.iter().min_by(by_y).copied();
+            let highest = column.iter().max_by(by_y).copied();
+            let mut pair: Vec<_> = lowest.into_iter().chain(highest).collect();
+            pair.sort_by(|a, b| a.0.total_cmp(&b.0));
+            pair
+        })
+        .collect()
+}
+
+/// A number for an axis, without needless digits.
+fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let size = value.abs();
+    if !(1e-4..1e6).contains(&size) {
+        return format!("{value:.0e}");
+    }
+    let digits = (3.0 - size.log10().floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// Text for HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(points: Vec<(f64, f64)>) -> LineChart {
+        LineChart {
+            x_label: "time, s".to_owned(),
+            y_label: "reward <1>".to_owned(),
+            lines: vec![Line { name: "a & b".to_owned(), class: "c0".to_owned(), points }],
+            marks: vec![(0.5, "generation 1".to_owned()), (99.0, "outside".to_owned())],
+        }
+    }
+
+    #[test]
+    fn a_chart_has_labels_ticks_its_line_and_the_marks_inside() {
+        let svg = chart(vec![(0.0, 1.0), (1.0, 2.0)]).render();
+        assert!(svg.contains("time, s") && svg.contains("reward &lt;1&gt;") && svg.contains("a &amp; b"));
+        assert!(svg.contains("generation 1") && !svg.contains("outside"));
+        assert_eq!(svg.matches("<polyline").count(), 1);
+        assert!(svg.matches("class=\"tick\"").count() >= 8);
+    }
+
+    #[test]
+    fn values_that_are_missing_never_reach_the_picture() {
+        let svg = chart(vec![(0.0, f64::NAN), (0.2, 1.0), (1.0, f64::INFINITY)]).render();
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        assert!(chart(vec![(0.0, f64::NAN)]).render().contains("Nothing was recorded"));
+        assert!(chart(vec![]).render().contains("Nothing was recorded"));
+    }
+
+    #[test]
+    fn a_constant_line_is_drawn_in_the_middle() {
+        let svg = chart(vec![(0.0, 3.0), (1.0, 3.0)]).render();
+        assert!(!svg.contains("NaN"), "{svg}");
+        assert!(svg.contains(&format!("{:.1}", (TOP + HEIGHT - BOTTOM) / 2.0)));
+    }
+
+    #[test]
+    fn a_long_line_is_thinned_and_keeps_its_extremes() {
+        let points: Vec<_> = (0..100_000).map(|k| (f64::from(k), if k == 54_321 { 9.0 } else { 0.0 })).collect();
+        let kept = thinned(&points);
+        assert!(kept.len() <= 2 * COLUMNS);
+        assert!(kept.contains(&(54_321.0, 9.0)));
+    }
+
+    #[test]
+    fn a_histogram_shows_a_single_count_and_leaves_out_empty_bars() {
+        let bars = Bars {
+            x_label: "us".to_owned(),
+            y_label: "cycles".to_owned(),
+            bars: vec![(1.0, 2.0, 1000), (2.0, 4.0, 0), (100.0, 110.0, 1)],
+        };
+        let svg = bars.render();
+        assert_eq!(svg.matches("<rect").count(), 2);
+        assert!(!svg.contains("NaN") && !svg.contains("height=\"0.0\""), "{svg}");
+    }
+
+    #[test]
+    fn numbers_on_axes_are_short() {
+        for (value, text) in [(0.1 + 0.2, "0.3"), (1000.0, "1000"), (-0.25, "-0.25"), (1e7, "1e7"), (0.0, "0")] {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(tick_step(0.3), 0.5);
+        assert_eq!(tick_step(1.0), 1.0);
+    }
+}

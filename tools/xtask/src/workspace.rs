@@ -1,0 +1,76 @@
+//! Where the workspace is, and what cargo says about it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+/// The answer of `cargo metadata`, as far as it is needed here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    /// Where the workspace's `Cargo.toml` is.
+    pub(crate) workspace_root: PathBuf,
+    /// Where cargo puts what it builds.
+    pub(crate) target_directory: PathBuf,
+    /// The packages of the workspace.
+    pub(crate) packages: Vec<Package>,
+}
+
+/// One package of the workspace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its `Cargo.toml`.
+    pub(crate) manifest_path: PathBuf,
+    /// What it declares to need.
+    pub(crate) dependencies: Vec<Dependency>,
+    /// What is built from it.
+    pub(crate) targets: Vec<Target>,
+}
+
+/// One declared dependency.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Dependency {
+    /// The package's name.
+    pub(crate) name: String,
+    /// `None` for an ordinary dependency, else `dev` or `build`.
+    pub(crate) kind: Option<String>,
+    /// Set for packages of the workspace.
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// One thing that is built.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    /// `lib`, `bin`, `test` and so on.
+    pub(crate) kind: Vec<String>,
+    /// Its root file.
+    pub(crate) src_path: PathBuf,
+}
+
+/// Asks cargo about the workspace that this program belongs to.
+pub(crate) fn metadata() -> Result<Metadata, String> {
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .map_err(|error| format!("cargo metadata cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata was not understood: {error}"))
+}
+
+/// The root of the workspace; known since this program was built.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().and_then(Path::parent).unwrap_or(here)
+}
+
+/// The cargo that runs us, or the one in the path.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
