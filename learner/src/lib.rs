@@ -1,4 +1,45 @@
-//! corerl-learner: replay, critics, actor, gate and publishing.
+//! The agent: it remembers, judges, decides and publishes what it has learnt.
+//!
+//! # Contract
+//! - The same options, steps and order of calls give the same bits, whatever the number of threads, for one build and
+//!   instruction set. Every random number comes from a ChaCha8 stream that is named by its role.
+//! - A checkpoint holds everything; an agent that was saved and loaded goes on with the same bits.
+//! - No clock is read and no file is touched but those of [`Agent::save`] and [`Agent::load`].
+//! - Memory grows with the experience, up to `replay_memory_mib_max` and the buffers that batch size and number of
+//!   candidates ask for; the latter are taken at the start.
+//! - Nothing here is for a real-time thread. The process around it (`corerl-learner`) shares memory with the runtime, and
+//!   the runtime trusts nothing that it finds there.
+//!
+//! # Nouns
+//! A [`Step`] is what the runtime reports at an observation. Steps become *transitions* over windows without a decision
+//! inside, and are kept in the *replay* memory. An *ensemble* of critics (QRC: Q-learning with regularised corrections)
+//! learns the value of actions from batches of them; the *percentile* actor moves towards the best of many candidate
+//! actions, as the critics judge them. The *schedule* says how many updates an observation is worth. The *gate*
+//! ([`Agent::pass_gate`]) says whether an actor may be published.
+//!
+//! ```
+//! use learner::{Agent, AgentOptions, AgentShape, Step};
+//!
+//! let options = AgentOptions { batch_size: 8, nominal_critic_steps: 10, ..AgentOptions::default() };
+//! let mut agent = Agent::new(AgentShape { state: 2, action: 1 }, options, &[0.5], 1)?;
+//! agent.learn_nominal(|| true);
+//! for sequence in 0..3 {
+//!     agent.observe(&Step {
+//!         sequence,
+//!         complete: true,
+//!         reward: Some(-0.1),
+//!         decision: true,
+//!         gap: false,
+//!         state: &[0.2, 0.5],
+//!         action: &[0.5],
+//!         lo: &[0.0],
+//!         hi: &[1.0],
+//!     });
+//!     agent.update();
+//! }
+//! assert_eq!(agent.counts().transitions, 2);
+//! # Ok::<(), learner::AgentError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod agent;

@@ -11,7 +11,7 @@ use policy::pipeline::Columns;
 use policy::wire::Verifier;
 use rt_config::Site;
 use rt_control::{Address, Answer, Conversation, LearnerGrant, LearnerStatus, Received, Request, Server, Status};
-use shm::{Access, Segment, SegmentKind, Spec, broadcast, counters, triple};
+use shm::{Segment, Spec, broadcast, counters, triple};
 use shm_layout::{LearnerCounter, StepHead, StepLayout};
 
 /// How long anything may take before the test gives up.
@@ -33,6 +33,9 @@ struct Segments {
     counters_segment: Segment,
     counters: counters::Reader<LearnerCounter>,
     verifier: Verifier,
+    epoch: u64,
+    /// What the status says: 0 until a learner has joined.
+    granted: u64,
 }
 
 impl Segments {
@@ -56,6 +59,8 @@ impl Segments {
             weights_segment,
             counters_segment,
             verifier,
+            epoch,
+            granted: 0,
         }
     }
 
@@ -86,15 +91,16 @@ impl Segments {
 }
 
 /// Answers one caller as a runtime would.
-fn answer(conversation: &mut Conversation, site: &Site, segments: &Segments, epoch: u64) {
+fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments) {
     loop {
         match conversation.receive(Duration::from_millis(200)) {
             Received::Request(Request::JoinAsLearner { tag_list_hash }) => {
                 assert_eq!(tag_list_hash, site.tag_list_hash());
                 let steps = segments.steps_segment.read_only_fd().unwrap();
                 let descriptors = [steps.as_fd(), segments.weights_segment.as_fd(), segments.counters_segment.as_fd()];
-                let grant = LearnerGrant { epoch, generation: 3 };
+                let grant = LearnerGrant { epoch: segments.epoch, generation: 3 };
                 conversation.answer(&Answer::Learner(grant), &descriptors).unwrap();
+                segments.granted = segments.epoch;
             }
             Received::Request(Request::Status) => {
                 let status = Status {
@@ -106,7 +112,7 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &Segments, epo
                     cycles: 0,
                     slots_skipped: 0,
                     policy_generation: 0,
-                    learner: LearnerStatus { epoch, pid: 0, alive: true },
+                    learner: LearnerStatus { epoch: segments.granted, pid: 0, alive: true },
                     connections: Vec::new(),
                     uptime_s: 0.0,
                 };
@@ -118,19 +124,13 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &Segments, epo
 }
 
 /// Plays the runtime, a step at every turn, until `done` says so.
-fn play(
-    server: &Server,
-    site: &Site,
-    segments: &mut Segments,
-    epoch: u64,
-    mut done: impl FnMut(&mut Segments) -> bool,
-) {
+fn play(server: &Server, site: &Site, segments: &mut Segments, mut done: impl FnMut(&mut Segments) -> bool) {
     let start = Instant::now();
     while !done(segments) {
         assert!(start.elapsed() < PATIENCE, "the learner did not do its part in time");
         segments.publish_step();
         if let Some(mut conversation) = server.accept(Duration::from_millis(5)).unwrap() {
-            answer(&mut conversation, site, segments, epoch);
+            answer(&mut conversation, site, segments);
         }
     }
 }
@@ -181,14 +181,14 @@ fn it_learns_publishes_survives_the_runtime_and_goes_on_from_its_checkpoint() {
     let server = Server::bind(&address).unwrap();
     let mut segments = Segments::new(&site, 1);
     let mut generations = Vec::new();
-    play(&server, &site, &mut segments, 1, |segments| {
+    play(&server, &site, &mut segments, |segments| {
         generations.extend(segments.adopted());
         generations.len() >= 3
     });
     assert!(generations[0] > 3, "later than the one that the runtime had");
     assert!(generations.windows(2).all(|pair| pair[0] < pair[1]));
     let beat = segments.counters.get(LearnerCounter::Heartbeat);
-    play(&server, &site, &mut segments, 1, |segments| segments.counters.get(LearnerCounter::Heartbeat) != beat);
+    play(&server, &site, &mut segments, |segments| segments.counters.get(LearnerCounter::Heartbeat) != beat);
     assert!(segments.counters.get(LearnerCounter::BestGeneration) >= generations[0]);
 
     // The runtime starts anew, and the learner joins it with what it has.
@@ -197,7 +197,7 @@ fn it_learns_publishes_survives_the_runtime_and_goes_on_from_its_checkpoint() {
     let server = Server::bind(&address).unwrap();
     let mut segments = Segments::new(&site, 7);
     let mut adopted = None;
-    play(&server, &site, &mut segments, 7, |segments| {
+    play(&server, &site, &mut segments, |segments| {
         adopted = adopted.or_else(|| segments.adopted());
         adopted.is_some()
     });
@@ -214,14 +214,15 @@ fn it_learns_publishes_survives_the_runtime_and_goes_on_from_its_checkpoint() {
     let child = start(directory, &[]);
     let mut segments = Segments::new(&site, 8);
     let mut again = None;
-    play(&server, &site, &mut segments, 8, |segments| {
+    play(&server, &site, &mut segments, |segments| {
         again = again.or_else(|| segments.adopted());
         again.is_some()
     });
     assert!(again > adopted);
+    segments.granted = 9;
     let mut ended = false;
     let mut child = Some(child);
-    play(&server, &site, &mut segments, 9, |_| {
+    play(&server, &site, &mut segments, |_| {
         ended |= child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
         ended
     });

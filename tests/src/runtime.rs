@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rt_control::{Address, Client, Status};
-use shm::{Access, Counters, Segment};
+use shm::{Access, Segment, counters};
 use shm_layout::{Counter, SegmentKind};
 
 use crate::{Process, SiteFile, program, wait_for};
@@ -61,15 +61,15 @@ impl Runtime {
     }
 
     /// Its counters, read-only and live.
-    pub fn counters(&self) -> Counters {
-        let descriptor = self.client().segment(SegmentKind::Counters as u32).expect("the runtime hands out its counters");
+    pub fn counters(&self) -> counters::Reader<Counter> {
+        let descriptor = self.client().segment(SegmentKind::Counters.code()).expect("the runtime hands out its counters");
         let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Counters).expect("a valid segment");
-        Counters::attach(segment).expect("a segment of counters")
+        counters::Reader::new(&segment).expect("a segment of counters")
     }
 
     /// Waits until a counter has reached `at_least`.
     pub fn wait_for_count(&self, counter: Counter, at_least: u64) {
         let counters = self.counters();
-        wait_for(&format!("{} >= {at_least}", counter.name()), || (counters.get(counter.index()) >= at_least).then_some(()));
+        wait_for(&format!("{} >= {at_least}", counter.name()), || (counters.get(counter) >= at_least).then_some(()));
     }
 }

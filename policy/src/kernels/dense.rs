@@ -28,6 +28,14 @@ impl Block {
         }
     }
 
+    /// `self <- self xor bits`, lane by lane.
+    #[inline(always)]
+    fn mix(&mut self, bits: &Self) {
+        for (folded, bits) in self.0.iter_mut().zip(&bits.0) {
+            *folded = f32::from_bits(folded.to_bits() ^ bits.to_bits());
+        }
+    }
+
     #[inline(always)]
     pub(super) fn plus(mut self, other: &Self) -> Self {
         for (sum, term) in self.0.iter_mut().zip(&other.0) {
@@ -85,13 +93,15 @@ fn pass<const G: usize, const C: usize>(from: usize, steps: &[Step], inputs: &[[
 /// The exclusive or of all bits: the cheapest use of every weight.
 #[inline(always)]
 pub(super) fn fold(steps: &[Step]) -> u32 {
-    let mut folded = [0_u32; LANES * BLOCKS];
+    let mut group = [Block::ZERO; BLOCKS];
     for step in steps {
-        // Flat, because the compiler keeps this one in registers and nested arrays in memory.
-        let bits = step.0.map(|block| block.0.map(f32::to_bits));
-        for (lane, weight) in folded.iter_mut().zip(bits.as_flattened()) {
-            *lane ^= weight;
+        for (folded, weights) in group.iter_mut().zip(&step.0) {
+            folded.mix(weights);
         }
     }
-    folded.iter().fold(0, |all, lane| all ^ lane)
+    let folded = group.into_iter().fold(Block::ZERO, |mut all, block| {
+        all.mix(&block);
+        all
+    });
+    folded.0.iter().fold(0, |all, lane| all ^ lane.to_bits())
 }

@@ -59,7 +59,7 @@ impl Failure {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    tracing_subscriber::fmt().with_max_level(args.log).with_writer(std::io::stderr).init();
+    start_log(&args);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::new(EXIT_INTERNAL, error)),

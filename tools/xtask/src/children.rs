@@ -1,7 +1,9 @@
 //! Child processes: started with a tether, listened to, stopped in order, and never left behind.
 //!
 //! Every child has a process group of its own, so that Ctrl-C reaches this program alone, which then stops the others
-//! in order; and a pipe as standard input, whose end tells a tethered child that we are gone.
+//! in order; and a pipe as standard input, whose end tells a tethered child that we are gone. Children inherit which
+//! signals are blocked here: only one that reads its signals from a descriptor can be stopped by a signal, the others
+//! are let go.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read};
@@ -112,6 +114,16 @@ impl Child {
     /// Sends `signal`, waits for the end, and kills after `patience`; `None` when it had to be killed.
     pub(crate) fn stop(&mut self, signal: Signal, patience: Duration) -> Option<ExitStatus> {
         self.signal(signal);
+        self.wait(patience)
+    }
+
+    /// Cuts the tether, waits for the end, and kills after `patience`; `None` when it had to be killed.
+    pub(crate) fn let_go(&mut self, patience: Duration) -> Option<ExitStatus> {
+        drop(self.process.stdin.take());
+        self.wait(patience)
+    }
+
+    fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
         let start = Instant::now();
         while start.elapsed() < patience {
             if let Some(status) = self.ended() {
@@ -220,6 +232,12 @@ mod tests {
         stubborn.line(PATIENCE).unwrap();
         assert_eq!(stubborn.stop(Signal::INT, Duration::from_millis(50)), None);
         assert!(stubborn.ended().is_some());
+    }
+
+    #[test]
+    fn a_tethered_child_ends_when_it_is_let_go() {
+        let mut child = shell("cat; exit 3");
+        assert_eq!(child.let_go(PATIENCE).and_then(|status| status.code()), Some(3));
     }
 
     #[test]

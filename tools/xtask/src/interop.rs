@@ -192,7 +192,7 @@ impl Bench {
             passed: end.is_some_and(|status| status.success()),
             facts: end.map_or("it had to be killed".to_owned(), |status| status.to_string()),
         });
-        server.stop(Signal::TERM, PATIENCE);
+        server.let_go(PATIENCE);
         Ok(())
     }
 

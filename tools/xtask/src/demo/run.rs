@@ -1,7 +1,7 @@
 //! One run: start in order, watch, stop in order, and look for what was left behind.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rt_control::{Address, CallError, ConnectError};
@@ -189,23 +189,26 @@ fn watch(observer: &mut Observer, seconds: u64, company: &mut Company, lifeline:
 /// Runtime and learner first, then the plant. What had to be killed is trouble.
 fn stop(company: &mut Company) -> Vec<String> {
     let mut trouble = Vec::new();
-    for (child, signal, patience) in
-        [(&mut company.corerl, Signal::INT, RUNTIME_STOP), (&mut company.plant, Signal::TERM, PLANT_STOP)]
-    {
-        if child.ended().is_some() {
-            continue;
-        }
-        match child.stop(signal, patience) {
-            Some(status) if status.success() => {}
-            Some(status) => trouble.push(child.obituary(status)),
-            None => trouble.push(format!(
-                "{} did not end within {patience:?} and was killed; it said last:\n{}",
-                child.name(),
-                child.last_lines()
-            )),
-        }
+    if company.corerl.ended().is_none() {
+        let end = company.corerl.stop(Signal::INT, RUNTIME_STOP);
+        trouble.extend(bad_end(&company.corerl, end));
+    }
+    if company.plant.ended().is_none() {
+        let end = company.plant.let_go(PLANT_STOP);
+        trouble.extend(bad_end(&company.plant, end));
     }
     trouble
+}
+
+/// A sentence about an end that was not in order.
+fn bad_end(child: &Child, end: Option<ExitStatus>) -> Option<String> {
+    match end {
+        Some(status) if status.success() => None,
+        Some(status) => Some(child.obituary(status)),
+        None => {
+            Some(format!("{} did not end in time and was killed; it said last:\n{}", child.name(), child.last_lines()))
+        }
+    }
 }
 
 /// Processes and sockets that should be gone and are not.
