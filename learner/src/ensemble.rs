@@ -428,9 +428,9 @@ mod tests {
         let threads = Threads::new(1).unwrap();
         let (actor, parameters) = actor();
         let replay = replay(&options);
-        let losses: Vec<f32> = (0..800).map(|_| ensemble.update(&replay, &actor, &parameters, &threads)).collect();
+        let losses: Vec<f32> = (0..400).map(|_| ensemble.update(&replay, &actor, &parameters, &threads)).collect();
         let mean = |x: &[f32]| x.iter().sum::<f32>() / x.len() as f32;
-        assert!(mean(&losses[700..]) < 0.3 * mean(&losses[..10]));
+        assert!(mean(&losses[350..]) < 0.3 * mean(&losses[..10]));
         let mut values = [0.0; 3];
         let candidates = Candidates { states: &[0.5, 0.5], actions: &[0.3, 0.6, 0.9], repeat: 3 };
         ensemble.judge(candidates, &threads, &mut values);

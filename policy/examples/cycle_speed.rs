@@ -1,4 +1,4 @@
-//! Times observation and decision of a site with 58 tags, 8 of them setpoints, against a bare forward pass of its network.
+//! Times observation and decision of a site with 58 tags, 8 of them setpoints, against a bare forward pass.
 //! `cargo run --release -p policy --example cycle_speed`
 #![allow(missing_docs)]
 

@@ -21,7 +21,7 @@ pub const SIGMA_MAX: f32 = 0.1;
 pub const SIGMA_MIN: f32 = 1e-5;
 /// The generation of the nominal policy; learned ones are above it.
 pub const NOMINAL_GENERATION: u64 = 0;
-/// sigmoid(10) = 0.99995: the nominal policy's deviation is 0.1, as agent.md asks of an untrained agent.
+/// sigmoid(10) = 0.99995: the nominal policy explores with all of [`SIGMA_MAX`].
 const NOMINAL_SIGMA_LOGIT: f32 = 10.0;
 
 /// The actor's network: two CReLU layers, then the means of all setpoints and after them the logits of their deviations.
@@ -51,12 +51,12 @@ pub struct AdoptedPolicy {
 }
 
 impl AdoptedPolicy {
-    /// The nominal policy of this site: whatever the state, the mean is each setpoint's nominal value. A network like any
-    /// other, so the path from state to plant is the same before and after learning.
+    /// The nominal policy of this site: whatever the state, the mean is each setpoint's nominal value. A network like
+    /// any other, so the path from state to plant is the same before and after learning.
     ///
     /// An agent that may not explore holds the nominal setpoints exactly. One that may scatters around them with the
     /// deviation that a trained actor has at most, 0.1 of the scale: the learner needs it to see what actions do.
-    /// Like all exploration this noise is a function of seed and cycle, within the agent's bounds and the envelope's rates.
+    /// Like all exploration this noise is a function of seed and cycle, and stays within the agent's bounds.
     ///
     /// # Errors
     /// When `spec` is no network.

@@ -1,8 +1,8 @@
 //! Policy files: safetensors with a manifest that says what the policy was trained for.
 //!
 //! The tensors are `layer0.weight` (`[outputs, inputs]`), `layer0.bias`, `layer1.weight`, …, all F32, as any reader of
-//! safetensors understands them. The metadata has one entry, [`MANIFEST_KEY`], a [`Manifest`] as JSON. [`load`] believes a
-//! file only when every column, scale, action and layer is the site's own, in its order, and the parameters pass the
+//! safetensors understands them. The metadata has one entry, [`MANIFEST_KEY`], a [`Manifest`] as JSON. [`load`]
+//! believes a file only when every column, scale, action and layer is the site's own, in its order, and the parameters pass the
 //! same judgement as published weights.
 //!
 //! Nothing here is for a real-time thread.
@@ -254,8 +254,8 @@ pub enum PolicyFileRefused {
     Parameters(#[from] ParametersRefused),
 }
 
-/// Writes a policy file: beside its place first, then to the disk, then moved into place. So there is the old file or the
-/// new one, whenever the power fails.
+/// Writes a policy file: beside its place first, then to the disk, then moved into place. So there is the old file
+/// or the new one, whenever the power fails.
 ///
 /// # Errors
 /// When the parameters do not fit the purpose, or the system refuses. The old file is untouched then.

@@ -15,7 +15,7 @@
 //! A [`pipeline::Pipeline`] turns images into **steps**: state, action read back, bounds, reward. A
 //! [`kernels::PackedNet`] is a network as the kernels read it. An [`AdoptedPolicy`] is such a network with a generation;
 //! a [`PolicySource`] hands the newest one to the agent. Networks travel as words of shared memory ([`wire`]) or as
-//! policy files ([`file`]).
+//! policy files ([`mod@file`]).
 //!
 //! ```
 //! use policy::kernels::{Activation, Kernel, LayerSpec, NetSpec, PackedNet};

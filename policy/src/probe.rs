@@ -5,7 +5,8 @@ use crate::kernels::{Kernel, NetSpec, PackedNet, ParameterCount, Scratch, SpecEr
 
 /// The largest magnitude of a weight or bias. A trained actor stays below 10.
 pub const PARAMETER_MAX: f32 = 1e4;
-/// The largest magnitude of a network's answer to an input that it is probed with. Means are near [0, 1], logits within tens.
+/// The largest magnitude of a network's answer to an input that it is probed with. Means are near
+/// [0, 1], logits within tens.
 pub const OUTPUT_MAX: f32 = 1e3;
 /// Golden inputs: every network is asked these.
 pub const GOLDEN_INPUTS: usize = 32;

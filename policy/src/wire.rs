@@ -1,7 +1,7 @@
 //! Networks as words of shared memory: [`encode`] for the learner, [`Verifier`] for the keeper.
 //!
-//! A slot of the weights segment holds a [`WeightsHeader`] and after it the parameters in the order of [`NetSpec`]. What a
-//! reader finds there is an allegation until the verifier has believed every fact of it. The verifier must be given a
+//! A slot of the weights segment holds a [`WeightsHeader`] and after it the parameters in the order of [`NetSpec`]. What
+//! a reader finds there is an allegation until the verifier has believed every fact of it. The verifier must be given a
 //! **copy**: words that another process can still write prove nothing.
 //!
 //! Nothing here is for a real-time thread.
@@ -57,8 +57,8 @@ pub fn slot_words(spec: &NetSpec) -> Result<usize, ShapeRefused> {
     Ok(usize::try_from(shape_of(spec)?.slot_words()).unwrap_or(usize::MAX))
 }
 
-/// Writes header and parameters into the slot; the number of words in use. Parameters too small to be normal numbers become
-/// zero, which is what the runtime demands of them; everything else is left to the verifier's judgement.
+/// Writes header and parameters into the slot; the number of words in use. Parameters too small to be normal numbers
+/// become zero, which is what the runtime demands of them; everything else is left to the verifier's judgement.
 ///
 /// # Errors
 /// When the network does not fit; the slot is untouched then.
@@ -160,7 +160,7 @@ pub enum WeightsRefused {
     Shape(#[from] ShapeRefused),
     /// A network for another agent.
     #[error(
-        "{found} layers for {found_inputs} inputs and {found_outputs} outputs, expected {expected} for {expected_inputs} and {expected_outputs}"
+        "{found} layers from {found_inputs} to {found_outputs}, expected {expected} from {expected_inputs} to {expected_outputs}"
     )]
     OtherShape {
         /// Its layers.

@@ -28,14 +28,6 @@ impl Block {
         }
     }
 
-    /// `self <- self xor bits`, lane by lane.
-    #[inline(always)]
-    fn mix(&mut self, bits: &Self) {
-        for (folded, bits) in self.0.iter_mut().zip(&bits.0) {
-            *folded = f32::from_bits(folded.to_bits() ^ bits.to_bits());
-        }
-    }
-
     #[inline(always)]
     pub(super) fn plus(mut self, other: &Self) -> Self {
         for (sum, term) in self.0.iter_mut().zip(&other.0) {
@@ -90,18 +82,15 @@ fn pass<const G: usize, const C: usize>(from: usize, steps: &[Step], inputs: &[[
     }
 }
 
-/// The exclusive or of all bits: the cheapest use of every weight.
+/// The exclusive or of all words, as far as they fill whole steps: the cheapest use of every bit.
 #[inline(always)]
-pub(super) fn fold(steps: &[Step]) -> u32 {
-    let mut group = [Block::ZERO; BLOCKS];
-    for step in steps {
-        for (folded, weights) in group.iter_mut().zip(&step.0) {
-            folded.mix(weights);
+pub(super) fn fold(words: &[u64]) -> u64 {
+    // Flat words, because the compiler gathers and scatters what it finds nested.
+    let mut folded = [0; LANES * BLOCKS / 2];
+    for words in words.as_chunks::<{ LANES * BLOCKS / 2 }>().0 {
+        for (lane, word) in folded.iter_mut().zip(words) {
+            *lane ^= word;
         }
     }
-    let folded = group.into_iter().fold(Block::ZERO, |mut all, block| {
-        all.mix(&block);
-        all
-    });
-    folded.0.iter().fold(0, |all, lane| all ^ lane.to_bits())
+    folded.iter().fold(0, |all, lane| all ^ lane)
 }

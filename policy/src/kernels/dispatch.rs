@@ -1,6 +1,6 @@
 //! Which instructions the forward pass uses: chosen once, proven by the value that names them.
 
-use super::dense::{Step, fold};
+use super::dense::fold;
 use super::forward::forward;
 use super::pack::{PackedNet, Scratch};
 
@@ -31,6 +31,20 @@ impl Kernel {
     /// The fastest one of this machine. To be chosen once, at load.
     pub fn best() -> Self {
         [KernelKind::Avx512, KernelKind::Avx2].into_iter().find_map(Self::of).unwrap_or(Self::SCALAR)
+    }
+
+    /// Reads so many words once, with the widest registers, and does nothing else: what no pass over as many bytes of
+    /// weights can be faster than. For benchmarks.
+    pub fn read_once(self, words: &[u64]) -> u64 {
+        match self.0 {
+            // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX2 on this machine.
+            #[cfg(target_arch = "x86_64")]
+            KernelKind::Avx2 => unsafe { read_avx2(words) },
+            // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX-512F on this machine.
+            #[cfg(target_arch = "x86_64")]
+            KernelKind::Avx512 => unsafe { read_avx512(words) },
+            _ => fold(words),
+        }
     }
 
     /// Its kind.
@@ -86,27 +100,14 @@ fn forward_avx512(net: &PackedNet, input: &[f32], scratch: &mut Scratch, out: &m
     forward::<8>(net, input, scratch, out);
 }
 
-/// Reads the steps with the registers of `kernel`.
-pub(super) fn read(kernel: Kernel, steps: &[Step]) -> u32 {
-    match kernel.0 {
-        // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX2 on this machine.
-        #[cfg(target_arch = "x86_64")]
-        KernelKind::Avx2 => unsafe { read_avx2(steps) },
-        // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX-512F on this machine.
-        #[cfg(target_arch = "x86_64")]
-        KernelKind::Avx512 => unsafe { read_avx512(steps) },
-        _ => fold(steps),
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn read_avx2(steps: &[Step]) -> u32 {
-    fold(steps)
+fn read_avx2(words: &[u64]) -> u64 {
+    fold(words)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,avx512f")]
-fn read_avx512(steps: &[Step]) -> u32 {
-    fold(steps)
+fn read_avx512(words: &[u64]) -> u64 {
+    fold(words)
 }

@@ -13,7 +13,7 @@
 //! defined).
 //!
 //! # Memory
-//! Weights lie in one aligned buffer, in the order in which they are read, so that a pass is one stream; see [`PackedNet`].
+//! Weights lie in one aligned buffer, in the order in which they are read, so that a pass is one stream: [`PackedNet`].
 
 mod dense;
 // Calling a function that needs AVX is unsafe; nothing else here is.

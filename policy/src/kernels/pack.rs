@@ -3,7 +3,6 @@
 use shm_layout::{Activation, MAX_LAYERS, MAX_WIDTH};
 
 use super::dense::{BLOCKS, Block, LANES, Step};
-use super::dispatch::{Kernel, read};
 
 /// The most layers in a network.
 pub const LAYERS_MAX: usize = MAX_LAYERS;
@@ -260,14 +259,6 @@ impl PackedNet {
     /// Bytes that one forward pass reads: packed weights, padding included.
     pub fn weight_bytes(&self) -> usize {
         size_of_val(self.steps.as_slice())
-    }
-
-    /// Reads the weights once, as wide as `kernel` does, and does nothing else: what no pass can be faster than.
-    ///
-    /// # Real-time
-    /// As [`PackedNet::forward`].
-    pub fn read_once(&self, kernel: Kernel) -> u32 {
-        read(kernel, &self.steps)
     }
 
     /// Scratch memory for this shape.

@@ -29,8 +29,8 @@ impl Bounds {
         Self { scale: setpoint.scale, rule, now: None }
     }
 
-    /// The bounds of this observation in engineering units, ordered and inside the scale; `None` when an input of theirs is
-    /// missing or too old.
+    /// The bounds of this observation in engineering units, ordered and inside the scale; `None` when an input of
+    /// theirs is missing or too old.
     pub(super) fn evaluate(&mut self, values: &Values, fresh: &[bool]) -> Option<Range> {
         self.now = match &self.rule {
             Rule::Fixed(range) => Some((range.lo, range.hi)),

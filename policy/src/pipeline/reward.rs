@@ -1,7 +1,7 @@
 //! The reward of one observation: an expression, or prioritised goals and then an optimisation; and what zones take off.
 //!
-//! With K goals, goal i has the reward's range `[e_i, e_(i+1)]`, the edges dividing [-1, -0.5] evenly. The first goal that
-//! is not met decides, by how far it is violated; when all are met the optimisation moves the reward in [-0.5, 0]. So a
+//! With K goals, goal i has the reward's range `[e_i, e_(i+1)]`, the edges dividing [-1, -0.5] evenly. The first goal
+//! that is not met decides, by how far it is violated; when all are met the optimisation moves the reward in [-0.5, 0]. So a
 //! goal is never worth less than those after it. Zones lie below that: see [`Zone`].
 
 use rt_config::{Goal, Objective, Range, Reward, Site, Tag};
