@@ -102,7 +102,10 @@ impl<B: FieldBus> IoLoop<B> {
         sets: Consumer<SetpointSet>,
         news: NewsSender,
     ) -> Self {
-        assert!(settings.outputs.iter().all(|(setpoint, _)| usize::from(*setpoint) < SETPOINTS_MAX), "a setpoint beyond SETPOINTS_MAX");
+        assert!(
+            settings.outputs.iter().all(|(setpoint, _)| usize::from(*setpoint) < SETPOINTS_MAX),
+            "a setpoint beyond SETPOINTS_MAX"
+        );
         let width = settings.outputs.len() + usize::from(settings.heartbeat_every.is_some());
         Self {
             bus,
@@ -139,7 +142,9 @@ impl<B: FieldBus> IoLoop<B> {
         let outcome = match (asked, self.paired) {
             (false, _) => self.read(clock, deadline),
             (true, true) => self.write_and_read_together(clock, deadline),
-            (true, false) => self.write(clock, deadline).and_then(|()| self.read(clock, clock.now() + self.call_timeout)),
+            (true, false) => {
+                self.write(clock, deadline).and_then(|()| self.read(clock, clock.now() + self.call_timeout))
+            }
         };
         let outcome = outcome.and_then(|()| match self.bus.maintain(clock.now() + self.call_timeout) {
             Err(BusError::Lost(loss)) => Err(loss),
@@ -222,7 +227,12 @@ impl<B: FieldBus> IoLoop<B> {
             return false;
         }
         for (value, output) in self.values.iter_mut().zip(&self.outputs) {
-            *value = set.values.get(usize::from(output.setpoint)).copied().flatten().filter(|wanted| output.is_due(*wanted, now));
+            *value = set
+                .values
+                .get(usize::from(output.setpoint))
+                .copied()
+                .flatten()
+                .filter(|wanted| output.is_due(*wanted, now));
         }
         if let (Some(beat), Some(count), Some(value)) = (&self.heartbeat, set.heartbeat, self.values.last_mut()) {
             let due = beat.last.is_none_or(|(last, at)| last != count && now.since(at) >= beat.every);
@@ -295,7 +305,8 @@ impl<B: FieldBus> IoLoop<B> {
     }
 
     fn take_heartbeat(&mut self, answered: bool, now: MonoTime) {
-        let (Some(beat), Some(value), Some(result)) = (&mut self.heartbeat, self.values.last(), self.results.last()) else {
+        let (Some(beat), Some(value), Some(result)) = (&mut self.heartbeat, self.values.last(), self.results.last())
+        else {
             return;
         };
         if let (true, Some(_), WriteResult::Done) = (answered, value, result) {

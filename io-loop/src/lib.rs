@@ -54,9 +54,7 @@ mod output;
 mod reconnect;
 mod simulated;
 
-pub use bus::{
-    BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult,
-};
+pub use bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
 pub use io_loop::{IoLoop, Settings, Tally};
 pub use news::{News, NewsSender, news};
 pub use opcua::{BoundNode, OpcUa};

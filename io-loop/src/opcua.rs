@@ -6,8 +6,8 @@ use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
-    CallError, CertificateFault, Clock, ConnectError, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan, ReadValue, Session,
-    StatusName, Target, WritePlan,
+    CallError, CertificateFault, Clock, ConnectError, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan,
+    ReadValue, Session, StatusName, Target, WritePlan,
 };
 
 use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
@@ -65,7 +65,8 @@ impl OpcUa {
 
     fn resolve(&self, session: &Session) -> Result<Vec<NodeId>, String> {
         let nodes = self.inputs.iter().chain(&self.outputs);
-        let resolved = nodes.map(|node| session.resolve(&node.address).map_err(|error| format!("{}: {error}", node.name)));
+        let resolved =
+            nodes.map(|node| session.resolve(&node.address).map_err(|error| format!("{}: {error}", node.name)));
         collect_all(resolved)
     }
 
@@ -201,7 +202,9 @@ fn permit(node: &BoundNode, permitted: bool, verb: &str) -> Result<(), String> {
     if permitted {
         return Ok(());
     }
-    Err(format!("tag `{name}`: node {address} may not be {verb} by this user: change the server's access level or the user"))
+    Err(format!(
+        "tag `{name}`: node {address} may not be {verb} by this user: change the server's access level or the user"
+    ))
 }
 
 fn describe_failure(error: ConnectError) -> ConnectFailure {

@@ -33,9 +33,7 @@ impl Output {
     pub(crate) fn is_due(&self, value: f64, now: MonoTime) -> bool {
         match self.state {
             State::Fresh => true,
-            State::Answered { value: last, at } => {
-                last.to_bits() != value.to_bits() || now.since(at) >= self.refresh
-            }
+            State::Answered { value: last, at } => last.to_bits() != value.to_bits() || now.since(at) >= self.refresh,
             State::Unknown => false,
         }
     }

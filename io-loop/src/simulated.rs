@@ -56,7 +56,11 @@ impl<P: FnMut(&[f64], &mut [f64])> Simulated<P> {
         if self.faults.gone {
             self.connected = false;
         }
-        if self.connected { Ok(()) } else { Err(BusError::Lost(Loss { what: "the simulated server is gone", status: 0 })) }
+        if self.connected {
+            Ok(())
+        } else {
+            Err(BusError::Lost(Loss { what: "the simulated server is gone", status: 0 }))
+        }
     }
 }
 

@@ -62,7 +62,8 @@ impl Runtime {
 
     /// Its counters, read-only and live.
     pub fn counters(&self) -> counters::Reader<Counter> {
-        let descriptor = self.client().segment(SegmentKind::Counters.code()).expect("the runtime hands out its counters");
+        let descriptor =
+            self.client().segment(SegmentKind::Counters.code()).expect("the runtime hands out its counters");
         let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Counters).expect("a valid segment");
         counters::Reader::new(&segment).expect("a segment of counters")
     }

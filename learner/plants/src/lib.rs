@@ -95,16 +95,10 @@ pub struct UnknownPlant {
 /// [`UnknownPlant`] when `name` is not one of [`NAMES`].
 pub fn by_name(name: &str, seed: u64) -> Result<Box<dyn Plant>, UnknownPlant> {
     match name {
-        "saturation" => Ok(Box::new(Saturation::new(
-            seed,
-            SaturationOptions::default(),
-        ))),
+        "saturation" => Ok(Box::new(Saturation::new(seed, SaturationOptions::default()))),
         "multi_action_saturation" => Ok(Box::new(MultiActionSaturation::new())),
         "three_tanks" => Ok(Box::new(ThreeTanks::new(seed))),
-        _ => Err(UnknownPlant {
-            name: name.to_owned(),
-            known: NAMES,
-        }),
+        _ => Err(UnknownPlant { name: name.to_owned(), known: NAMES }),
     }
 }
 
@@ -199,17 +193,12 @@ mod tests {
             let inputs: Vec<Vec<f64>> = (0..50)
                 .map(|step| {
                     let part = f64::from(step % 10) / 10.0;
-                    signals
-                        .iter()
-                        .map(|s| s.lo + part * (s.hi - s.lo))
-                        .collect()
+                    signals.iter().map(|s| s.lo + part * (s.hi - s.lo)).collect()
                 })
                 .collect();
             let digest = run(plant.as_mut(), &inputs)
                 .iter()
-                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| {
-                    (hash ^ bits).wrapping_mul(0x0100_0000_01b3)
-                });
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3));
             found.push((name, digest));
         }
         assert_eq!(found, golden, "{found:x?}");

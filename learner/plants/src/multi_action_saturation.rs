@@ -10,23 +10,11 @@ const FREQUENCIES: [f64; COUNT] = [1.0, 1.5, 2.0];
 const PHASES: [f64; COUNT] = [0.0, FRAC_PI_4, FRAC_PI_2];
 
 const fn input(name: &'static str) -> Signal {
-    Signal {
-        name,
-        unit: "1",
-        lo: 0.0,
-        hi: 0.5,
-        nominal: 0.25,
-    }
+    Signal { name, unit: "1", lo: 0.0, hi: 0.5, nominal: 0.25 }
 }
 
 const fn output(name: &'static str, nominal: f64) -> Signal {
-    Signal {
-        name,
-        unit: "1",
-        lo: 0.0,
-        hi: 1.0,
-        nominal,
-    }
+    Signal { name, unit: "1", lo: 0.0, hi: 1.0, nominal }
 }
 
 const INPUTS: &[Signal] = &[input("u1"), input("u2"), input("u3")];

@@ -15,9 +15,7 @@ impl Noise {
         // FNV-1a of the name: purposes get streams that do not depend on the order in which they are made.
         let stream = purpose
             .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-            });
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         generator.set_stream(stream);
         Self { generator }
     }
@@ -54,9 +52,6 @@ mod tests {
 
     #[test]
     fn purposes_have_streams_of_their_own() {
-        assert_ne!(
-            Noise::new(3, "a").uniform().to_bits(),
-            Noise::new(3, "b").uniform().to_bits()
-        );
+        assert_ne!(Noise::new(3, "a").uniform().to_bits(), Noise::new(3, "b").uniform().to_bits());
     }
 }

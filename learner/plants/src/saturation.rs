@@ -5,29 +5,11 @@ use std::f64::consts::TAU;
 use crate::noise::Noise;
 use crate::{Plant, Signal, actuate, copy};
 
-const INPUTS: &[Signal] = &[Signal {
-    name: "u",
-    unit: "1",
-    lo: 0.0,
-    hi: 0.5,
-    nominal: 0.25,
-}];
+const INPUTS: &[Signal] = &[Signal { name: "u", unit: "1", lo: 0.0, hi: 0.5, nominal: 0.25 }];
 
 const OUTPUTS: &[Signal] = &[
-    Signal {
-        name: "level",
-        unit: "1",
-        lo: 0.0,
-        hi: 1.0,
-        nominal: 0.0,
-    },
-    Signal {
-        name: "level_sp",
-        unit: "1",
-        lo: 0.0,
-        hi: 1.0,
-        nominal: 0.5,
-    },
+    Signal { name: "level", unit: "1", lo: 0.0, hi: 1.0, nominal: 0.0 },
+    Signal { name: "level_sp", unit: "1", lo: 0.0, hi: 1.0, nominal: 0.5 },
 ];
 
 /// The longest observation delay, in steps.
@@ -144,11 +126,7 @@ impl Saturation {
 
     fn reading(&mut self, level: f64) -> f64 {
         // Always three draws, so that one variant does not shift the noise of another.
-        let (missing, perturbed, noise) = (
-            self.noise.uniform(),
-            self.noise.uniform(),
-            self.noise.normal(),
-        );
+        let (missing, perturbed, noise) = (self.noise.uniform(), self.noise.uniform(), self.noise.normal());
         if missing < self.options.missing_probability {
             f64::NAN
         } else if perturbed < self.options.perturbed_probability {
@@ -177,17 +155,14 @@ impl Plant for Saturation {
         actuate(&mut self.actuator, inputs, INPUTS);
         let time = self.time_steps as f64;
         let decay = o.decay_mean + o.decay_amplitude * libm::cos(TAU * time / o.decay_period_steps);
-        let gain = o
-            .gain_period_steps
-            .map_or(1.0, |period| 0.75 + 0.15 * libm::cos(TAU * time / period));
+        let gain = o.gain_period_steps.map_or(1.0, |period| 0.75 + 0.15 * libm::cos(TAU * time / period));
         self.trace = o.input_trace * self.trace + (1.0 - o.input_trace) * self.actuator[0];
         self.level = (self.level * decay + self.trace * gain).clamp(0.0, 1.0);
 
         let seen = (self.delay(self.level) - o.filter).clamp(0.0, 1.0);
         let error = seen - self.setpoint();
-        let bonus = o.multimodal.map_or(0.0, |multimodal| {
-            multimodal.amplitude * libm::cos(TAU * multimodal.count * error)
-        });
+        let bonus =
+            o.multimodal.map_or(0.0, |multimodal| multimodal.amplitude * libm::cos(TAU * multimodal.count * error));
         self.reward = bonus - error.abs();
         self.observed = [self.reading(seen), self.setpoint()];
         self.time_steps += 1;
@@ -232,10 +207,7 @@ mod tests {
     #[test]
     fn a_delay_shows_the_same_levels_later() {
         let plain = levels(SaturationOptions::default(), 0.1, 20);
-        let options = SaturationOptions {
-            delay_steps: 3,
-            ..SaturationOptions::default()
-        };
+        let options = SaturationOptions { delay_steps: 3, ..SaturationOptions::default() };
         let delayed = levels(options, 0.1, 20);
         assert_eq!(delayed[..3], [0.0; 3]);
         assert_eq!(delayed[3..], plain[..17]);
@@ -243,14 +215,8 @@ mod tests {
 
     #[test]
     fn readings_are_lost_as_often_as_asked_and_the_reward_is_not() {
-        let options = SaturationOptions {
-            missing_probability: 0.4,
-            ..SaturationOptions::default()
-        };
-        let missing = levels(options, 0.1, 2_000)
-            .iter()
-            .filter(|level| level.is_nan())
-            .count();
+        let options = SaturationOptions { missing_probability: 0.4, ..SaturationOptions::default() };
+        let missing = levels(options, 0.1, 2_000).iter().filter(|level| level.is_nan()).count();
         assert!((700..900).contains(&missing), "{missing}");
         let mut plant = Saturation::new(1, options);
         for _ in 0..100 {
@@ -261,13 +227,8 @@ mod tests {
 
     #[test]
     fn the_setpoint_changes_at_its_step() {
-        let mut plant = Saturation::new(
-            1,
-            SaturationOptions {
-                setpoint_change: Some((2, 0.7)),
-                ..SaturationOptions::default()
-            },
-        );
+        let mut plant =
+            Saturation::new(1, SaturationOptions { setpoint_change: Some((2, 0.7)), ..SaturationOptions::default() });
         let mut outputs = [0.0; 2];
         let setpoints: Vec<f64> = (0..4)
             .map(|_| {

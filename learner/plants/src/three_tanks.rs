@@ -33,33 +33,15 @@ const TARGET_PERIOD_STEPS: u64 = 30;
 const TARGET_FILTER: f64 = 0.9;
 
 const fn pump(name: &'static str) -> Signal {
-    Signal {
-        name,
-        unit: "%",
-        lo: 0.0,
-        hi: 100.0,
-        nominal: 50.0,
-    }
+    Signal { name, unit: "%", lo: 0.0, hi: 100.0, nominal: 50.0 }
 }
 
 const fn height(name: &'static str) -> Signal {
-    Signal {
-        name,
-        unit: "cm",
-        lo: 0.0,
-        hi: HEIGHT_MAX,
-        nominal: 0.0,
-    }
+    Signal { name, unit: "cm", lo: 0.0, hi: HEIGHT_MAX, nominal: 0.0 }
 }
 
 const INPUTS: &[Signal] = &[pump("P1"), pump("P2")];
-const OUTPUTS: &[Signal] = &[
-    height("H1"),
-    height("H2"),
-    height("H3"),
-    height("T1"),
-    height("T3"),
-];
+const OUTPUTS: &[Signal] = &[height("H1"), height("H2"), height("H3"), height("T1"), height("T3")];
 
 /// Three coupled tanks; the levels of the outer ones are to follow filtered random targets.
 ///
@@ -130,10 +112,7 @@ fn flow(coefficient: f64, head_cm: f64) -> f64 {
 
 /// Flow from a tank to another through a valve at `valve_cm`, cm^3/s.
 fn coupling(coefficient: f64, valve_cm: f64, from_cm: f64, to_cm: f64) -> f64 {
-    flow(
-        coefficient,
-        (from_cm - valve_cm).max(0.0) - (to_cm - valve_cm).max(0.0),
-    )
+    flow(coefficient, (from_cm - valve_cm).max(0.0) - (to_cm - valve_cm).max(0.0))
 }
 
 impl Plant for ThreeTanks {
@@ -153,12 +132,8 @@ impl Plant for ThreeTanks {
         actuate(&mut self.pumps, inputs, INPUTS);
         self.move_targets();
         self.move_levels();
-        let errors = [
-            self.levels[0] - self.targets[0],
-            self.levels[2] - self.targets[1],
-        ];
-        self.reward =
-            -(errors[0] * errors[0] + errors[1] * errors[1]) / (2.0 * HEIGHT_MAX * HEIGHT_MAX);
+        let errors = [self.levels[0] - self.targets[0], self.levels[2] - self.targets[1]];
+        self.reward = -(errors[0] * errors[0] + errors[1] * errors[1]) / (2.0 * HEIGHT_MAX * HEIGHT_MAX);
         self.time_steps += 1;
         self.observe(outputs);
     }
@@ -201,24 +176,15 @@ mod tests {
         // Below the coupling valves the outer tanks are alone: K P = C A sqrt(2 g H).
         let expected_1 = (PUMP_1 * 30.0 / (C_V5 * AREA_VALVE)).powi(2) / (2.0 * GRAVITY);
         let expected_3 = (PUMP_2 * 30.0 / (C_V9 * AREA_VALVE)).powi(2) / (2.0 * GRAVITY);
-        assert!(
-            (outputs[0] - expected_1).abs() < 1e-6,
-            "{outputs:?} {expected_1}"
-        );
-        assert!(
-            (outputs[2] - expected_3).abs() < 1e-6,
-            "{outputs:?} {expected_3}"
-        );
+        assert!((outputs[0] - expected_1).abs() < 1e-6, "{outputs:?} {expected_1}");
+        assert!((outputs[2] - expected_3).abs() < 1e-6, "{outputs:?} {expected_3}");
     }
 
     #[test]
     fn coupling_flows_both_ways_and_only_above_the_valve() {
         assert_eq!(coupling(C_V3, HEIGHT_V34, 15.0, 10.0), 0.0);
         assert!(coupling(C_V3, HEIGHT_V34, 20.0, 10.0) > 0.0);
-        assert_eq!(
-            coupling(C_V3, HEIGHT_V34, 20.0, 10.0),
-            -coupling(C_V3, HEIGHT_V34, 10.0, 20.0)
-        );
+        assert_eq!(coupling(C_V3, HEIGHT_V34, 20.0, 10.0), -coupling(C_V3, HEIGHT_V34, 10.0, 20.0));
     }
 
     #[test]

@@ -56,7 +56,12 @@ impl Field for Lines {
     }
 
     fn send(&mut self, set: &SetpointSet) -> bool {
-        self.lines.iter_mut().map(|line| line.sets.push(*set)).fold(true, |all, pushed| pushed.is_ok() && all)
+        // Every line gets the set, also when another one's ring is full.
+        let mut all_taken = true;
+        for line in &mut self.lines {
+            all_taken &= line.sets.push(*set).is_ok();
+        }
+        all_taken
     }
 }
 

@@ -83,10 +83,9 @@ fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
     };
     let identity = match &connection.identity {
         Identity::Anonymous => ua_session::Identity::Anonymous,
-        Identity::Password { username, password } => ua_session::Identity::UserPassword {
-            user: username.clone(),
-            password: password.expose().to_owned(),
-        },
+        Identity::Password { username, password } => {
+            ua_session::Identity::UserPassword { user: username.clone(), password: password.expose().to_owned() }
+        }
     };
     Ok(Target {
         url: connection.url.clone(),

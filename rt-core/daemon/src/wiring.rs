@@ -311,4 +311,3 @@ fn describe(site: &Site) -> Description {
         tag_list_hash: site.tag_list_hash(),
     }
 }
-

@@ -15,7 +15,7 @@ const OUTPUT_FAILED: u8 = 75;
 
 /// Check site files, print their schema or an example.
 #[derive(Args, Debug)]
-pub struct ConfigCommand {
+pub(crate) struct ConfigCommand {
     #[command(subcommand)]
     action: ConfigAction,
 }
@@ -42,7 +42,7 @@ enum ConfigAction {
 }
 
 /// Carries out `command`. Data goes to standard output, messages to standard error.
-pub fn run(command: &ConfigCommand) -> ExitCode {
+pub(crate) fn run(command: &ConfigCommand) -> ExitCode {
     match &command.action {
         ConfigAction::Check { file, json } => check(file, *json),
         ConfigAction::Schema => print(&format!("{:#}\n", rt_config::schema())),

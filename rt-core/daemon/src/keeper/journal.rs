@@ -150,9 +150,10 @@ fn command_name(command: Command) -> &'static str {
 fn log(record: &EventRecord, message: &str) {
     let (cycle, event) = (record.cycle, record.kind().map_or("unknown", EventKind::name));
     let to_degraded = record.kind() == Some(EventKind::ModeChange)
-        && u8::try_from(record.b).ok().and_then(Mode::from_number).is_some_and(|to| {
-            matches!(to, Mode::Hold | Mode::Fallback | Mode::Release)
-        });
+        && u8::try_from(record.b)
+            .ok()
+            .and_then(Mode::from_number)
+            .is_some_and(|to| matches!(to, Mode::Hold | Mode::Fallback | Mode::Release));
     match record.kind() {
         Some(EventKind::SlotsSkipped) => tracing::debug!(cycle, event, "{message}"),
         Some(

@@ -84,7 +84,13 @@ impl Service {
         let peer = caller.peer();
         if let Some(refusal) = self.refusal(peer, &request) {
             let number = u64::from(peer.pid);
-            means.journal.entry(EventKind::AccessRefused).numbers(number, 0).uid(peer.uid).text(wish(&request)).publish();
+            means
+                .journal
+                .entry(EventKind::AccessRefused)
+                .numbers(number, 0)
+                .uid(peer.uid)
+                .text(wish(&request))
+                .publish();
             return caller.answer(&Answer::Refused(refusal), &[]);
         }
         match request {
@@ -124,7 +130,11 @@ impl Service {
                     format!("{} ({})", loss.what, ua_session::StatusName(loss.status))
                 };
                 let text = format!("{}: {reason}", wired.status.id);
-                journal.entry(EventKind::ConnectionDown).numbers(index as u64, loss.status.into()).text(&text).publish();
+                journal
+                    .entry(EventKind::ConnectionDown)
+                    .numbers(index as u64, loss.status.into())
+                    .text(&text)
+                    .publish();
                 (wired.status.up, wired.status.last_error) = (false, Some(reason));
             }
             News::CannotConnect(failure) => wired.complain(failure),
@@ -171,7 +181,12 @@ impl Service {
         let descriptors: [BorrowedFd<'_>; 3] = [steps, weights, counters];
         let grant = LearnerGrant { epoch, generation: means.counters.get(Counter::PolicyGeneration) };
         caller.answer(&Answer::Learner(grant), &descriptors)?;
-        means.journal.entry(EventKind::LearnerAttached).numbers(epoch, pid.into()).text(&format!("process {pid}")).publish();
+        means
+            .journal
+            .entry(EventKind::LearnerAttached)
+            .numbers(epoch, pid.into())
+            .text(&format!("process {pid}"))
+            .publish();
         Ok(())
     }
 
