@@ -159,7 +159,12 @@ fn access(args: &Args) -> Result<Access, Failure> {
         }
         _ => None,
     };
-    Ok(Access { security: args.security, pki: args.pki.clone(), trust_all_clients: args.trust_all_clients, user })
+    // The library makes its directories at once; without encryption there is nothing to keep, so there it shall fail.
+    let pki = match args.security {
+        Security::None => "/dev/null".into(),
+        Security::Encrypt => args.pki.clone(),
+    };
+    Ok(Access { security: args.security, pki, trust_all_clients: args.trust_all_clients, user })
 }
 
 fn list(nodes: &[catalogue::Node], as_json: bool) -> Result<(), Failure> {

@@ -125,6 +125,24 @@ fn the_nodes_are_listed_as_a_table_and_as_json() {
 }
 
 #[test]
+fn without_encryption_nothing_is_written_and_nothing_is_complained_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_corerl-plant"))
+        .args(["--port", "0", "--tether"])
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(said, "");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn an_encrypting_plant_names_its_certificate_and_thumbprint() {
     let pki = tempfile::tempdir().unwrap();
     let directory = pki.path().to_str().unwrap();

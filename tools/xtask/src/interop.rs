@@ -16,6 +16,7 @@ use shm_layout::Counter;
 
 use crate::children::{Child, processes_left};
 use crate::demo::{Observer, build_release};
+use crate::scratch;
 use crate::workspace;
 
 const SERVER: &str = "tools/xtask/interop/asyncua_server.py";
@@ -107,10 +108,7 @@ fn perform() -> Result<Vec<Check>, String> {
     let programs = build_release()?;
     let python = prepare_python(&workspace::metadata()?.target_directory)?;
     let lifeline = Lifeline::new(false).map_err(|error| format!("signals cannot be watched: {error}"))?;
-    let directory = tempfile::Builder::new()
-        .prefix("corerl-interop-")
-        .tempdir()
-        .map_err(|error| format!("no temporary directory can be made: {error}"))?;
+    let directory = scratch::directory("corerl-interop")?;
     let bench = Bench { python, programs, directory: directory.path().to_owned(), lifeline };
     let mut checks = Vec::new();
     for case in [Case::Plain, Case::Encrypted] {

@@ -10,6 +10,7 @@
 mod children;
 mod demo;
 mod interop;
+mod scratch;
 mod test;
 mod tidy;
 mod workspace;

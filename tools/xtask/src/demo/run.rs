@@ -14,6 +14,7 @@ use super::plan::{AGENT, DemoPlant, SITE, Values};
 use super::progress::Progress;
 use super::recording::Recording;
 use crate::children::{Child, processes_left};
+use crate::scratch;
 
 /// The plant says where it listens within this time.
 const PLANT_START: Duration = Duration::from_secs(10);
@@ -69,10 +70,7 @@ impl Company {
 pub(crate) fn run(order: &Order) -> Result<End, String> {
     // First, while there is one thread: Ctrl-C becomes something to read.
     let lifeline = Lifeline::new(false).map_err(|error| format!("signals cannot be watched: {error}"))?;
-    let directory = tempfile::Builder::new()
-        .prefix("corerl-demo-")
-        .tempdir()
-        .map_err(|error| format!("no temporary directory can be made: {error}"))?;
+    let directory = scratch::directory("corerl-demo")?;
     let mut company = start(order, &directory)?;
     let address =
         Address::new(&directory.path().join("run"), SITE, AGENT, "main").map_err(|error| error.to_string())?;
