@@ -17,7 +17,8 @@ pub struct Slot {
     pub release: MonoTime,
     /// When the thread woke up.
     pub woke: MonoTime,
-    /// How long after the release the thread woke up; zero when it woke up before.
+    /// Release lateness: how long after the release that the thread slept until it woke up; zero when it woke up before.
+    /// When slots were skipped, that release is the first skipped one's, so that a late wake-up is told in full length.
     pub lateness: Span,
     /// Slots between the one before and this one that no cycle ran in.
     pub skipped: u64,
@@ -59,6 +60,7 @@ impl Grid {
 
     /// Takes the slot that `now` lies in, or the next one when `now` is before its release.
     pub fn wake(&mut self, now: MonoTime) -> Slot {
+        let lateness = now.since(self.next_release());
         let elapsed_slots = now.since(self.t0).periods(self.period);
         let index = elapsed_slots.max(self.next_index);
         let skipped = index.saturating_sub(self.next_index);
@@ -68,7 +70,7 @@ impl Grid {
         self.last_woke = Some(now);
         self.cycles = self.cycles.saturating_add(1);
         self.skipped = self.skipped.saturating_add(skipped);
-        Slot { index, release, woke: now, lateness: now.since(release), skipped, dt }
+        Slot { index, release, woke: now, lateness, skipped, dt }
     }
 
     /// The first slot's release.
@@ -180,7 +182,7 @@ mod tests {
         let mut grid = Grid::new(MonoTime::ZERO, period(100));
         grid.wake(MonoTime::ZERO);
         let late = grid.wake(MonoTime::from_ns(432));
-        assert_eq!((late.index, late.skipped, late.lateness.as_ns(), late.dt.as_ns()), (4, 3, 32, 432));
+        assert_eq!((late.index, late.skipped, late.lateness.as_ns(), late.dt.as_ns()), (4, 3, 332, 432));
         assert_eq!(grid.next_release(), MonoTime::from_ns(500));
     }
 
@@ -221,7 +223,7 @@ mod tests {
                 let slot = grid.wake(now);
                 // The slot that `now` lies in, on the absolute grid.
                 prop_assert_eq!(slot.release.as_ns(), t0 + slot.index * period_ns);
-                prop_assert!(slot.lateness.as_ns() < period_ns);
+                prop_assert_eq!(slot.lateness.as_ns(), period_ns * late_periods + jitter % period_ns);
                 prop_assert_eq!(slot.skipped, late_periods);
                 prop_assert_eq!((now.as_ns() - t0) / period_ns + 1, grid.cycles() + grid.skipped());
                 prop_assert!(last_release.is_none_or(|last| slot.release > last));

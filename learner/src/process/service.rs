@@ -230,10 +230,11 @@ impl Service {
         if published {
             self.generation = publication.generation;
             self.tally.published += 1;
-            attachment.beat(self.generation);
         } else {
             self.tally.publish_failures += 1;
         }
+        // At once, so that whoever counts never sees more adopted than published.
+        self.show();
         Ok(())
     }
 
