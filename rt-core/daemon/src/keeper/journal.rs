@@ -50,7 +50,7 @@ impl Journal {
                 (record, format!("{} -> {}: {}", from.name(), to.name(), cause.name()))
             }
             CoreEvent::Command { command, effect } => {
-                (entry(command_kind(command)), format!("{} {}", command_name(command), effect_name(effect)))
+                (entry(command_kind(command)), format!("{}: {}", command_name(command), effect_name(effect)))
             }
             CoreEvent::PolicyAdopted { generation } => {
                 let mut record = entry(EventKind::PolicyAdopted);
@@ -139,8 +139,8 @@ fn command_name(command: Command) -> &'static str {
         Command::Release => "release",
         Command::Reset => "reset",
         Command::Hold => "hold",
-        Command::Lease(true) => "lease taken",
-        Command::Lease(false) => "lease lost",
+        Command::Lease(true) => "lease",
+        Command::Lease(false) => "loss of the lease",
         Command::PolicyConfirmed(_) => "policy confirmed",
     }
 }

@@ -81,13 +81,10 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     }
 }
 
-/// The site, after its complaints were printed.
+/// The site; what is wrong with it is printed. Notices are left to the runtime, which reads the same file.
 pub(crate) fn load_site(path: &Path) -> Result<rt_config::Site, Failure> {
     match rt_config::load(path) {
-        Ok(loaded) => {
-            loaded.notices.iter().for_each(|notice| eprintln!("{notice}"));
-            Ok(loaded.site)
-        }
+        Ok(loaded) => Ok(loaded.site),
         Err(refused) => {
             eprintln!("{refused}");
             Err(Failure::new(Exit::BadConfiguration, format_args!("{} is refused", path.display())))
