@@ -2,37 +2,52 @@
 //!
 //! # Contract
 //! Every program runs in a directory of its own below a temporary one and dies with the rig, whatever the test does. Waiting is
-//! always bounded and always for a fact, never for a time. Nothing here asserts how long something took.
+//! always bounded and always for a fact, never for a time. Nothing here asserts how long something took, and nothing needs
+//! real-time privileges: where they are missing, programs run degraded and the same facts hold.
+//!
+//! # Nouns
+//! A [`Place`] is that directory; it starts a [`Plant`], a [`Runtime`] and learners, each a [`Process`], and knows what they
+//! left behind. A [`SiteFile`] is what they are configured with. [`Cycles`] and [`Events`] are what a runtime records.
 #![forbid(unsafe_code)]
 
+mod place;
 mod plant;
 mod process;
 mod programs;
+mod records;
 mod runtime;
 mod site;
 
+pub use place::Place;
 pub use plant::Plant;
-pub use process::{Process, is_alive};
-pub use programs::program;
-pub use runtime::Runtime;
+pub use process::{Process, is_alive, signal_to};
+pub use programs::{program, workspace};
+pub use records::{CycleRecord, Cycles, Events};
+pub use runtime::{Runtime, slots_elapsed, wait_for_count, wait_for_more};
 pub use site::SiteFile;
 
 use std::time::{Duration, Instant};
 
 /// Ten times what any of the waits needs on a slow machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Ten times what a program that is asked to end promises to need.
+pub const END_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Waits until `fact` is there, and panics with `what` when it does not come.
 ///
 /// # Panics
 /// The fact does not come within [`PATIENCE`].
-pub fn wait_for<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, fact: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, what, fact)
+}
+
+fn wait_within<T>(patience: Duration, what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = fact() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        assert!(start.elapsed() < patience, "waited {patience:?} in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,9 +1,9 @@
 //! The simulated plant as a test uses it.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use crate::{Process, program};
+use crate::{Place, Process};
 
 /// A running `corerl-plant`.
 pub struct Plant {
@@ -13,25 +13,12 @@ pub struct Plant {
 }
 
 impl Plant {
-    /// Starts the plant on a free port.
-    ///
-    /// # Panics
-    /// It does not start listening.
-    pub fn start(name: &str) -> Self {
-        Self::start_on(name, 0)
-    }
-
-    /// Starts the plant on this port: again after a kill, say.
-    ///
-    /// # Panics
-    /// It does not start listening.
-    pub fn start_on(name: &str, port: u16) -> Self {
-        let mut command = Command::new(program("corerl-plant"));
-        command.args(["--plant", name, "--port", &port.to_string(), "--step", "10ms", "--json", "--tether"]);
-        let mut process = Process::start({
-            command.stdout(Stdio::piped());
-            command
-        });
+    pub(crate) fn start(place: &Place, port: u16) -> Self {
+        let mut command = place.command("corerl-plant");
+        command.args(["--plant", "saturation", "--step", "20ms", "--json", "--tether", "--port", &port.to_string()]);
+        command.arg("--pki").arg(place.path("plant-pki"));
+        command.stdout(Stdio::piped());
+        let mut process = Process::start(command);
         let mut line = String::new();
         let stdout = process.stdout().expect("standard output was piped");
         BufReader::new(stdout).read_line(&mut line).expect("the plant says where it listens");

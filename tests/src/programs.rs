@@ -14,16 +14,23 @@ pub fn program(name: &str) -> PathBuf {
     DIRECTORY.get_or_init(build).join(name)
 }
 
+/// The directory of the workspace.
+///
+/// # Panics
+/// Never: the rig lies in it.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
+}
+
 fn build() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace");
     let packages = ["rt-daemon", "learner", "corerl", "plant-sim"];
     let status = Command::new(env!("CARGO"))
-        .current_dir(root)
+        .current_dir(workspace())
         .args(["build", "--release", "--quiet"])
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .status()
         .expect("cargo starts");
     assert!(status.success(), "the programs do not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    root.join(target).join("release")
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    workspace().join(target).join("release")
 }

@@ -1,14 +1,13 @@
-//! `corerl-rt` and its company as a test uses them.
+//! A runtime as a test sees it: over its control socket, and through read-only shared memory.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use rt_control::{Address, Client, Status};
 use shm::{Access, Segment, counters};
 use shm_layout::{Counter, SegmentKind};
 
-use crate::{Process, SiteFile, program, wait_for};
+use crate::{Cycles, Events, Process, wait_for};
 
 /// How long the control socket may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -21,28 +20,13 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// `corerl-rt` alone.
-    pub fn start(site: &SiteFile, dir: &Path, options: &[&str]) -> Self {
-        Self::launch(Command::new(program("corerl-rt")), site, dir, options)
-    }
-
-    /// `corerl run`: runtime and learner.
-    pub fn start_with_company(site: &SiteFile, dir: &Path, options: &[&str]) -> Self {
-        let mut command = Command::new(program("corerl"));
-        command.arg("run").arg("--checkpoint-dir").arg(dir.join("checkpoints"));
-        Self::launch(command, site, dir, options)
-    }
-
-    fn launch(mut command: Command, site: &SiteFile, dir: &Path, options: &[&str]) -> Self {
-        let runtime_dir = dir.join("run");
-        command.arg("--config").arg(site.path()).arg("--runtime-dir").arg(&runtime_dir).args(options);
-        let address = Address::new(&runtime_dir, "rig", "agent", "main").expect("a short path");
-        Self { process: Process::start(command), address }
+    pub(crate) fn new(process: Process, address: Address) -> Self {
+        Self { process, address }
     }
 
     /// Where its control socket is.
-    pub fn socket(&self) -> PathBuf {
-        self.address.socket().to_path_buf()
+    pub fn socket(&self) -> &Path {
+        self.address.socket()
     }
 
     /// A client, as soon as the runtime listens.
@@ -55,22 +39,51 @@ impl Runtime {
         wait_for("a status", || Client::connect(&self.address, ANSWER).ok()?.status().ok())
     }
 
+    /// Waits for a state in which `holds` is true.
+    pub fn wait_for_status(&self, what: &str, holds: impl Fn(&Status) -> bool) -> Status {
+        wait_for(what, || Some(self.status()).filter(&holds))
+    }
+
     /// Waits until it is in this mode.
     pub fn wait_for_mode(&self, mode: &str) {
-        wait_for(&format!("mode {mode}"), || (self.status().mode == mode).then_some(()));
+        self.wait_for_status(&format!("mode {mode}"), |status| status.mode == mode);
     }
 
-    /// Its counters, read-only and live.
+    /// One of its segments, read-only.
+    pub fn segment(&self, kind: SegmentKind) -> Segment {
+        let descriptor = self.client().segment(kind.code()).expect("the runtime hands out its segments");
+        Segment::attach(descriptor, Access::ReadOnly, kind).expect("a valid segment")
+    }
+
+    /// Its counters, live, and readable beyond its death.
     pub fn counters(&self) -> counters::Reader<Counter> {
-        let descriptor =
-            self.client().segment(SegmentKind::Counters.code()).expect("the runtime hands out its counters");
-        let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Counters).expect("a valid segment");
-        counters::Reader::new(&segment).expect("a segment of counters")
+        counters::Reader::new(&self.segment(SegmentKind::Counters)).expect("a segment of counters")
     }
 
-    /// Waits until a counter has reached `at_least`.
-    pub fn wait_for_count(&self, counter: Counter, at_least: u64) {
-        let counters = self.counters();
-        wait_for(&format!("{} >= {at_least}", counter.name()), || (counters.get(counter) >= at_least).then_some(()));
+    /// Its cycle records from now on.
+    pub fn cycles(&self) -> Cycles {
+        Cycles::new(&self.segment(SegmentKind::Cycles))
     }
+
+    /// Its events from the first one on.
+    pub fn events(&self) -> Events {
+        Events::new(&self.segment(SegmentKind::Events))
+    }
+}
+
+/// Waits until a counter has reached `at_least`.
+pub fn wait_for_count(counters: &counters::Reader<Counter>, counter: Counter, at_least: u64) {
+    wait_for(&format!("{} >= {at_least}", counter.name()), || (counters.get(counter) >= at_least).then_some(()));
+}
+
+/// Waits until so many more of something were counted.
+pub fn wait_for_more(counters: &counters::Reader<Counter>, counter: Counter, more: u64) {
+    wait_for_count(counters, counter, counters.get(counter) + more);
+}
+
+/// Slots that the clock says have passed: those that a cycle ran in and those that were skipped add up to it. To be read after
+/// the end, because the counters are no snapshot.
+pub fn slots_elapsed(counters: &counters::Reader<Counter>) -> u64 {
+    let running_ns = counters.get(Counter::TimeLast).saturating_sub(counters.get(Counter::TimeFirst));
+    running_ns / counters.get(Counter::Period) + 1
 }

@@ -1,0 +1,90 @@
+//! What the runtime records: cycles and events, none of them missed.
+
+use rt_core::mode::Mode;
+use shm::Segment;
+use shm::broadcast::{self, Next};
+use shm_layout::{CycleHead, CycleLayout, EVENT_WORDS, EventKind, EventRecord, SetpointPart, TagPart};
+
+/// One cycle's record.
+#[derive(Clone, Debug)]
+pub struct CycleRecord {
+    /// The fixed part.
+    pub head: CycleHead,
+    /// One part per setpoint.
+    pub setpoints: Vec<SetpointPart>,
+    /// One part per tag.
+    pub tags: Vec<TagPart>,
+}
+
+/// A reader of the ring of cycle records.
+pub struct Cycles {
+    reader: broadcast::Reader,
+    layout: CycleLayout,
+}
+
+impl Cycles {
+    pub(crate) fn new(segment: &Segment) -> Self {
+        let layout = CycleLayout::from_dims(segment.header().dims()).expect("the runtime's own sizes");
+        let reader = broadcast::Reader::new(segment, broadcast::Start::Newest).expect("a ring of records");
+        Self { reader, layout }
+    }
+
+    /// The records since the last call.
+    ///
+    /// # Panics
+    /// Some were lost, or the ring is damaged.
+    pub fn drain(&mut self) -> Vec<CycleRecord> {
+        let mut words = vec![0; self.layout.words()];
+        let mut records = Vec::new();
+        while is_record(self.reader.next(&mut words)) {
+            let record = self.layout.view(&words).expect("the layout's size");
+            let (setpoints, tags) = (record.setpoints.to_vec(), record.tags.to_vec());
+            records.push(CycleRecord { head: *record.head, setpoints, tags });
+        }
+        records
+    }
+}
+
+/// A reader of the ring of events.
+pub struct Events {
+    reader: broadcast::Reader,
+}
+
+impl Events {
+    pub(crate) fn new(segment: &Segment) -> Self {
+        Self { reader: broadcast::Reader::new(segment, broadcast::Start::Oldest).expect("a ring of records") }
+    }
+
+    /// The events since the last call.
+    ///
+    /// # Panics
+    /// Some were lost, or the ring is damaged.
+    pub fn drain(&mut self) -> Vec<EventRecord> {
+        let mut words = [0; EVENT_WORDS];
+        let mut events = Vec::new();
+        while is_record(self.reader.next(&mut words)) {
+            events.push(EventRecord::from_words(&words));
+        }
+        events
+    }
+
+    /// The texts of those events since the last call that are of this kind.
+    pub fn texts(&mut self, kind: EventKind) -> Vec<String> {
+        self.drain().iter().filter(|event| event.kind() == Some(kind)).map(|event| event.text().to_owned()).collect()
+    }
+
+    /// The modes that were entered since the last call.
+    pub fn modes(&mut self) -> Vec<Mode> {
+        let changes = self.drain().into_iter().filter(|event| event.kind() == Some(EventKind::ModeChange));
+        changes.filter_map(|event| Mode::from_number(u8::try_from(event.b).ok()?)).collect()
+    }
+}
+
+fn is_record(next: Next) -> bool {
+    match next {
+        Next::Record { .. } => true,
+        Next::Empty => false,
+        Next::Lost(count) => panic!("{count} records were overwritten before they were read"),
+        Next::Damaged { .. } => panic!("the ring is damaged"),
+    }
+}
