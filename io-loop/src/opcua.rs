@@ -7,7 +7,7 @@ use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
     CallError, CertificateFault, Clock, ConnectError, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan,
-    ReadValue, Session, StatusName, Target, WritePlan,
+    ReadValue, Session, StatusName, Step, Target, WritePlan,
 };
 
 use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
@@ -192,8 +192,12 @@ fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, Strin
     }
     match found.kind {
         NodeKind::Scalar(kind) => Ok(core_kind(kind)),
-        NodeKind::Array => Err(format!("tag `{name}`: node {address} is an array, a single number is needed")),
-        NodeKind::Other => Err(format!("tag `{name}`: node {address} holds no number")),
+        NodeKind::Array => Err(format!(
+            "tag `{name}`: node {address} is an array, a single number is needed: correct node_identifier in the site file"
+        )),
+        NodeKind::Other => {
+            Err(format!("tag `{name}`: node {address} holds no number: correct node_identifier in the site file"))
+        }
     }
 }
 
@@ -214,7 +218,19 @@ fn describe_failure(error: ConnectError) -> ConnectFailure {
         }
         _ => None,
     };
-    ConnectFailure { message: error.to_string(), untrusted }
+    ConnectFailure { message: format!("{error}{}", remedy(&error)), untrusted }
+}
+
+/// What a person can do, where the error does not say it itself.
+const fn remedy(error: &ConnectError) -> &'static str {
+    let ConnectError::Step { step, .. } = error else { return "" };
+    match step {
+        Step::NameLookup | Step::TcpConnect => {
+            "; check that the server is running and that opc_conn_url names its host and port"
+        }
+        Step::Hello | Step::OpenSecureChannel => "; check that opc_conn_url names the port of an OPC UA server",
+        _ => "",
+    }
 }
 
 fn bus_error(error: CallError) -> BusError {
