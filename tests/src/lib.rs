@@ -8,6 +8,7 @@
 //! # Nouns
 //! A [`Place`] is that directory; it starts a [`Plant`], a [`Runtime`] and learners, each a [`Process`], and knows what they
 //! left behind. A [`SiteFile`] is what they are configured with. [`Cycles`] and [`Events`] are what a runtime records.
+//! A [`simulation`] is the control path without processes, threads and time.
 #![forbid(unsafe_code)]
 
 mod place;
@@ -16,6 +17,7 @@ mod process;
 mod programs;
 mod records;
 mod runtime;
+pub mod simulation;
 mod site;
 
 pub use place::Place;
