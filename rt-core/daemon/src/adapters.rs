@@ -11,10 +11,17 @@ use shm::{broadcast, cell};
 use shm_layout::{CycleHead, CycleLayout};
 
 /// One connection as the control thread sees it.
-pub(crate) struct Line {
-    pub(crate) reports: Consumer<FieldReport>,
-    pub(crate) sets: Producer<SetpointSet>,
-    pub(crate) up: bool,
+pub struct Line {
+    reports: Consumer<FieldReport>,
+    sets: Producer<SetpointSet>,
+    up: bool,
+}
+
+impl Line {
+    /// A connection that is down, until a report says otherwise.
+    pub fn new(reports: Consumer<FieldReport>, sets: Producer<SetpointSet>) -> Self {
+        Self { reports, sets, up: false }
+    }
 }
 
 /// All connections: reports are taken in turns, a set goes to each of them, and the link is up when all are.
@@ -67,7 +74,7 @@ impl Field for Lines {
 
 /// What the keeper asks of the control thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Order {
+pub enum Order {
     /// A command for the cycle.
     Command(Command),
     /// Everything that happened so far has been warm-up: count allocations from now on.

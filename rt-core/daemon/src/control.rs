@@ -1,43 +1,72 @@
 //! The control thread: the grid, the cycle, and what is counted about it.
 
-use policy::Agent;
-use rt_core::cycle::{Cycle, CycleOutcome};
+use policy::kernels::Kernel;
+use policy::{AdoptedPolicy, Agent, AgentError};
+use rt_config::Site;
+use rt_core::cycle::{Cycle, CycleOutcome, SettingsError};
 use rt_core::ports::Clock;
-use rt_core::record::Flags;
+use rt_core::record::{Event, Flags};
 use rt_core::schedule::{Grid, Slot};
 use rt_core::time::Period;
 use rt_sys::{MonotonicClock, guard, prefault_stack};
-use shm::{broadcast, counters, histogram};
+use shm::spsc::{Consumer, Producer};
+use shm::{broadcast, cell, counters, histogram};
 use shm_layout::{Counter, StepLayout};
 
-use crate::adapters::{Lines, Orders, Recording, VerifiedPolicy};
+use crate::adapters::{Line, Lines, Order, Orders, Recording, VerifiedPolicy};
+use crate::segments::Records;
 
 /// Stack that the loop may use without a fault.
 const STACK_PREFAULT_BYTES: usize = 512 * 1024;
 
 /// Everything that the control thread owns. It is built at rest, moved to the thread once, and never allocates again.
-pub(crate) struct ControlLoop {
-    pub(crate) clock: MonotonicClock,
-    pub(crate) period: Period,
-    pub(crate) cycle: Box<Cycle>,
-    pub(crate) lines: Lines,
-    pub(crate) orders: Orders,
-    pub(crate) agent: Box<Agent<VerifiedPolicy>>,
-    pub(crate) recording: Recording,
-    pub(crate) steps: StepRing,
-    pub(crate) counters: counters::Writer<Counter>,
-    pub(crate) timing: Timing,
+pub struct ControlLoop {
+    clock: MonotonicClock,
+    period: Period,
+    cycle: Box<Cycle>,
+    lines: Lines,
+    orders: Orders,
+    agent: Box<Agent<VerifiedPolicy>>,
+    recording: Recording,
+    steps: StepRing,
+    counters: counters::Writer<Counter>,
+    timing: Timing,
+}
+
+/// The control thread's ends of everything that connects it with other threads and processes.
+pub struct Ends {
+    /// The connections to the plant.
+    pub lines: Vec<Line>,
+    /// The keeper's orders.
+    pub orders: Consumer<Order>,
+    /// Events, to the keeper.
+    pub events: Producer<Event>,
+    /// Networks that were verified and packed.
+    pub networks: cell::Reader<AdoptedPolicy>,
+    /// What others read.
+    pub records: Records,
+}
+
+/// Why there is no control loop for a site.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum UnfitForControl {
+    /// The cycle refuses the settings.
+    #[error(transparent)]
+    Cycle(#[from] SettingsError),
+    /// There is no agent.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
 }
 
 /// The three histograms of a cycle.
-pub(crate) struct Timing {
-    pub(crate) lateness: histogram::Writer,
-    pub(crate) execution: histogram::Writer,
-    pub(crate) response: histogram::Writer,
+struct Timing {
+    lateness: histogram::Writer,
+    execution: histogram::Writer,
+    response: histogram::Writer,
 }
 
 /// The ring through which the learner gets its steps.
-pub(crate) struct StepRing {
+struct StepRing {
     ring: broadcast::Writer,
     layout: StepLayout,
     words: Box<[u64]>,
@@ -45,6 +74,29 @@ pub(crate) struct StepRing {
 }
 
 impl ControlLoop {
+    /// The loop of this site, before its first cycle.
+    ///
+    /// # Errors
+    /// When cycle or agent refuse the site.
+    pub fn new(site: &Site, kernel: Kernel, clock: MonotonicClock, ends: Ends) -> Result<Self, UnfitForControl> {
+        let Ends { lines, orders, events, networks, records } = ends;
+        let Records { cycle_layout, step_layout, cycles, steps, counters, histograms } = records;
+        let [lateness, execution, response] = histograms;
+        let cycle = Cycle::new(&site.cycle_settings(&site.cycle_lists()))?;
+        Ok(Self {
+            clock,
+            period: site.runtime.period,
+            cycle: Box::new(cycle),
+            lines: Lines::new(lines),
+            orders: Orders::new(orders),
+            agent: Box::new(Agent::new(site, VerifiedPolicy::new(networks), kernel)?),
+            recording: Recording::new(cycles, cycle_layout, events),
+            steps: StepRing::new(steps, step_layout),
+            counters,
+            timing: Timing { lateness, execution, response },
+        })
+    }
+
     /// Runs until the keeper orders a stop.
     ///
     /// # Real-time
@@ -66,7 +118,11 @@ impl ControlLoop {
         guard::disarm();
     }
 
-    fn one_cycle(&mut self, slot: &Slot) -> CycleOutcome {
+    /// The work of one slot: the cycle, and the step for the learner.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub fn one_cycle(&mut self, slot: &Slot) -> CycleOutcome {
         let Self { clock, cycle, lines, orders, agent, recording, steps, .. } = self;
         let outcome = cycle.run(slot, clock, lines, orders, agent.as_mut(), recording);
         if outcome.flags.contains(Flags::OBSERVED) && outcome.mode.transitions() {
@@ -122,7 +178,7 @@ impl Allocations {
 }
 
 impl StepRing {
-    pub(crate) fn new(ring: broadcast::Writer, layout: StepLayout) -> Self {
+    fn new(ring: broadcast::Writer, layout: StepLayout) -> Self {
         Self { ring, layout, words: vec![0; layout.words()].into(), sent: 0 }
     }
 

@@ -13,16 +13,23 @@ const EVENTS_KEPT: usize = 4096;
 const STEPS_KEPT: usize = 8192;
 
 /// The segments that only the runtime writes, on the shelf from which their read-only descriptors are handed out.
-pub(crate) struct Shelf {
+pub struct Shelf {
     segments: Vec<(SegmentKind, OwnedFd)>,
 }
 
 /// The writing ends, for the threads that own them.
-pub(crate) struct Writers {
+pub struct Writers {
+    /// For the control thread.
+    pub records: Records,
+    /// For the keeper.
+    pub events: broadcast::Writer,
+}
+
+/// What the control thread writes for others to read.
+pub struct Records {
     pub(crate) cycle_layout: CycleLayout,
     pub(crate) step_layout: StepLayout,
     pub(crate) cycles: broadcast::Writer,
-    pub(crate) events: broadcast::Writer,
     pub(crate) steps: broadcast::Writer,
     pub(crate) counters: counters::Writer<Counter>,
     pub(crate) histograms: [histogram::Writer; HistogramKind::COUNT],
@@ -38,8 +45,11 @@ pub(crate) struct LearnerSegments {
 }
 
 impl Shelf {
-    /// Creates, seals and prefaults everything.
-    pub(crate) fn create(site: &Site, n_state: usize) -> io::Result<(Self, Writers)> {
+    /// Creates, seals and prefaults everything, for a state of `n_state` columns.
+    ///
+    /// # Errors
+    /// When the kernel gives no memory, or the site is too large for a record.
+    pub fn create(site: &Site, n_state: usize) -> io::Result<(Self, Writers)> {
         let count = |n: usize| u32::try_from(n).map_err(io::Error::other);
         let too_large = || io::Error::other("the site has more tags or columns than a record holds");
         let (n_setpoints, n_tags) = (count(site.setpoints.len())?, count(site.tags.len())?);
@@ -58,16 +68,16 @@ impl Shelf {
         let steps = create(Spec::transitions(&step_layout, STEPS_KEPT))?;
         let counters = create(Spec::counters::<Counter>())?;
         let histograms = create(Spec::histograms())?;
-        let writers = Writers {
+        let events = broadcast::Writer::new(&events).map_err(io::Error::other)?;
+        let records = Records {
             cycle_layout,
             step_layout,
             cycles: broadcast::Writer::new(&cycles).map_err(io::Error::other)?,
-            events: broadcast::Writer::new(&events).map_err(io::Error::other)?,
             steps: broadcast::Writer::new(&steps).map_err(io::Error::other)?,
             counters: counters::Writer::new(&counters).map_err(io::Error::other)?,
             histograms: histogram::writers(&histograms).map_err(io::Error::other)?,
         };
-        Ok((Self { segments }, writers))
+        Ok((Self { segments }, Writers { records, events }))
     }
 
     /// The read-only descriptor of a segment.

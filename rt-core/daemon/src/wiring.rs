@@ -9,10 +9,10 @@ use policy::file::Purpose;
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
 use policy::wire::Verifier;
-use policy::{AdoptedPolicy, Agent, actor_spec};
+use policy::{AdoptedPolicy, actor_spec};
 use rt_config::{Connection, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, SetpointInfo, TagInfo, default_runtime_dir};
-use rt_core::cycle::{Cycle, REPORTS_PER_CYCLE_MAX};
+use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
 use rt_core::ports::{Command, FieldReport};
 use rt_core::time::Period;
 use rt_sys::{Cpus, Granted, Lifeline, MonotonicClock, Placement, RealtimeRequest};
@@ -20,9 +20,9 @@ use shm::spsc::{Producer, channel};
 use shm::{cell, counters};
 use shm_layout::{Counter, EventKind};
 
-use crate::adapters::{Line, Lines, Order, Orders, Recording, VerifiedPolicy};
+use crate::adapters::{Line, Order};
 use crate::arguments::Arguments;
-use crate::control::{ControlLoop, StepRing, Timing};
+use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{Journal, Keeper, Service, Warmth, WeightsDesk, Wire};
@@ -57,8 +57,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let first_policy = first_policy(&site, &spec)?;
     verifier.count(first_policy.generation());
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
-    let Writers { cycle_layout, step_layout, cycles, events, steps, counters, histograms } = writers;
-    let [lateness, execution, response] = histograms;
+    let Writers { records, events } = writers;
+    let counters = records.counters.clone();
 
     let (mut orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
     let (event_facts, facts) = channel(EVENTS_WAITING_MAX);
@@ -66,21 +66,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let plants = site.connections.iter().enumerate().map(|(index, connection)| Plant::new(&site, index, connection));
     let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    let lists = site.cycle_lists();
-    let cycle = Cycle::new(&site.cycle_settings(&lists)).map_err(Failure::internal)?;
-    let agent = Agent::new(&site, VerifiedPolicy::new(adopting), kernel).map_err(Failure::internal)?;
-    let control = ControlLoop {
-        clock,
-        period: site.runtime.period,
-        cycle: Box::new(cycle),
-        lines: Lines::new(lines),
-        orders: Orders::new(ordered),
-        agent: Box::new(agent),
-        recording: Recording::new(cycles, cycle_layout, event_facts),
-        steps: StepRing::new(steps, step_layout),
-        counters: counters.clone(),
-        timing: Timing { lateness, execution, response },
-    };
+    let ends = Ends { lines, orders: ordered, events: event_facts, networks: adopting, records };
+    let control = ControlLoop::new(&site, kernel, clock, ends).map_err(Failure::internal)?;
 
     let memory = rt_sys::lock_memory();
     let _ = rt_sys::set_oom_score_adj(OOM_SCORE);
@@ -181,8 +168,7 @@ impl Plant {
         let settings = crate::plant::settings(site, index, connection);
         let io = IoLoop::new(bus, &settings, reports, newest, teller);
         let period = Period::from_ns(connection.io_period.as_ns()).unwrap_or(site.runtime.period);
-        let line = Line { reports: reported, sets, up: false };
-        Ok((line, Self { index, io, news, period, phase: connection.io_phase }))
+        Ok((Line::new(reported, sets), Self { index, io, news, period, phase: connection.io_phase }))
     }
 
     fn start(

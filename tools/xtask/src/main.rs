@@ -7,6 +7,7 @@
 //! - Data goes to standard output, messages go to standard error. Exit code 0 means that everything went well.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod children;
 mod demo;
 mod interop;
@@ -43,13 +44,7 @@ enum Command {
     /// The project's own rules: edges between packages, unsafe code, file lengths.
     #[command(after_help = "Example:\n  cargo xtask tidy")]
     Tidy,
-    /// Run the benchmarks, or one of them; what follows is handed on.
-    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench kernel --json")]
-    Bench {
-        /// Arguments of the benchmark program.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
-    },
+    Bench(bench::BenchArguments),
     Interop(interop::InteropArguments),
 }
 
@@ -58,20 +53,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
-        Command::Bench { arguments } => bench(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Interop(arguments) => interop::run(&arguments),
-    }
-}
-
-/// Hands on to the program of the package `benches`.
-fn bench(arguments: &[String]) -> ExitCode {
-    let status =
-        workspace::cargo().args(["run", "--release", "--quiet", "--package", "benches", "--"]).args(arguments).status();
-    match status {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
-        Err(error) => {
-            eprintln!("xtask: cargo cannot be run: {error}");
-            ExitCode::FAILURE
-        }
     }
 }

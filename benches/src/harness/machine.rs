@@ -6,24 +6,24 @@ use serde::Serialize;
 
 /// What a reader has to know to judge a figure.
 #[derive(Clone, Debug, Serialize)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// CPU model.
-    pub cpu: String,
+    pub(crate) cpu: String,
     /// CPUs that this process may use.
-    pub cpus: usize,
+    pub(crate) cpus: usize,
     /// Vector extensions that the kernels choose from.
-    pub vector_extensions: Vec<&'static str>,
+    pub(crate) vector_extensions: Vec<&'static str>,
     /// Kernel release and preemption model, as the kernel words it.
-    pub kernel: String,
+    pub(crate) kernel: String,
     /// The CPU says that it is virtual.
-    pub hypervisor: bool,
+    pub(crate) hypervisor: bool,
     /// Load average over the last minute when the run began.
-    pub load_1min: f64,
+    pub(crate) load_1min: f64,
 }
 
 impl Machine {
     /// Looks at this machine.
-    pub fn describe() -> Self {
+    pub(crate) fn describe() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let field = |name: &str| {
             let line = cpuinfo.lines().find(|line| line.starts_with(name))?;

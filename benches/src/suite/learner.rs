@@ -1,0 +1,96 @@
+//! What an update costs, at the defaults and with the largest ensemble, on one thread and on two.
+//!
+//! The networks are the agent's own. An update is one of all critics; "with actor" adds one of actor and proposal, each
+//! with its candidates judged by the critics.
+
+use learner::{Agent, AgentOptions, AgentShape, ENSEMBLE_MAX, Step};
+
+use crate::harness::{Contest, Estimate, Row, nanoseconds_of};
+
+const ROUNDS: usize = 20;
+/// The 58-tag site of the cycle's benchmark.
+const SHAPE: AgentShape = AgentShape { state: 248, action: 8 };
+/// More than two batches.
+const EXPERIENCE: u64 = 600;
+
+/// One kind of agent to be timed.
+struct Case {
+    name: &'static str,
+    ensemble: usize,
+    actor_updates: usize,
+    threads: usize,
+}
+
+pub(super) fn run() -> Result<Vec<Row>, String> {
+    let case = |name, ensemble, actor_updates, threads| Case { name, ensemble, actor_updates, threads };
+    let few = AgentOptions::default().ensemble;
+    let cases = [
+        case("defaults (2 critics), critics", few, 0, 1),
+        case("defaults (2 critics), critics and actor", few, 1, 1),
+        case("defaults (2 critics), critics and actor, 2 threads", few, 1, 2),
+        case("10 critics, critics and actor", ENSEMBLE_MAX, 1, 1),
+        case("10 critics, critics and actor, 2 threads", ENSEMBLE_MAX, 1, 2),
+    ];
+    let mut agents = cases.iter().map(agent).collect::<Result<Vec<_>, _>>()?;
+    let mut contest = Contest::of_samples(ROUNDS, 1);
+    for (case, agent) in cases.iter().zip(&mut agents) {
+        contest = contest.sample(case.name, || update(agent));
+    }
+    let standings = contest.run();
+    let mut rows = Vec::new();
+    for case in &cases {
+        let ns = standings.p50(case.name);
+        rows.push(Row::measured(case.name, ns.times(1e-6), "ms"));
+        rows.push(Row::measured(format!("{}, rate", case.name), per_second(ns), "/s"));
+    }
+    rows.push(Row::ratio("control", standings.control()).note("the first against itself"));
+    Ok(rows)
+}
+
+fn per_second(ns: Estimate) -> Estimate {
+    let [lo, hi] = ns.interval;
+    Estimate { median: 1e9 / ns.median, interval: [1e9 / hi, 1e9 / lo] }
+}
+
+/// An agent with some experience and no end of updates to make.
+fn agent(case: &Case) -> Result<Agent, String> {
+    let options = AgentOptions {
+        ensemble: case.ensemble,
+        actor_updates: case.actor_updates,
+        critic_updates: 1_000,
+        // No update is let go because the loss has settled.
+        loss_threshold: 0.0,
+        ..AgentOptions::default()
+    };
+    let nominal = vec![0.5; SHAPE.action];
+    let mut agent = Agent::new(SHAPE, options, &nominal, case.threads).map_err(|error| error.to_string())?;
+    for sequence in 0..EXPERIENCE {
+        observe(&mut agent, sequence);
+    }
+    Ok(agent)
+}
+
+fn observe(agent: &mut Agent, sequence: u64) {
+    let level = |i: usize| ((sequence as usize * 31 + i * 17) % 101) as f32 / 100.0;
+    let state: Vec<f32> = (0..SHAPE.state).map(level).collect();
+    let action: Vec<f32> = (0..SHAPE.action).map(level).collect();
+    agent.observe(&Step {
+        sequence,
+        complete: true,
+        reward: Some(-level(3)),
+        decision: true,
+        gap: false,
+        state: &state,
+        action: &action,
+        lo: &[0.0; SHAPE.action],
+        hi: &[1.0; SHAPE.action],
+    });
+}
+
+/// What one update takes, nanoseconds.
+fn update(agent: &mut Agent) -> f64 {
+    let mut done = None;
+    let took = nanoseconds_of(|| done = agent.update());
+    assert!(done.is_some(), "an update was due");
+    took
+}

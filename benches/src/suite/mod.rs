@@ -1,0 +1,69 @@
+//! The benchmarks.
+
+mod cycle;
+mod kernel;
+mod learner;
+mod opcua;
+mod ring;
+mod triple;
+
+use clap::ValueEnum;
+
+use crate::harness::Row;
+
+/// One benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Forward passes against the time in which memory gives their weights, ndarray and nalgebra.
+    Kernel,
+    /// The ring between two threads against rtrb and crossbeam's ArrayQueue.
+    Ring,
+    /// Reading weights of 300 kB while their writer is absent, at work, in a hurry, killed.
+    Triple,
+    /// All of a control cycle's work against its network's forward pass alone.
+    Cycle,
+    /// Updates of the learner.
+    Learner,
+    /// A cycle's Read and Write over OPC UA against TCP alone.
+    Opcua,
+}
+
+impl Bench {
+    /// All of them, in the order of the list.
+    pub(crate) fn all() -> Vec<Self> {
+        Self::value_variants().to_vec()
+    }
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Ring => "ring",
+            Self::Triple => "triple",
+            Self::Cycle => "cycle",
+            Self::Learner => "learner",
+            Self::Opcua => "opcua",
+        }
+    }
+
+    /// Measures; or the reason why that was not possible.
+    pub(crate) fn run(self) -> Result<Vec<Row>, String> {
+        match self {
+            Self::Kernel => kernel::run(),
+            Self::Ring => Ok(ring::run()),
+            Self::Triple => triple::run(),
+            Self::Cycle => cycle::run(),
+            Self::Learner => learner::run(),
+            Self::Opcua => opcua::run(),
+        }
+    }
+}
+
+/// Prints what there is.
+pub(crate) fn list() {
+    for bench in Bench::all() {
+        let value = bench.to_possible_value();
+        let help = value.as_ref().and_then(|value| value.get_help()).map(ToString::to_string).unwrap_or_default();
+        println!("{:8} {help}", bench.name());
+    }
+}

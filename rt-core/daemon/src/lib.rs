@@ -1,0 +1,44 @@
+//! `corerl-rt`: the one process with deadlines. This crate is the composition root: it adapts rings to ports, starts
+//! threads, and is the keeper. No control logic lives here.
+//!
+//! # Contract
+//! - Everything is created, checked and allocated before the control thread's first cycle; then memory is locked.
+//! - The control thread runs [`control`], one io thread per connection runs [`io`], the main thread is the [`keeper`].
+//!   Threads exchange data through rings and a triple buffer of the `shm` crate, and news through bounded channels.
+//! - SIGTERM and SIGINT: the last value stays on the plant, the heartbeat stops, everything is flushed, exit 0. The death of a tethered
+//!   parent: RELEASE first, then the same.
+//! - [`ControlLoop`] and what it is made from are public, for whoever runs cycles without the process around them;
+//!   everything else is the program's own.
+//! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 another runtime of this agent lives, 77 privileges missing in strict
+//!   mode, 78 site file refused.
+#![forbid(unsafe_code)]
+
+mod adapters;
+mod arguments;
+mod control;
+mod failure;
+mod io;
+mod keeper;
+mod plant;
+mod segments;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use adapters::{Line, Order};
+pub use control::{ControlLoop, Ends, UnfitForControl};
+pub use segments::{Records, Shelf, Writers};
+
+/// The program: reads the command line, runs until something asks it to stop, and says why it could not.
+pub fn run() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match wiring::run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("corerl-rt: {failure}");
+            failure.exit_code()
+        }
+    }
+}
