@@ -47,8 +47,8 @@ use serde_json::{Value, json};
 pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Connection, Goal, Heartbeat, Identity, Interaction, Interlock, InterlockAction, Objective, Range,
-    Reward, Runtime, Secret, Security, Setpoint, Site, Source, Tag, TagKind,
+    AgentOptions, Connection, Goal, Heartbeat, Identity, Interaction, Objective, Range, Reward, Runtime, Secret,
+    Security, Setpoint, Site, Source, Tag, TagKind,
 };
 
 use complaint::Complaints;

@@ -3,14 +3,14 @@
 use std::num::NonZeroU64;
 
 use rt_core::cycle::CycleSettings;
-use rt_core::envelope;
+use rt_core::envelope::Interlock;
 use rt_core::mode::ModeSettings;
 use rt_core::setpoint::SetpointSettings;
 use rt_core::tag::TagSettings;
 use rt_core::time::Span;
 use rt_core::trips::TripSettings;
 
-use crate::site::{Interlock, InterlockAction, Site, Tag};
+use crate::site::{Site, Tag};
 
 /// So many decisions in a row may find an incomplete state before the cycle holds.
 const INCOMPLETE_DECISIONS_MAX: u32 = 2;
@@ -23,7 +23,7 @@ pub struct CycleLists {
     /// The setpoints, in the site's order.
     pub setpoints: Vec<SetpointSettings>,
     /// Interlocks, each with the index of its setpoint.
-    pub interlocks: Vec<(usize, envelope::Interlock)>,
+    pub interlocks: Vec<(usize, Interlock)>,
 }
 
 impl Site {
@@ -44,9 +44,11 @@ impl Site {
 
     /// The lists that the cycle's settings borrow; keep them as long as the settings.
     pub fn cycle_lists(&self) -> CycleLists {
-        let interlocks = self.setpoints.iter().enumerate().flat_map(|(index, setpoint)| {
-            setpoint.interlocks.iter().map(move |interlock| (index, for_envelope(interlock)))
-        });
+        let interlocks = self
+            .setpoints
+            .iter()
+            .enumerate()
+            .flat_map(|(index, setpoint)| setpoint.interlocks.iter().map(move |interlock| (index, *interlock)));
         CycleLists {
             tags: self.tags.iter().map(|tag| tag.settings).collect(),
             setpoints: self.setpoints.iter().map(|setpoint| setpoint.settings).collect(),
@@ -108,16 +110,6 @@ impl Site {
         self.setpoints.iter().filter_map(|setpoint| self.tags.get(setpoint.tag.index())).for_each(|tag| add(1, tag));
         hasher.finalize().as_bytes().iter().take(8).rev().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
     }
-}
-
-fn for_envelope(interlock: &Interlock) -> envelope::Interlock {
-    let action = match interlock.action {
-        InterlockAction::BlockIncrease => envelope::InterlockAction::BlockIncrease,
-        InterlockAction::BlockDecrease => envelope::InterlockAction::BlockDecrease,
-        InterlockAction::Force(value) => envelope::InterlockAction::Force(value),
-        InterlockAction::Release => envelope::InterlockAction::Release,
-    };
-    envelope::Interlock { condition: interlock.condition, action }
 }
 
 #[cfg(test)]

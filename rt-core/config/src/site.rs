@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rt_core::envelope::Interlock;
 use rt_core::expression::Program;
 use rt_core::setpoint::SetpointSettings;
 use rt_core::tag::{TagId, TagSettings};
@@ -187,7 +188,7 @@ pub struct Setpoint {
     pub tag: TagId,
     /// Range, rate, fallback, refresh: for the envelope.
     pub settings: SetpointSettings,
-    /// Interlocks, at most four.
+    /// Interlocks, at most four. Their conditions read measured tags alone: computed ones are written out in them.
     pub interlocks: Vec<Interlock>,
     /// The scale of the action: 0 is `lo`, 1 is `hi` (the operating range).
     pub scale: Range,
@@ -196,28 +197,6 @@ pub struct Setpoint {
     pub action_bounds: Option<(Program, Program)>,
     /// Where an untrained agent holds it, engineering units inside `scale`.
     pub nominal: f64,
-}
-
-/// A condition that limits a setpoint.
-#[derive(Clone, Debug)]
-pub struct Interlock {
-    /// True (not zero) trips it; so does a missing input. It reads measured tags alone: computed ones are written out in it.
-    pub condition: Program,
-    /// What it does.
-    pub action: InterlockAction,
-}
-
-/// What a tripped interlock does.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum InterlockAction {
-    /// The setpoint may not rise.
-    BlockIncrease,
-    /// The setpoint may not fall.
-    BlockDecrease,
-    /// The setpoint goes to this value, as fast as its rate permits.
-    Force(f64),
-    /// The setpoint is not written.
-    Release,
 }
 
 /// The agent's clock.

@@ -1,6 +1,6 @@
 //! Setpoints: the agent's half (scale, bounds, nominal value) and the plant's half (limits, rate, fallback, interlocks).
 
-use rt_core::envelope::INTERLOCKS_MAX;
+use rt_core::envelope::{INTERLOCKS_MAX, Interlock, InterlockAction};
 use rt_core::expression::{Op, Program};
 use rt_core::setpoint::{FallbackLaw, Rate, SetpointSettings};
 use rt_core::tag::TagId;
@@ -13,7 +13,7 @@ use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Field};
 use crate::form_special::{FallbackChoice, RateChoice, Then};
 use crate::raw::{Limits, Runtime, Tag as RawTag, TagType};
-use crate::site::{Interlock, InterlockAction, Range, Setpoint};
+use crate::site::{Range, Setpoint};
 use crate::value::{FormulaPair, Named};
 
 pub(crate) fn resolve(tags: &Tags<'_>, runtime: &Runtime, complaints: &mut Complaints<'_>) -> Option<Vec<Setpoint>> {
