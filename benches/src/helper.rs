@@ -51,7 +51,11 @@ impl Duty {
         tether();
         match self {
             Self::Write { descriptor, pause_us } => publish(descriptor, Duration::from_micros(pause_us)),
-            Self::Answer { sizes } => answer(sizes).map_err(|error| error.to_string()),
+            Self::Answer { sizes } => match answer(sizes) {
+                // The other side has what it wanted.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(()),
+                outcome => outcome.map_err(|error| error.to_string()),
+            },
         }
     }
 }

@@ -94,6 +94,7 @@ impl Image {
     }
 
     /// Takes a sample in; `false` when the image has no such tag.
+    #[inline]
     pub fn receive(&mut self, sample: &Sample) -> bool {
         let Some(cell) = self.cells.iter_mut().take(self.count).nth(sample.tag.index()) else { return false };
         cell.receive(sample);
@@ -116,6 +117,7 @@ impl Image {
     }
 
     /// The tag's reading; [`Reading::MISSING`] for a tag that the image does not have.
+    #[inline]
     pub fn reading(&self, tag: TagId) -> Reading {
         self.cell(tag).map_or(Reading::MISSING, |cell| cell.reading(self.now))
     }
@@ -126,6 +128,7 @@ impl Image {
     }
 
     /// The value, when it is good or substituted, and not stale. Always finite.
+    #[inline]
     pub fn usable(&self, tag: TagId) -> Option<f64> {
         self.judge(tag).ok()
     }
@@ -134,6 +137,7 @@ impl Image {
     ///
     /// # Errors
     /// Says whether the value is bad or stale; stale comes first.
+    #[inline]
     pub fn judge(&self, tag: TagId) -> Result<f64, Missing> {
         self.cell(tag).ok_or(Missing::Stale)?.judge(self.now)
     }
@@ -145,12 +149,14 @@ impl Image {
     }
 
     /// The value when it is itself good and fresh: no substitute will do for a reference to move from.
+    #[inline]
     pub fn read_back(&self, tag: TagId) -> Option<ReadBack> {
         let cell = self.cell(tag)?;
         let read_back = cell.last_good?;
         (cell.quality == Quality::Good && cell.judge(self.now).is_ok()).then_some(read_back)
     }
 
+    #[inline]
     fn cell(&self, tag: TagId) -> Option<&Cell> {
         self.cells.get(tag.index()).filter(|_| tag.index() < self.count)
     }
@@ -172,6 +178,7 @@ impl Cell {
         last_good: None,
     };
 
+    #[inline]
     fn receive(&mut self, sample: &Sample) {
         // Compared with the sample before, not with the newest ever seen: a source whose clock was set back is alive.
         let advanced = sample.source_time != 0 && (self.received.is_none() || sample.source_time > self.source_time);
@@ -187,6 +194,7 @@ impl Cell {
         }
     }
 
+    #[inline]
     fn reading(&self, now: MonoTime) -> Reading {
         let age = self.fresh_at.map_or(Span::MAX, |at| now.since(at));
         let value = match self.quality {
@@ -205,6 +213,7 @@ impl Cell {
         (now.since(good.received) <= self.settings.substitute_for).then_some(good.value)
     }
 
+    #[inline]
     fn judge(&self, now: MonoTime) -> Result<f64, Missing> {
         let reading = self.reading(now);
         if reading.age > self.settings.stale_after || self.fresh_at.is_none() {

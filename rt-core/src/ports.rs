@@ -17,19 +17,23 @@ pub trait Clock {
 }
 
 /// What the io thread tells the control thread, in the order in which it happened.
+// Copies must be made of the words that are read afterwards: a load that spans two stores waits until both have left the
+// store buffer, which is 15 ns for every report of a cycle. So the tag is a word, and the halves of a word come first in
+// `Wrote`, where a sample has nothing wider.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(u64)]
 pub enum FieldReport {
     /// A tag was read.
     Sample(Sample),
     /// The set of this cycle was written: bit i of `written` says that the plant confirmed setpoint i, bit i of
     /// `refused` that it answered with a bad status. A setpoint in neither was not part of the request, or its outcome is unknown.
     Wrote {
-        /// The cycle whose set was sent.
-        cycle: u64,
         /// Setpoints that the plant confirmed.
         written: u32,
         /// Setpoints that the plant refused.
         refused: u32,
+        /// The cycle whose set was sent.
+        cycle: u64,
     },
     /// The connection came up (`true`) or went down.
     Link(bool),

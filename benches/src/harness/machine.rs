@@ -31,12 +31,15 @@ impl Machine {
         };
         let flags = field("flags").unwrap_or_default();
         let has = |flag: &str| flags.split(' ').any(|found| found == flag);
+        let sys =
+            |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default().trim().to_owned();
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             cpu: field("model name").unwrap_or_else(|| "unknown".into()),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             vector_extensions: ["avx2", "fma", "avx512f"].into_iter().filter(|flag| has(flag)).collect(),
-            kernel: fs::read_to_string("/proc/version").unwrap_or_default().trim().to_owned(),
+            // Not /proc/version, which names the machine that the kernel was built on.
+            kernel: format!("Linux {} {}", sys("osrelease"), sys("version")),
             hypervisor: has("hypervisor"),
             load_1min: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(f64::NAN),
         }

@@ -10,7 +10,9 @@
 mod machine;
 mod measure;
 mod report;
+mod seats;
 
 pub(crate) use machine::Machine;
 pub(crate) use measure::{Contest, Estimate, Standings, nanoseconds_of};
 pub(crate) use report::{Report, Row};
+pub(crate) use seats::Seats;

@@ -81,12 +81,14 @@ fn measure(case: &Case) -> Result<Vec<Row>, String> {
         Row::ratio(row("control"), standings.control()).note("the limit against itself"),
     ];
     for kernel in kernels {
-        let of_limit = Row::ratio(row(&format!("{} : limit", kind_name(kernel))), standings.ratio(kind_name(kernel), "limit"));
+        let of_limit =
+            Row::ratio(row(&format!("{} : limit", kind_name(kernel))), standings.ratio(kind_name(kernel), "limit"));
         let goal = case.limit_ratio_max.filter(|_| kernel == best);
         rows.extend([us(kind_name(kernel)), goal.map_or(of_limit.clone(), |most| of_limit.at_most(most))]);
     }
     for library in ["ndarray", "nalgebra"] {
-        let best = Row::ratio(row(&format!("{} : {library}", kind_name(best))), standings.ratio(kind_name(best), library));
+        let best =
+            Row::ratio(row(&format!("{} : {library}", kind_name(best))), standings.ratio(kind_name(best), library));
         let goal = case.ndarray_ratio_max.filter(|_| library == "ndarray");
         rows.extend([us(library), goal.map_or(best.clone(), |most| best.at_most(most))]);
     }

@@ -2,7 +2,8 @@
 //!
 //! The server is `corerl-plant` of the same build, which stands on async-opcua; its nodes are read several times to make
 //! 50, and one is written 8 times. The floor sends as many bytes there and back as the session does, to a process that
-//! answers at once: two round trips for Write and then Read, one for both together (`paired`).
+//! answers at once: two round trips for Write and then Read, one for both together (`paired`). The client has one CPU,
+//! whoever answers the other.
 
 use std::cell::RefCell;
 use std::io::{self, Read as _, Write as _};
@@ -21,7 +22,7 @@ use ua_session::{
     SecurityPolicy, Session, Target, Trust, WritePlan,
 };
 
-use crate::harness::{Contest, Row, nanoseconds_of};
+use crate::harness::{Contest, Row, Seats, nanoseconds_of};
 use crate::helper::Helper;
 
 const READ: usize = 50;
@@ -47,11 +48,12 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
 }
 
 fn measure(encrypted: bool, directory: &Path) -> Result<Vec<Row>, String> {
-    let plant = Plant::start(encrypted, directory)?;
+    let seats = Seats::take();
+    let plant = seats.for_others(|| Plant::start(encrypted, directory))?;
     let (write, read) = sizes(&plant)?;
-    let (_helper, mut two) = Helper::answering([write, read])?;
+    let (_helper, mut two) = seats.for_others(|| Helper::answering([write, read]))?;
     let together = (write.0 + read.0, write.1 + read.1);
-    let (_other_helper, mut one) = Helper::answering([together; 2])?;
+    let (_other_helper, mut one) = seats.for_others(|| Helper::answering([together; 2]))?;
     let client = RefCell::new(Client::connect(&plant, &plant.said.url)?);
     let standings = Contest::of_samples(ROUNDS, SAMPLES_PER_ROUND)
         .sample("floor", || nanoseconds_of(|| round_trips(&mut two, &[write, read])))
@@ -144,11 +146,8 @@ struct Client {
 impl Client {
     fn connect(plant: &Plant, url: &str) -> Result<Self, String> {
         let clock = MonotonicClock::new();
-        let trust = Trust {
-            pinned: plant.said.certificate.clone(),
-            directory: None,
-            host_mismatch: HostMismatch::Report,
-        };
+        let trust =
+            Trust { pinned: plant.said.certificate.clone(), directory: None, host_mismatch: HostMismatch::Report };
         let target = Target { security: plant.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
         let deadline_ns = clock.now().as_ns() + CONNECT_MAX_NS;
         let session = Session::connect(&target, Arc::new(Clocks(clock)), deadline_ns).map_err(|e| e.to_string())?;
@@ -251,7 +250,8 @@ fn sizes(plant: &Plant) -> Result<(Sizes, Sizes), String> {
     thread::spawn(move || relay(&listener, &server, &count));
     let mut client = Client::connect(plant, &format!("opc.tcp://{address}"))?;
     total(&counted);
-    let mut size_of = |call: fn(&mut Client) -> bool| if call(&mut client) { Ok(total(&counted)) } else { Err("a call failed") };
+    let mut size_of =
+        |call: fn(&mut Client) -> bool| if call(&mut client) { Ok(total(&counted)) } else { Err("a call failed") };
     Ok((size_of(Client::write)?, size_of(Client::read)?))
 }
 

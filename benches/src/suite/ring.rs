@@ -10,16 +10,20 @@ use std::thread;
 use crossbeam::queue::ArrayQueue;
 use shm::{Segment, SegmentKind, Spec, broadcast, spsc};
 
-use crate::harness::{Contest, Row, Standings, nanoseconds_of};
+use crate::harness::{Contest, Row, Seats, Standings, nanoseconds_of};
 
 const ROUNDS: usize = 60;
 /// Rounds in which records go to another thread and back.
 const CROSSING_ROUNDS: usize = 25;
-/// How many do in each.
-const CROSSINGS: u64 = 5_000;
+/// How many do between two looks at the clock.
+const CROSSINGS: u64 = 100;
+/// Looks at the clock in each round, of which the median counts: another process may have a CPU in between.
+const CROSSING_SAMPLES: usize = 21;
 const CAPACITY: usize = 256;
 /// Looks at an empty ring before the other thread is let in: it may be on the same CPU.
-const LOOKS_BEFORE_YIELD: u32 = 1 << 14;
+const LOOKS_BEFORE_YIELD: u32 = 1 << 10;
+/// Ends the other thread.
+const LAST: Record = [u64::MAX; 8];
 
 type Record = [u64; 8];
 
@@ -33,14 +37,15 @@ pub(super) fn run() -> Vec<Row> {
         .batch("broadcast, heap", through(broadcast_ring(broadcast_heap())))
         .batch("broadcast, segment", through(broadcast_ring(broadcast_segment())))
         .run();
+    let seats = &Seats::take();
+    let heap = || broadcast_ring(broadcast_heap());
+    let segment = || broadcast_ring(broadcast_segment());
     let crossing = Contest::of_samples(CROSSING_ROUNDS, 1)
-        .sample("shm", || one_way(shm_ring(), shm_ring()))
-        .sample("rtrb", || one_way(rtrb_ring(), rtrb_ring()))
-        .sample("ArrayQueue", || one_way(array_queue(), array_queue()))
-        .sample("broadcast, heap", || one_way(broadcast_ring(broadcast_heap()), broadcast_ring(broadcast_heap())))
-        .sample("broadcast, segment", || {
-            one_way(broadcast_ring(broadcast_segment()), broadcast_ring(broadcast_segment()))
-        })
+        .sample("shm", || one_way(seats, shm_ring(), shm_ring()))
+        .sample("rtrb", || one_way(seats, rtrb_ring(), rtrb_ring()))
+        .sample("ArrayQueue", || one_way(seats, array_queue(), array_queue()))
+        .sample("broadcast, heap", || one_way(seats, heap(), heap()))
+        .sample("broadcast, segment", || one_way(seats, segment(), segment()))
         .run();
     let mut rows = rows("one thread", &one_thread);
     rows.extend(self::rows("one way across threads", &crossing));
@@ -73,23 +78,34 @@ fn through((mut push, mut pop): (impl Push, impl Pop)) -> impl FnMut() -> u64 {
 }
 
 /// Nanoseconds of one way: half of what a record needs through one ring to another thread, and back through another one.
-fn one_way((mut push, mut other_pop): (impl Push, impl Pop), (mut other_push, mut pop): (impl Push, impl Pop)) -> f64 {
+fn one_way(
+    seats: &Seats,
+    (mut push, mut other_pop): (impl Push, impl Pop),
+    (mut other_push, mut pop): (impl Push, impl Pop),
+) -> f64 {
     thread::scope(|scope| {
-        scope.spawn(move || {
-            for _ in 0..=CROSSINGS {
-                other_push(wait(&mut other_pop));
+        let echo = move || {
+            loop {
+                let record = wait(&mut other_pop);
+                other_push(record);
+                if record == LAST {
+                    return;
+                }
             }
-        });
+        };
+        seats.for_others(|| scope.spawn(echo));
+        let mut there_and_back = |record| {
+            push(record);
+            black_box(wait(&mut pop));
+        };
         // The first one waits for the thread to start.
-        push([0; 8]);
-        wait(&mut pop);
-        let all = nanoseconds_of(|| {
-            for n in 0..CROSSINGS {
-                push([n; 8]);
-                black_box(wait(&mut pop));
-            }
-        });
-        all / (2 * CROSSINGS) as f64
+        there_and_back([0; 8]);
+        let mut samples: Vec<f64> = (0..CROSSING_SAMPLES)
+            .map(|_| nanoseconds_of(|| (0..CROSSINGS).for_each(|n| there_and_back([n; 8]))))
+            .collect();
+        there_and_back(LAST);
+        samples.sort_unstable_by(f64::total_cmp);
+        samples[CROSSING_SAMPLES / 2] / (2 * CROSSINGS) as f64
     })
 }
 

@@ -2,11 +2,11 @@
 //!
 //! What is timed is the reader's step to the newest value, against an uncontended atomic swap of an index: `publish` of
 //! [`shm::cell`], which is that and nothing else. Both include the reading of the clock. After every step the whole value
-//! is copied and compared word by word.
+//! is copied and compared word by word. Reader and writer have a CPU each, when there are two.
 
 use shm::{Segment, Spec, cell, triple};
 
-use crate::harness::{Contest, Row, nanoseconds_of};
+use crate::harness::{Contest, Row, Seats, nanoseconds_of};
 use crate::helper::Helper;
 
 const SLOT_WORDS: usize = 300_000 / size_of::<u64>();
@@ -29,17 +29,45 @@ enum Writer {
 }
 
 pub(super) fn run() -> Result<Vec<Row>, String> {
-    let mut rows = Vec::new();
-    let writers =
-        [(Writer::Absent, "absent"), (Writer::Paced, "paced"), (Writer::Saturating, "saturating"), (Writer::Killed, "killed")];
+    let seats = Seats::take();
+    let mut rows = one_thread();
+    let writers = [
+        (Writer::Absent, "absent"),
+        (Writer::Paced, "paced"),
+        (Writer::Saturating, "saturating"),
+        (Writer::Killed, "killed"),
+    ];
     for (writer, name) in writers {
-        rows.extend(measure(writer, name)?);
+        rows.extend(measure(writer, name, &seats)?);
     }
     Ok(rows)
 }
 
-fn measure(writer: Writer, name: &str) -> Result<Vec<Row>, String> {
-    let mut reading = Reading::new(writer)?;
+/// Nothing but the swaps: publishing and updating an empty draft, against two swaps of an index.
+fn one_thread() -> Vec<Row> {
+    let (mut writer, mut reader) = triple::heap(SLOT_WORDS);
+    let (mut swapping, mut swapped) = cell::channel([0_u64; 3]);
+    let standings = Contest::of_batches(ROUNDS)
+        .batch("swaps", || {
+            swapping.publish();
+            swapped.update()
+        })
+        .batch("publish and update", || {
+            let published = writer.draft().publish();
+            (published, reader.update())
+        })
+        .run();
+    vec![
+        Row::measured("one thread, two swaps of an index", standings.p50("swaps"), "ns"),
+        Row::measured("one thread, publish and update", standings.p50("publish and update"), "ns"),
+        Row::ratio("one thread, publish and update : swaps", standings.ratio("publish and update", "swaps"))
+            .at_most(2.0),
+        Row::ratio("one thread, control", standings.control()).note("the swaps against themselves"),
+    ]
+}
+
+fn measure(writer: Writer, name: &str, seats: &Seats) -> Result<Vec<Row>, String> {
+    let mut reading = Reading::new(writer, seats)?;
     let (mut swapping, _other_side) = cell::channel([0_u64; 3]);
     let standings = Contest::of_samples(ROUNDS, SAMPLES_PER_ROUND)
         .sample("swap", || nanoseconds_of(|| swapping.publish()))
@@ -70,7 +98,8 @@ fn measure(writer: Writer, name: &str) -> Result<Vec<Row>, String> {
 }
 
 /// The reader, and what it has seen so far.
-struct Reading {
+struct Reading<'a> {
+    seats: &'a Seats,
     writer: Writer,
     reader: triple::Reader,
     helper: Option<Helper>,
@@ -84,12 +113,12 @@ struct Reading {
     failed: Option<String>,
 }
 
-impl Reading {
-    fn new(writer: Writer) -> Result<Self, String> {
-        let (reader, helper) = connected(writer)?;
+impl<'a> Reading<'a> {
+    fn new(writer: Writer, seats: &'a Seats) -> Result<Self, String> {
+        let (reader, helper) = seats.for_others(|| connected(writer))?;
         let value = vec![0; SLOT_WORDS];
         let (looks, fresh, torn, deaths, copies_ns) = (0, 0, 0, 0, 0.0);
-        Ok(Self { writer, reader, helper, value, looks, fresh, torn, deaths, copies_ns, failed: None })
+        Ok(Self { seats, writer, reader, helper, value, looks, fresh, torn, deaths, copies_ns, failed: None })
     }
 
     /// Takes the newest value: how long that took. Then looks whether it is whole.
@@ -119,7 +148,7 @@ impl Reading {
                     self.deaths += 1;
                 }
             }
-            0 if self.deaths > 0 => match connected(self.writer) {
+            0 if self.deaths > 0 => match self.seats.for_others(|| connected(self.writer)) {
                 Ok((reader, helper)) => (self.reader, self.helper) = (reader, helper),
                 Err(reason) => self.failed = Some(reason),
             },

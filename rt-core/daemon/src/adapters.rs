@@ -36,25 +36,27 @@ impl Lines {
         Self { lines: lines.into(), next: 0, link: false }
     }
 
-    /// What a report of one line means for all of them; `None` when it changes nothing.
-    fn translate(&mut self, line: usize, report: FieldReport) -> Option<FieldReport> {
-        let FieldReport::Link(up) = report else { return Some(report) };
-        if let Some(line) = self.lines.get_mut(line) {
+    /// Takes note that the line in turn came up or went down; what this means for all of them, when it changes that.
+    fn note_link(&mut self, up: bool) -> Option<bool> {
+        if let Some(line) = self.lines.get_mut(self.next) {
             line.up = up;
         }
         let link = self.lines.iter().all(|line| line.up);
         let changed = link != self.link;
         self.link = link;
-        changed.then_some(FieldReport::Link(link))
+        changed.then_some(link)
     }
 }
 
 impl Field for Lines {
+    // Inlined, and the report looked at where it is: a copy on the way costs more than taking it out of the ring.
+    #[inline]
     fn next_report(&mut self) -> Option<FieldReport> {
         for _ in 0..self.lines.len() {
             while let Some(report) = self.lines.get_mut(self.next).and_then(|line| line.reports.pop()) {
-                if let Some(report) = self.translate(self.next, report) {
-                    return Some(report);
+                let FieldReport::Link(up) = &report else { return Some(report) };
+                if let Some(link) = self.note_link(*up) {
+                    return Some(FieldReport::Link(link));
                 }
             }
             self.next = if self.next + 1 < self.lines.len() { self.next + 1 } else { 0 };
