@@ -113,7 +113,7 @@ impl Agent {
     pub fn learn_nominal(&mut self, mut go_on: impl FnMut() -> bool) {
         /// Steps between two questions.
         const STRIDE: usize = 20;
-        self.percentile.learn_nominal(&self.nominal, &self.options);
+        self.percentile.learn_nominal(&self.nominal, &self.options, &self.threads);
         let all = self.options.nominal_critic_steps;
         for from in (0..all).step_by(STRIDE) {
             if !go_on() {

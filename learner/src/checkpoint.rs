@@ -132,7 +132,7 @@ struct Writing<'a> {
     belongs: Belongs,
     exploration: &'a Stream,
     schedule: &'a Schedule,
-    percentile: &'a PercentileState,
+    percentile: PercentileState,
     ensemble: EnsembleState,
     replay: &'a Replay,
 }

@@ -6,6 +6,8 @@
 //! L_q = d_l^2 / 2 + sg(tanh h(s, a)) d_r      L_h = (sg(d_l) - h(s, a))^2 / 2      and |w_h|^2 / 2 once
 //! ```
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, Real as _, StatePass, falling};
@@ -14,7 +16,7 @@ use crate::random::Stream;
 use crate::replay::{Batch, Replay};
 use crate::threads::Threads;
 
-/// Actions that are judged in one piece; their activations stay in the second-level cache.
+/// Actions that are passed over in one piece; their activations stay in the second-level cache.
 const PIECE_ROWS: usize = 1_024;
 
 /// What a checkpoint keeps of a critic.
@@ -38,19 +40,17 @@ struct Member {
     state: CriticState,
     gradient: Vec<f32>,
     batch: Batch,
+    /// The state stream at the states and then at the next states.
     at: StatePass<f32>,
     pass: ActionPass<f32>,
-    next_at: StatePass<f32>,
-    next_pass: ActionPass<f32>,
+    /// For next actions and candidates.
+    piece: ActionPass<f32>,
     next_actor: ActorPass<f32>,
     next_actions: Vec<f32>,
     next_q: Vec<f32>,
     d_next_q: Vec<f32>,
     q: Vec<f32>,
     h: Vec<f32>,
-    /// The state stream and the buffers for judging candidates.
-    judge_at: StatePass<f32>,
-    piece: ActionPass<f32>,
     judged: Vec<f32>,
     loss: f32,
 }
@@ -169,7 +169,7 @@ impl Ensemble {
     /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.
     pub(crate) fn learn_nominal(
         &mut self,
-        steps: std::ops::Range<usize>,
+        steps: Range<usize>,
         nominal: &[f32],
         options: &AgentOptions,
         threads: &Threads,
@@ -236,18 +236,15 @@ impl Member {
             },
             gradient: vec![0.0; critic.len()],
             batch: Batch::new(shape, rows),
-            at: StatePass::new(rows),
+            at: StatePass::new(2 * rows),
             pass: ActionPass::new(rows),
-            next_at: StatePass::new(rows),
-            next_pass: ActionPass::new(rows * repeat),
+            piece: ActionPass::new(PIECE_ROWS.max(options.candidates).max(repeat)),
             next_actor: ActorPass::new(rows, shape.action),
             next_actions: vec![0.0; rows * repeat * shape.action],
             next_q: vec![0.0; rows * repeat],
             d_next_q: vec![0.0; rows * repeat],
             q: vec![0.0; rows],
             h: vec![0.0; rows],
-            judge_at: StatePass::new(rows),
-            piece: ActionPass::new(PIECE_ROWS.max(options.candidates)),
             judged: vec![0.0; judged_rows],
             loss: 0.0,
         }
@@ -265,110 +262,129 @@ impl Member {
         let rows = self.batch.rows();
         let repeat = self.next_q.len() / rows;
         let pass = &mut self.next_actor;
-        actor.forward(actor_parameters, &self.batch.next_states, rows, pass);
-        for (i, action) in self.next_actions.iter_mut().enumerate() {
-            let at = i / (repeat * d) * d + i % d;
-            let sample = pass.mu[at] + pass.sigma[at] * self.state.action_stream.normal();
-            *action = sample.max(self.batch.next_lo[at]).min(self.batch.next_hi[at]);
+        actor.forward(actor_parameters, self.batch.next_states(), rows, pass);
+        self.state.action_stream.normals(actor.kernel, &mut self.next_actions);
+        for (row, actions) in self.next_actions.chunks_exact_mut(repeat * d).enumerate() {
+            let own = row * d..(row + 1) * d;
+            let (lo, hi) = (&self.batch.next_lo[own.clone()], &self.batch.next_hi[own.clone()]);
+            let (mu, sigma) = (&pass.mu[own.clone()], &pass.sigma[own]);
+            for action in actions.chunks_exact_mut(d) {
+                for (i, action) in action.iter_mut().enumerate() {
+                    *action = (mu[i] + sigma[i] * *action).max(lo[i]).min(hi[i]);
+                }
+            }
         }
     }
 
     /// One step on the batch at hand.
     fn learn(&mut self, critic: &Critic, optimiser: AdamWOptions) {
         let rows = self.batch.rows();
-        let repeat = self.next_q.len() / rows;
+        let Self { batch, at, pass, gradient: g, .. } = self;
         let p = &self.state.parameters;
-        let batch = &self.batch;
-        critic.forward_states(p, &batch.states, rows, &mut self.at);
-        critic.forward_actions(p, &self.at, 0..rows, &batch.actions, 1, &mut self.pass);
-        critic.q(p, &self.pass, &mut self.q);
-        critic.h(p, &self.pass, &mut self.h);
-        critic.forward_states(p, &batch.next_states, rows, &mut self.next_at);
-        let next_pass = &mut self.next_pass;
-        critic.forward_actions(p, &self.next_at, 0..rows, &self.next_actions, repeat, next_pass);
-        critic.q(p, next_pass, &mut self.next_q);
-
-        let (dq, dh) = (&mut self.q, &mut self.h);
-        self.loss = qrc_gradients(batch, &self.next_q, dq, dh, &mut self.d_next_q) + critic.h_penalty(p);
-
-        let g = &mut self.gradient;
+        critic.forward_states(p, &batch.both_states, 2 * rows, at);
+        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
+        critic.q(p, pass, &mut self.q);
+        critic.h(p, pass, &mut self.h);
+        next_gradients(batch, &self.h, &mut self.d_next_q);
         g.fill(0.0);
-        critic.backward_actions(p, &mut self.at, &batch.actions, 1, dq, Some(dh), &mut self.pass, g);
-        critic.backward_states(p, &batch.states, rows, &mut self.at, g);
-        critic.backward_actions(p, &mut self.next_at, &self.next_actions, repeat, &self.d_next_q, None, next_pass, g);
-        critic.backward_states(p, &batch.next_states, rows, &mut self.next_at, g);
+        self.pass_over_next_actions(critic);
+
+        let Self { batch, at, pass, gradient: g, q: dq, h: dh, .. } = self;
+        let p = &self.state.parameters;
+        self.loss = own_gradients(batch, &self.next_q, dq, dh) + critic.h_penalty(p);
+        critic.backward_actions(p, at, 0..rows, &batch.actions, dq, Some(dh), pass, g);
+        critic.backward_states(p, &batch.both_states, 2 * rows, at, g);
         critic.regularise_h(p, g);
-        self.descend(optimiser);
+        self.descend(critic, optimiser);
         self.state.updates += 1;
     }
 
-    fn descend(&mut self, optimiser: AdamWOptions) {
+    /// The values of the next actions, and their gradients: there and back piece by piece, since the gradient at a next
+    /// value does not depend on any of the values.
+    fn pass_over_next_actions(&mut self, critic: &Critic) {
+        let rows = self.batch.rows();
+        let (repeat, d) = (self.next_q.len() / rows, self.next_actions.len() / self.next_q.len());
+        let Self { at, piece, gradient, .. } = self;
+        let p = &self.state.parameters;
+        for states in pieces(rows, piece.rows() / repeat) {
+            let own = states.start * repeat..states.end * repeat;
+            let actions = &self.next_actions[own.start * d..own.end * d];
+            let states = rows + states.start..rows + states.end;
+            critic.forward_actions(p, at, states.clone(), actions, repeat, piece);
+            critic.q(p, piece, &mut self.next_q[own.clone()]);
+            critic.backward_actions(p, at, states, actions, &self.d_next_q[own], None, piece, gradient);
+        }
+    }
+
+    fn descend(&mut self, critic: &Critic, optimiser: AdamWOptions) {
         let state = &mut self.state;
-        state.optimiser.step(&mut state.parameters, &self.gradient, optimiser);
+        state.optimiser.step(critic.kernel, &mut state.parameters, &self.gradient, optimiser);
     }
 
     fn learn_nominal(&mut self, critic: &Critic, nominal: &[f32], optimiser: AdamWOptions) {
         let rows = self.batch.rows();
-        let batch = &mut self.batch;
+        let Self { batch, at, pass, gradient: g, .. } = self;
         let stream = &mut self.state.action_stream;
-        batch.states.iter_mut().for_each(|x| *x = stream.uniform());
-        batch.actions.iter_mut().for_each(|a| *a = stream.uniform());
+        stream.uniforms(batch.states_mut());
+        stream.uniforms(&mut batch.actions);
         let p = &self.state.parameters;
-        critic.forward_states(p, &batch.states, rows, &mut self.at);
-        critic.forward_actions(p, &self.at, 0..rows, &batch.actions, 1, &mut self.pass);
-        critic.q(p, &self.pass, &mut self.q);
+        critic.forward_states(p, batch.states(), rows, at);
+        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
+        critic.q(p, pass, &mut self.q);
         let share = 1.0 / rows as f32;
         for (q, action) in self.q.iter_mut().zip(batch.actions.chunks_exact(nominal.len())) {
             let distance: f32 = action.iter().zip(nominal).map(|(a, b)| (a - b).abs()).sum();
             *q = (*q + distance) * share;
         }
-        let g = &mut self.gradient;
         g.fill(0.0);
-        critic.backward_actions(p, &mut self.at, &batch.actions, 1, &self.q, None, &mut self.pass, g);
-        critic.backward_states(p, &batch.states, rows, &mut self.at, g);
-        self.descend(optimiser);
+        critic.backward_actions(p, at, 0..rows, &batch.actions, &self.q, None, pass, g);
+        critic.backward_states(p, batch.states(), rows, at, g);
+        self.descend(critic, optimiser);
     }
 
     fn judge(&mut self, critic: &Critic, shape: AgentShape, candidates: Candidates<'_>) {
         let Candidates { states, actions, repeat } = candidates;
         let rows = states.len() / shape.state;
+        let Self { at, piece, judged, .. } = self;
         let p = &self.state.parameters;
-        critic.forward_states(p, states, rows, &mut self.judge_at);
-        let piece_states = (self.piece.rows() / repeat).max(1);
-        let mut from = 0;
-        while from < rows {
-            let to = (from + piece_states).min(rows);
-            let (first, last) = (from * repeat, to * repeat);
-            critic.forward_actions(
-                p,
-                &self.judge_at,
-                from..to,
-                &actions[first * shape.action..last * shape.action],
-                repeat,
-                &mut self.piece,
-            );
-            critic.q(p, &self.piece, &mut self.judged[first..last]);
-            from = to;
+        critic.forward_states(p, states, rows, at);
+        for states in pieces(rows, piece.rows() / repeat) {
+            let own = states.start * repeat..states.end * repeat;
+            let actions = &actions[own.start * shape.action..own.end * shape.action];
+            critic.forward_actions(p, at, states, actions, repeat, piece);
+            critic.q(p, piece, &mut judged[own]);
         }
     }
 }
 
-/// Replaces `q` and `h` by the gradients of the mean loss at them, fills that at each next q, and returns the loss.
-fn qrc_gradients(batch: &Batch, next_q: &[f32], q: &mut [f32], h: &mut [f32], d_next_q: &mut [f32]) -> f32 {
+/// `0..rows` in pieces of at most `len`.
+fn pieces(rows: usize, len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(len).map(move |from| from..(from + len).min(rows))
+}
+
+/// The gradients of the mean loss at each next q, from the corrections `h`.
+fn next_gradients(batch: &Batch, h: &[f32], d_next_q: &mut [f32]) {
+    let repeat = d_next_q.len() / h.len();
+    let share = 1.0 / d_next_q.len() as f32;
+    let rows = d_next_q.chunks_exact_mut(repeat).zip(h.iter().zip(&batch.discounts));
+    for (d_next_q, (h, discount)) in rows {
+        d_next_q.fill(h.hyperbolic_tangent() * discount * share);
+    }
+}
+
+/// Replaces `q` and `h` by the gradients of the mean loss at them, and returns the loss.
+fn own_gradients(batch: &Batch, next_q: &[f32], q: &mut [f32], h: &mut [f32]) -> f32 {
     let rows = q.len();
     let repeat = next_q.len() / rows;
     let share = 1.0 / rows as f32;
     let mut loss = 0.0;
-    for row in 0..rows {
-        let own = row * repeat..(row + 1) * repeat;
-        let next = next_q[own.clone()].iter().sum::<f32>() / repeat as f32;
+    for (row, next_q) in next_q.chunks_exact(repeat).enumerate() {
+        let next = next_q.iter().sum::<f32>() / repeat as f32;
         let delta = batch.rewards[row] + batch.discounts[row] * next - q[row];
-        let correction = h[row].hyperbolic_tangent();
         let residual = delta - h[row];
-        loss += 0.5 * delta * delta + correction * delta + 0.5 * residual * residual;
+        loss += 0.5 * delta * delta + h[row].hyperbolic_tangent() * delta + 0.5 * residual * residual;
         q[row] = -delta * share;
         h[row] = -residual * share;
-        d_next_q[own].fill(correction * batch.discounts[row] * share / repeat as f32);
     }
     loss * share
 }
@@ -442,7 +458,8 @@ mod tests {
         let mut batch = Batch::new(SHAPE, 1);
         (batch.rewards[0], batch.discounts[0]) = (-1.0, 0.9);
         let (mut q, mut h, mut d_next) = ([0.5], [0.2], [0.0; 2]);
-        let loss = qrc_gradients(&batch, &[0.1, 0.3], &mut q, &mut h, &mut d_next);
+        next_gradients(&batch, &h, &mut d_next);
+        let loss = own_gradients(&batch, &[0.1, 0.3], &mut q, &mut h);
         let delta = -1.0 + 0.9 * 0.2 - 0.5;
         let tanh = 0.2_f32.tanh();
         let expected = 0.5 * delta * delta + tanh * delta + 0.5 * (delta - 0.2_f32).powi(2);

@@ -28,60 +28,82 @@ pub(crate) struct PercentileState {
     candidate_stream: Stream,
 }
 
+/// One of the two networks with its buffers: it follows the best candidates.
+#[derive(Debug)]
+struct Follower {
+    trained: Trained,
+    /// How many of the best candidates it moves towards.
+    count: usize,
+    gradient: Vec<f32>,
+    pass: ActorPass<f32>,
+    loss: f32,
+}
+
 /// Actor and proposal with their buffers.
 #[derive(Debug)]
 pub(crate) struct Percentile {
     shape: AgentShape,
     net: Actor,
-    state: PercentileState,
+    /// Actor and proposal.
+    followers: [Follower; 2],
+    batch_stream: Stream,
+    candidate_stream: Stream,
     optimiser: AdamWOptions,
     uniform: usize,
-    actor_best: usize,
-    proposal_best: usize,
-    gradient: Vec<f32>,
     batch: Batch,
-    pass: ActorPass<f32>,
+    /// `[state][candidate][d]`, the uniform ones first.
     candidates: Vec<f32>,
+    /// For each state the normal numbers of those from the proposal.
+    noise: Vec<f32>,
     values: Vec<f32>,
-    order: Vec<u32>,
-    /// For each state the candidates from best to worst, as many as the proposal needs.
-    best: Vec<u32>,
+    /// The candidates of one state in the order of [`key`].
+    order: Vec<u64>,
+    /// `[state][rank][d]`: the best candidates, as many as the proposal needs, from the best on.
+    best: Vec<f32>,
 }
+
+const ACTOR: usize = 0;
+const PROPOSAL: usize = 1;
 
 impl Percentile {
     pub(crate) fn new(shape: AgentShape, options: &AgentOptions) -> Self {
         let net = Actor::new(shape.state, shape.action);
-        let trained = |role| {
+        let (rows, count) = (options.batch_size, options.candidates);
+        let follower = |role, count| {
             let mut parameters = vec![0.0; net.len()];
             net.init(&mut parameters, &mut Stream::new(options.seed, role, 0));
-            Trained { parameters, optimiser: AdamW::new(net.len()) }
+            Follower {
+                trained: Trained { parameters, optimiser: AdamW::new(net.len()) },
+                count,
+                gradient: vec![0.0; net.len()],
+                pass: ActorPass::new(rows, shape.action),
+                loss: 0.0,
+            }
         };
-        let (rows, count) = (options.batch_size, options.candidates);
         let part = |share: f64| ((count as f64 * share) as usize).clamp(1, count);
-        let proposal_best = part(options.proposal_percentile.max(options.actor_percentile));
+        let actor_best = part(options.actor_percentile);
+        let proposal_best = part(options.proposal_percentile).max(actor_best);
+        let uniform = ((count as f64 * options.uniform_weight).round() as usize).min(count);
         Self {
             shape,
             net,
-            state: PercentileState {
-                actor: trained("actor initialisation"),
-                proposal: trained("proposal initialisation"),
-                batch_stream: Stream::new(options.seed, "actor batch", 0),
-                candidate_stream: Stream::new(options.seed, "candidates", 0),
-            },
+            followers: [
+                follower("actor initialisation", actor_best),
+                follower("proposal initialisation", proposal_best),
+            ],
+            batch_stream: Stream::new(options.seed, "actor batch", 0),
+            candidate_stream: Stream::new(options.seed, "candidates", 0),
             optimiser: AdamWOptions {
                 learning_rate: options.actor_lr as f32,
                 weight_decay: options.weight_decay as f32,
             },
-            uniform: (count as f64 * options.uniform_weight).round() as usize,
-            actor_best: part(options.actor_percentile),
-            proposal_best,
-            gradient: vec![0.0; net.len()],
+            uniform,
             batch: Batch::new(shape, rows),
-            pass: ActorPass::new(rows, shape.action),
             candidates: vec![0.0; rows * count * shape.action],
+            noise: vec![0.0; rows * (count - uniform) * shape.action],
             values: vec![0.0; rows * count],
             order: Vec::with_capacity(count),
-            best: vec![0; rows * proposal_best],
+            best: vec![0.0; rows * proposal_best * shape.action],
         }
     }
 
@@ -92,145 +114,103 @@ impl Percentile {
 
     /// The actor's parameters: what is published.
     pub(crate) fn actor(&self) -> &[f32] {
-        &self.state.actor.parameters
+        &self.followers[ACTOR].trained.parameters
     }
 
     #[cfg(test)]
     pub(crate) fn actor_mut(&mut self) -> &mut [f32] {
-        &mut self.state.actor.parameters
+        &mut self.followers[ACTOR].trained.parameters
     }
 
     /// One update of actor and proposal; the actor's loss.
     pub(crate) fn update(&mut self, replay: &Replay, ensemble: &mut Ensemble, threads: &Threads) -> f32 {
-        replay.sample(None, &mut self.state.batch_stream, &mut self.batch);
+        replay.sample(None, &mut self.batch_stream, &mut self.batch);
         self.draw_candidates();
         let candidates = Candidates {
-            states: &self.batch.states,
+            states: self.batch.states(),
             actions: &self.candidates,
             repeat: self.values.len() / self.batch.rows(),
         };
         ensemble.judge(candidates, threads, &mut self.values);
         self.rank();
-        let (actor_best, proposal_best) = (self.actor_best, self.proposal_best);
-        self.approach(Who::Proposal, proposal_best);
-        self.approach(Who::Actor, actor_best)
+        self.follow(threads)
     }
 
     fn draw_candidates(&mut self) {
         let (rows, d) = (self.batch.rows(), self.shape.action);
-        let net = self.net;
-        net.forward(&self.state.proposal.parameters, &self.batch.states, rows, &mut self.pass);
+        let Follower { trained, pass, .. } = &mut self.followers[PROPOSAL];
+        self.net.forward(&trained.parameters, self.batch.states(), rows, pass);
+        self.candidate_stream.normals(self.net.kernel, &mut self.noise);
         let count = self.values.len() / rows;
-        let stream = &mut self.state.candidate_stream;
+        let mut noise = self.noise.chunks_exact(d);
         for (row, candidates) in self.candidates.chunks_exact_mut(count * d).enumerate() {
             let own = row * d..(row + 1) * d;
             let (lo, hi) = (&self.batch.lo[own.clone()], &self.batch.hi[own.clone()]);
-            let (mu, sigma) = (&self.pass.mu[own.clone()], &self.pass.sigma[own]);
-            let (uniform, proposed) = candidates.split_at_mut(self.uniform.min(count) * d);
+            let (mu, sigma) = (&pass.mu[own.clone()], &pass.sigma[own]);
+            let (uniform, proposed) = candidates.split_at_mut(self.uniform * d);
+            self.candidate_stream.uniforms(uniform);
             for action in uniform.chunks_exact_mut(d) {
-                for i in 0..d {
-                    action[i] = lo[i] + (hi[i] - lo[i]) * stream.uniform();
+                for (i, action) in action.iter_mut().enumerate() {
+                    *action = lo[i] + (hi[i] - lo[i]) * *action;
                 }
             }
-            for action in proposed.chunks_exact_mut(d) {
-                for i in 0..d {
-                    let sample = mu[i] + sigma[i] * stream.normal();
-                    action[i] = sample.max(lo[i]).min(hi[i]);
+            for (action, noise) in proposed.chunks_exact_mut(d).zip(&mut noise) {
+                for (i, action) in action.iter_mut().enumerate() {
+                    *action = (mu[i] + sigma[i] * noise[i]).max(lo[i]).min(hi[i]);
                 }
             }
         }
     }
 
-    /// Sorts out the best candidates of each state; of equally good ones the earlier.
+    /// Picks out the best candidates of each state; of equally good ones the earlier.
     fn rank(&mut self) {
-        let count = self.values.len() / self.batch.rows();
-        let rows = self.values.chunks_exact(count).zip(self.best.chunks_exact_mut(self.proposal_best));
-        for (values, best) in rows {
-            let by_value = |a: &u32, b: &u32| values[*b as usize].total_cmp(&values[*a as usize]).then(a.cmp(b));
+        let (rows, d) = (self.batch.rows(), self.shape.action);
+        let count = self.values.len() / rows;
+        let best_count = self.best.len() / (rows * d);
+        let states = self.values.chunks_exact(count).zip(self.candidates.chunks_exact(count * d));
+        for ((values, candidates), best) in states.zip(self.best.chunks_exact_mut(best_count * d)) {
             self.order.clear();
-            self.order.extend(0..count as u32);
-            self.order.select_nth_unstable_by(best.len() - 1, by_value);
-            best.copy_from_slice(&self.order[..best.len()]);
-            best.sort_unstable_by(by_value);
+            self.order.extend(values.iter().enumerate().map(|(i, value)| key(*value, i)));
+            self.order.select_nth_unstable(best_count - 1);
+            let ranked = &mut self.order[..best_count];
+            ranked.sort_unstable();
+            for (best, key) in best.chunks_exact_mut(d).zip(ranked) {
+                let candidate = (*key as u32) as usize;
+                best.copy_from_slice(&candidates[candidate * d..][..d]);
+            }
         }
     }
 
-    /// A step up the mean log-likelihood of the best `count` candidates; its negative value before the step.
-    fn approach(&mut self, who: Who, count: usize) -> f32 {
-        let rows = self.batch.rows();
-        let net = self.net;
-        let trained = match who {
-            Who::Actor => &mut self.state.actor,
-            Who::Proposal => &mut self.state.proposal,
-        };
-        let p = &trained.parameters;
-        net.forward(p, &self.batch.states, rows, &mut self.pass);
-
-        let d = self.shape.action;
-        let per_state = self.values.len() / rows;
-        let share = 1.0 / (rows * count) as f32;
-        let mut loss = 0.0;
-        for row in 0..rows {
-            let best = &self.best[row * self.proposal_best..][..count];
-            for i in 0..d {
-                let at = row * d + i;
-                let (mu, precision) = (self.pass.mu[at], 1.0 / self.pass.sigma[at]);
-                let (mut d_mu, mut squares) = (0.0, 0.0);
-                for &candidate in best {
-                    let action = self.candidates[(row * per_state + candidate as usize) * d + i];
-                    let z = (action - mu) * precision;
-                    d_mu -= z;
-                    squares += z * z;
-                }
-                self.pass.d_mu[at] = d_mu * precision * share;
-                self.pass.d_sigma[at] = (count as f32 - squares) * precision * share;
-                loss += (0.5 * squares - count as f32 * libm::logf(precision)) * share;
-            }
-        }
-        self.gradient.fill(0.0);
-        net.backward(p, &self.batch.states, rows, &mut self.pass, &mut self.gradient);
-        trained.optimiser.step(&mut trained.parameters, &self.gradient, self.optimiser);
-        loss
+    /// A step of both networks towards the best candidates; the actor's loss before it.
+    fn follow(&mut self, threads: &Threads) -> f32 {
+        let (net, optimiser, batch, d) = (self.net, self.optimiser, &self.batch, self.shape.action);
+        let best = Best { actions: &self.best, per_state: self.best.len() / batch.rows(), d };
+        threads.each(&mut self.followers, |follower| follower.approach(&net, batch.states(), best, optimiser));
+        self.followers[ACTOR].loss
     }
 
     /// Teaches actor and proposal to hold `nominal` with the largest deviation, on random states.
-    pub(crate) fn learn_nominal(&mut self, nominal: &[f32], options: &AgentOptions) {
-        let steps = options.nominal_actor_steps;
+    pub(crate) fn learn_nominal(&mut self, nominal: &[f32], options: &AgentOptions, threads: &Threads) {
+        let (net, steps) = (self.net, options.nominal_actor_steps);
         for step in 0..steps {
             let learning_rate = falling(options.nominal_lr, step, steps);
             let optimiser = AdamWOptions { learning_rate, ..self.optimiser };
-            let stream = &mut self.state.candidate_stream;
-            for x in &mut self.batch.states {
-                *x = stream.uniform();
-            }
-            self.step_to_nominal(Who::Actor, nominal, optimiser);
-            self.step_to_nominal(Who::Proposal, nominal, optimiser);
+            self.candidate_stream.uniforms(self.batch.states_mut());
+            let states = self.batch.states();
+            threads.each(&mut self.followers, |follower| follower.hold(&net, states, nominal, optimiser));
         }
-        self.state.actor.optimiser.reset();
-        self.state.proposal.optimiser.reset();
+        for follower in &mut self.followers {
+            follower.trained.optimiser.reset();
+        }
     }
 
-    fn step_to_nominal(&mut self, who: Who, nominal: &[f32], optimiser: AdamWOptions) {
-        let rows = self.batch.rows();
-        let net = self.net;
-        let trained = match who {
-            Who::Actor => &mut self.state.actor,
-            Who::Proposal => &mut self.state.proposal,
-        };
-        let p = &trained.parameters;
-        net.forward(p, &self.batch.states, rows, &mut self.pass);
-        let share = 1.0 / rows as f32;
-        for (i, nominal) in (0..self.pass.mu.len()).zip(nominal.iter().cycle()) {
-            self.pass.d_mu[i] = (self.pass.mu[i] - nominal) * share;
-            self.pass.d_sigma[i] = (self.pass.sigma[i] - SIGMA_MAX as f32) * share;
+    pub(crate) fn state(&self) -> PercentileState {
+        PercentileState {
+            actor: self.followers[ACTOR].trained.clone(),
+            proposal: self.followers[PROPOSAL].trained.clone(),
+            batch_stream: self.batch_stream.clone(),
+            candidate_stream: self.candidate_stream.clone(),
         }
-        self.gradient.fill(0.0);
-        net.backward(p, &self.batch.states, rows, &mut self.pass, &mut self.gradient);
-        trained.optimiser.step(&mut trained.parameters, &self.gradient, optimiser);
-    }
-
-    pub(crate) fn state(&self) -> &PercentileState {
-        &self.state
     }
 
     /// Takes over a stored state; false, and nothing changed, when it is of another shape.
@@ -240,16 +220,79 @@ impl Percentile {
         if !fits(&state.actor) || !fits(&state.proposal) {
             return false;
         }
-        self.state = state;
+        self.followers[ACTOR].trained = state.actor;
+        self.followers[PROPOSAL].trained = state.proposal;
+        self.batch_stream = state.batch_stream;
+        self.candidate_stream = state.candidate_stream;
         true
     }
 }
 
-/// Which of the two networks.
+/// A number that is the smaller the better the value of candidate `index` is; of equal values that of the earlier one.
+fn key(value: f32, index: usize) -> u64 {
+    let bits = value.to_bits();
+    // The bits of positive numbers rise with them, those of negative ones fall.
+    let rising = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
+    u64::from(!rising) << 32 | index as u64
+}
+
+/// The best candidates.
 #[derive(Debug, Clone, Copy)]
-enum Who {
-    Actor,
-    Proposal,
+struct Best<'a> {
+    /// `[state][rank][d]`
+    actions: &'a [f32],
+    /// Numbers for each state.
+    per_state: usize,
+    d: usize,
+}
+
+impl Follower {
+    /// A step up the mean log-likelihood of its share of the best candidates; its negative value before the step.
+    fn approach(&mut self, net: &Actor, states: &[f32], best: Best<'_>, optimiser: AdamWOptions) {
+        let (d, count) = (best.d, self.count);
+        let rows = best.actions.len() / best.per_state;
+        let pass = &mut self.pass;
+        net.forward(&self.trained.parameters, states, rows, pass);
+        let share = 1.0 / (rows * count) as f32;
+        self.loss = 0.0;
+        for (row, actions) in best.actions.chunks_exact(best.per_state).enumerate() {
+            for i in 0..d {
+                let at = row * d + i;
+                let (mu, precision) = (pass.mu[at], 1.0 / pass.sigma[at]);
+                let (mut sum, mut squares) = (0.0, 0.0);
+                for action in actions[..count * d].chunks_exact(d) {
+                    let z = (action[i] - mu) * precision;
+                    sum += z;
+                    squares += z * z;
+                }
+                pass.d_mu[at] = -sum * precision * share;
+                pass.d_sigma[at] = (count as f32 - squares) * precision * share;
+                self.loss += (0.5 * squares - count as f32 * libm::logf(precision)) * share;
+            }
+        }
+        self.descend(net, states, rows, optimiser);
+    }
+
+    /// A step towards the mean `nominal` and the largest deviation.
+    fn hold(&mut self, net: &Actor, states: &[f32], nominal: &[f32], optimiser: AdamWOptions) {
+        let pass = &mut self.pass;
+        let rows = pass.mu.len() / nominal.len();
+        net.forward(&self.trained.parameters, states, rows, pass);
+        let share = 1.0 / rows as f32;
+        for (i, nominal) in (0..pass.mu.len()).zip(nominal.iter().cycle()) {
+            pass.d_mu[i] = (pass.mu[i] - nominal) * share;
+            pass.d_sigma[i] = (pass.sigma[i] - SIGMA_MAX as f32) * share;
+        }
+        self.descend(net, states, rows, optimiser);
+    }
+
+    /// A step against the gradient, whose beginnings at mean and deviation are set.
+    fn descend(&mut self, net: &Actor, states: &[f32], rows: usize, optimiser: AdamWOptions) {
+        let Trained { parameters, optimiser: moments } = &mut self.trained;
+        self.gradient.fill(0.0);
+        net.backward(parameters, states, rows, &mut self.pass, &mut self.gradient);
+        moments.step(net.kernel, parameters, &self.gradient, optimiser);
+    }
 }
 
 #[cfg(test)]
@@ -262,7 +305,7 @@ mod tests {
     fn the_nominal_start_holds_the_nominal_setpoint() {
         let options = AgentOptions { batch_size: 64, ..AgentOptions::default() };
         let mut percentile = Percentile::new(SHAPE, &options);
-        percentile.learn_nominal(&[0.2, 0.7], &options);
+        percentile.learn_nominal(&[0.2, 0.7], &options, &Threads::new(1).unwrap());
         let mut pass = ActorPass::new(1, 2);
         percentile.net.forward(percentile.actor(), &[0.3, 0.9, 0.1], 1, &mut pass);
         assert!((pass.mu[0] - 0.2).abs() < 0.06 && (pass.mu[1] - 0.7).abs() < 0.06, "{:?}", pass.mu);
@@ -275,26 +318,37 @@ mod tests {
             AgentOptions { batch_size: 1, candidates: 10, proposal_percentile: 0.4, ..AgentOptions::default() };
         let mut percentile = Percentile::new(SHAPE, &options);
         percentile.values = vec![0.0, 5.0, 1.0, 5.0, -3.0, 2.0, 1.0, 0.0, 4.0, -9.0];
+        percentile.candidates.iter_mut().enumerate().for_each(|(i, a)| *a = i as f32);
         percentile.rank();
-        assert_eq!(percentile.best, [1, 3, 8, 5]);
+        assert_eq!(percentile.best, [2.0, 3.0, 6.0, 7.0, 16.0, 17.0, 10.0, 11.0]);
     }
 
     #[test]
     fn the_actor_approaches_the_best_candidates() {
         let options = AgentOptions { batch_size: 8, candidates: 20, actor_lr: 1e-2, ..AgentOptions::default() };
         let mut percentile = Percentile::new(SHAPE, &options);
+        let threads = Threads::new(1).unwrap();
         let mut loss = Vec::new();
         for _ in 0..200 {
             // Every candidate is the same action, so that its likelihood must rise.
             percentile.candidates.iter_mut().enumerate().for_each(|(i, a)| *a = if i % 2 == 0 { 0.8 } else { 0.1 });
             percentile.values.fill(1.0);
             percentile.rank();
-            loss.push(percentile.approach(Who::Actor, 1));
+            loss.push(percentile.follow(&threads));
         }
         assert!(loss[199] < loss[0]);
-        percentile.net.forward(&percentile.state.actor.parameters, &percentile.batch.states, 8, &mut percentile.pass);
-        for mu in percentile.pass.mu.chunks_exact(2) {
+        let mut pass = ActorPass::new(8, 2);
+        percentile.net.forward(percentile.actor(), percentile.batch.states(), 8, &mut pass);
+        for mu in pass.mu.chunks_exact(2) {
             assert!((mu[0] - 0.8).abs() < 0.1 && (mu[1] - 0.1).abs() < 0.1, "{mu:?}");
         }
+    }
+
+    #[test]
+    fn keys_order_values_from_the_best_to_the_worst() {
+        let values = [f32::INFINITY, 3.5, 1e-40, 0.0, -0.0, -1e-40, -2.0, f32::NEG_INFINITY];
+        let keys: Vec<u64> = values.iter().map(|value| key(*value, 7)).collect();
+        assert!(keys.is_sorted_by(|a, b| a < b), "{keys:x?}");
+        assert!(key(1.0, 3) < key(1.0, 4));
     }
 }

@@ -15,13 +15,13 @@ use crate::transitions::{Fate, Step, Window, Windows};
 /// A batch of transitions, one row per transition in every column.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
-    pub(crate) states: Vec<f32>,
+    /// The states and then the next states, so that a network passes over both at once.
+    pub(crate) both_states: Vec<f32>,
     pub(crate) lo: Vec<f32>,
     pub(crate) hi: Vec<f32>,
     pub(crate) actions: Vec<f32>,
     pub(crate) rewards: Vec<f32>,
     pub(crate) discounts: Vec<f32>,
-    pub(crate) next_states: Vec<f32>,
     pub(crate) next_lo: Vec<f32>,
     pub(crate) next_hi: Vec<f32>,
 }
@@ -30,13 +30,12 @@ impl Batch {
     pub(crate) fn new(shape: AgentShape, rows: usize) -> Self {
         let zeros = |width: usize| vec![0.0; rows * width];
         Self {
-            states: zeros(shape.state),
+            both_states: zeros(2 * shape.state),
             lo: zeros(shape.action),
             hi: zeros(shape.action),
             actions: zeros(shape.action),
             rewards: zeros(1),
             discounts: zeros(1),
-            next_states: zeros(shape.state),
             next_lo: zeros(shape.action),
             next_hi: zeros(shape.action),
         }
@@ -44,6 +43,19 @@ impl Batch {
 
     pub(crate) fn rows(&self) -> usize {
         self.rewards.len()
+    }
+
+    pub(crate) fn states(&self) -> &[f32] {
+        &self.both_states[..self.both_states.len() / 2]
+    }
+
+    pub(crate) fn states_mut(&mut self) -> &mut [f32] {
+        let len = self.both_states.len() / 2;
+        &mut self.both_states[..len]
+    }
+
+    pub(crate) fn next_states(&self) -> &[f32] {
+        &self.both_states[self.both_states.len() / 2..]
     }
 }
 
@@ -215,13 +227,14 @@ impl Part {
         let (first, second, last) = (self.row(start), self.row(start + 1), self.row(transition.end));
         let (n, d) = (self.shape.state, self.shape.action);
         let (state, action) = (at * n..(at + 1) * n, at * d..(at + 1) * d);
-        batch.states[state.clone()].copy_from_slice(first.state);
+        let (states, next_states) = batch.both_states.split_at_mut(batch.rewards.len() * n);
+        states[state.clone()].copy_from_slice(first.state);
+        next_states[state].copy_from_slice(last.state);
         batch.lo[action.clone()].copy_from_slice(first.lo);
         batch.hi[action.clone()].copy_from_slice(first.hi);
         batch.actions[action.clone()].copy_from_slice(second.action);
         batch.rewards[at] = transition.reward_sum;
         batch.discounts[at] = discount;
-        batch.next_states[state].copy_from_slice(last.state);
         batch.next_lo[action.clone()].copy_from_slice(last.lo);
         batch.next_hi[action].copy_from_slice(last.hi);
     }
@@ -427,9 +440,9 @@ mod tests {
             let mut stream = Stream::new(seed, "test", 0);
             for member in [None, Some(0), Some(2)] {
                 replay.sample(member, &mut stream, &mut batch);
-                prop_assert_eq!(batch.next_states[0], (count - 1) as f32, "the newest comes first");
+                prop_assert_eq!(batch.next_states()[0], (count - 1) as f32, "the newest comes first");
                 for i in 0..32 {
-                    let (start, end) = (batch.states[i] as u64, batch.next_states[i] as u64);
+                    let (start, end) = (batch.states()[i] as u64, batch.next_states()[i] as u64);
                     let n = end - start;
                     prop_assert!((1..=n_max as u64).contains(&n));
                     prop_assert_eq!(batch.actions[i] as u64, start);
@@ -461,7 +474,7 @@ mod tests {
         let mut stream = Stream::new(1, "test", 0);
         for member in 0..3 {
             replay.sample(Some(member), &mut stream, &mut batch);
-            for state in &batch.next_states[1..] {
+            for state in &batch.next_states()[1..] {
                 let transition = replay.online.transitions[*state as usize - 1];
                 assert!(transition.mask & (1 << member) != 0);
             }
@@ -477,14 +490,14 @@ mod tests {
         let mut batch = Batch::new(SHAPE, 40);
         let mut stream = Stream::new(1, "test", 0);
         replay.sample(None, &mut stream, &mut batch);
-        assert!(batch.states.iter().all(|s| *s < 10.0));
+        assert!(batch.states().iter().all(|s| *s < 10.0));
         for number in 100..110 {
             push(&mut replay, number, true, Origin::Online);
         }
         replay.sample(None, &mut stream, &mut batch);
-        let online = batch.states.iter().filter(|s| **s >= 100.0).count();
+        let online = batch.states().iter().filter(|s| **s >= 100.0).count();
         assert_eq!(online, 30);
-        assert_eq!(batch.next_states[0], 109.0);
+        assert_eq!(batch.next_states()[0], 109.0);
     }
 
     #[test]

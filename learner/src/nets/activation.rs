@@ -1,48 +1,14 @@
 //! Element-wise loops: free of branches, in an order that does not depend on the machine.
+//!
+//! All are inlined, so that a kernel that runs them compiles them for its registers.
 
 use super::Real;
 
 /// Partial sums that a reduction keeps side by side, so that it can be vectorised without changing its order.
-const LANES: usize = 8;
-
-fn positive<T: Real>(x: T) -> T {
-    if x > T::zero() { x } else { T::zero() }
-}
-
-/// `x <- relu(x + bias)` for each row of `x`.
-pub(crate) fn bias_relu<T: Real>(x: &mut [T], bias: &[T]) {
-    for row in x.chunks_exact_mut(bias.len()) {
-        for (x, &bias) in row.iter_mut().zip(bias) {
-            *x = positive(*x + bias);
-        }
-    }
-}
-
-/// `x <- relu(x + row of u)`, with one row of `u` for `repeat` rows of `x`.
-pub(crate) fn broadcast_relu<T: Real>(x: &mut [T], u: &[T], width: usize, repeat: usize) {
-    for (rows, u) in x.chunks_exact_mut(width * repeat).zip(u.chunks_exact(width)) {
-        for row in rows.chunks_exact_mut(width) {
-            for (x, &u) in row.iter_mut().zip(u) {
-                *x = positive(*x + u);
-            }
-        }
-    }
-}
-
-/// `out <- [relu(x + bias), relu(-x - bias)]` for each row of `x`.
-pub(crate) fn bias_crelu<T: Real>(x: &[T], bias: &[T], out: &mut [T]) {
-    let width = bias.len();
-    for (row, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(2 * width)) {
-        let (plus, minus) = out.split_at_mut(width);
-        for (((&x, &bias), plus), minus) in row.iter().zip(bias).zip(plus).zip(minus) {
-            let z = x + bias;
-            *plus = positive(z);
-            *minus = positive(-z);
-        }
-    }
-}
+const LANES: usize = 16;
 
 /// Lets the gradient pass where the output of a ReLU is positive.
+#[inline(always)]
 pub(crate) fn relu_backward<T: Real>(gradient: &mut [T], output: &[T]) {
     for (gradient, &output) in gradient.iter_mut().zip(output) {
         *gradient = if output > T::zero() { *gradient } else { T::zero() };
@@ -50,6 +16,7 @@ pub(crate) fn relu_backward<T: Real>(gradient: &mut [T], output: &[T]) {
 }
 
 /// The gradient at the input of a CReLU of `width`, from that at its output.
+#[inline(always)]
 pub(crate) fn crelu_backward<T: Real>(gradient: &[T], output: &[T], width: usize, into: &mut [T]) {
     let rows = gradient.chunks_exact(2 * width).zip(output.chunks_exact(2 * width));
     for ((gradient, output), into) in rows.zip(into.chunks_exact_mut(width)) {
@@ -62,7 +29,21 @@ pub(crate) fn crelu_backward<T: Real>(gradient: &[T], output: &[T], width: usize
     }
 }
 
+/// The sum of all lanes, by halves.
+#[inline(always)]
+fn total<T: Real>(mut lanes: [T; LANES]) -> T {
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] = lanes[i] + lanes[i + half];
+        }
+    }
+    lanes[0]
+}
+
+const _: () = assert!(LANES == 16, "the first half that is added has 8 lanes");
+
 /// The sum of products, in `LANES` partial sums.
+#[inline(always)]
 pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut lanes = [T::zero(); LANES];
     let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -72,9 +53,10 @@ pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
             *lane += a * b;
         }
     }
-    lanes.iter().fold(tail, |sum, &lane| sum + lane)
+    tail + total(lanes)
 }
 
+#[inline(always)]
 fn sum<T: Real>(x: &[T]) -> T {
     let mut lanes = [T::zero(); LANES];
     let blocks = x.chunks_exact(LANES);
@@ -84,7 +66,7 @@ fn sum<T: Real>(x: &[T]) -> T {
             *lane += x;
         }
     }
-    lanes.iter().fold(tail, |sum, &lane| sum + lane)
+    tail + total(lanes)
 }
 
 /// Added to the variance under the root of a layer normalisation.
@@ -93,6 +75,7 @@ const NORM_EPSILON: f64 = 1e-5;
 /// Scales each row of `x` to mean 0 and variance 1, and keeps the reciprocal deviations for the way back.
 ///
 /// There are no trained scale and offset: every normalised layer here feeds a linear one, which contains them.
+#[inline(always)]
 pub(crate) fn layer_norm<T: Real>(x: &[T], width: usize, out: &mut [T], reciprocal_deviations: &mut [T]) {
     let share = T::one() / T::of(width as f64);
     let rows = x.chunks_exact(width).zip(out.chunks_exact_mut(width));
@@ -110,6 +93,7 @@ pub(crate) fn layer_norm<T: Real>(x: &[T], width: usize, out: &mut [T], reciproc
 }
 
 /// Turns the gradient at the output `y` of [`layer_norm`] into that at its input, in place.
+#[inline(always)]
 pub(crate) fn layer_norm_backward<T: Real>(gradient: &mut [T], y: &[T], width: usize, reciprocal_deviations: &[T]) {
     let share = T::one() / T::of(width as f64);
     let rows = gradient.chunks_exact_mut(width).zip(y.chunks_exact(width));
@@ -123,6 +107,7 @@ pub(crate) fn layer_norm_backward<T: Real>(gradient: &mut [T], y: &[T], width: u
 }
 
 /// `into <- into + sum of the rows of x`.
+#[inline(always)]
 pub(crate) fn add_column_sums<T: Real>(x: &[T], into: &mut [T]) {
     for row in x.chunks_exact(into.len()) {
         for (into, &x) in into.iter_mut().zip(row) {
@@ -132,6 +117,7 @@ pub(crate) fn add_column_sums<T: Real>(x: &[T], into: &mut [T]) {
 }
 
 /// `into_b <- sum of the repeat rows of x that belong to row b`.
+#[inline(always)]
 pub(crate) fn sum_repeats<T: Real>(x: &[T], width: usize, repeat: usize, into: &mut [T]) {
     for (rows, into) in x.chunks_exact(width * repeat).zip(into.chunks_exact_mut(width)) {
         into.fill(T::zero());

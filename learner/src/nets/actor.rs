@@ -7,8 +7,11 @@
 //! The parameter vector is, in this order, for each of the four layers the weights `[inputs][outputs]` and then the
 //! biases. This is the payload of published weights.
 
+use policy::kernels::Kernel;
+
 use super::Real;
-use super::activation::{bias_crelu, crelu_backward};
+use super::activation::crelu_backward;
+use super::gemm::{Finish, Panels};
 use super::linear::{Layout, Linear};
 use crate::random::Stream;
 
@@ -21,6 +24,8 @@ pub(crate) const SIGMA_MIN: f64 = 1e-5;
 /// Shapes and places of an actor's layers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Actor {
+    /// What its layers and its optimiser run on.
+    pub(crate) kernel: Kernel,
     torso_1: Linear,
     torso_2: Linear,
     mu: Linear,
@@ -31,7 +36,7 @@ pub(crate) struct Actor {
 /// What an actor computes for up to a number of rows, and the gradients on the way back.
 #[derive(Debug, Clone)]
 pub(crate) struct ActorPass<T> {
-    linear: Vec<T>,
+    panels: Panels<T>,
     crelu_1: Vec<T>,
     crelu_2: Vec<T>,
     /// The means, `[rows][d]`.
@@ -43,14 +48,14 @@ pub(crate) struct ActorPass<T> {
     /// Set by the caller before the way back: the gradients at the deviations.
     pub(crate) d_sigma: Vec<T>,
     d_crelu: Vec<T>,
-    d_head: Vec<T>,
+    d_linear: Vec<T>,
 }
 
 impl<T: Real> ActorPass<T> {
     pub(crate) fn new(rows: usize, action: usize) -> Self {
         let zeros = |width: usize| vec![T::zero(); rows * width];
         Self {
-            linear: zeros(HIDDEN),
+            panels: Panels::default(),
             crelu_1: zeros(2 * HIDDEN),
             crelu_2: zeros(2 * HIDDEN),
             mu: zeros(action),
@@ -58,15 +63,16 @@ impl<T: Real> ActorPass<T> {
             d_mu: zeros(action),
             d_sigma: zeros(action),
             d_crelu: zeros(2 * HIDDEN),
-            d_head: zeros(2 * HIDDEN),
+            d_linear: zeros(HIDDEN),
         }
     }
 }
 
 impl Actor {
     pub(crate) fn new(state: usize, action: usize) -> Self {
-        let mut layout = Layout::default();
+        let mut layout = Layout::new();
         Self {
+            kernel: layout.kernel(),
             torso_1: layout.linear(state, HIDDEN),
             torso_2: layout.linear(2 * HIDDEN, HIDDEN),
             mu: layout.linear(2 * HIDDEN, action),
@@ -91,24 +97,21 @@ impl Actor {
     /// Means and deviations for `rows` states.
     pub(crate) fn forward<T: Real>(&self, parameters: &[T], states: &[T], rows: usize, pass: &mut ActorPass<T>) {
         let p = parameters;
-        let linear = &mut pass.linear[..rows * HIDDEN];
-        self.torso_1.forward(p, states, rows, linear);
-        bias_crelu(linear, self.torso_1.bias(p), &mut pass.crelu_1);
-        self.torso_2.forward(p, &pass.crelu_1, rows, linear);
-        bias_crelu(linear, self.torso_2.bias(p), &mut pass.crelu_2);
-
-        self.mu.forward(p, &pass.crelu_2, rows, &mut pass.mu);
-        self.sigma.forward(p, &pass.crelu_2, rows, &mut pass.sigma);
-        let action = self.mu.outputs;
-        for row in 0..rows {
-            for i in 0..action {
-                pass.mu[row * action + i] += self.mu.bias(p)[i];
-                let sigma = &mut pass.sigma[row * action + i];
-                let logit = *sigma + self.sigma.bias(p)[i];
-                let sigmoid = T::one() / (T::one() + (-logit).exponential());
-                *sigma = T::of(SIGMA_MAX) * sigmoid + T::of(SIGMA_MIN);
-            }
-        }
+        let ActorPass { panels, crelu_1, crelu_2, mu, sigma, .. } = pass;
+        self.torso_1.forward(p, states, rows, Finish::Crelu(self.torso_1.bias(p)), panels, crelu_1);
+        self.torso_2.forward(p, crelu_1, rows, Finish::Crelu(self.torso_2.bias(p)), panels, crelu_2);
+        self.mu.forward(p, crelu_2, rows, Finish::Bias(self.mu.bias(p)), panels, mu);
+        self.sigma.forward(p, crelu_2, rows, Finish::Bias(self.sigma.bias(p)), panels, sigma);
+        let sigma = &mut sigma[..rows * self.sigma.outputs];
+        self.kernel.run(
+            #[inline(always)]
+            || {
+                for sigma in sigma.iter_mut() {
+                    let sigmoid = T::one() / (T::one() + (-*sigma).exponential());
+                    *sigma = T::of(SIGMA_MAX) * sigmoid + T::of(SIGMA_MIN);
+                }
+            },
+        );
     }
 
     /// The way back of a forward pass, from `pass.d_mu` and `pass.d_sigma`; adds to `gradients`.
@@ -120,31 +123,33 @@ impl Actor {
         pass: &mut ActorPass<T>,
         gradients: &mut [T],
     ) {
-        let p = parameters;
+        let (p, kernel) = (parameters, self.kernel);
         let heads = rows * self.mu.outputs;
-        let d_logit = &mut pass.d_sigma[..heads];
-        for (d, &sigma) in d_logit.iter_mut().zip(&pass.sigma) {
+        let ActorPass { panels, crelu_1, crelu_2, sigma, d_crelu, d_linear, .. } = pass;
+        let (d_mu, d_logit) = (&pass.d_mu[..heads], &mut pass.d_sigma[..heads]);
+        for (d, &sigma) in d_logit.iter_mut().zip(sigma.iter()) {
             let sigmoid = (sigma - T::of(SIGMA_MIN)) / T::of(SIGMA_MAX);
             *d *= T::of(SIGMA_MAX) * sigmoid * (T::one() - sigmoid);
         }
-        let d_mu = &pass.d_mu[..heads];
-        self.mu.backward(&pass.crelu_2, d_mu, rows, gradients);
-        self.sigma.backward(&pass.crelu_2, d_logit, rows, gradients);
+        self.mu.backward(crelu_2, d_mu, rows, panels, gradients);
+        self.sigma.backward(crelu_2, d_logit, rows, panels, gradients);
 
-        let d_crelu = &mut pass.d_crelu[..rows * 2 * HIDDEN];
-        let d_head = &mut pass.d_head[..rows * 2 * HIDDEN];
-        self.mu.backward_input(p, d_mu, rows, d_crelu);
-        self.sigma.backward_input(p, d_logit, rows, d_head);
-        for (d, &other) in d_crelu.iter_mut().zip(d_head.iter()) {
-            *d += other;
-        }
-        let d_linear = &mut pass.linear[..rows * HIDDEN];
-        crelu_backward(d_crelu, &pass.crelu_2, HIDDEN, d_linear);
-        self.torso_2.backward(&pass.crelu_1, d_linear, rows, gradients);
+        let d_crelu = &mut d_crelu[..rows * 2 * HIDDEN];
+        self.mu.backward_input(p, d_mu, rows, Finish::Set, panels, d_crelu);
+        self.sigma.backward_input(p, d_logit, rows, Finish::Add, panels, d_crelu);
+        let d_linear = &mut d_linear[..rows * HIDDEN];
+        kernel.run(
+            #[inline(always)]
+            || crelu_backward(d_crelu, crelu_2, HIDDEN, d_linear),
+        );
+        self.torso_2.backward(crelu_1, d_linear, rows, panels, gradients);
 
-        self.torso_2.backward_input(p, d_linear, rows, d_crelu);
-        crelu_backward(d_crelu, &pass.crelu_1, HIDDEN, d_linear);
-        self.torso_1.backward(states, d_linear, rows, gradients);
+        self.torso_2.backward_input(p, d_linear, rows, Finish::Set, panels, d_crelu);
+        kernel.run(
+            #[inline(always)]
+            || crelu_backward(d_crelu, crelu_1, HIDDEN, d_linear),
+        );
+        self.torso_1.backward(states, d_linear, rows, panels, gradients);
     }
 }
 

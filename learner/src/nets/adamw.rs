@@ -1,5 +1,6 @@
 //! AdamW: Adam with decoupled weight decay.
 
+use policy::kernels::Kernel;
 use serde::{Deserialize, Serialize};
 
 const BETA_1: f32 = 0.9;
@@ -44,17 +45,25 @@ impl AdamW {
     }
 
     /// One step against the gradient.
-    pub(crate) fn step(&mut self, parameters: &mut [f32], gradient: &[f32], options: AdamWOptions) {
+    pub(crate) fn step(&mut self, kernel: Kernel, parameters: &mut [f32], gradient: &[f32], options: AdamWOptions) {
         self.steps = self.steps.saturating_add(1);
         let power = f64::from(self.steps);
         let correction_1 = (1.0 / (1.0 - libm::pow(f64::from(BETA_1), power))) as f32;
         let correction_2 = (1.0 / (1.0 - libm::pow(f64::from(BETA_2), power))) as f32;
+        kernel.run(
+            #[inline(always)]
+            || self.descend(parameters, gradient, [correction_1, correction_2], options),
+        );
+    }
+
+    #[inline(always)]
+    fn descend(&mut self, parameters: &mut [f32], gradient: &[f32], corrections: [f32; 2], options: AdamWOptions) {
         let AdamWOptions { learning_rate, weight_decay } = options;
         let moments = self.first.iter_mut().zip(&mut self.second);
         for ((parameter, &gradient), (first, second)) in parameters.iter_mut().zip(gradient).zip(moments) {
             *first = BETA_1 * *first + (1.0 - BETA_1) * gradient;
             *second = BETA_2 * *second + (1.0 - BETA_2) * (gradient * gradient);
-            let step = (*first * correction_1) / ((*second * correction_2).sqrt() + EPSILON);
+            let step = (*first * corrections[0]) / ((*second * corrections[1]).sqrt() + EPSILON);
             *parameter -= learning_rate * (step + weight_decay * *parameter);
         }
     }
@@ -70,7 +79,7 @@ mod tests {
     fn the_first_step_has_the_length_of_the_learning_rate() {
         let mut optimiser = AdamW::new(2);
         let mut parameters = [1.0, -2.0];
-        optimiser.step(&mut parameters, &[0.003, -40.0], OPTIONS);
+        optimiser.step(Kernel::best(), &mut parameters, &[0.003, -40.0], OPTIONS);
         assert!((parameters[0] - 0.9).abs() < 1e-5 && (parameters[1] + 1.9).abs() < 1e-5);
     }
 
@@ -80,7 +89,7 @@ mod tests {
         let mut parameters = [3.0];
         for _ in 0..500 {
             let gradient = [2.0 * (parameters[0] - 1.0)];
-            optimiser.step(&mut parameters, &gradient, OPTIONS);
+            optimiser.step(Kernel::best(), &mut parameters, &gradient, OPTIONS);
         }
         assert!((parameters[0] - 1.0).abs() < 1e-2);
     }
@@ -90,7 +99,7 @@ mod tests {
         let mut optimiser = AdamW::new(1);
         let mut parameters = [2.0];
         let options = AdamWOptions { weight_decay: 0.5, ..OPTIONS };
-        optimiser.step(&mut parameters, &[0.0], options);
+        optimiser.step(Kernel::best(), &mut parameters, &[0.0], options);
         assert!((parameters[0] - 2.0 * 0.95).abs() < 1e-6);
     }
 }

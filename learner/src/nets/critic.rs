@@ -8,10 +8,13 @@
 //! The layer after the fusion is split in two, one half for each stream. So everything that depends on the state alone
 //! (the first line) is computed once per state, however many actions are judged there.
 
+use std::ops::Range;
+
+use policy::kernels::Kernel;
+
 use super::Real;
-use super::activation::{
-    bias_crelu, bias_relu, broadcast_relu, crelu_backward, layer_norm, layer_norm_backward, relu_backward, sum_repeats,
-};
+use super::activation::{crelu_backward, layer_norm, layer_norm_backward, relu_backward, sum_repeats};
+use super::gemm::{Finish, Panels};
 use super::linear::{Layout, Linear, forward_scalar};
 use crate::random::Stream;
 
@@ -28,6 +31,8 @@ const HEAD_SCALE: f64 = 1e-4;
 /// Shapes and places of a critic's layers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Critic {
+    /// What its layers and its optimiser run on.
+    pub(crate) kernel: Kernel,
     state_1: Linear,
     state_2: Linear,
     state_3: Linear,
@@ -44,7 +49,7 @@ pub(crate) struct Critic {
 /// What the state stream computes for up to a number of rows, and the gradients on the way back.
 #[derive(Debug, Clone)]
 pub(crate) struct StatePass<T> {
-    linear: Vec<T>,
+    panels: Panels<T>,
     relu_1: Vec<T>,
     norm_1: Vec<T>,
     deviation_1: Vec<T>,
@@ -57,15 +62,17 @@ pub(crate) struct StatePass<T> {
     /// The state's half of the fused layer, bias included.
     fused: Vec<T>,
     d_fused: Vec<T>,
-    d_wide: Vec<T>,
-    d_narrow: Vec<T>,
+    d_1: Vec<T>,
+    d_2: Vec<T>,
+    d_3: Vec<T>,
+    d_linear: Vec<T>,
 }
 
 impl<T: Real> StatePass<T> {
     pub(crate) fn new(rows: usize) -> Self {
         let zeros = |width: usize| vec![T::zero(); rows * width];
         Self {
-            linear: zeros(STATE_3),
+            panels: Panels::default(),
             relu_1: zeros(STATE_1),
             norm_1: zeros(STATE_1),
             deviation_1: zeros(1),
@@ -77,8 +84,10 @@ impl<T: Real> StatePass<T> {
             deviation_3: zeros(1),
             fused: zeros(JOINT),
             d_fused: zeros(JOINT),
-            d_wide: zeros(STATE_1),
-            d_narrow: zeros(STATE_2),
+            d_1: zeros(STATE_1),
+            d_2: zeros(STATE_2),
+            d_3: zeros(2 * STATE_3),
+            d_linear: zeros(STATE_3),
         }
     }
 }
@@ -87,14 +96,17 @@ impl<T: Real> StatePass<T> {
 #[derive(Debug, Clone)]
 pub(crate) struct ActionPass<T> {
     rows: usize,
+    panels: Panels<T>,
     relu_1: Vec<T>,
-    linear: Vec<T>,
     crelu_2: Vec<T>,
     phi_1: Vec<T>,
     /// The features of the heads.
     phi: Vec<T>,
-    d_joint: Vec<T>,
     d_phi: Vec<T>,
+    d_joint: Vec<T>,
+    d_crelu: Vec<T>,
+    d_linear: Vec<T>,
+    d_relu: Vec<T>,
 }
 
 impl<T: Real> ActionPass<T> {
@@ -102,13 +114,16 @@ impl<T: Real> ActionPass<T> {
         let zeros = |width: usize| vec![T::zero(); rows * width];
         Self {
             rows,
+            panels: Panels::default(),
             relu_1: zeros(ACTION_1),
-            linear: zeros(ACTION_2),
             crelu_2: zeros(2 * ACTION_2),
             phi_1: zeros(JOINT),
             phi: zeros(JOINT),
-            d_joint: zeros(JOINT),
             d_phi: zeros(JOINT),
+            d_joint: zeros(JOINT),
+            d_crelu: zeros(2 * ACTION_2),
+            d_linear: zeros(ACTION_2),
+            d_relu: zeros(ACTION_1),
         }
     }
 
@@ -120,8 +135,9 @@ impl<T: Real> ActionPass<T> {
 
 impl Critic {
     pub(crate) fn new(state: usize, action: usize) -> Self {
-        let mut layout = Layout::default();
+        let mut layout = Layout::new();
         Self {
+            kernel: layout.kernel(),
             state_1: layout.linear(state, STATE_1),
             state_2: layout.linear(STATE_1, STATE_2),
             state_3: layout.linear(STATE_2, STATE_3),
@@ -148,7 +164,7 @@ impl Critic {
             layer.init_orthogonal(parameters, stream);
         }
         // The halves of the fused layer are one layer: orthogonal as a whole.
-        let mut whole = Layout::default();
+        let mut whole = Layout::new();
         let fused = whole.linear(self.joint_state.inputs + self.joint_action.inputs, JOINT);
         let mut weights = vec![T::zero(); whole.len()];
         fused.init_orthogonal(&mut weights, stream);
@@ -172,31 +188,30 @@ impl Critic {
 
     /// The state stream for `rows` states, up to its half of the fused layer.
     pub(crate) fn forward_states<T: Real>(&self, parameters: &[T], states: &[T], rows: usize, pass: &mut StatePass<T>) {
-        let p = parameters;
-        let relu = &mut pass.relu_1[..rows * STATE_1];
-        self.state_1.forward(p, states, rows, relu);
-        bias_relu(relu, self.state_1.bias(p));
-        layer_norm(relu, STATE_1, &mut pass.norm_1, &mut pass.deviation_1);
+        let (p, kernel) = (parameters, self.kernel);
+        let StatePass { panels, relu_1, relu_2, relu_3, norm_1, norm_2, norm_3, .. } = pass;
+        let relu = &mut relu_1[..rows * STATE_1];
+        self.state_1.forward(p, states, rows, Finish::Relu(self.state_1.bias(p)), panels, relu);
+        kernel.run(
+            #[inline(always)]
+            || layer_norm(relu, STATE_1, norm_1, &mut pass.deviation_1),
+        );
 
-        let relu = &mut pass.relu_2[..rows * STATE_2];
-        self.state_2.forward(p, &pass.norm_1, rows, relu);
-        bias_relu(relu, self.state_2.bias(p));
-        layer_norm(relu, STATE_2, &mut pass.norm_2, &mut pass.deviation_2);
+        let relu = &mut relu_2[..rows * STATE_2];
+        self.state_2.forward(p, norm_1, rows, Finish::Relu(self.state_2.bias(p)), panels, relu);
+        kernel.run(
+            #[inline(always)]
+            || layer_norm(relu, STATE_2, norm_2, &mut pass.deviation_2),
+        );
 
-        let linear = &mut pass.linear[..rows * STATE_3];
-        self.state_3.forward(p, &pass.norm_2, rows, linear);
-        let relu = &mut pass.relu_3[..rows * 2 * STATE_3];
-        bias_crelu(linear, self.state_3.bias(p), relu);
-        layer_norm(relu, 2 * STATE_3, &mut pass.norm_3, &mut pass.deviation_3);
+        let relu = &mut relu_3[..rows * 2 * STATE_3];
+        self.state_3.forward(p, norm_2, rows, Finish::Crelu(self.state_3.bias(p)), panels, relu);
+        kernel.run(
+            #[inline(always)]
+            || layer_norm(relu, 2 * STATE_3, norm_3, &mut pass.deviation_3),
+        );
 
-        let fused = &mut pass.fused[..rows * JOINT];
-        self.joint_state.forward(p, &pass.norm_3, rows, fused);
-        let bias = self.joint_state.bias(p);
-        for row in fused.chunks_exact_mut(JOINT) {
-            for (x, &bias) in row.iter_mut().zip(bias) {
-                *x += bias;
-            }
-        }
+        self.joint_state.forward(p, norm_3, rows, Finish::Bias(self.joint_state.bias(p)), panels, &mut pass.fused);
     }
 
     /// Judges `repeat` actions at each of the states `from..from + states` of a forward state pass.
@@ -204,39 +219,35 @@ impl Critic {
         &self,
         parameters: &[T],
         at: &StatePass<T>,
-        states: std::ops::Range<usize>,
+        states: Range<usize>,
         actions: &[T],
         repeat: usize,
         pass: &mut ActionPass<T>,
     ) {
         let p = parameters;
         let rows = states.len() * repeat;
-        let relu = &mut pass.relu_1[..rows * ACTION_1];
-        self.action_1.forward(p, actions, rows, relu);
-        bias_relu(relu, self.action_1.bias(p));
-
-        let linear = &mut pass.linear[..rows * ACTION_2];
-        self.action_2.forward(p, &pass.relu_1, rows, linear);
-        bias_crelu(linear, self.action_2.bias(p), &mut pass.crelu_2);
-
-        let phi_1 = &mut pass.phi_1[..rows * JOINT];
-        self.joint_action.forward(p, &pass.crelu_2, rows, phi_1);
-        let fused = &at.fused[states.start * JOINT..states.end * JOINT];
-        broadcast_relu(phi_1, fused, JOINT, repeat);
-
-        let phi = &mut pass.phi[..rows * JOINT];
-        self.joint_2.forward(p, &pass.phi_1, rows, phi);
-        bias_relu(phi, self.joint_2.bias(p));
+        let ActionPass { panels, relu_1, crelu_2, phi_1, phi, .. } = pass;
+        self.action_1.forward(p, actions, rows, Finish::Relu(self.action_1.bias(p)), panels, relu_1);
+        self.action_2.forward(p, relu_1, rows, Finish::Crelu(self.action_2.bias(p)), panels, crelu_2);
+        let fused = Finish::ReluEach { offsets: &at.fused[states.start * JOINT..], repeat };
+        self.joint_action.forward(p, crelu_2, rows, fused, panels, phi_1);
+        self.joint_2.forward(p, phi_1, rows, Finish::Relu(self.joint_2.bias(p)), panels, phi);
     }
 
     /// The action values of a forward action pass, one per entry of `out`.
     pub(crate) fn q<T: Real>(&self, parameters: &[T], pass: &ActionPass<T>, out: &mut [T]) {
-        forward_scalar(self.q_head(parameters), &pass.phi, out);
+        self.kernel.run(
+            #[inline(always)]
+            || forward_scalar(self.q_head(parameters), &pass.phi, out),
+        );
     }
 
     /// The corrections of a forward action pass, one per entry of `out`.
     pub(crate) fn h<T: Real>(&self, parameters: &[T], pass: &ActionPass<T>, out: &mut [T]) {
-        forward_scalar(self.h_head(parameters), &pass.phi, out);
+        self.kernel.run(
+            #[inline(always)]
+            || forward_scalar(self.h_head(parameters), &pass.phi, out),
+        );
     }
 
     /// Adds the gradient of `|w_h|^2 / 2`.
@@ -253,7 +264,7 @@ impl Critic {
         super::activation::dot(head, head) * T::of(0.5)
     }
 
-    /// The way back of a forward action pass over `dq.len()` actions: `repeat` of them at each state from the first.
+    /// The way back of a forward action pass over `dq.len()` actions, `repeat` of them at each of the `states`.
     ///
     /// `dq` is the gradient at each q; `dh`, if any, that at each h. Adds to `gradients` and leaves in `at` what
     /// [`Self::backward_states`] continues with.
@@ -262,42 +273,51 @@ impl Critic {
         &self,
         parameters: &[T],
         at: &mut StatePass<T>,
+        states: Range<usize>,
         actions: &[T],
-        repeat: usize,
         dq: &[T],
         dh: Option<&[T]>,
         pass: &mut ActionPass<T>,
         gradients: &mut [T],
     ) {
-        let p = parameters;
-        let rows = dq.len();
-        let d_phi = &mut pass.d_phi[..rows * JOINT];
-        d_phi.fill(T::zero());
-        self.backward_head(p, self.q_at, dq, &pass.phi, d_phi, gradients);
-        if let Some(dh) = dh {
-            self.backward_head(p, self.h_at, dh, &pass.phi, d_phi, gradients);
-        }
-        relu_backward(d_phi, &pass.phi);
-        self.joint_2.backward(&pass.phi_1, d_phi, rows, gradients);
+        let (p, kernel) = (parameters, self.kernel);
+        let (rows, repeat) = (dq.len(), dq.len() / states.len());
+        let ActionPass { panels, relu_1, crelu_2, phi_1, phi, d_phi, d_joint, d_crelu, d_linear, d_relu, .. } = pass;
+        let d_phi = &mut d_phi[..rows * JOINT];
+        kernel.run(
+            #[inline(always)]
+            || {
+                d_phi.fill(T::zero());
+                self.backward_head(p, self.q_at, dq, phi, d_phi, gradients);
+                if let Some(dh) = dh {
+                    self.backward_head(p, self.h_at, dh, phi, d_phi, gradients);
+                }
+                relu_backward(d_phi, phi);
+            },
+        );
+        self.joint_2.backward(phi_1, d_phi, rows, panels, gradients);
 
-        let d_joint = &mut pass.d_joint[..rows * JOINT];
-        self.joint_2.backward_input(p, d_phi, rows, d_joint);
-        relu_backward(d_joint, &pass.phi_1);
-        self.joint_action.backward(&pass.crelu_2, d_joint, rows, gradients);
-        sum_repeats(d_joint, JOINT, repeat, &mut at.d_fused);
+        let d_joint = &mut d_joint[..rows * JOINT];
+        self.joint_2.backward_input(p, d_phi, rows, Finish::Gate(phi_1), panels, d_joint);
+        self.joint_action.backward(crelu_2, d_joint, rows, panels, gradients);
+        let d_fused = &mut at.d_fused[states.start * JOINT..states.end * JOINT];
+        kernel.run(
+            #[inline(always)]
+            || sum_repeats(d_joint, JOINT, repeat, d_fused),
+        );
 
-        // The buffers of phi's gradient are free now.
-        let d_crelu = &mut pass.d_phi[..rows * 2 * ACTION_2];
-        self.joint_action.backward_input(p, d_joint, rows, d_crelu);
-        let d_linear = &mut pass.linear[..rows * ACTION_2];
-        crelu_backward(d_crelu, &pass.crelu_2, ACTION_2, d_linear);
-        self.action_2.backward(&pass.relu_1, d_linear, rows, gradients);
-        let d_relu = &mut pass.d_joint[..rows * ACTION_1];
-        self.action_2.backward_input(p, d_linear, rows, d_relu);
-        relu_backward(d_relu, &pass.relu_1);
-        self.action_1.backward(actions, d_relu, rows, gradients);
+        self.joint_action.backward_input(p, d_joint, rows, Finish::Set, panels, d_crelu);
+        let d_linear = &mut d_linear[..rows * ACTION_2];
+        kernel.run(
+            #[inline(always)]
+            || crelu_backward(d_crelu, crelu_2, ACTION_2, d_linear),
+        );
+        self.action_2.backward(relu_1, d_linear, rows, panels, gradients);
+        self.action_2.backward_input(p, d_linear, rows, Finish::Gate(relu_1), panels, d_relu);
+        self.action_1.backward(actions, d_relu, rows, panels, gradients);
     }
 
+    #[inline(always)]
     fn backward_head<T: Real>(
         &self,
         parameters: &[T],
@@ -328,28 +348,43 @@ impl Critic {
         pass: &mut StatePass<T>,
         gradients: &mut [T],
     ) {
-        let p = parameters;
-        let d_fused = &pass.d_fused[..rows * JOINT];
-        self.joint_state.backward(&pass.norm_3, d_fused, rows, gradients);
+        let (p, kernel) = (parameters, self.kernel);
+        let StatePass { panels, relu_1, relu_2, relu_3, norm_1, norm_2, norm_3, d_1, d_2, d_3, d_linear, .. } = pass;
+        self.joint_state.backward(norm_3, &pass.d_fused, rows, panels, gradients);
 
-        let d_3 = &mut pass.d_narrow[..rows * 2 * STATE_3];
-        self.joint_state.backward_input(p, d_fused, rows, d_3);
-        layer_norm_backward(d_3, &pass.norm_3, 2 * STATE_3, &pass.deviation_3);
-        let d_linear = &mut pass.linear[..rows * STATE_3];
-        crelu_backward(d_3, &pass.relu_3, STATE_3, d_linear);
-        self.state_3.backward(&pass.norm_2, d_linear, rows, gradients);
+        let d_3 = &mut d_3[..rows * 2 * STATE_3];
+        self.joint_state.backward_input(p, &pass.d_fused, rows, Finish::Set, panels, d_3);
+        let d_linear = &mut d_linear[..rows * STATE_3];
+        kernel.run(
+            #[inline(always)]
+            || {
+                layer_norm_backward(d_3, norm_3, 2 * STATE_3, &pass.deviation_3);
+                crelu_backward(d_3, relu_3, STATE_3, d_linear);
+            },
+        );
+        self.state_3.backward(norm_2, d_linear, rows, panels, gradients);
 
-        let d_2 = &mut pass.d_narrow[..rows * STATE_2];
-        self.state_3.backward_input(p, d_linear, rows, d_2);
-        layer_norm_backward(d_2, &pass.norm_2, STATE_2, &pass.deviation_2);
-        relu_backward(d_2, &pass.relu_2);
-        self.state_2.backward(&pass.norm_1, d_2, rows, gradients);
+        let d_2 = &mut d_2[..rows * STATE_2];
+        self.state_3.backward_input(p, d_linear, rows, Finish::Set, panels, d_2);
+        kernel.run(
+            #[inline(always)]
+            || {
+                layer_norm_backward(d_2, norm_2, STATE_2, &pass.deviation_2);
+                relu_backward(d_2, relu_2);
+            },
+        );
+        self.state_2.backward(norm_1, d_2, rows, panels, gradients);
 
-        let d_1 = &mut pass.d_wide[..rows * STATE_1];
-        self.state_2.backward_input(p, d_2, rows, d_1);
-        layer_norm_backward(d_1, &pass.norm_1, STATE_1, &pass.deviation_1);
-        relu_backward(d_1, &pass.relu_1);
-        self.state_1.backward(states, d_1, rows, gradients);
+        let d_1 = &mut d_1[..rows * STATE_1];
+        self.state_2.backward_input(p, d_2, rows, Finish::Set, panels, d_1);
+        kernel.run(
+            #[inline(always)]
+            || {
+                layer_norm_backward(d_1, norm_1, STATE_1, &pass.deviation_1);
+                relu_backward(d_1, relu_1);
+            },
+        );
+        self.state_1.backward(states, d_1, rows, panels, gradients);
     }
 }
 
@@ -394,7 +429,7 @@ mod tests {
         let mut gradient = vec![0.0; critic.len()];
         critic.forward_states(p, &states, ROWS, &mut state_pass);
         critic.forward_actions(p, &state_pass, 0..ROWS, &actions, REPEAT, &mut pass);
-        critic.backward_actions(p, &mut state_pass, &actions, REPEAT, &dq, Some(&dh), &mut pass, &mut gradient);
+        critic.backward_actions(p, &mut state_pass, 0..ROWS, &actions, &dq, Some(&dh), &mut pass, &mut gradient);
         critic.backward_states(p, &states, ROWS, &mut state_pass, &mut gradient);
         critic.regularise_h(p, &mut gradient);
         gradient_matches(&mut parameters, &gradient, loss);

@@ -2,18 +2,31 @@
 
 use std::ops::Range;
 
+use policy::kernels::Kernel;
+
 use super::Real;
 use super::activation::{add_column_sums, dot};
-use super::gemm::{gemm, view};
+use super::gemm::{Finish, Panels, Product, view};
 use crate::random::Stream;
 
 /// Hands out the places of the layers in one flat parameter vector.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Layout {
+    kernel: Kernel,
     len: usize,
 }
 
 impl Layout {
+    /// Nothing yet; this machine's best kernel for every layer to come.
+    pub(crate) fn new() -> Self {
+        Self { kernel: Kernel::best(), len: 0 }
+    }
+
+    /// The kernel of all layers.
+    pub(crate) fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
     /// The number of parameters so far.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -21,12 +34,13 @@ impl Layout {
 
     /// A layer with weights `[inputs][outputs]`, followed by `outputs` biases.
     pub(crate) fn linear(&mut self, inputs: usize, outputs: usize) -> Linear {
-        Linear { at: self.vector(inputs * outputs + outputs), inputs, outputs, biases: outputs }
+        let at = self.vector(inputs * outputs + outputs);
+        Linear { kernel: self.kernel, at, inputs, outputs, biases: outputs }
     }
 
     /// A layer without biases.
     pub(crate) fn linear_unbiased(&mut self, inputs: usize, outputs: usize) -> Linear {
-        Linear { at: self.vector(inputs * outputs), inputs, outputs, biases: 0 }
+        Linear { kernel: self.kernel, at: self.vector(inputs * outputs), inputs, outputs, biases: 0 }
     }
 
     /// A vector of `len` parameters; its offset.
@@ -42,6 +56,7 @@ impl Layout {
 pub(crate) struct Linear {
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
+    kernel: Kernel,
     biases: usize,
     at: usize,
 }
@@ -66,33 +81,54 @@ impl Linear {
         &parameters[self.bias_range()]
     }
 
-    /// `out <- x W`, for `rows` rows; the bias is left to the activation that follows.
-    pub(crate) fn forward<T: Real>(&self, parameters: &[T], x: &[T], rows: usize, out: &mut [T]) {
-        gemm(view(x, rows, self.inputs), view(self.weights(parameters), self.inputs, self.outputs), T::zero(), out);
+    /// `out <- x W` for `rows` rows, finished by the activation that follows.
+    pub(crate) fn forward<T: Real>(
+        &self,
+        parameters: &[T],
+        x: &[T],
+        rows: usize,
+        finish: Finish<'_, T>,
+        panels: &mut Panels<T>,
+        out: &mut [T],
+    ) {
+        let (a, b) = (view(x, rows, self.inputs), view(self.weights(parameters), self.inputs, self.outputs));
+        Product { a, b, finish, panels, out }.compute(self.kernel);
     }
 
     /// Adds the gradients of weights and biases, given the gradient `dz` at the layer's output.
-    pub(crate) fn backward<T: Real>(&self, x: &[T], dz: &[T], rows: usize, gradients: &mut [T]) {
-        gemm(
-            view(x, rows, self.inputs).reversed_axes(),
-            view(dz, rows, self.outputs),
-            T::one(),
-            &mut gradients[self.weights_range()],
-        );
+    pub(crate) fn backward<T: Real>(
+        &self,
+        x: &[T],
+        dz: &[T],
+        rows: usize,
+        panels: &mut Panels<T>,
+        gradients: &mut [T],
+    ) {
+        let (a, b) = (view(x, rows, self.inputs).reversed_axes(), view(dz, rows, self.outputs));
+        let out = &mut gradients[self.weights_range()];
+        Product { a, b, finish: Finish::Add, panels, out }.compute(self.kernel);
         let bias = &mut gradients[self.bias_range()];
         if !bias.is_empty() {
-            add_column_sums(&dz[..rows * self.outputs], bias);
+            self.kernel.run(
+                #[inline(always)]
+                || add_column_sums(&dz[..rows * self.outputs], bias),
+            );
         }
     }
 
-    /// `dx <- dz W^T`: the gradient at the layer's input.
-    pub(crate) fn backward_input<T: Real>(&self, parameters: &[T], dz: &[T], rows: usize, dx: &mut [T]) {
-        gemm(
-            view(dz, rows, self.outputs),
-            view(self.weights(parameters), self.inputs, self.outputs).reversed_axes(),
-            T::zero(),
-            dx,
-        );
+    /// `dx <- dz W^T`, the gradient at the layer's input, finished by the way back through what comes before.
+    pub(crate) fn backward_input<T: Real>(
+        &self,
+        parameters: &[T],
+        dz: &[T],
+        rows: usize,
+        finish: Finish<'_, T>,
+        panels: &mut Panels<T>,
+        dx: &mut [T],
+    ) {
+        let weights = view(self.weights(parameters), self.inputs, self.outputs);
+        let (a, b) = (view(dz, rows, self.outputs), weights.reversed_axes());
+        Product { a, b, finish, panels, out: dx }.compute(self.kernel);
     }
 
     /// Orthogonal weights of gain sqrt 2, biases 0.
@@ -157,6 +193,7 @@ fn orthonormal(length: usize, count: usize, stream: &mut Stream) -> Vec<Vec<f64>
 }
 
 /// `out_r <- row_r of x . weights`, the layer of width 1.
+#[inline(always)]
 pub(crate) fn forward_scalar<T: Real>(weights: &[T], x: &[T], out: &mut [T]) {
     for (out, row) in out.iter_mut().zip(x.chunks_exact(weights.len())) {
         *out = dot(row, weights);
@@ -170,7 +207,7 @@ mod tests {
     #[test]
     fn orthogonal_weights_have_orthogonal_rows_or_columns_of_length_sqrt_2() {
         for (inputs, outputs) in [(5, 9), (9, 5)] {
-            let mut layout = Layout::default();
+            let mut layout = Layout::new();
             let layer = layout.linear(inputs, outputs);
             let mut parameters = vec![1.0_f64; layout.len()];
             layer.init_orthogonal(&mut parameters, &mut Stream::new(1, "test", 0));

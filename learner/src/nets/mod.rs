@@ -19,23 +19,32 @@ pub(crate) use critic::{ActionPass, Critic, StatePass};
 pub(crate) trait Real: ndarray::NdFloat + Default {
     /// The nearest value to `value`.
     fn of(value: f64) -> Self;
-    /// `e^self`, by the portable `libm`.
+    /// `e^self`, the same on every machine.
     fn exponential(self) -> Self;
-    /// The hyperbolic tangent, by the portable `libm`.
+    /// The hyperbolic tangent, the same on every machine.
     fn hyperbolic_tangent(self) -> Self;
+
+    /// What is positive, else 0, without a branch.
+    #[inline(always)]
+    fn positive(self) -> Self {
+        if self > Self::zero() { self } else { Self::zero() }
+    }
 }
 
 impl Real for f32 {
+    #[inline(always)]
     fn of(value: f64) -> Self {
         value as f32
     }
 
+    #[inline(always)]
     fn exponential(self) -> Self {
-        libm::expf(self)
+        policy::kernels::exp(self)
     }
 
+    #[inline(always)]
     fn hyperbolic_tangent(self) -> Self {
-        libm::tanhf(self)
+        policy::kernels::tanh(self)
     }
 }
 

@@ -47,6 +47,21 @@ impl Kernel {
         }
     }
 
+    /// Does the work with this machine's registers.
+    pub fn run<W: Arithmetic>(self, work: W) -> W::Output {
+        match self.0 {
+            KernelKind::Scalar => work.run::<4, false>(),
+            // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX2 and FMA on this machine.
+            #[cfg(target_arch = "x86_64")]
+            KernelKind::Avx2 => unsafe { run_avx2(work) },
+            // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX-512F on this machine.
+            #[cfg(target_arch = "x86_64")]
+            KernelKind::Avx512 => unsafe { run_avx512(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            KernelKind::Avx2 | KernelKind::Avx512 => work.run::<4, false>(),
+        }
+    }
+
     /// Its kind.
     pub const fn kind(self) -> KernelKind {
         self.0
@@ -57,14 +72,35 @@ impl Kernel {
 fn has(kind: KernelKind) -> bool {
     match kind {
         KernelKind::Scalar => true,
-        KernelKind::Avx2 => is_x86_feature_detected!("avx2"),
-        KernelKind::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx2"),
+        KernelKind::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+        KernelKind::Avx512 => is_x86_feature_detected!("avx512f") && has(KernelKind::Avx2),
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn has(kind: KernelKind) -> bool {
     kind == KernelKind::Scalar
+}
+
+/// Work that is written once and compiled for each kind of register: the learner's arithmetic. A policy's has one
+/// order of operations for all of them, and is no such work.
+pub trait Arithmetic {
+    /// What comes out of it.
+    type Output;
+
+    /// Does it, with registers of `LANES` numbers of 32 bits. Where `FUSED`, the machine multiplies and adds in one
+    /// instruction. This and what it calls has to be inlined, or it is compiled for the narrowest registers.
+    fn run<const LANES: usize, const FUSED: bool>(self) -> Self::Output;
+}
+
+/// Loops that need not know the registers.
+impl<T, F: FnMut() -> T> Arithmetic for F {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const LANES: usize, const FUSED: bool>(mut self) -> T {
+        self()
+    }
 }
 
 impl PackedNet {
@@ -110,4 +146,16 @@ fn read_avx2(words: &[u64]) -> u64 {
 #[target_feature(enable = "avx2,avx512f")]
 fn read_avx512(words: &[u64]) -> u64 {
     fold(words)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<W: Arithmetic>(work: W) -> W::Output {
+    work.run::<8, true>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,fma")]
+fn run_avx512<W: Arithmetic>(work: W) -> W::Output {
+    work.run::<16, true>()
 }

@@ -23,7 +23,7 @@ mod forward;
 mod math;
 mod pack;
 
-pub use dispatch::{Kernel, KernelKind};
+pub use dispatch::{Arithmetic, Kernel, KernelKind};
 pub(crate) use math::clip;
 pub use math::{exp, normal_quantile, sigmoid, tanh};
 pub use pack::{
