@@ -120,6 +120,12 @@ pub struct Reading {
 impl Reading {
     /// Nothing was read.
     pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, source_time: 0 };
+
+    /// What the plant says of a value; one that is not finite is Bad, whatever the plant says.
+    pub fn new(value: f64, quality: Quality, source_time: i64) -> Self {
+        let quality = if value.is_finite() { quality } else { Quality::Bad };
+        Self { value, quality, source_time }
+    }
 }
 
 /// What became of one output.

@@ -1,13 +1,14 @@
 //! The OPC UA backend: one [`ua_session::Session`], made anew after every loss.
 
+use std::io;
 use std::sync::Arc;
 
 use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
-    CallError, CertificateFault, Clock, ConnectError, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan,
-    ReadValue, Session, StatusName, Step, Target, WritePlan,
+    CallError, CertificateFault, Clock, ConnectError, KeyWorker, NodeAddress, NodeDescription, NodeId, NodeKind,
+    ReadPlan, ReadValue, Session, StatusName, Step, Target, WritePlan,
 };
 
 use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
@@ -30,6 +31,7 @@ pub struct BoundNode {
 /// An OPC UA server as a field bus.
 pub struct OpcUa {
     target: Target,
+    worker: KeyWorker,
     clock: Arc<dyn Clock>,
     inputs: Vec<BoundNode>,
     outputs: Vec<BoundNode>,
@@ -47,8 +49,19 @@ struct Line {
 
 impl OpcUa {
     /// A bus that will connect to `target`, read `inputs` and write `outputs`.
-    pub fn new(target: Target, clock: Arc<dyn Clock>, inputs: Vec<BoundNode>, outputs: Vec<BoundNode>) -> Self {
-        Self { target, clock, inputs, outputs, line: None }
+    ///
+    /// Starts the thread that renews keys, with the scheduling of the calling thread: to be called before that one becomes
+    /// real-time.
+    ///
+    /// # Errors
+    /// The operating system gives no more threads.
+    pub fn new(
+        target: Target,
+        clock: Arc<dyn Clock>,
+        inputs: Vec<BoundNode>,
+        outputs: Vec<BoundNode>,
+    ) -> io::Result<Self> {
+        Ok(Self { target, worker: KeyWorker::start()?, clock, inputs, outputs, line: None })
     }
 
     /// Runs `call` on the session and drops the session when it is beyond use.
@@ -86,8 +99,8 @@ impl OpcUa {
     fn open(&self, deadline: MonoTime) -> Result<(Line, Connected), ConnectFailure> {
         let plain = |message: String| ConnectFailure { message, untrusted: None };
         let here = |message: String| plain(format!("{}: {message}", self.target.url));
-        let mut session =
-            Session::connect(&self.target, self.clock.clone(), deadline.as_ns()).map_err(describe_failure)?;
+        let mut session = Session::connect(&self.target, &self.worker, self.clock.clone(), deadline.as_ns())
+            .map_err(describe_failure)?;
         let nodes = self.resolve(&session).map_err(here)?;
         let described = session.describe(&nodes, deadline.as_ns()).map_err(|error| here(error.to_string()))?;
         let kinds = self.inspect(&described).map_err(here)?;
@@ -255,11 +268,11 @@ fn bus_error(error: CallError) -> BusError {
 fn take_values(values: &[ReadValue], inputs: &mut [Reading]) {
     for (input, value) in inputs.iter_mut().zip(values) {
         let quality = match value.status & SEVERITY_MASK {
-            0 if value.value.is_finite() => Quality::Good,
-            SEVERITY_UNCERTAIN if value.value.is_finite() => Quality::Uncertain,
+            0 => Quality::Good,
+            SEVERITY_UNCERTAIN => Quality::Uncertain,
             _ => Quality::Bad,
         };
-        *input = Reading { value: value.value, quality, source_time: value.source_time };
+        *input = Reading::new(value.value, quality, value.source_time);
     }
 }
 

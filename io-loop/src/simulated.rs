@@ -82,7 +82,7 @@ impl<P: FnMut(&[f64], &mut [f64])> FieldBus for Simulated<P> {
         self.reads += 1;
         let quality = self.faults.quality.unwrap_or(Quality::Good);
         for (input, value) in inputs.iter_mut().zip(&self.inputs) {
-            *input = Reading { value: *value, quality, source_time: self.reads };
+            *input = Reading::new(*value, quality, self.reads);
         }
         Ok(())
     }

@@ -5,19 +5,21 @@
 //!   new one, and never after its expiry.
 //! - A request id is known from sending until its answer has come, so a late answer is recognised and an answer that
 //!   nobody asked for ends the session.
-//! - The asymmetric work of a renewal is a value ([`Sealing`], [`Opening`]) that can be carried to another thread.
+//! - The asymmetric work of opening and renewing is a value ([`Work`]) that is fetched from the channel and brought back
+//!   done ([`Done`]), so that another thread can do it while the old token serves.
 
 use std::{fmt, ops::Range, sync::Arc};
 
 use crate::{
     CallError, MessageMode, Violation,
+    asymmetric::{Done, Opened, Opening, Sealing, Work},
     chunk::{Assembled, Assembly, Inbox},
     codec::{Put, Reader},
     crypto::{
         self, ApplicationInstance, BLOCK_BYTES, NONCE_BYTES, PeerCertificate, SIGNATURE_BYTES, Suite, SymmetricKeys,
     },
     limits::{
-        CERTIFICATE_BYTES_MAX, CHANNEL_LIFETIME_MS_MAX, CHANNEL_LIFETIME_MS_MIN, CHUNK_BYTES_MAX, NONCE_BYTES_MAX,
+        CHANNEL_LIFETIME_MS_MAX, CHANNEL_LIFETIME_MS_MIN, CHUNK_BYTES_MAX, NONCE_BYTES_MAX, RENEWAL_PLACES_MAX,
         UNANSWERED_MAX,
     },
     services,
@@ -25,8 +27,9 @@ use crate::{
     transport::{self, Agreed, ChunkType, HEADER_BYTES, MessageType, set_size},
 };
 
+const CHANNEL_ID_BYTES: usize = 4;
 /// Channel id and token id in front of a symmetric chunk's sequence header, in bytes.
-const SYMMETRIC_HEADER_BYTES: usize = 8;
+const SYMMETRIC_HEADER_BYTES: usize = CHANNEL_ID_BYTES + 4;
 /// Sequence number and request id, in bytes.
 const SEQUENCE_HEADER_BYTES: usize = 8;
 /// All headers of a symmetric chunk, in bytes.
@@ -36,6 +39,8 @@ const SEQUENCE_WRAP: u32 = u32::MAX - 1024;
 /// The first sequence number after a wrap is below this one.
 const SEQUENCE_AFTER_WRAP: u32 = 1024;
 const MILLISECOND_NS: u64 = 1_000_000;
+/// After so many renewals in a row that were sealed too late, no request leaves while the next one is being sealed.
+const MISSED_MAX: u32 = 4;
 /// Status of an aborted message that gives none.
 const STATUS_ABORTED: u32 = 0x8000_0000;
 
@@ -77,9 +82,10 @@ impl Token {
     }
 }
 
-/// The next sequence number after `last`.
-fn next_sequence(last: u32) -> u32 {
-    if last >= SEQUENCE_WRAP { 1 } else { last + 1 }
+/// The sequence number of a chunk before which `sent` others were sent.
+pub(crate) fn sequence_number(sent: u64) -> u32 {
+    // Below the wrap, so it fits.
+    u32::try_from(sent % u64::from(SEQUENCE_WRAP)).unwrap_or_default() + 1
 }
 
 /// Whether `found` may follow `last` on the receiving side.
@@ -97,22 +103,68 @@ pub(crate) enum Arrival {
     Answer(u32),
     /// The server gave up answering this request.
     Aborted { request_id: u32, status: u32 },
-    /// The channel was opened or its token renewed.
-    Opened,
+    /// The answer to a request to open or renew, which is [`Work`] now.
+    Open,
+    /// What has come next can be understood only when that work is done.
+    Blocked,
 }
 
-/// A renewal under way.
+/// A request to open or renew the channel, on its way.
 #[derive(Debug)]
 struct Pending {
     request_id: u32,
     nonce: [u8; NONCE_BYTES],
+    stage: Stage,
+}
+
+/// How far it is.
+#[derive(Debug)]
+enum Stage {
+    /// It is being signed and encrypted since so many chunks were sent, to leave after `first`.
+    Sealing { begun: u64, first: u64 },
+    /// It is ready to leave as the chunk after `first` others, or one of the next.
+    Sealed { first: u64, chunks: Vec<Vec<u8>> },
+    /// It has left.
+    Asked,
+    /// The answer has come and is being decrypted and verified. Its sequence number is encrypted too, so this one is
+    /// assumed; near the wrap there are several possible ones.
+    Opening { assumed: Option<u32> },
+}
+
+/// How chunks leave: what a renewal needs to know to find its place among them.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Chunks sent at the last look.
+    looked_at: u64,
+    /// Most chunks between two looks of late.
+    step: u64,
+    /// Chunks that may be sent while a request is being sealed.
+    lead: u64,
+    /// Requests in a row whose places had passed before they were sealed.
+    missed: u32,
+}
+
+impl Pace {
+    /// The first place and the number of places for a request that is sealed from now on.
+    fn window(&self, sent: u64) -> (u64, u64) {
+        let lead = if self.missed < MISSED_MAX { self.lead } else { 0 };
+        (sent + lead, (self.step + 1).min(RENEWAL_PLACES_MAX))
+    }
+
+    /// Looks between two requests how many chunks were sent since the last look, and says so.
+    fn look(&mut self, sent: u64) -> u64 {
+        let step = sent.saturating_sub(self.looked_at);
+        self.looked_at = sent;
+        self.step = step.max(self.step.saturating_sub(1));
+        step
+    }
 }
 
 /// A point in the outbox to which unsent requests can be taken back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
     outbox_len: usize,
-    sequence: u32,
+    sent: u64,
     unanswered: usize,
 }
 
@@ -121,12 +173,17 @@ pub(crate) struct Channel {
     security: Option<Secured>,
     agreed: Agreed,
     id: u32,
-    sent_sequence: u32,
+    /// Chunks that were sealed under a sequence number.
+    sent: u64,
     received_sequence: Option<u32>,
     last_request_id: u32,
     current: Option<Token>,
     previous: Option<Token>,
     pending: Option<Pending>,
+    work: Option<Work>,
+    pace: Pace,
+    /// Tokens after the first one.
+    renewals: u64,
     requested_lifetime_ms: u32,
     last_server_nonce: Vec<u8>,
     unanswered: Vec<u32>,
@@ -150,12 +207,15 @@ impl Channel {
             security,
             agreed: Agreed { send_chunk_bytes: CHUNK_BYTES_MAX, send_message_bytes: 0, send_chunks: 0 },
             id: 0,
-            sent_sequence: 0,
+            sent: 0,
             received_sequence: None,
             last_request_id: 0,
             current: None,
             previous: None,
             pending: None,
+            work: None,
+            pace: Pace::default(),
+            renewals: 0,
             requested_lifetime_ms,
             last_server_nonce: Vec::new(),
             unanswered: Vec::with_capacity(UNANSWERED_MAX),
@@ -196,7 +256,7 @@ impl Channel {
 
     /// Where requests that are sealed from now on begin.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { outbox_len: self.outbox.len(), sequence: self.sent_sequence, unanswered: self.unanswered.len() }
+        Mark { outbox_len: self.outbox.len(), sent: self.sent, unanswered: self.unanswered.len() }
     }
 
     /// Takes back what was sealed since the mark, if none of it has been sent; says whether it did.
@@ -205,7 +265,7 @@ impl Channel {
         let untouched = self.outbox_sent <= mark.outbox_len && self.outbox.len() > mark.outbox_len;
         if untouched {
             self.outbox.truncate(mark.outbox_len);
-            self.sent_sequence = mark.sequence;
+            self.sent = mark.sent;
             self.unanswered.truncate(mark.unanswered);
         }
         untouched
@@ -251,41 +311,83 @@ impl Channel {
         self.pending.is_none() && self.current.as_ref().is_some_and(|token| token.is_due(now_ns))
     }
 
-    /// Whether a renewal waits for its answer.
-    pub(crate) fn renewal_is_pending(&self) -> bool {
+    /// How often the token was renewed.
+    pub(crate) fn renewals(&self) -> u64 {
+        self.renewals
+    }
+
+    /// Whether a request to open or renew is on its way: from its begin until the new token is there.
+    pub(crate) fn is_renewing(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Puts a request to open or to renew the channel into the outbox.
-    pub(crate) fn request_open(&mut self, timestamp: i64) -> Result<(), CallError> {
-        let nonce = crypto::nonce();
-        let sealing = self.prepare_open(&nonce, timestamp)?;
-        let request_id = sealing.request_id;
-        let bytes = sealing.run()?;
-        self.outbox.extend_from_slice(&bytes);
-        self.unanswered.push(request_id);
-        self.pending = Some(Pending { request_id, nonce });
-        Ok(())
+    /// Whether the place of a renewal was taken so often before it was sealed that no request should leave meanwhile.
+    pub(crate) fn renewal_must_not_miss(&self) -> bool {
+        matches!(&self.pending, Some(Pending { stage: Stage::Sealing { .. }, .. })) && self.pace.missed >= MISSED_MAX
     }
 
-    fn prepare_open(&mut self, nonce: &[u8; NONCE_BYTES], timestamp: i64) -> Result<Sealing, CallError> {
+    /// Begins to open or to renew the channel: reserves a request id and places in the sequence. There is work now.
+    pub(crate) fn begin_open(&mut self, timestamp: i64) -> Result<(), CallError> {
         let request_id = self.reserve_request_id()?;
-        self.sent_sequence = next_sequence(self.sent_sequence);
+        let nonce = crypto::nonce();
         let open = services::OpenRequest {
             renew: self.current.is_some(),
             mode: self.security.as_ref().map(|secured| secured.mode),
-            nonce: if self.security.is_some() { nonce } else { &[] },
+            nonce: if self.security.is_some() { &nonce } else { &[] },
             lifetime_ms: self.requested_lifetime_ms,
         };
         let mut body = Vec::new();
         services::put_open_request(&mut body, request_id, timestamp, &open);
-        Ok(Sealing {
-            security: self.security.clone(),
-            channel_id: self.id,
-            sequence: self.sent_sequence,
-            request_id,
-            body,
-        })
+        let (first, places) = self.pace.window(self.sent);
+        let (security, channel_id) = (self.security.clone(), self.id);
+        self.work = Some(Work::Seal(Sealing { security, channel_id, first, places, request_id, body }));
+        self.pending = Some(Pending { request_id, nonce, stage: Stage::Sealing { begun: self.sent, first } });
+        Ok(())
+    }
+
+    /// Work that has come up; each piece is given once.
+    pub(crate) fn take_work(&mut self) -> Option<Work> {
+        self.work.take()
+    }
+
+    /// Takes in what was done of it.
+    pub(crate) fn finish_work(&mut self, done: Done, now_ns: u64) -> Result<(), CallError> {
+        let chunks = match done {
+            Done::Opened(opened) => return self.finish_open(&opened, now_ns),
+            Done::Sealed(chunks) => chunks,
+        };
+        if let Some(Pending { stage, .. }) = &mut self.pending
+            && let Stage::Sealing { begun, first } = *stage
+        {
+            *stage = Stage::Sealed { first, chunks };
+            self.pace.lead = 2 * self.sent.saturating_sub(begun);
+        }
+        Ok(())
+    }
+
+    /// To be called between requests: puts a request to open or renew into the outbox if it is sealed and its place in the
+    /// sequence has come, and says whether it did. One whose places have passed is given up; nobody has seen it.
+    pub(crate) fn place_open(&mut self) -> bool {
+        let step = self.pace.look(self.sent);
+        let Some(Pending { request_id, stage, .. }) = &mut self.pending else { return false };
+        let Stage::Sealed { first, chunks } = stage else { return false };
+        let place = self.sent.checked_sub(*first).and_then(|place| usize::try_from(place).ok());
+        match place.map(|place| chunks.get(place)) {
+            Some(Some(chunk)) => {
+                self.outbox.extend_from_slice(chunk);
+                self.unanswered.push(*request_id);
+                *stage = Stage::Asked;
+                self.sent += 1;
+                self.pace.missed = 0;
+                return true;
+            }
+            Some(None) => self.pace.missed += 1,
+            // Its place comes with the next requests, if there are any.
+            None if step > 0 => return false,
+            None => self.pace.lead = 0,
+        }
+        self.pending = None;
+        false
     }
 
     fn reserve_request_id(&mut self) -> Result<u32, CallError> {
@@ -355,7 +457,8 @@ impl Channel {
 
     fn seal_chunk(&mut self, message: [u8; 3], kind: u8, request_id: u32, piece: &[u8]) -> Result<(), CallError> {
         let token = self.current.as_ref().ok_or(CallError::SessionOver)?;
-        self.sent_sequence = next_sequence(self.sent_sequence);
+        let sequence = sequence_number(self.sent);
+        self.sent += 1;
         let keys = token.keys.as_ref();
         let encrypts = keys.is_some_and(|keys| keys.encrypts);
         // What is encrypted is put together elsewhere, because encryption is not in place.
@@ -369,7 +472,7 @@ impl Channel {
         out.put_u32(0);
         out.put_u32(self.id);
         out.put_u32(token.id);
-        out.put_u32(self.sent_sequence);
+        out.put_u32(sequence);
         out.put_u32(request_id);
         out.extend_from_slice(piece);
         let Some(keys) = keys else {
@@ -403,10 +506,14 @@ impl Channel {
         loop {
             let Some((header, chunk)) = self.inbox.next_chunk()? else { return Ok(None) };
             let arrival = match header.message {
+                MessageType::Message if self.must_wait(&chunk) => {
+                    self.inbox.put_back(&chunk);
+                    Some(Arrival::Blocked)
+                }
                 MessageType::Message => self.take_message(header.chunk, &chunk, now_ns)?,
                 MessageType::Open => {
-                    self.take_open(&chunk, now_ns)?;
-                    Some(Arrival::Opened)
+                    self.take_open(&chunk)?;
+                    Some(Arrival::Open)
                 }
                 MessageType::Error => {
                     let body = self.inbox.get(&chunk).get(HEADER_BYTES..).unwrap_or_default();
@@ -422,6 +529,21 @@ impl Channel {
         }
     }
 
+    /// Whether a chunk is to be understood only when the answer that came before it has been opened: because it comes
+    /// under the new token, or because the sequence number between could not be foretold.
+    fn must_wait(&self, chunk: &Range<usize>) -> bool {
+        let Some(Pending { stage: Stage::Opening { assumed }, .. }) = &self.pending else { return false };
+        let mut reader = Reader::new(self.inbox.get(chunk));
+        let token_id = reader.take(HEADER_BYTES + CHANNEL_ID_BYTES).and_then(|_| reader.u32());
+        let known = token_id.is_ok_and(|id| self.tokens().any(|token| token.id == id));
+        assumed.is_none() || !known
+    }
+
+    /// The tokens under which the server may speak.
+    fn tokens(&self) -> impl Iterator<Item = &Token> {
+        [&self.current, &self.previous].into_iter().flatten()
+    }
+
     fn take_message(
         &mut self,
         kind: ChunkType,
@@ -435,6 +557,7 @@ impl Channel {
             return Err(Violation::ChannelId.into());
         }
         let token_id = reader.u32()?;
+        // Written out, because the keys are borrowed apart from the buffer that is decrypted into.
         let token = [&self.current, &self.previous]
             .into_iter()
             .flatten()
@@ -477,20 +600,31 @@ impl Channel {
         Ok(())
     }
 
-    fn take_open(&mut self, chunk: &Range<usize>, now_ns: u64) -> Result<(), CallError> {
-        let opening = Opening { security: self.security.clone(), chunk: self.inbox.get(chunk).to_vec() };
-        let opened = opening.run()?;
-        self.finish_open(&opened, now_ns)
+    /// Makes work of the answer to a request to open or renew.
+    fn take_open(&mut self, chunk: &Range<usize>) -> Result<(), CallError> {
+        let Some(Pending { stage: stage @ Stage::Asked, .. }) = &mut self.pending else {
+            return Err(Violation::Unsolicited.into());
+        };
+        let assumed = self.received_sequence.filter(|last| *last < SEQUENCE_WRAP).map(|last| last + 1);
+        if assumed.is_some() {
+            self.received_sequence = assumed;
+        }
+        *stage = Stage::Opening { assumed };
+        self.work =
+            Some(Work::Open(Opening { security: self.security.clone(), chunk: self.inbox.get(chunk).to_vec() }));
+        Ok(())
     }
 
     fn finish_open(&mut self, opened: &Opened, now_ns: u64) -> Result<(), CallError> {
-        if !follows(self.received_sequence, opened.sequence) {
-            return Err(Violation::SequenceNumber.into());
-        }
-        self.received_sequence = Some(opened.sequence);
         let pending = self.pending.take().ok_or(Violation::Unsolicited)?;
+        let Stage::Opening { assumed } = pending.stage else { return Err(Violation::Unsolicited.into()) };
         if pending.request_id != opened.request_id {
             return Err(Violation::Unsolicited.into());
+        }
+        match assumed {
+            Some(assumed) if assumed == opened.sequence => {}
+            None if follows(self.received_sequence, opened.sequence) => self.received_sequence = Some(opened.sequence),
+            _ => return Err(Violation::SequenceNumber.into()),
         }
         self.forget(opened.request_id)?;
         let answer = services::parse_open_answer(&opened.body)?;
@@ -500,8 +634,7 @@ impl Channel {
         if answer.channel_id != self.id || opened.channel_id != self.id || self.id == 0 {
             return Err(Violation::ChannelId.into());
         }
-        let taken = [&self.current, &self.previous].into_iter().flatten().any(|token| token.id == answer.token_id);
-        if taken {
+        if self.tokens().any(|token| token.id == answer.token_id) {
             return Err(Violation::Token.into());
         }
         let keys = match &self.security {
@@ -514,6 +647,7 @@ impl Channel {
         let token =
             Token { id: answer.token_id, since_ns: now_ns, lifetime_ns: u64::from(lifetime_ms) * MILLISECOND_NS, keys };
         self.previous = self.current.replace(token);
+        self.renewals += u64::from(self.previous.is_some());
         Ok(())
     }
 
@@ -542,109 +676,6 @@ fn open_symmetric<'a>(keys: &TokenKeys, bytes: &'a [u8], plain: &'a mut Vec<u8>)
     keys.theirs.decrypt(cipher, plain)?;
     let verified = keys.theirs.verify(plain)?.get(clear..).ok_or(Violation::Truncated)?;
     crypto::unpad(verified, 1)
-}
-
-/// A request to open or renew a channel, before it is signed and encrypted.
-#[derive(Debug)]
-pub(crate) struct Sealing {
-    security: Option<Secured>,
-    channel_id: u32,
-    sequence: u32,
-    request_id: u32,
-    body: Vec<u8>,
-}
-
-impl Sealing {
-    /// Signs and encrypts: milliseconds of work, on any thread.
-    pub(crate) fn run(&self) -> Result<Vec<u8>, Violation> {
-        let mut out = b"OPNF\0\0\0\0".to_vec();
-        out.put_u32(self.channel_id);
-        let Some(Secured { suite, ours, peer, .. }) = &self.security else {
-            out.put_bytes(crypto::POLICY_NONE_URI.as_bytes());
-            out.put_null();
-            out.put_null();
-            self.put_contents(&mut out);
-            set_size(&mut out, 0);
-            return Ok(out);
-        };
-        out.put_bytes(suite.uri.as_bytes());
-        out.put_bytes(ours.certificate_der());
-        out.put_bytes(peer.thumbprint());
-        let clear = out.len();
-        self.put_contents(&mut out);
-        let length_bytes = crypto::padding_length_bytes(peer.key_bytes());
-        crypto::pad(&mut out, clear, ours.key_bytes(), suite.plain_block_bytes(peer.key()), length_bytes);
-        // The size in the signed header is that of the encrypted message.
-        let cipher_bytes = suite.cipher_bytes(peer.key(), out.len() - clear + ours.key_bytes());
-        let size = u32::try_from(clear + cipher_bytes).map_err(|_| Violation::TooLong)?;
-        out.get_mut(4..HEADER_BYTES).unwrap_or_default().copy_from_slice(&size.to_le_bytes());
-        let signature = suite.sign(ours.key(), &out)?;
-        out.extend_from_slice(&signature);
-        let cipher = suite.encrypt(peer.key(), out.get(clear..).unwrap_or_default())?;
-        out.truncate(clear);
-        out.extend_from_slice(&cipher);
-        Ok(out)
-    }
-
-    fn put_contents(&self, out: &mut Vec<u8>) {
-        out.put_u32(self.sequence);
-        out.put_u32(self.request_id);
-        out.extend_from_slice(&self.body);
-    }
-}
-
-/// The answer to a request to open or renew, as it came.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    security: Option<Secured>,
-    chunk: Vec<u8>,
-}
-
-/// The same, decrypted and verified.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    channel_id: u32,
-    sequence: u32,
-    request_id: u32,
-    body: Vec<u8>,
-}
-
-impl Opening {
-    /// Decrypts and verifies: milliseconds of work, on any thread.
-    pub(crate) fn run(&self) -> Result<Opened, Violation> {
-        let mut reader = Reader::new(&self.chunk);
-        reader.take(HEADER_BYTES)?;
-        let channel_id = reader.u32()?;
-        let uri = reader.str()?;
-        let certificate = reader.bytes(CERTIFICATE_BYTES_MAX)?;
-        let thumbprint = reader.bytes(CERTIFICATE_BYTES_MAX)?;
-        let Some(secured) = &self.security else {
-            if uri != crypto::POLICY_NONE_URI {
-                return Err(Violation::Policy);
-            }
-            return Self::contents(channel_id, reader.rest());
-        };
-        if uri != secured.suite.uri {
-            return Err(Violation::Policy);
-        }
-        if !secured.peer.is(certificate) || thumbprint != secured.ours.thumbprint_bytes() {
-            return Err(Violation::Certificate);
-        }
-        let clear = self.chunk.len() - reader.rest().len();
-        let plain = secured.suite.decrypt(secured.ours.key(), reader.rest())?;
-        let signature_bytes = secured.peer.key_bytes();
-        let (padded, signature) =
-            plain.split_at_checked(plain.len().wrapping_sub(signature_bytes)).ok_or(Violation::Security)?;
-        let signed = [self.chunk.get(..clear).unwrap_or_default(), padded].concat();
-        secured.suite.verify(&secured.peer, &signed, signature)?;
-        let length_bytes = crypto::padding_length_bytes(secured.ours.key_bytes());
-        Self::contents(channel_id, crypto::unpad(padded, length_bytes)?)
-    }
-
-    fn contents(channel_id: u32, contents: &[u8]) -> Result<Opened, Violation> {
-        let mut reader = Reader::new(contents);
-        Ok(Opened { channel_id, sequence: reader.u32()?, request_id: reader.u32()?, body: reader.rest().to_vec() })
-    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl Inbox {
         Ok(Some((header, start..start + header.size)))
     }
 
+    /// Puts the chunk back that was taken out last: it comes next again.
+    pub(crate) fn put_back(&mut self, chunk: &Range<usize>) {
+        self.filled.start = chunk.start;
+    }
+
     /// The bytes of a chunk that was taken out.
     pub(crate) fn get(&self, chunk: &Range<usize>) -> &[u8] {
         self.bytes.get(chunk.clone()).unwrap_or_default()

@@ -9,20 +9,21 @@ use std::{
 };
 
 use crate::{
-    CallError, CertificateError, Clock, ConnectError, Identity, Security, Step, Target, Violation,
+    CallError, CertificateError, Clock, ConnectError, KeyWorker, Security, Step, Target, Violation,
     channel::{Channel, Secured},
     crypto::{self, Expectation, NONCE_BYTES, PeerCertificate, Suite},
     limits::{MESSAGE_BYTES_MAX, URL_BYTES_MAX},
     link::Link,
-    services::{
-        self, CreateSession, CreatedSession, Endpoint, Signature, USER_TOKEN_ANONYMOUS, USER_TOKEN_USER_NAME,
-        UserProof, UserToken,
-    },
+    services::{self, CreateSession, CreatedSession, Endpoint, Signature, UserToken},
+    user::{NotProven, Way},
 };
 
 const DEFAULT_PORT: u16 = 4840;
 /// Lifetime of a channel that only asks for endpoints, in milliseconds.
 const DISCOVERY_LIFETIME_MS: u32 = 60_000;
+
+/// Without security there is no work for a worker.
+const UNSECURED: (Option<Secured>, Option<&KeyWorker>) = (None, None);
 
 /// What connecting yields.
 pub(crate) struct Connected {
@@ -115,23 +116,24 @@ impl<'a> Attempt<'a> {
     }
 
     /// Connects, says hello and opens a channel. TCP goes to the host of the target, whatever `endpoint_url` says.
-    fn open(&self, endpoint_url: &str, security: Option<Secured>, lifetime_ms: u32) -> Result<Link, ConnectError> {
+    fn open(
+        &self,
+        endpoint_url: &str,
+        (security, worker): (Option<Secured>, Option<&KeyWorker>),
+        lifetime_ms: u32,
+    ) -> Result<Link, ConnectError> {
         let addresses = look_up(&self.place, &*self.clock, self.deadline_ns)
             .map_err(|source| self.failed(Step::NameLookup, source, ""))?;
         let channel = Channel::new(security, lifetime_ms);
-        let mut link = Link::connect(&addresses, self.clock.clone(), channel, self.deadline_ns)
+        let ends = (channel, worker.cloned());
+        let mut link = Link::connect(&addresses, self.clock.clone(), ends, self.deadline_ns)
             .map_err(|source| self.failed(Step::TcpConnect, source, ""))?;
         self.step(&mut link, Step::Hello, |link| {
             link.channel.say_hello(endpoint_url);
             link.flush(self.deadline_ns)?;
             link.acknowledged(self.deadline_ns)
         })?;
-        self.step(&mut link, Step::OpenSecureChannel, |link| {
-            let timestamp = link.timestamp();
-            link.channel.request_open(timestamp)?;
-            link.flush(self.deadline_ns)?;
-            link.opened(self.deadline_ns)
-        })?;
+        self.step(&mut link, Step::OpenSecureChannel, |link| link.open(self.deadline_ns))?;
         Ok(link)
     }
 
@@ -178,6 +180,19 @@ impl<'a> Attempt<'a> {
             .map_err(|source| self.untrusted(source))
     }
 
+    fn not_proven(&self, endpoint: &Endpoint, refused: NotProven) -> ConnectError {
+        match refused {
+            NotProven::NotAccepted { wanted } => ConnectError::Identity {
+                url: self.url.to_owned(),
+                wanted,
+                offered: endpoint.user_tokens.iter().map(UserToken::name).collect(),
+            },
+            NotProven::InClear => ConnectError::ClearPassword { url: self.url.to_owned() },
+            NotProven::Cryptography(violation) => self.failed(Step::ActivateSession, violation.into(), ""),
+            NotProven::Certificate(error) => *error,
+        }
+    }
+
     fn untrusted(&self, source: Box<CertificateError>) -> ConnectError {
         ConnectError::Certificate { url: self.url.to_owned(), source }
     }
@@ -216,20 +231,25 @@ pub(crate) fn fetch_endpoints(
     deadline_ns: u64,
 ) -> Result<Vec<Endpoint>, ConnectError> {
     let attempt = Attempt::new(url, clock, deadline_ns)?;
-    let mut link = attempt.open(url, None, DISCOVERY_LIFETIME_MS)?;
+    let mut link = attempt.open(url, UNSECURED, DISCOVERY_LIFETIME_MS)?;
     let endpoints = attempt.endpoints(&mut link)?;
     link.close(deadline_ns);
     Ok(endpoints)
 }
 
 /// Connects and activates.
-pub(crate) fn connect(target: &Target, clock: Arc<dyn Clock>, deadline_ns: u64) -> Result<Connected, ConnectError> {
+pub(crate) fn connect(
+    target: &Target,
+    worker: &KeyWorker,
+    clock: Arc<dyn Clock>,
+    deadline_ns: u64,
+) -> Result<Connected, ConnectError> {
     let attempt = Attempt::new(&target.url, clock.clone(), deadline_ns)?;
     let lifetime_ms = u32::try_from(target.channel_lifetime.as_millis()).unwrap_or(u32::MAX);
     let mut notices = Vec::new();
     let (mut link, endpoint, secured) = match &target.security {
         Security::None => {
-            let mut link = attempt.open(&target.url, None, lifetime_ms)?;
+            let mut link = attempt.open(&target.url, UNSECURED, lifetime_ms)?;
             let endpoints = attempt.endpoints(&mut link)?;
             let endpoint = attempt.choose(&endpoints, &target.security)?.clone();
             (link, endpoint, None)
@@ -240,7 +260,7 @@ pub(crate) fn connect(target: &Target, clock: Arc<dyn Clock>, deadline_ns: u64) 
             let (peer, notice) = attempt.check_certificate(target, &endpoint)?;
             notices.extend(notice);
             let secured = Secured { suite: Suite::of(*policy), mode: *mode, ours: application.clone(), peer };
-            let link = attempt.open(&endpoint.url, Some(secured.clone()), lifetime_ms)?;
+            let link = attempt.open(&endpoint.url, (Some(secured.clone()), Some(worker)), lifetime_ms)?;
             (link, endpoint, Some(secured))
         }
     };
@@ -316,7 +336,10 @@ fn activate_session(
 ) -> Result<(), ConnectError> {
     // The list that came over the secured channel is the one to believe.
     let trusted = attempt.choose(&created.endpoints, &target.security).unwrap_or(endpoint);
-    let user = prove_user(attempt, target, trusted, secured, created)?;
+    let way = Way { secured, nonce: &created.nonce, tokens: &trusted.user_tokens };
+    let user = way
+        .prove(&target.identity, || attempt.check_certificate(target, trusted).map(|(peer, _)| peer))
+        .map_err(|refused| attempt.not_proven(trusted, refused))?;
     attempt.step(link, Step::ActivateSession, |link| {
         let signature = match secured {
             None => Signature::default(),
@@ -326,109 +349,10 @@ fn activate_session(
             },
         };
         link.request(attempt.deadline_ns, |out, handle, timestamp| {
-            services::put_activate_session(out, (&created.token, handle, timestamp), &signature, &user.as_proof());
+            services::put_activate_session(out, (&created.token, handle, timestamp), &signature, &user);
         })?;
         services::open_answer(link.channel.body(), services::type_id::ACTIVATE_SESSION_ANSWER).map(|_| ())
     })
-}
-
-/// A user token with its password made ready for the wire.
-struct User<'a> {
-    policy_id: &'a str,
-    name: Option<&'a str>,
-    password: Vec<u8>,
-    algorithm: &'static str,
-}
-
-impl User<'_> {
-    fn as_proof(&self) -> UserProof<'_> {
-        match self.name {
-            None => UserProof::Anonymous { policy_id: self.policy_id },
-            Some(user) => UserProof::UserName {
-                policy_id: self.policy_id,
-                user,
-                password: &self.password,
-                algorithm: self.algorithm,
-            },
-        }
-    }
-}
-
-fn prove_user<'a>(
-    attempt: &Attempt<'_>,
-    target: &'a Target,
-    endpoint: &'a Endpoint,
-    secured: Option<&Secured>,
-    created: &CreatedSession,
-) -> Result<User<'a>, ConnectError> {
-    let not_accepted = |wanted| ConnectError::Identity {
-        url: attempt.url.to_owned(),
-        wanted,
-        offered: endpoint.user_tokens.iter().map(|token| token_name(token.kind)).collect(),
-    };
-    let of_kind = |kind| endpoint.user_tokens.iter().filter(move |token| token.kind == kind);
-    let Identity::UserPassword { user, password } = &target.identity else {
-        let token = of_kind(USER_TOKEN_ANONYMOUS).next();
-        // A server that describes no identities at all takes the anonymous one.
-        let policy_id = match token {
-            Some(token) => token.policy_id.as_str(),
-            None if endpoint.user_tokens.is_empty() => "",
-            None => return Err(not_accepted("an anonymous user")),
-        };
-        return Ok(User { policy_id, name: None, password: Vec::new(), algorithm: "" });
-    };
-    // An encrypted password before an unencrypted one.
-    let channel_suite = secured.map(|secured| secured.suite);
-    let encrypted = of_kind(USER_TOKEN_USER_NAME).find_map(|token| Some((token, token_suite(token, channel_suite)?)));
-    if let Some((token, suite)) = encrypted {
-        let peer = match secured {
-            Some(secured) => secured.peer.clone(),
-            None => attempt.check_certificate(target, endpoint)?.0,
-        };
-        let password = encrypt_password(suite, &peer, password.as_bytes(), &created.nonce)
-            .map_err(|violation| attempt.failed(Step::ActivateSession, violation.into(), ""))?;
-        let (policy_id, algorithm) = (token.policy_id.as_str(), suite.encryption_uri);
-        return Ok(User { policy_id, name: Some(user), password, algorithm });
-    }
-    let plain = of_kind(USER_TOKEN_USER_NAME)
-        .find(|token| token.policy_uri.is_empty() || token.policy_uri == crypto::POLICY_NONE_URI)
-        .ok_or_else(|| not_accepted("a user with a password"))?;
-    let may_be_plain = match secured {
-        // Inside a channel that encrypts, it is not readable.
-        Some(secured) => secured.mode == crate::MessageMode::SignAndEncrypt,
-        None => target.allow_clear_password,
-    };
-    if !may_be_plain {
-        return Err(ConnectError::ClearPassword { url: attempt.url.to_owned() });
-    }
-    Ok(User { policy_id: &plain.policy_id, name: Some(user), password: password.as_bytes().to_vec(), algorithm: "" })
-}
-
-/// The policy under which a token's password is encrypted: its own, or the channel's if it names none.
-fn token_suite(token: &UserToken, channel: Option<&'static Suite>) -> Option<&'static Suite> {
-    if token.policy_uri.is_empty() { channel } else { Suite::by_uri(&token.policy_uri) }
-}
-
-/// Part 4, 7.41.2.2: length, password and nonce, encrypted with the server's key.
-fn encrypt_password(
-    suite: &Suite,
-    peer: &PeerCertificate,
-    password: &[u8],
-    nonce: &[u8],
-) -> Result<Vec<u8>, Violation> {
-    let len = u32::try_from(password.len() + nonce.len()).map_err(|_| Violation::TooLong)?;
-    let secret = [&len.to_le_bytes(), password, nonce].concat();
-    suite.encrypt(peer.key(), &secret)
-}
-
-pub(crate) fn token_name(kind: i32) -> String {
-    match kind {
-        0 => "an anonymous user".to_owned(),
-        1 => "a user with a password".to_owned(),
-        2 => "a user with a certificate".to_owned(),
-        3 => "an issued token".to_owned(),
-        other => format!("identity type {other}"),
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::{
     Clock, ConnectError,
-    connect::{fetch_endpoints, policy_and_mode, token_name},
+    connect::{fetch_endpoints, policy_and_mode},
     crypto,
+    services::UserToken,
 };
 
 /// One endpoint of a server. Nothing of it has been verified.
@@ -44,7 +45,7 @@ pub fn discover(url: &str, clock: Arc<dyn Clock>, deadline_ns: u64) -> Result<Ve
             OfferedEndpoint {
                 is_supported: secured || (endpoint.policy_uri == crypto::POLICY_NONE_URI && endpoint.mode == 1),
                 security: policy_and_mode(&endpoint.policy_uri, endpoint.mode),
-                identities: endpoint.user_tokens.iter().map(|token| token_name(token.kind)).collect(),
+                identities: endpoint.user_tokens.iter().map(UserToken::name).collect(),
                 url: endpoint.url,
                 application_uri: endpoint.application_uri,
                 thumbprint,

@@ -46,6 +46,9 @@ pub enum Violation {
     /// The sender's certificate is another one.
     #[error("a certificate other than the one that was checked")]
     Certificate,
+    /// The certificate that was checked when connecting has been taken out of the trust list.
+    #[error("the server's certificate is no longer trusted")]
+    TrustWithdrawn,
     /// A nonce is too short, or repeats the last one.
     #[error("an unusable nonce")]
     Nonce,

@@ -17,16 +17,18 @@
 //! A [`Target`] says where to connect, as whom, and whom to trust. [`Session::connect`] discovers the endpoint, checks
 //! the server's certificate, opens the secure channel and activates the session. A [`NodeAddress`] of the configuration is
 //! resolved to a [`NodeId`] once per session, by namespace URI. A [`ReadPlan`] or [`WritePlan`] is a request made ready
-//! for a fixed set of nodes; it belongs to the session that prepared it.
+//! for a fixed set of nodes; it belongs to the session that prepared it. A [`KeyWorker`] is the thread that computes the
+//! RSA of renewals.
 //!
 //! # Example
 //! ```no_run
 //! use std::sync::Arc;
-//! use ua_session::{Clock, ReadValue, Session, Target};
+//! use ua_session::{Clock, KeyWorker, ReadValue, Session, Target};
 //! # fn run(clock: Arc<dyn Clock>) -> Result<(), Box<dyn std::error::Error>> {
 //! const SECOND_NS: u64 = 1_000_000_000;
 //! let target = Target::lab("opc.tcp://127.0.0.1:4840", "urn:example:client");
-//! let mut session = Session::connect(&target, clock.clone(), clock.monotonic_ns() + 5 * SECOND_NS)?;
+//! let worker = KeyWorker::start()?;
+//! let mut session = Session::connect(&target, &worker, clock.clone(), clock.monotonic_ns() + 5 * SECOND_NS)?;
 //! let node = session.resolve(&"nsu=http://example.org/plant;s=Reactor.Temperature".parse()?)?;
 //! let mut plan = session.prepare_read(&[node])?;
 //! let mut values = [ReadValue::MISSING; 1];
@@ -37,6 +39,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod asymmetric;
 mod channel;
 mod chunk;
 mod clock;
@@ -46,6 +49,7 @@ mod crypto;
 mod describe;
 mod discovery;
 mod error;
+mod key_worker;
 pub mod limits;
 mod link;
 mod plan;
@@ -56,6 +60,7 @@ mod target;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod user;
 mod values;
 
 pub use address::{AddressError, NodeAddress};
@@ -67,6 +72,7 @@ pub use error::{
     ApplicationError, CallError, CertificateError, CertificateFault, ConnectError, PrepareError, ResolveError, Step,
     Violation,
 };
+pub use key_worker::KeyWorker;
 pub use opcua_types::NodeId;
 pub use plan::{ReadPlan, WritePlan};
 pub use session::{Exchange, Session};

@@ -32,6 +32,8 @@ pub const NESTING_MAX: u32 = 8;
 pub const PLAN_NODES_MAX: usize = 20_000;
 /// Most nodes put into one request, even when the server states no limit.
 pub const REQUEST_NODES_MAX: usize = 1_000;
+/// Most places in the sequence for which a request to renew is sealed, milliseconds of work each.
+pub const RENEWAL_PLACES_MAX: u64 = 16;
 /// Most unanswered requests before the session is given up.
 pub const UNANSWERED_MAX: usize = 64;
 /// Unacknowledged bytes older than this end the connection, in milliseconds (TCP_USER_TIMEOUT).

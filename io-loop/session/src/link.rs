@@ -14,8 +14,9 @@ use rustix::{
 };
 
 use crate::{
-    CallError, Clock,
+    CallError, Clock, KeyWorker,
     channel::{Arrival, Channel, Mark},
+    key_worker::Desk,
     limits::TCP_USER_TIMEOUT_MS,
     services,
 };
@@ -25,6 +26,7 @@ pub(crate) struct Link {
     stream: TcpStream,
     clock: Arc<dyn Clock>,
     pub(crate) channel: Channel,
+    desk: Desk,
     /// The two clocks at one moment, so that time of day is read once.
     connected_ns: u64,
     connected_unix_ns: u64,
@@ -43,7 +45,7 @@ impl Link {
     pub(crate) fn connect(
         addresses: &[SocketAddr],
         clock: Arc<dyn Clock>,
-        channel: Channel,
+        (channel, worker): (Channel, Option<KeyWorker>),
         deadline_ns: u64,
     ) -> Result<Link, CallError> {
         let mut failure = CallError::Socket { kind: io::ErrorKind::NotFound };
@@ -59,6 +61,7 @@ impl Link {
                         stream,
                         clock,
                         channel,
+                        desk: Desk::new(worker),
                         connected_ns,
                         connected_unix_ns,
                         last_answer_ns: connected_ns,
@@ -165,29 +168,61 @@ impl Link {
         }
     }
 
-    /// The next thing from the server.
-    pub(crate) fn next_arrival(&mut self, deadline_ns: u64) -> Result<Arrival, CallError> {
+    /// The next answer from the server: which request it belongs to, and whether it was aborted. The channel's body holds
+    /// it.
+    pub(crate) fn next_answer(&mut self, deadline_ns: u64) -> Result<(u32, Result<(), CallError>), CallError> {
         loop {
-            let now_ns = self.now_ns();
-            if let Some(arrival) = self.channel.next_arrival(now_ns)? {
-                return Ok(arrival);
+            match self.advance(deadline_ns)? {
+                Some(Arrival::Answer(id)) => return Ok((id, Ok(()))),
+                Some(Arrival::Aborted { request_id, status }) => {
+                    return Ok((request_id, Err(CallError::Refused { status })));
+                }
+                Some(Arrival::Open | Arrival::Blocked) | None => {}
             }
-            self.wait(PollFlags::IN, deadline_ns)?;
-            self.receive_some()?;
         }
     }
 
     /// Waits for the answer to this request; whatever else comes is out of date.
     pub(crate) fn answer(&mut self, request_id: u32, deadline_ns: u64) -> Result<(), CallError> {
         loop {
-            match self.next_arrival(deadline_ns)? {
-                Arrival::Answer(id) if id == request_id => return Ok(()),
-                Arrival::Aborted { request_id: id, status } if id == request_id => {
-                    return Err(CallError::Refused { status });
-                }
-                Arrival::Answer(_) | Arrival::Aborted { .. } | Arrival::Opened => {}
+            let (id, outcome) = self.next_answer(deadline_ns)?;
+            if id == request_id {
+                return outcome;
             }
         }
+    }
+
+    /// One step: gives what has arrived, or waits for the socket or the worker, whichever holds things up.
+    fn advance(&mut self, deadline_ns: u64) -> Result<Option<Arrival>, CallError> {
+        let now_ns = self.now_ns();
+        let arrival = self.channel.next_arrival(now_ns)?;
+        match arrival {
+            Some(Arrival::Open) => self.look_after_work(0)?,
+            Some(Arrival::Blocked) => self.wait_for_work(deadline_ns)?,
+            Some(Arrival::Answer(_) | Arrival::Aborted { .. }) => {}
+            None => {
+                self.wait(PollFlags::IN, deadline_ns)?;
+                self.receive_some()?;
+            }
+        }
+        Ok(arrival)
+    }
+
+    /// Hands over the channel's work and takes in what has been done, waiting for it as long as this.
+    fn look_after_work(&mut self, patience_ns: u64) -> Result<(), CallError> {
+        if let Some(work) = self.channel.take_work() {
+            self.desk.leave(work);
+        }
+        match self.desk.wait(Duration::from_nanos(patience_ns))? {
+            Some(done) => self.channel.finish_work(done, self.clock.monotonic_ns()),
+            None => Ok(()),
+        }
+    }
+
+    /// The same, until the deadline.
+    fn wait_for_work(&mut self, deadline_ns: u64) -> Result<(), CallError> {
+        self.look_after_work(deadline_ns.saturating_sub(self.now_ns()))?;
+        if self.now_ns() >= deadline_ns { Err(CallError::Deadline { sent: true }) } else { Ok(()) }
     }
 
     /// Waits for the acknowledgement of Hello.
@@ -199,38 +234,67 @@ impl Link {
         Ok(())
     }
 
-    /// Waits until the channel is open.
-    pub(crate) fn opened(&mut self, deadline_ns: u64) -> Result<(), CallError> {
-        while self.next_arrival(deadline_ns)? != Arrival::Opened {}
+    /// Opens the channel.
+    pub(crate) fn open(&mut self, deadline_ns: u64) -> Result<(), CallError> {
+        let timestamp = self.timestamp();
+        self.channel.begin_open(timestamp)?;
+        while !self.channel.place_open() {
+            self.wait_for_work(deadline_ns)?;
+        }
+        self.flush(deadline_ns)?;
+        self.await_token(deadline_ns)
+    }
+
+    /// Waits until the new token is there. Answers that come meanwhile are out of date.
+    fn await_token(&mut self, deadline_ns: u64) -> Result<(), CallError> {
+        while self.channel.is_renewing() {
+            if self.desk.is_busy() {
+                self.wait_for_work(deadline_ns)?;
+            } else {
+                self.advance(deadline_ns)?;
+            }
+        }
         Ok(())
     }
 
-    /// Looks after the channel's token: starts a renewal when it is due and waits for its answer until the deadline. An
-    /// answer that takes longer is taken in later, while the old token serves.
+    /// Looks after the channel's token. A renewal that is due is sealed by the worker while requests go on; when its place
+    /// in the sequence has come it is sent, and its answer is waited for until the deadline. An answer that takes longer is
+    /// taken in later, while the old token serves.
     ///
     /// Waiting is for servers that forget the old token when they are asked for a new one (async-opcua 0.19 does, from a
     /// channel's second renewal on) and would end the session at the next request under it.
     pub(crate) fn maintain(&mut self, deadline_ns: u64) -> Result<(), CallError> {
-        if !self.channel.renewal_is_due(self.now_ns()) {
-            return self.take_in_renewal();
+        if self.channel.renewal_is_due(self.now_ns()) {
+            self.ready(deadline_ns)?;
+            let timestamp = self.timestamp();
+            self.channel.begin_open(timestamp)?;
         }
-        self.ready(deadline_ns)?;
-        let timestamp = self.timestamp();
-        self.channel.request_open(timestamp)?;
-        match self.flush(deadline_ns).and_then(|()| self.opened(deadline_ns)) {
+        self.look_after_work(0)?;
+        if self.channel.renewal_must_not_miss() {
+            self.look_after_work(deadline_ns.saturating_sub(self.now_ns()))?;
+        }
+        if !self.channel.place_open() {
+            return self.take_in();
+        }
+        match self.flush(deadline_ns).and_then(|()| self.await_token(deadline_ns)) {
             Err(CallError::Deadline { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    /// Takes in the answer to a renewal, if one is pending and has come; waits for nothing.
-    fn take_in_renewal(&mut self) -> Result<(), CallError> {
-        while self.channel.renewal_is_pending() {
+    /// Takes in what has come while a renewal is under way; waits for nothing.
+    fn take_in(&mut self) -> Result<(), CallError> {
+        while self.channel.is_renewing() {
             let now_ns = self.now_ns();
-            if self.channel.next_arrival(now_ns)?.is_none()
-                && let Progress::WouldBlock = self.receive_some()?
-            {
-                break;
+            match self.channel.next_arrival(now_ns)? {
+                Some(Arrival::Blocked) => break,
+                Some(Arrival::Open) => self.look_after_work(0)?,
+                Some(Arrival::Answer(_) | Arrival::Aborted { .. }) => {}
+                None => {
+                    if let Progress::WouldBlock = self.receive_some()? {
+                        break;
+                    }
+                }
             }
         }
         Ok(())

@@ -30,6 +30,7 @@ pub(crate) mod type_id {
     pub(crate) const WRITE_ANSWER: u32 = 676;
     pub(crate) const ANONYMOUS_TOKEN: u16 = 321;
     pub(crate) const USER_NAME_TOKEN: u16 = 324;
+    pub(crate) const CERTIFICATE_TOKEN: u16 = 327;
 }
 
 /// A null NodeId, as authentication token before there is a session.
@@ -179,6 +180,21 @@ pub(crate) struct UserToken {
 /// Numbers of UserTokenType.
 pub(crate) const USER_TOKEN_ANONYMOUS: i32 = 0;
 pub(crate) const USER_TOKEN_USER_NAME: i32 = 1;
+pub(crate) const USER_TOKEN_CERTIFICATE: i32 = 2;
+const USER_TOKEN_ISSUED: i32 = 3;
+
+impl UserToken {
+    /// The kind for people.
+    pub(crate) fn name(&self) -> String {
+        match self.kind {
+            USER_TOKEN_ANONYMOUS => "an anonymous user".to_owned(),
+            USER_TOKEN_USER_NAME => "a user with a password".to_owned(),
+            USER_TOKEN_CERTIFICATE => "a user with a certificate".to_owned(),
+            USER_TOKEN_ISSUED => "an issued token".to_owned(),
+            other => format!("identity type {other}"),
+        }
+    }
+}
 
 pub(crate) fn put_get_endpoints(out: &mut Vec<u8>, handle: u32, timestamp: i64, url: &str) {
     put_request(out, type_id::GET_ENDPOINTS_REQUEST, NO_TOKEN, handle, timestamp);
@@ -311,11 +327,19 @@ pub(crate) struct Signature {
     pub(crate) bytes: Vec<u8>,
 }
 
+impl Signature {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_optional(out, self.algorithm.as_bytes());
+        put_optional(out, &self.bytes);
+    }
+}
+
 /// How the user is named to the server.
 #[derive(Debug)]
 pub(crate) enum UserProof<'a> {
     Anonymous { policy_id: &'a str },
-    UserName { policy_id: &'a str, user: &'a str, password: &'a [u8], algorithm: &'static str },
+    UserName { policy_id: &'a str, user: &'a str, password: Vec<u8>, algorithm: &'static str },
+    Certificate { policy_id: &'a str, certificate: &'a [u8], signature: Signature },
 }
 
 pub(crate) fn put_activate_session(
@@ -325,31 +349,35 @@ pub(crate) fn put_activate_session(
     user: &UserProof<'_>,
 ) {
     put_request(out, type_id::ACTIVATE_SESSION_REQUEST, token, handle, timestamp);
-    put_optional(out, signature.algorithm.as_bytes());
-    put_optional(out, &signature.bytes);
+    signature.put(out);
     // No software certificates, no locales.
     out.put_null();
     out.put_null();
     let mut body = Vec::new();
-    let type_id = match user {
+    // Only a certificate's token is signed.
+    let unsigned = Signature::default();
+    let (type_id, signature) = match user {
         UserProof::Anonymous { policy_id } => {
             body.put_bytes(policy_id.as_bytes());
-            type_id::ANONYMOUS_TOKEN
+            (type_id::ANONYMOUS_TOKEN, &unsigned)
         }
         UserProof::UserName { policy_id, user, password, algorithm } => {
             body.put_bytes(policy_id.as_bytes());
             body.put_bytes(user.as_bytes());
             body.put_bytes(password);
             put_optional(&mut body, algorithm.as_bytes());
-            type_id::USER_NAME_TOKEN
+            (type_id::USER_NAME_TOKEN, &unsigned)
+        }
+        UserProof::Certificate { policy_id, certificate, signature } => {
+            body.put_bytes(policy_id.as_bytes());
+            body.put_bytes(certificate);
+            (type_id::CERTIFICATE_TOKEN, signature)
         }
     };
     out.put_type_id(type_id);
     out.put_u8(1);
     out.put_bytes(&body);
-    // A user name token is not signed.
-    out.put_null();
-    out.put_null();
+    signature.put(out);
 }
 
 fn put_optional(out: &mut Vec<u8>, bytes: &[u8]) {

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use opcua_types::NodeId;
 
 use crate::{
-    CallError, Clock, ConnectError, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError, ScalarKind, Step,
-    Target, WritePlan,
-    channel::Arrival,
-    connect, crypto,
+    CallError, Clock, ConnectError, KeyWorker, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError,
+    ScalarKind, Step, Target, WritePlan, connect, crypto,
     describe::{self, Limits, NodeDescription},
     link::Link,
     plan::{ReadBatch, WriteBatch, decode_read, decode_write},
@@ -44,12 +42,17 @@ impl std::fmt::Debug for Session {
 
 impl Session {
     /// Discovers the endpoint, checks the server's certificate, opens the channel, creates and activates the session,
-    /// and reads the server's namespaces.
+    /// and reads the server's namespaces. The worker computes the RSA of the channel's renewals.
     ///
     /// # Errors
     /// See [`ConnectError`]; a certificate that is not trusted is in the error.
-    pub fn connect(target: &Target, clock: Arc<dyn Clock>, deadline_ns: u64) -> Result<Session, ConnectError> {
-        let mut connected = connect::connect(target, clock, deadline_ns)?;
+    pub fn connect(
+        target: &Target,
+        worker: &KeyWorker,
+        clock: Arc<dyn Clock>,
+        deadline_ns: u64,
+    ) -> Result<Session, ConnectError> {
+        let mut connected = connect::connect(target, worker, clock, deadline_ns)?;
         let (namespaces, limits) =
             describe::read_server(&mut connected.link, &connected.token, deadline_ns).map_err(|source| {
                 ConnectError::Step {
@@ -83,6 +86,11 @@ impl Session {
     /// When the last bytes came from the server, in nanoseconds of the clock.
     pub fn last_answer_ns(&self) -> u64 {
         self.link.last_answer_ns()
+    }
+
+    /// How often the channel's keys were renewed.
+    pub fn renewals(&self) -> u64 {
+        self.link.channel.renewals()
     }
 
     /// The node id behind an address on this server. Whether there is such a node, [`Session::describe`] tells.
@@ -236,10 +244,8 @@ impl Session {
         };
         let (mut write, mut read) = (None, None);
         while write.is_none() || read.is_none() {
-            let (id, answered) = match self.link.next_arrival(deadline_ns) {
-                Ok(Arrival::Answer(id)) => (id, Ok(self.link.channel.body())),
-                Ok(Arrival::Aborted { request_id, status }) => (request_id, Err(CallError::Refused { status })),
-                Ok(Arrival::Opened) => continue,
+            let (id, answered) = match self.link.next_answer(deadline_ns) {
+                Ok((id, answered)) => (id, answered.map(|()| self.link.channel.body())),
                 Err(error) => {
                     write.get_or_insert(Err(error));
                     read.get_or_insert(Err(error));
@@ -295,24 +301,19 @@ impl Session {
         Ok(request_id)
     }
 
-    /// Renews the channel's keys when three quarters of their life have passed; to be called between cycles. Waits for
-    /// the answer until the deadline; one that takes longer is taken in by later calls, while the old keys serve.
+    /// Renews the channel's keys when three quarters of their life have passed; to be called between cycles. The worker
+    /// signs and encrypts the request while cycles go on under the old keys; a later call sends it and waits for the
+    /// answer until the deadline. An answer that takes longer is taken in by later calls, while the old keys serve.
     ///
     /// # Errors
     /// See [`CallError`]. A renewal whose answer is still out is no error.
     ///
     /// # Real-time
-    /// Blocks at most until the deadline, and only when a renewal is due ([`Session::renewal_is_due`]); otherwise it is
-    /// bounded by the bytes that have come. The RSA of a secured channel is computed in this call, some milliseconds that
-    /// the deadline does not cut short; a renewal allocates.
+    /// Blocks at most until the deadline, and only in the one call that sends a renewal; otherwise it is bounded by the
+    /// bytes that have come. A renewal allocates.
     pub fn maintain(&mut self, deadline_ns: u64) -> Result<(), CallError> {
         let result = self.link.maintain(deadline_ns);
         self.link.note(result)
-    }
-
-    /// Whether [`Session::maintain`] would start a renewal now.
-    pub fn renewal_is_due(&self) -> bool {
-        self.link.channel.renewal_is_due(self.link.now_ns())
     }
 
     /// Closes session, channel and connection, as far as that is possible before the deadline.
@@ -349,7 +350,9 @@ mod tests {
         fn connect(url: &str) -> Client {
             let clock = MachineClock::shared();
             let target = Target::lab(url, "urn:test");
-            let session = Session::connect(&target, clock.clone(), clock.monotonic_ns() + PATIENCE_NS).unwrap();
+            let worker = KeyWorker::start().unwrap();
+            let session =
+                Session::connect(&target, &worker, clock.clone(), clock.monotonic_ns() + PATIENCE_NS).unwrap();
             let node = session.resolve(&"nsu=urn:plant;s=A".parse().unwrap()).unwrap();
             assert_eq!(node, NodeId::new(1, "A"));
             let read = session.prepare_read(&[node.clone(), node.clone()]).unwrap();
@@ -486,7 +489,7 @@ mod tests {
         let target = Target::lab(&format!("opc.tcp://{}", listener.local_addr().unwrap()), "urn:test");
         let clock = MachineClock::shared();
         let deadline_ns = clock.monotonic_ns() + IMPATIENCE_NS;
-        let error = Session::connect(&target, clock, deadline_ns).unwrap_err();
+        let error = Session::connect(&target, &KeyWorker::start().unwrap(), clock, deadline_ns).unwrap_err();
         assert!(matches!(error, ConnectError::Step { step: Step::Hello, source: CallError::Deadline { .. }, .. }));
         assert!(error.is_temporary());
     }

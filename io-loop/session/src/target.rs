@@ -23,8 +23,6 @@ pub struct Target {
     pub session_timeout: Duration,
     /// Lifetime asked for the channel's keys; the server revises it.
     pub channel_lifetime: Duration,
-    /// Permits a password to be sent unencrypted over a channel without security. For laboratories.
-    pub allow_clear_password: bool,
 }
 
 impl Target {
@@ -39,7 +37,6 @@ impl Target {
             trust: Trust::default(),
             session_timeout: Duration::from_secs(60),
             channel_lifetime: Duration::from_secs(3600),
-            allow_clear_password: false,
         }
     }
 }
@@ -109,6 +106,8 @@ pub enum Identity {
         /// Password; encrypted with the server's certificate before it is sent, and never printed.
         password: String,
     },
+    /// A user with a certificate, whose key signs what the server asks to be signed.
+    Certificate(Arc<ApplicationInstance>),
 }
 
 impl fmt::Debug for Identity {
@@ -116,6 +115,7 @@ impl fmt::Debug for Identity {
         match self {
             Identity::Anonymous => f.write_str("Anonymous"),
             Identity::UserPassword { user, .. } => write!(f, "UserPassword({user:?})"),
+            Identity::Certificate(user) => write!(f, "Certificate({})", user.thumbprint()),
         }
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Se
 /// The bus of this connection.
 ///
 /// # Errors
-/// Certificate or key cannot be used; a node is no address.
+/// Certificate or key cannot be used; a node is no address; there are no more threads.
 pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<OpcUa, Failure> {
     let node = |name: &str, node: &str| {
         let address = node.parse().map_err(|error| Failure::Config(format!("tag `{name}`: {error}")))?;
@@ -64,7 +64,8 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
     if let Some(heartbeat) = &connection.heartbeat {
         written.push(node("heartbeat", &heartbeat.node)?);
     }
-    Ok(OpcUa::new(target(site, connection)?, Arc::new(Clocks(MonotonicClock::new())), read, written))
+    OpcUa::new(target(site, connection)?, Arc::new(Clocks(MonotonicClock::new())), read, written)
+        .map_err(Failure::resource("the thread that renews keys"))
 }
 
 fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
@@ -96,7 +97,6 @@ fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
         trust,
         session_timeout: SESSION_TIMEOUT,
         channel_lifetime: CHANNEL_LIFETIME,
-        allow_clear_password: site.lab,
     })
 }
 

@@ -51,16 +51,39 @@ fn open_answer_body(token: u32, nonce: &[u8]) -> Vec<u8> {
 
 fn open_answer(token: u32, sequence: u32, request_id: u32) -> Vec<u8> {
     let body = open_answer_body(token, &[]);
-    Sealing { security: None, channel_id: CHANNEL, sequence, request_id, body }.run().unwrap()
+    sealing(None, request_id, body).seal(sequence).unwrap()
+}
+
+fn sealing(security: Option<Secured>, request_id: u32, body: Vec<u8>) -> Sealing {
+    Sealing { security, channel_id: CHANNEL, first: 0, places: 1, request_id, body }
+}
+
+/// Does the channel's work, as the worker would.
+fn work(channel: &mut Channel, now_ns: u64) -> Result<(), CallError> {
+    let done = channel.take_work().unwrap().run()?;
+    channel.finish_work(done, now_ns)
+}
+
+/// Puts a request to open or renew into the outbox.
+fn ask(channel: &mut Channel) {
+    channel.begin_open(0).unwrap();
+    work(channel, 0).unwrap();
+    assert!(channel.place_open());
+}
+
+/// Takes in the answer to it.
+fn take_answer(channel: &mut Channel, bytes: &[u8], now_ns: u64) -> Result<(), CallError> {
+    feed(channel, bytes);
+    assert_eq!(channel.next_arrival(now_ns)?, Some(Arrival::Open));
+    work(channel, now_ns)
 }
 
 /// An open channel without security; the server has used sequence number 1 and token 1.
 fn open() -> Channel {
     let mut channel = Channel::new(None, LIFETIME_MS);
-    channel.request_open(0).unwrap();
+    ask(&mut channel);
     drain(&mut channel);
-    feed(&mut channel, &open_answer(1, 1, 1));
-    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Opened)));
+    take_answer(&mut channel, &open_answer(1, 1, 1), 0).unwrap();
     channel
 }
 
@@ -72,8 +95,8 @@ fn request(channel: &mut Channel, body: &[u8]) -> u32 {
 
 #[test]
 fn sequence_numbers_wrap_where_the_standard_says() {
-    assert_eq!(next_sequence(SEQUENCE_WRAP - 1), SEQUENCE_WRAP);
-    assert_eq!(next_sequence(SEQUENCE_WRAP), 1);
+    let wrap = u64::from(SEQUENCE_WRAP);
+    assert_eq!([0, 1, wrap - 1, wrap, wrap + 1].map(sequence_number), [1, 2, SEQUENCE_WRAP, 1, 2]);
     assert!(follows(Some(SEQUENCE_WRAP), 0));
     assert!(follows(Some(SEQUENCE_WRAP), SEQUENCE_WRAP + 1));
     assert!(follows(Some(u32::MAX), 1023));
@@ -86,7 +109,7 @@ fn sequence_numbers_wrap_where_the_standard_says() {
 #[test]
 fn messages_go_on_over_the_wrap_in_both_directions() {
     let mut channel = open();
-    channel.sent_sequence = SEQUENCE_WRAP;
+    channel.sent = u64::from(SEQUENCE_WRAP);
     channel.received_sequence = Some(u32::MAX - 1);
     let first = request(&mut channel, b"a");
     let sent = drain(&mut channel);
@@ -198,14 +221,13 @@ fn the_old_token_serves_until_the_server_speaks_under_the_new_one() {
     assert!(!channel.renewal_is_due(LIFETIME_NS / 4 * 3 - 1));
     assert!(channel.renewal_is_due(LIFETIME_NS / 4 * 3));
     let now = LIFETIME_NS / 4 * 3;
-    channel.request_open(0).unwrap();
+    ask(&mut channel);
     assert!(!channel.renewal_is_due(now));
     let requests: Vec<_> = (0..4).map(|_| request(&mut channel, b"")).collect();
     // An answer under the old token, before the renewal's own answer.
     feed(&mut channel, &chunk(b'F', 1, 2, requests[0], b""));
     assert_eq!(channel.next_arrival(now), Ok(Some(Arrival::Answer(requests[0]))));
-    feed(&mut channel, &open_answer(2, 3, 2));
-    assert_eq!(channel.next_arrival(now), Ok(Some(Arrival::Opened)));
+    take_answer(&mut channel, &open_answer(2, 3, 2), now).unwrap();
     // We speak under the new one at once.
     drain(&mut channel);
     request(&mut channel, b"");
@@ -230,12 +252,141 @@ fn a_token_is_refused_after_its_life_and_grace() {
     assert_eq!(channel.next_arrival(LIFETIME_NS / 4 * 5 + 1), Err(Violation::Token.into()));
 }
 
+/// A channel with one request a cycle whose renewal is being sealed; the work is not done yet.
+fn renewing(requests: u64) -> (Channel, Work) {
+    let mut channel = open();
+    for _ in 0..3 {
+        requests_of_a_cycle(&mut channel, requests);
+    }
+    channel.begin_open(0).unwrap();
+    let work = channel.take_work().unwrap();
+    (channel, work)
+}
+
+fn requests_of_a_cycle(channel: &mut Channel, requests: u64) {
+    for _ in 0..requests {
+        let id = request(channel, b"");
+        drain(channel);
+        channel.forget(id).unwrap();
+    }
+    assert!(!channel.place_open());
+}
+
+#[test]
+fn requests_go_on_while_a_renewal_is_sealed_and_it_leaves_under_the_number_that_has_come() {
+    for requests in 1..=3 {
+        let (mut channel, work) = renewing(requests);
+        requests_of_a_cycle(&mut channel, requests);
+        channel.finish_work(work.run().unwrap(), 0).unwrap();
+        assert!(channel.place_open(), "{requests}");
+        let number = sequence_number(channel.sent - 1);
+        let sent = drain(&mut channel);
+        let asked = Opening { security: None, chunk: sent }.run().unwrap();
+        assert_eq!(asked.sequence, number);
+        // The next request follows without a gap.
+        request(&mut channel, b"");
+        assert_eq!(drain(&mut channel)[16..20], (number + 1).to_le_bytes());
+    }
+}
+
+#[test]
+fn a_renewal_that_is_sealed_too_late_is_given_up_and_the_next_one_gets_a_later_place() {
+    let (mut channel, work) = renewing(2);
+    (0..20).for_each(|_| requests_of_a_cycle(&mut channel, 2));
+    channel.finish_work(work.run().unwrap(), 0).unwrap();
+    assert!(!channel.place_open() && !channel.is_renewing());
+    let begun = channel.sent;
+    channel.begin_open(0).unwrap();
+    let done = channel.take_work().unwrap().run().unwrap();
+    (0..20).for_each(|_| requests_of_a_cycle(&mut channel, 2));
+    channel.finish_work(done, 0).unwrap();
+    let placed = (0..100).find(|_| {
+        for _ in 0..2 {
+            let id = request(&mut channel, b"");
+            channel.forget(id).unwrap();
+        }
+        channel.place_open()
+    });
+    assert!(placed.is_some() && channel.sent - begun > 40, "{placed:?}");
+}
+
+#[test]
+fn a_renewal_whose_place_does_not_come_because_nothing_is_sent_is_begun_anew_here_and_now() {
+    let (mut channel, work) = renewing(2);
+    (0..20).for_each(|_| requests_of_a_cycle(&mut channel, 2));
+    channel.finish_work(work.run().unwrap(), 0).unwrap();
+    channel.place_open();
+    channel.begin_open(0).unwrap();
+    let done = channel.take_work().unwrap().run().unwrap();
+    channel.finish_work(done, 0).unwrap();
+    assert!(!channel.place_open() && !channel.is_renewing());
+    ask(&mut channel);
+}
+
+#[test]
+fn after_several_late_renewals_requests_are_held_back_for_one() {
+    let (mut channel, mut work) = renewing(1);
+    for missed in 1..=MISSED_MAX {
+        assert!(!channel.renewal_must_not_miss(), "{missed}");
+        let lead = channel.pace.lead;
+        (0..lead + 20).for_each(|_| requests_of_a_cycle(&mut channel, 1));
+        channel.finish_work(work.run().unwrap(), 0).unwrap();
+        assert!(!channel.place_open());
+        channel.begin_open(0).unwrap();
+        work = channel.take_work().unwrap();
+    }
+    assert!(channel.renewal_must_not_miss());
+    channel.finish_work(work.run().unwrap(), 0).unwrap();
+    assert!(channel.place_open());
+}
+
+#[test]
+fn what_comes_under_the_new_token_waits_until_the_answer_before_it_has_been_opened() {
+    let mut channel = open();
+    let (old, new) = (request(&mut channel, b""), request(&mut channel, b""));
+    ask(&mut channel);
+    feed(&mut channel, &open_answer(2, 2, 4));
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Open)));
+    feed(&mut channel, &chunk(b'F', 1, 3, old, b""));
+    feed(&mut channel, &chunk(b'F', 2, 4, new, b"new"));
+    // The old token serves meanwhile.
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Answer(old))));
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Blocked)));
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Blocked)));
+    work(&mut channel, 0).unwrap();
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Answer(new))));
+    assert_eq!(channel.body(), b"new");
+}
+
+#[test]
+fn an_answer_to_a_renewal_has_the_sequence_number_between_its_neighbours() {
+    for wrong in [1, 3, 9] {
+        let mut channel = open();
+        ask(&mut channel);
+        let refused = take_answer(&mut channel, &open_answer(2, wrong, 2), 0);
+        assert_eq!(refused, Err(Violation::SequenceNumber.into()), "{wrong}");
+    }
+}
+
+#[test]
+fn near_the_wrap_everything_waits_for_the_answer_to_a_renewal() {
+    let mut channel = open();
+    channel.received_sequence = Some(u32::MAX - 5);
+    let id = request(&mut channel, b"");
+    ask(&mut channel);
+    feed(&mut channel, &open_answer(2, 7, 3));
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Open)));
+    feed(&mut channel, &chunk(b'F', 1, 8, id, b""));
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Blocked)));
+    work(&mut channel, 0).unwrap();
+    assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Answer(id))));
+}
+
 #[test]
 fn a_renewal_that_repeats_a_token_is_refused() {
     let mut channel = open();
-    channel.request_open(0).unwrap();
-    feed(&mut channel, &open_answer(1, 2, 2));
-    assert_eq!(channel.next_arrival(0), Err(Violation::Token.into()));
+    ask(&mut channel);
+    assert_eq!(take_answer(&mut channel, &open_answer(1, 2, 2), 0), Err(Violation::Token.into()));
 }
 
 #[test]
@@ -302,6 +453,8 @@ struct Ends {
     server: Arc<ApplicationInstance>,
     client_seen: Arc<PeerCertificate>,
     server_seen: Arc<PeerCertificate>,
+    /// The trust list, which is read again at every renewal.
+    _directory: tempfile::TempDir,
 }
 
 static ENDS: LazyLock<Ends> = LazyLock::new(|| {
@@ -316,7 +469,7 @@ static ENDS: LazyLock<Ends> = LazyLock::new(|| {
         (application, Arc::new(seen))
     };
     let ((client, client_seen), (server, server_seen)) = (make("client"), make("server"));
-    Ends { client, server, client_seen, server_seen }
+    Ends { client, server, client_seen, server_seen, _directory: directory }
 });
 
 /// The server's end of a secured channel.
@@ -350,14 +503,8 @@ impl Server {
         });
         self.token += 1;
         self.sequence += 1;
-        let sealing = Sealing {
-            security: Some(self.security.clone()),
-            channel_id: CHANNEL,
-            sequence: self.sequence,
-            request_id: asked.request_id,
-            body: open_answer_body(self.token, &ours),
-        };
-        sealing.run().unwrap()
+        let body = open_answer_body(self.token, &ours);
+        sealing(Some(self.security.clone()), asked.request_id, body).seal(self.sequence).unwrap()
     }
 
     /// What the client said.
@@ -395,10 +542,9 @@ fn a_secured_channel_opens_talks_and_renews_under_every_policy_and_mode() {
     ] {
         let (mut channel, mut server) = Server::pair(policy, mode);
         for round in 0..3 {
-            channel.request_open(0).unwrap();
+            ask(&mut channel);
             let answer = server.open(drain(&mut channel));
-            feed(&mut channel, &answer);
-            assert_eq!(channel.next_arrival(round), Ok(Some(Arrival::Opened)));
+            take_answer(&mut channel, &answer, round).unwrap();
             for body in [&b"question"[..], &[7; 300]] {
                 let id = request(&mut channel, body);
                 assert_eq!(server.hear(&drain(&mut channel))[8..], *body);
@@ -414,10 +560,9 @@ fn a_secured_channel_opens_talks_and_renews_under_every_policy_and_mode() {
 #[test]
 fn a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
     let (mut channel, mut server) = Server::pair(SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
-    channel.request_open(0).unwrap();
+    ask(&mut channel);
     let answer = server.open(drain(&mut channel));
-    feed(&mut channel, &answer);
-    channel.next_arrival(0).unwrap();
+    take_answer(&mut channel, &answer, 0).unwrap();
     let id = request(&mut channel, b"");
     let whole = server.say(id, b"answer");
     for place in 8..whole.len() {
@@ -433,7 +578,7 @@ fn a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
 #[test]
 fn a_flipped_bit_anywhere_in_an_opening_is_refused() {
     let (mut channel, mut server) = Server::pair(SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
-    channel.request_open(0).unwrap();
+    ask(&mut channel);
     let whole = server.open(drain(&mut channel));
     let security = channel.security.clone();
     for place in (HEADER_BYTES..whole.len()).step_by(41) {

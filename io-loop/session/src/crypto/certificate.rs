@@ -102,6 +102,7 @@ pub(crate) struct PeerCertificate {
     der: Vec<u8>,
     thumbprint: Vec<u8>,
     key: PublicKey,
+    trust: Trust,
 }
 
 impl std::fmt::Debug for PeerCertificate {
@@ -148,8 +149,19 @@ impl PeerCertificate {
             Err(fault) => Some(format!("the server's certificate {}: {fault}", parsed.thumbprint)),
             Ok(()) => None,
         };
-        let checked = PeerCertificate { der: der.to_vec(), thumbprint: parsed.thumbprint_bytes(), key: parsed.key };
+        let checked = PeerCertificate {
+            der: der.to_vec(),
+            thumbprint: parsed.thumbprint_bytes(),
+            key: parsed.key,
+            trust: trust.clone(),
+        };
         Ok((checked, notice))
+    }
+
+    /// Whether it is in the trust list at this moment; reads files. That it expires does not end what is connected, or a
+    /// clock that is set wrong would stop a plant.
+    pub(crate) fn is_still_trusted(&self) -> bool {
+        is_trusted(&self.der, &self.trust).unwrap_or(false)
     }
 
     /// Whether a certificate, or the first of a chain, is this one.

@@ -249,7 +249,7 @@ impl Wired {
             let thumbprint = &certificate.thumbprint;
             message = match store_pending(dir, thumbprint, &certificate.der) {
                 Ok(()) => format!(
-                    "{message}. If the thumbprint is the server's, trust it with: corerl io trust add {thumbprint} --dir {}",
+                    "{message}. If the thumbprint is the server's, trust it with: corerl io trust add {thumbprint} --trust-dir {}",
                     dir.display()
                 ),
                 Err(error) => format!("{message}. It could not be stored in {}: {error}", dir.display()),

@@ -1,0 +1,15 @@
+//! Field buses against what every field bus promises, and the OPC UA one against a server that nobody here wrote.
+#![forbid(unsafe_code)]
+
+mod opcua;
+mod plant;
+mod security;
+mod server;
+mod simulated;
+mod steady;
+mod suite;
+
+use rt_sys::guard::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;

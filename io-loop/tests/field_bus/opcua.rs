@@ -1,0 +1,135 @@
+//! The OPC UA backend, in clear, against async-opcua's server.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use io_loop::{BoundNode, BusError, FieldBus, OpcUa, Reading};
+use rt_core::ports::Clock as _;
+use rt_core::setpoint::ScalarKind;
+use rt_core::tag::Quality;
+use rt_core::time::Span;
+use rt_sys::MonotonicClock;
+use ua_session::{Clock, Target};
+
+use crate::plant::{Plant, SharedPlant};
+use crate::server::{NAMESPACE, Server, Setup};
+use crate::suite::{INPUTS, OUTPUTS, Rig, conformance};
+
+/// The machine's clocks; the monotonic one can be put forward.
+#[derive(Default)]
+pub(crate) struct TestClock {
+    forward_ns: Mutex<u64>,
+}
+
+impl TestClock {
+    pub(crate) fn put_forward(&self, by: Span) {
+        *self.forward_ns.lock().unwrap() += by.as_ns();
+    }
+}
+
+impl Clock for TestClock {
+    fn monotonic_ns(&self) -> u64 {
+        MonotonicClock::new().now().as_ns() + *self.forward_ns.lock().unwrap()
+    }
+
+    fn unix_ns(&self) -> u64 {
+        rt_sys::unix_time().as_ns()
+    }
+}
+
+/// The nodes `in0`, `in1`, … or `out0`, `out1`, … of the test server.
+pub(crate) fn nodes(what: &str, count: usize) -> Vec<BoundNode> {
+    let node = |index| BoundNode {
+        name: format!("{what}{index}"),
+        address: format!("nsu={NAMESPACE};s={what}{index}").parse().unwrap(),
+    };
+    (0..count).map(node).collect()
+}
+
+pub(crate) fn bus(target: Target, clock: Arc<dyn Clock>, inputs: usize, outputs: usize) -> OpcUa {
+    OpcUa::new(target, clock, nodes("in", inputs), nodes("out", outputs)).unwrap()
+}
+
+struct OpcUaRig {
+    bus: OpcUa,
+    plant: SharedPlant,
+    setup: Setup,
+    port: u16,
+    server: Option<Server>,
+}
+
+impl Rig for OpcUaRig {
+    type Bus = OpcUa;
+
+    fn start() -> Self {
+        let (setup, plant) = (Setup::open(INPUTS, &OUTPUTS), Plant::shared(OUTPUTS.len()));
+        let server = Server::start(&setup, &plant);
+        let target = Target::lab(&server.url(), "urn:corerl:test");
+        let bus = bus(target, Arc::new(TestClock::default()), INPUTS, OUTPUTS.len());
+        Self { bus, plant, setup, port: server.port(), server: Some(server) }
+    }
+
+    fn bus(&mut self) -> &mut OpcUa {
+        &mut self.bus
+    }
+
+    fn set_inputs(&mut self, value: f64, quality: Quality) {
+        let mut plant = self.plant.lock().unwrap();
+        (plant.input, plant.quality) = (value, quality);
+    }
+
+    fn outputs(&mut self) -> [f64; 3] {
+        self.plant.lock().unwrap().outputs.as_slice().try_into().unwrap()
+    }
+
+    fn refuse(&mut self, status: Option<u32>) {
+        self.plant.lock().unwrap().refusal = status;
+    }
+
+    fn be_late(&mut self, late: bool) -> Span {
+        self.plant.lock().unwrap().delay = Duration::from_millis(if late { 500 } else { 0 });
+        Span::from_ms(50)
+    }
+
+    fn set_gone(&mut self, gone: bool) {
+        self.server = (!gone).then(|| Server::start_on(self.port, &self.setup, &self.plant));
+    }
+}
+
+conformance!(OpcUaRig);
+
+#[test]
+fn a_connection_without_any_answer_for_30_seconds_is_given_up() {
+    let (setup, plant) = (Setup::open(1, &[]), Plant::shared(0));
+    let server = Server::start(&setup, &plant);
+    let clock = Arc::new(TestClock::default());
+    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), clock.clone(), 1, 0);
+    let within = |span: Span| rt_core::time::MonoTime::from_ns(clock.monotonic_ns()) + span;
+    bus.connect(within(Span::from_ms(20_000))).unwrap();
+    clock.put_forward(Span::from_ms(29_000));
+    assert_eq!(bus.maintain(within(Span::from_ms(100))), Ok(()));
+    bus.read(&mut [Reading::MISSING], within(Span::from_ms(20_000))).unwrap();
+    clock.put_forward(Span::from_ms(29_000));
+    assert_eq!(bus.maintain(within(Span::from_ms(100))), Ok(()));
+    clock.put_forward(Span::from_ms(1_500));
+    assert!(matches!(bus.maintain(within(Span::from_ms(100))), Err(BusError::Lost(_))));
+}
+
+#[test]
+fn requests_keep_to_the_servers_limits() {
+    const OUTPUTS: [ScalarKind; 12] = [ScalarKind::Double; 12];
+    let setup = Setup { nodes_per_request: 5, ..Setup::open(13, &OUTPUTS) };
+    let plant = Plant::shared(OUTPUTS.len());
+    let server = Server::start(&setup, &plant);
+    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), Arc::new(TestClock::default()), 13, 12);
+    let within = || MonotonicClock::new().now() + Span::from_ms(20_000);
+    bus.connect(within()).unwrap();
+    plant.lock().unwrap().input = 3.5;
+    let mut readings = [Reading::MISSING; 13];
+    let wanted: [Option<f64>; 12] = std::array::from_fn(|index| (index != 4).then_some(index as f64));
+    let mut results = [io_loop::WriteResult::NotAsked; 12];
+    assert_eq!(bus.exchange(&wanted, &mut results, &mut readings, within()), (Ok(()), Ok(())));
+    assert_eq!(readings.map(|reading| reading.value), [3.5; 13]);
+    assert_eq!(plant.lock().unwrap().outputs, wanted.map(|value| value.unwrap_or(0.0)));
+    assert_eq!(results.iter().filter(|result| **result == io_loop::WriteResult::Done).count(), 11);
+}

@@ -1,0 +1,138 @@
+//! Policies, modes and users against async-opcua's server.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rt_core::setpoint::ScalarKind;
+use ua_session::{
+    ApplicationInstance, CertificateFault, Clock, ConnectError, Identity, KeyWorker, MessageMode, ReadValue, Security,
+    SecurityPolicy, Session, Target, Trust,
+};
+
+use crate::opcua::{TestClock, nodes};
+use crate::plant::Plant;
+use crate::server::{PASSWORD, Server, Setup, USER, certificate, make_certificate};
+
+const PATIENCE_NS: u64 = 20_000_000_000;
+const POLICIES: [SecurityPolicy; 3] =
+    [SecurityPolicy::Basic256Sha256, SecurityPolicy::Aes128Sha256RsaOaep, SecurityPolicy::Aes256Sha256RsaPss];
+const MODES: [MessageMode; 2] = [MessageMode::Sign, MessageMode::SignAndEncrypt];
+
+/// The certificates of a works: the server's, ours, and a user's.
+pub(crate) struct Works {
+    directory: tempfile::TempDir,
+    ours: Arc<ApplicationInstance>,
+    user: Arc<ApplicationInstance>,
+}
+
+impl Works {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let file = |kind: &str| directory.path().join(format!("{name}.{kind}"));
+            Arc::new(make_certificate(&file("der"), &file("pem"), &format!("urn:corerl:test:{name}")))
+        };
+        let (ours, user) = (make("client"), make("user"));
+        Self { directory, ours, user }
+    }
+
+    /// A server with all policies.
+    pub(crate) fn setup(&self, inputs: usize, outputs: &[ScalarKind]) -> Setup {
+        let user_certificate = Some(self.user.thumbprint().to_owned());
+        Setup { user_certificate, ..Setup::secured(inputs, outputs, &self.pki()) }
+    }
+
+    fn pki(&self) -> PathBuf {
+        self.directory.path().join("server")
+    }
+
+    /// A target that trusts the server.
+    pub(crate) fn target(&self, url: &str, policy: SecurityPolicy, mode: MessageMode) -> Target {
+        Target {
+            security: Security::Secured { policy, mode, application: self.ours.clone() },
+            trust: Trust { pinned: Some(certificate(&self.pki())), ..Trust::default() },
+            ..Target::lab(url, "urn:corerl:test")
+        }
+    }
+
+    fn identities(&self) -> [Identity; 3] {
+        let password = Identity::UserPassword { user: USER.to_owned(), password: PASSWORD.to_owned() };
+        [Identity::Anonymous, password, Identity::Certificate(self.user.clone())]
+    }
+}
+
+/// Connects and reads one value.
+fn try_out(target: &Target) -> Result<f64, ConnectError> {
+    let clock: Arc<dyn Clock> = Arc::new(TestClock::default());
+    let within = || clock.monotonic_ns() + PATIENCE_NS;
+    let mut session = Session::connect(target, &KeyWorker::start().unwrap(), clock.clone(), within())?;
+    let node = session.resolve(&nodes("in", 1)[0].address).unwrap();
+    let mut plan = session.prepare_read(&[node]).unwrap();
+    let mut values = [ReadValue::MISSING];
+    session.read(&mut plan, &mut values, within()).unwrap();
+    session.close(within());
+    Ok(values[0].value)
+}
+
+#[test]
+fn every_policy_and_mode_serves_every_kind_of_user() {
+    let works = Works::new();
+    let plant = Plant::shared(0);
+    plant.lock().unwrap().input = 12.5;
+    let server = Server::start(&works.setup(1, &[]), &plant);
+    for (policy, mode) in POLICIES.into_iter().flat_map(|policy| MODES.map(|mode| (policy, mode))) {
+        for identity in works.identities() {
+            let target = Target { identity, ..works.target(&server.url(), policy, mode) };
+            let outcome = try_out(&target);
+            assert_eq!(outcome.as_ref().ok(), Some(&12.5), "{policy}/{mode} {:?}: {outcome:?}", target.identity);
+        }
+    }
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_certificate_are_refused_by_the_server() {
+    let works = Works::new();
+    let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
+    let wrong = Identity::UserPassword { user: USER.to_owned(), password: "guessed".to_owned() };
+    for identity in [wrong, Identity::Certificate(works.ours.clone())] {
+        let secured = works.target(&server.url(), SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+        let refused = try_out(&Target { identity, ..secured }).unwrap_err();
+        assert!(refused.to_string().contains("activating the session failed"), "{refused}");
+        assert!(!refused.is_temporary() && !refused.to_string().contains("guessed"));
+    }
+}
+
+#[test]
+fn a_password_is_not_sent_over_a_channel_without_security() {
+    let works = Works::new();
+    let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
+    let [_, password, _] = works.identities();
+    let target = Target { identity: password, ..Target::lab(&server.url(), "urn:corerl:test") };
+    assert!(matches!(try_out(&target), Err(ConnectError::ClearPassword { .. })));
+}
+
+#[test]
+fn a_server_that_nobody_has_decided_about_is_refused_with_all_it_takes_to_trust_it() {
+    let works = Works::new();
+    let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
+    let secured = works.target(&server.url(), SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    let target = Target { trust: Trust::default(), ..secured };
+    let Err(ConnectError::Certificate { source, .. }) = try_out(&target) else { panic!("it was trusted") };
+    assert_eq!(source.fault, CertificateFault::Untrusted);
+    assert_eq!(source.der, std::fs::read(certificate(&works.pki())).unwrap());
+    assert!(source.to_string().contains(&source.thumbprint) && source.thumbprint.len() == 40);
+}
+
+#[test]
+fn policies_that_are_not_accepted_are_never_chosen_though_the_server_offers_them() {
+    let works = Works::new();
+    let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
+    let clock = Arc::new(TestClock::default());
+    let deadline_ns = clock.monotonic_ns() + PATIENCE_NS;
+    let offered = ua_session::discover(&server.url(), clock, deadline_ns).unwrap();
+    for name in ["Basic256/SignAndEncrypt", "Basic128Rsa15/SignAndEncrypt"] {
+        let refused = offered.iter().find(|endpoint| endpoint.security == name).unwrap();
+        assert!(!refused.is_supported, "{name}");
+    }
+    assert_eq!(offered.iter().filter(|endpoint| endpoint.is_supported).count(), 1 + POLICIES.len() * MODES.len());
+}
