@@ -57,6 +57,12 @@ impl Inbox {
         self.filled.start = chunk.start;
     }
 
+    /// What it holds on to, in bytes.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The bytes of a chunk that was taken out.
     pub(crate) fn get(&self, chunk: &Range<usize>) -> &[u8] {
         self.bytes.get(chunk.clone()).unwrap_or_default()
@@ -107,6 +113,12 @@ impl Assembly {
             ChunkType::Final => Assembled::Complete,
             ChunkType::Abort => Assembled::Aborted,
         })
+    }
+
+    /// What it holds on to, in bytes.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.body.capacity()
     }
 
     /// The last message.

@@ -296,14 +296,14 @@ pub struct CertificateError {
 /// What is wrong with a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFault {
-    /// Not an X.509 certificate with an RSA key.
-    #[error("it is not an X.509 certificate with an RSA key")]
+    /// Not an X.509 certificate with an RSA key of a length that can be read at all.
+    #[error("it is not an X.509 certificate with an RSA key of at most 4096 bits")]
     Unreadable,
     /// The server has none although the endpoint is secured.
     #[error("the server sent none")]
     Absent,
     /// Neither pinned nor in the trust directory.
-    #[error("it is not trusted")]
+    #[error("nobody has decided to trust it")]
     Untrusted,
     /// Not yet valid by our clock.
     #[error("it is not valid before {from_unix_s} s after 1970, our clock says {now_unix_s}; check both clocks")]
@@ -347,9 +347,12 @@ pub enum CertificateFault {
         /// The policy's maximum.
         max: usize,
     },
-    /// It may not be used to sign and to encipher.
-    #[error("its key usage permits neither signing nor enciphering as OPC UA needs it")]
+    /// It may not be used to sign, to encipher, or by a server.
+    #[error("its key usage does not permit to sign, to encipher and to serve, as OPC UA needs it")]
     KeyUsage,
+    /// It is signed over MD5 or SHA-1.
+    #[error("its own signature is over MD5 or SHA-1, which can be forged; have it made with SHA-256")]
+    Digest,
     /// The trust list could not be read.
     #[error("the trust list {path:?} cannot be read: {kind}")]
     TrustList {

@@ -347,3 +347,18 @@ fn blocked(error: &io::Error) -> Result<Progress, CallError> {
         _ => Err(socket_error(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_sends_at_once_never_blocks_and_gives_up_unacknowledged_bytes_after_two_seconds() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = prepare(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 2_000);
+        assert!(stream.nodelay().unwrap());
+        let mut byte = [0];
+        assert_eq!((&stream).read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+}

@@ -40,9 +40,14 @@ pub(crate) fn unix_ns() -> u64 {
 
 /// A fresh certificate with its key.
 pub(crate) fn application(der: &Path, pem: &Path, uri: &str) -> ApplicationInstance {
+    application_of(2048, der, pem, uri)
+}
+
+/// The same with a key of this length.
+pub(crate) fn application_of(bits: u32, der: &Path, pem: &Path, uri: &str) -> ApplicationInstance {
     let hosts = ["localhost".to_owned(), "127.0.0.1".to_owned()];
     let names = Names { application_uri: uri, common_name: "test", organization: "", hosts: &hosts, valid_days: 2 };
-    ApplicationInstance::generate(der, pem, &names).unwrap()
+    ApplicationInstance::generate_of(bits, der, pem, &names).unwrap()
 }
 
 /// Type and header of an answer.

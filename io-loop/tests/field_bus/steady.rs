@@ -106,7 +106,6 @@ fn keys_are_renewed_many_times_and_no_sample_is_lost() {
     let secured = works.target(&server.url(), SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
     let signed = works.target(&server.url(), SecurityPolicy::Aes128Sha256RsaOaep, MessageMode::Sign);
     let open = Target::lab(&server.url(), "urn:corerl:test");
-    let pause = Duration::from_millis(20);
     renew(&open, 50, Duration::ZERO);
     for (target, renewals, pause) in
         [(&secured, 100, Duration::ZERO), (&secured, 10, Duration::from_millis(20)), (&signed, 10, Duration::ZERO)]

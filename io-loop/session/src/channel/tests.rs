@@ -457,20 +457,24 @@ struct Ends {
     _directory: tempfile::TempDir,
 }
 
-static ENDS: LazyLock<Ends> = LazyLock::new(|| {
-    let directory = tempfile::tempdir().unwrap();
-    let make = |name: &str| {
-        let (der, pem) = (directory.path().join(format!("{name}.der")), directory.path().join(format!("{name}.pem")));
-        let application = Arc::new(testing::application(&der, &pem, &format!("urn:{name}")));
-        let trust = Trust { pinned: Some(der), ..Trust::default() };
-        let expected =
-            Expectation { host: "localhost", application_uri: &format!("urn:{name}"), now_unix_ns: testing::unix_ns() };
-        let (seen, _) = PeerCertificate::check(application.certificate_der(), &trust, expected).unwrap();
-        (application, Arc::new(seen))
-    };
-    let ((client, client_seen), (server, server_seen)) = (make("client"), make("server"));
-    Ends { client, server, client_seen, server_seen, _directory: directory }
-});
+impl Ends {
+    fn new(client_bits: u32, server_bits: u32) -> Ends {
+        let directory = tempfile::tempdir().unwrap();
+        let make = |name: &str, bits| {
+            let file = |kind: &str| directory.path().join(format!("{name}.{kind}"));
+            let uri = format!("urn:{name}");
+            let application = Arc::new(testing::application_of(bits, &file("der"), &file("pem"), &uri));
+            let trust = Trust { pinned: Some(file("der")), ..Trust::default() };
+            let expected = Expectation { host: "localhost", application_uri: &uri, now_unix_ns: testing::unix_ns() };
+            let (seen, _) = PeerCertificate::check(application.certificate_der(), &trust, expected).unwrap();
+            (application, Arc::new(seen))
+        };
+        let ((client, client_seen), (server, server_seen)) = (make("client", client_bits), make("server", server_bits));
+        Ends { client, server, client_seen, server_seen, _directory: directory }
+    }
+}
+
+static ENDS: LazyLock<Ends> = LazyLock::new(|| Ends::new(2048, 2048));
 
 /// The server's end of a secured channel.
 struct Server {
@@ -481,8 +485,7 @@ struct Server {
 }
 
 impl Server {
-    fn pair(policy: SecurityPolicy, mode: MessageMode) -> (Channel, Server) {
-        let ends = &*ENDS;
+    fn pair(ends: &Ends, policy: SecurityPolicy, mode: MessageMode) -> (Channel, Server) {
         let suite = Suite::of(policy);
         let ours = Secured { suite, mode, ours: ends.client.clone(), peer: ends.server_seen.clone() };
         let theirs = Secured { suite, mode, ours: ends.server.clone(), peer: ends.client_seen.clone() };
@@ -532,34 +535,64 @@ impl Server {
     }
 }
 
+/// Opens, talks and renews three times.
+fn talk(mut channel: Channel, mut server: Server) {
+    for round in 0..3 {
+        ask(&mut channel);
+        let answer = server.open(drain(&mut channel));
+        take_answer(&mut channel, &answer, round).unwrap();
+        for body in [&b"question"[..], &[7; 300]] {
+            let id = request(&mut channel, body);
+            assert_eq!(server.hear(&drain(&mut channel))[8..], *body);
+            let answer = server.say(id, body);
+            feed(&mut channel, &answer);
+            assert_eq!(channel.next_arrival(round), Ok(Some(Arrival::Answer(id))));
+            assert_eq!(channel.body(), body);
+        }
+    }
+    assert_eq!(channel.renewals(), 2);
+}
+
+const POLICIES: [SecurityPolicy; 3] =
+    [SecurityPolicy::Basic256Sha256, SecurityPolicy::Aes128Sha256RsaOaep, SecurityPolicy::Aes256Sha256RsaPss];
+
 #[test]
 fn a_secured_channel_opens_talks_and_renews_under_every_policy_and_mode() {
-    for (policy, mode) in [
-        (SecurityPolicy::Basic256Sha256, MessageMode::Sign),
-        (SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt),
-        (SecurityPolicy::Aes128Sha256RsaOaep, MessageMode::SignAndEncrypt),
-        (SecurityPolicy::Aes256Sha256RsaPss, MessageMode::SignAndEncrypt),
-    ] {
-        let (mut channel, mut server) = Server::pair(policy, mode);
-        for round in 0..3 {
-            ask(&mut channel);
-            let answer = server.open(drain(&mut channel));
-            take_answer(&mut channel, &answer, round).unwrap();
-            for body in [&b"question"[..], &[7; 300]] {
-                let id = request(&mut channel, body);
-                assert_eq!(server.hear(&drain(&mut channel))[8..], *body);
-                let answer = server.say(id, body);
-                feed(&mut channel, &answer);
-                assert_eq!(channel.next_arrival(round), Ok(Some(Arrival::Answer(id))));
-                assert_eq!(channel.body(), body);
-            }
-        }
+    for (policy, mode) in POLICIES
+        .into_iter()
+        .flat_map(|policy| [MessageMode::Sign, MessageMode::SignAndEncrypt].map(|mode| (policy, mode)))
+    {
+        let (channel, server) = Server::pair(&ENDS, policy, mode);
+        talk(channel, server);
     }
 }
 
 #[test]
+fn keys_of_other_lengths_than_2048_bits_on_either_side_are_padded_as_the_receiver_expects() {
+    for (client_bits, server_bits) in [(3072, 2048), (2048, 3072)] {
+        let ends = Ends::new(client_bits, server_bits);
+        for policy in POLICIES {
+            let (channel, server) = Server::pair(&ends, policy, MessageMode::SignAndEncrypt);
+            talk(channel, server);
+        }
+    }
+}
+
+/// What a channel holds on to, in bytes.
+fn memory(channel: &Channel) -> usize {
+    channel.inbox.capacity()
+        + channel.assembly.capacity()
+        + channel.outbox.capacity()
+        + channel.plain.capacity()
+        + channel.reason.capacity()
+}
+
+/// More than any channel may hold: twice the largest message, because vectors grow by doubling, and the buffers.
+const MEMORY_BYTES_MAX: usize = 2 * crate::limits::MESSAGE_BYTES_MAX + 8 * CHUNK_BYTES_MAX;
+
+#[test]
 fn a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
-    let (mut channel, mut server) = Server::pair(SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    let (mut channel, mut server) = Server::pair(&ENDS, SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
     ask(&mut channel);
     let answer = server.open(drain(&mut channel));
     take_answer(&mut channel, &answer, 0).unwrap();
@@ -577,7 +610,7 @@ fn a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
 
 #[test]
 fn a_flipped_bit_anywhere_in_an_opening_is_refused() {
-    let (mut channel, mut server) = Server::pair(SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    let (mut channel, mut server) = Server::pair(&ENDS, SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
     ask(&mut channel);
     let whole = server.open(drain(&mut channel));
     let security = channel.security.clone();
@@ -625,6 +658,42 @@ proptest! {
         feed(&mut channel, &stream);
         for _ in 0..4 {
             let _ = channel.next_arrival(0);
+        }
+    }
+
+    #[test]
+    fn a_mutated_secured_conversation_never_panics_and_is_never_believed(
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        place in any::<prop::sample::Index>(),
+        flip in 1u8..,
+        encrypt: bool,
+    ) {
+        let mode = if encrypt { MessageMode::SignAndEncrypt } else { MessageMode::Sign };
+        let (mut channel, mut server) = Server::pair(&ENDS, SecurityPolicy::Basic256Sha256, mode);
+        ask(&mut channel);
+        let answer = server.open(drain(&mut channel));
+        take_answer(&mut channel, &answer, 0).unwrap();
+        let id = request(&mut channel, b"");
+        let mut said = server.say(id, &body);
+        let at = place.index(said.len());
+        said[at] ^= flip;
+        feed(&mut channel, &said);
+        prop_assert!(!matches!(channel.next_arrival(0), Ok(Some(_))), "byte {} of {}", at, said.len());
+    }
+
+    #[test]
+    fn a_server_that_never_ends_its_message_gets_bounded_memory(
+        pieces in prop::collection::vec((prop::sample::select(vec![b'C', b'F', b'A']), 1usize..60_000), 1..120),
+    ) {
+        let mut channel = open();
+        let id = request(&mut channel, b"");
+        for (sequence, (kind, len)) in (2..).zip(pieces) {
+            feed(&mut channel, &chunk(kind, 1, sequence, id, &vec![7; len]));
+            let ended = channel.next_arrival(0).is_err();
+            prop_assert!(memory(&channel) <= MEMORY_BYTES_MAX, "{}", memory(&channel));
+            if ended {
+                break;
+            }
         }
     }
 }

@@ -72,10 +72,20 @@ impl ApplicationInstance {
         key: &Path,
         names: &Names<'_>,
     ) -> Result<ApplicationInstance, ApplicationError> {
+        Self::generate_of(NEW_KEY_BITS, certificate, key, names)
+    }
+
+    /// The same with a key of this length.
+    pub(crate) fn generate_of(
+        key_size: u32,
+        certificate: &Path,
+        key: &Path,
+        names: &Names<'_>,
+    ) -> Result<ApplicationInstance, ApplicationError> {
         let alternate =
             X509Data::alt_host_names(names.application_uri, Some(names.hosts.to_vec()), false, false, false);
         let (made, private) = X509::cert_and_pkey(&X509Data {
-            key_size: NEW_KEY_BITS,
+            key_size,
             common_name: plain_name(names.common_name),
             organization: plain_name(names.organization),
             organizational_unit: String::new(),

@@ -6,8 +6,8 @@ use opcua_crypto::{KeySize, PrivateKey, PublicKey, X509};
 use opcua_types::ByteString;
 use x509_cert::{
     Certificate,
-    der::Decode,
-    ext::pkix::{KeyUsage, SubjectAltName, name::GeneralName},
+    der::{Decode, oid::ObjectIdentifier},
+    ext::pkix::{ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
     spki::SubjectPublicKeyInfoOwned,
 };
 
@@ -18,6 +18,11 @@ use crate::{
 };
 
 const NANOSECONDS: i64 = 1_000_000_000;
+/// Extended key usage of a server.
+const SERVER_AUTHENTICATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+/// RSA signatures over MD5 and SHA-1, which can be forged.
+const WEAK_SIGNATURES: [ObjectIdentifier; 2] =
+    [ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"), ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5")];
 
 /// A certificate taken apart; nothing about it has been checked.
 pub(super) struct Parsed {
@@ -28,6 +33,8 @@ pub(super) struct Parsed {
     application_uri: Option<String>,
     hosts: Vec<String>,
     may_sign_and_encipher: bool,
+    may_serve: bool,
+    is_signed_weakly: bool,
 }
 
 impl Parsed {
@@ -43,6 +50,7 @@ impl Parsed {
         let names =
             certificate.tbs_certificate.get::<SubjectAltName>().ok()?.map(|(_, names)| names.0).unwrap_or_default();
         let usage = certificate.tbs_certificate.get::<KeyUsage>().ok()?.map(|(_, usage)| usage);
+        let purposes = certificate.tbs_certificate.get::<ExtendedKeyUsage>().ok()?.map(|(_, usage)| usage.0);
         Some(Parsed {
             thumbprint: x509.thumbprint().as_hex_string(),
             application_uri: names.iter().find_map(|name| match name {
@@ -51,6 +59,8 @@ impl Parsed {
             }),
             hosts: names.iter().filter_map(host_name).collect(),
             may_sign_and_encipher: usage.is_none_or(|usage| usage.digital_signature() && usage.key_encipherment()),
+            may_serve: purposes.is_none_or(|purposes| purposes.contains(&SERVER_AUTHENTICATION)),
+            is_signed_weakly: WEAK_SIGNATURES.contains(&certificate.signature_algorithm.oid),
             key_info: certificate.tbs_certificate.subject_public_key_info,
             x509,
             key,
@@ -209,7 +219,10 @@ fn check_contents(parsed: &Parsed, expected: Expectation<'_>) -> Result<(), Cert
     if now_unix_s > until.timestamp() {
         return Err(CertificateFault::Expired { until_unix_s: until.timestamp(), now_unix_s });
     }
-    if !parsed.may_sign_and_encipher {
+    if parsed.is_signed_weakly {
+        return Err(CertificateFault::Digest);
+    }
+    if !parsed.may_sign_and_encipher || !parsed.may_serve {
         return Err(CertificateFault::KeyUsage);
     }
     match &parsed.application_uri {

@@ -3,6 +3,8 @@
 
 mod application;
 mod certificate;
+#[cfg(test)]
+mod matrix;
 
 use std::fmt;
 
