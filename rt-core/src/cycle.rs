@@ -1,18 +1,19 @@
 //! One cycle, from the wake-up to the report.
 
-use crate::envelope::{Acted, Envelope, EnvelopeError, Limits, Verdict, Withheld};
-use crate::fallback::Fallback;
+use crate::changes::ChangeSet;
+use crate::channel::{Channel, Finding, Instant};
+use crate::decisions::Decisions;
 use crate::image::Image;
 use crate::mode::{Cause, Conditions, Effect, Mode, ModeMachine};
-use crate::ports::{Action, Clock, Command, Commands, Field, FieldReport, Moment, NoAction, Policy, Recorder};
+use crate::ports::{Clock, Command, Commands, Field, FieldReport, Moment, NoAction, Policy, Recorder};
 use crate::record::{CycleView, Event, EventKind, Fault, Flags, SetpointRow};
-use crate::reference::{Patience, Reference};
+use crate::reference::Patience;
 use crate::schedule::{Every, Slot};
-use crate::setpoint::{SETPOINTS_MAX, SetpointSet, SetpointSettings};
+use crate::setpoint::{SETPOINTS_MAX, SetpointSet};
 pub use crate::settings::{CycleSettings, SettingsError};
-use crate::tag::TAGS_MAX;
+use crate::tag::{TAGS_MAX, TagId};
 use crate::time::{MonoTime, Period, Span};
-use crate::trips::{Overruns, Streak, TripSettings};
+use crate::trips::{Recent, TripSettings};
 
 /// The most reports of the io thread that one cycle takes in; the rest waits for the next one.
 pub const REPORTS_PER_CYCLE_MAX: usize = 2 * TAGS_MAX;
@@ -22,7 +23,7 @@ pub const COMMANDS_PER_CYCLE_MAX: usize = 8;
 pub const HEARTBEAT_MODULUS: u16 = 1000;
 
 /// A [`Cycle`] is not larger than this.
-pub const CYCLE_BYTES_MAX: usize = 256 * 1024;
+pub const CYCLE_BYTES_MAX: usize = 384 * 1024;
 
 const _: () = assert!(size_of::<Cycle>() <= CYCLE_BYTES_MAX, "it is built on a thread's stack before it moves");
 const _: () = assert!(REPORTS_PER_CYCLE_MAX > TAGS_MAX, "one read of every tag has to fit into one cycle");
@@ -54,6 +55,7 @@ pub struct Cycle {
     patience: Patience,
     trips: TripSettings,
     policy_age_max: Option<Span>,
+    decide_within: Span,
     explore: bool,
 
     observe_every: Every,
@@ -68,33 +70,8 @@ pub struct Cycle {
     newest_sample: Option<MonoTime>,
     link: bool,
     heartbeat: u16,
-    overruns: Overruns,
+    overruns: Recent,
     decisions: Decisions,
-}
-
-/// One setpoint's way to the plant.
-#[derive(Clone, Copy, Debug)]
-struct Channel {
-    settings: SetpointSettings,
-    envelope: Envelope,
-    fallback: Fallback,
-    fallback_output: Option<f64>,
-    reference: Reference,
-    refused: Streak,
-}
-
-/// What came of the decisions so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Decisions {
-    generation: Option<u64>,
-    confirmed_at: MonoTime,
-    /// The last good action.
-    action: Option<Action>,
-    /// The newest output was not finite, and for how many cycles that has been so.
-    output_bad: bool,
-    not_finite: Streak,
-    out_of_bounds: Streak,
-    incomplete: Streak,
 }
 
 /// What one cycle gathers on its way.
@@ -107,6 +84,8 @@ struct Pass {
     samples: u32,
     reward: Option<f64>,
     fault: Option<Fault>,
+    /// A setpoint turned out to ignore what is written.
+    mismatch: bool,
 }
 
 impl Cycle {
@@ -116,15 +95,21 @@ impl Cycle {
     /// Says what is wrong with the settings.
     pub fn new(settings: &CycleSettings<'_>) -> Result<Self, SettingsError> {
         settings.validate()?;
+        let stroke = settings.trips.chatter.map_or(1.0, |chatter| chatter.stroke);
         let mut channels = [None; SETPOINTS_MAX];
         for (setpoint, (channel, of)) in channels.iter_mut().zip(settings.setpoints).enumerate() {
-            *channel = Some(Channel::new(of, settings.envelope(setpoint, of)?));
+            *channel = Some(Channel::new(of, settings.envelope(setpoint, of)?, stroke));
         }
         Ok(Self {
             period: settings.period,
-            patience: Patience { expiry: settings.expiry, confirm: settings.confirm_within },
+            patience: Patience {
+                expiry: settings.expiry,
+                confirm: settings.confirm_within,
+                settle: settings.settle_within,
+            },
             trips: settings.trips,
             policy_age_max: settings.policy_age_max,
+            decide_within: settings.decide_within,
             explore: settings.explore,
             observe_every: Every::new(settings.observe_every),
             decide_every: Every::new(settings.decide_every),
@@ -137,7 +122,7 @@ impl Cycle {
             newest_sample: None,
             link: false,
             heartbeat: 0,
-            overruns: Overruns::default(),
+            overruns: Recent::default(),
             decisions: Decisions::default(),
         })
     }
@@ -157,11 +142,12 @@ impl Cycle {
         recorder: &mut impl Recorder,
     ) -> CycleOutcome {
         let mut pass = self.begin(slot, recorder);
+        self.take_changes(&pass, commands, recorder);
         self.take_commands(&pass, commands, recorder);
         self.drain(&mut pass, field, recorder);
-        self.settle_references(&pass);
+        self.settle_references(&mut pass, recorder);
         self.adopt(&pass, policy, recorder);
-        self.observe_and_decide(&mut pass, policy);
+        self.observe_and_decide(&mut pass, policy, clock);
         self.compute_fallbacks(&pass);
         self.change_mode(&mut pass, recorder);
         let set = self.judge(&pass);
@@ -184,20 +170,6 @@ impl Cycle {
         &self.image
     }
 
-    /// Changes the limits of one setpoint between two cycles; `false` when there is no such setpoint.
-    ///
-    /// # Errors
-    /// Says what is wrong with the new limits; the old ones stay.
-    ///
-    /// # Real-time
-    /// Wait-free.
-    pub fn set_limits(&mut self, setpoint: usize, limits: Limits) -> Result<bool, EnvelopeError> {
-        match self.channels.get_mut(setpoint) {
-            Some(Some(channel)) => channel.envelope.set_limits(limits).map(|()| true),
-            _ => Ok(false),
-        }
-    }
-
     /// Opens the books of this cycle, and checks what the cycle expects of itself.
     fn begin(&mut self, slot: &Slot, recorder: &mut impl Recorder) -> Pass {
         let mut pass = Pass {
@@ -208,6 +180,7 @@ impl Cycle {
             samples: 0,
             reward: None,
             fault: None,
+            mismatch: false,
         };
         if slot.skipped > 0 {
             recorder.event(pass.event(EventKind::SlotsSkipped { count: slot.skipped }));
@@ -217,17 +190,44 @@ impl Cycle {
             pass.fault = Some(Fault::SlotNotIncreasing);
         }
         self.last_index = Some(slot.index);
-        if self.channels.iter().flatten().any(|channel| !channel.envelope.intact()) {
+        if self.channels.iter().flatten().any(|channel| !channel.envelope().intact()) {
             pass.fault = pass.fault.or(Some(Fault::LimitsCorrupt));
         }
         pass
+    }
+
+    /// Takes the newest change set: all of it, or nothing.
+    fn take_changes(&mut self, pass: &Pass, commands: &mut impl Commands, recorder: &mut impl Recorder) {
+        let Some(changes) = commands.next_changes() else { return };
+        let number = changes.number();
+        let kind = if changes.fits(self.setpoint_count, self.image.len()) {
+            self.apply(changes);
+            EventKind::Changed { number }
+        } else {
+            EventKind::ChangesUnfit { number }
+        };
+        recorder.event(pass.event(kind));
+    }
+
+    fn apply(&mut self, changes: &ChangeSet) {
+        for (channel, tuning) in self.channels.iter_mut().flatten().zip(changes.setpoints()) {
+            channel.tune(tuning.limits, tuning.nominal);
+        }
+        for (index, settings) in changes.tags().enumerate() {
+            if let Some(tag) = TagId::new(index) {
+                self.image.set_settings(tag, *settings);
+            }
+        }
     }
 
     fn take_commands(&mut self, pass: &Pass, commands: &mut impl Commands, recorder: &mut impl Recorder) {
         for _ in 0..COMMANDS_PER_CYCLE_MAX {
             let Some(command) = commands.next_command() else { break };
             let latch = self.machine.latch();
-            let effect = self.machine.command(command);
+            let effect = match command {
+                Command::HandBack { setpoint } => self.hand_back(pass, setpoint, recorder),
+                _ => self.machine.command(command),
+            };
             match command {
                 Command::PolicyConfirmed(at) => {
                     self.decisions.confirmed_at = self.decisions.confirmed_at.max(at);
@@ -244,18 +244,24 @@ impl Cycle {
         }
     }
 
-    fn reset_counts(&mut self) {
-        self.overruns = Overruns::default();
-        self.decisions.not_finite = Streak::default();
-        self.decisions.out_of_bounds = Streak::default();
-        for channel in self.channels.iter_mut().flatten() {
-            channel.refused = Streak::default();
+    fn hand_back(&mut self, pass: &Pass, setpoint: u8, recorder: &mut impl Recorder) -> Effect {
+        let channel = self.channels.get_mut(usize::from(setpoint)).and_then(Option::as_mut);
+        let changed = channel.is_some_and(Channel::hand_back);
+        if changed {
+            recorder.event(pass.event(EventKind::SetpointReturned { setpoint }));
         }
+        Effect::of(changed)
+    }
+
+    fn reset_counts(&mut self) {
+        self.overruns = Recent::default();
+        self.decisions.reset_counts();
+        self.channels.iter_mut().flatten().for_each(Channel::reset_counts);
     }
 
     /// Takes in what the io thread reported, and moves the image to this cycle's instant.
     fn drain(&mut self, pass: &mut Pass, field: &mut impl Field, recorder: &mut impl Recorder) {
-        let mut bound_met = true;
+        let (mut bound_met, odd_times) = (true, self.image.odd_times());
         for _ in 0..REPORTS_PER_CYCLE_MAX {
             let Some(report) = field.next_report() else {
                 bound_met = false;
@@ -265,6 +271,7 @@ impl Cycle {
             pass.flags = pass.flags.with_if(!known, Flags::FOREIGN_REPORT);
         }
         pass.flags = pass.flags.with_if(bound_met, Flags::DRAIN_BOUND);
+        pass.flags = pass.flags.with_if(self.image.odd_times() != odd_times, Flags::ODD_SOURCE_TIME);
         self.image.advance(pass.slot.woke);
     }
 
@@ -297,8 +304,7 @@ impl Cycle {
             }
             FieldReport::Kind { setpoint, kind } => {
                 let Some(Some(channel)) = self.channels.get_mut(usize::from(setpoint)) else { return false };
-                if channel.envelope.kind() != Some(kind) {
-                    channel.envelope.set_kind(Some(kind));
+                if channel.learn_kind(kind) {
                     recorder.event(pass.event(EventKind::Kind { setpoint, kind }));
                 }
                 true
@@ -306,14 +312,20 @@ impl Cycle {
         }
     }
 
-    fn settle_references(&mut self, pass: &Pass) {
-        for channel in self.channels.iter_mut().flatten() {
-            let read_back = if self.link { self.image.read_back(channel.settings.tag) } else { None };
-            let moved = channel.reference.settle(read_back, pass.slot.woke, self.patience);
-            if moved || pass.previous != Mode::Fallback {
-                channel.fallback.track(channel.reference.value());
-            }
+    /// Finds what every setpoint moves from, and whose it is.
+    fn settle_references(&mut self, pass: &mut Pass, recorder: &mut impl Recorder) {
+        for (setpoint, channel) in (0_u8..).zip(self.channels.iter_mut().flatten()) {
+            let kind = match channel.settle(&self.image, self.link, pass.previous, self.patience) {
+                None => continue,
+                Some(Finding::Taken) => EventKind::SetpointTaken { setpoint },
+                Some(Finding::Returned) => EventKind::SetpointReturned { setpoint },
+                Some(Finding::Ignored) => EventKind::ReadBackMismatch { setpoint },
+            };
+            pass.mismatch |= matches!(kind, EventKind::ReadBackMismatch { .. });
+            recorder.event(pass.event(kind));
         }
+        let taken = self.channels.iter().flatten().any(Channel::with_operator);
+        pass.flags = pass.flags.with_if(taken, Flags::OPERATOR);
     }
 
     fn adopt(&mut self, pass: &Pass, policy: &mut impl Policy, recorder: &mut impl Recorder) {
@@ -325,7 +337,7 @@ impl Cycle {
         }
     }
 
-    fn observe_and_decide(&mut self, pass: &mut Pass, policy: &mut impl Policy) {
+    fn observe_and_decide(&mut self, pass: &mut Pass, policy: &mut impl Policy, clock: &impl Clock) {
         if !pass.previous.policy_runs() {
             self.observe_every.restart();
             self.decide_every.restart();
@@ -346,30 +358,42 @@ impl Cycle {
             pass.flags = pass.flags.with(Flags::OBSERVED).with_if(due.gap, Flags::GAP);
             pass.flags = pass.flags.with_if(observed.complete, Flags::COMPLETE).with_if(decision, Flags::DECISION);
             if decision {
-                self.decide(pass, observed.complete, policy);
+                self.decide(pass, observed.complete, policy, clock);
             }
         }
-        self.decisions.not_finite.note(self.decisions.output_bad);
+        self.decisions.end_cycle();
     }
 
-    fn decide(&mut self, pass: &mut Pass, complete: bool, policy: &mut impl Policy) {
+    fn decide(&mut self, pass: &mut Pass, complete: bool, policy: &mut impl Policy, clock: &impl Clock) {
         let explore = self.explore && pass.previous.explores();
         let mut action = [0.0; SETPOINTS_MAX];
+        let began = clock.now();
         let decided = if complete { policy.decide(explore, &mut action) } else { Err(NoAction::Incomplete) };
+        let late = clock.now().since(began) > self.decide_within;
         let outputs = || action.iter().zip(self.channels.iter().flatten());
-        let decided = decided.and_then(|()| {
-            if outputs().all(|(value, _)| value.is_finite()) { Ok(()) } else { Err(NoAction::NotFinite) }
+        let decided = decided.and_then(|()| match outputs().all(|(value, _)| value.is_finite()) {
+            false => Err(NoAction::NotFinite),
+            true if late => Err(NoAction::Late),
+            true => Ok(()),
         });
         let out_of_bounds = decided.is_ok() && outputs().any(|(value, channel)| channel.out_of_range(*value));
-        let not_finite = decided == Err(NoAction::NotFinite);
-        pass.flags = pass.flags.with_if(decided.is_ok(), Flags::DECIDED).with_if(explore, Flags::EXPLORED);
-        pass.flags = pass.flags.with_if(out_of_bounds, Flags::OUT_OF_BOUNDS).with_if(not_finite, Flags::NOT_FINITE);
+        let facts = [
+            (decided.is_ok(), Flags::DECIDED),
+            (explore, Flags::EXPLORED),
+            (out_of_bounds, Flags::OUT_OF_BOUNDS),
+            (decided == Err(NoAction::NotFinite), Flags::NOT_FINITE),
+            (decided == Err(NoAction::Late), Flags::LATE_DECISION),
+        ];
+        pass.flags = facts.iter().fold(pass.flags, |flags, (holds, flag)| flags.with_if(*holds, *flag));
         self.decisions.note(decided, &action, out_of_bounds, pass.previous);
+        if pass.previous == Mode::Run {
+            self.channels.iter_mut().flatten().for_each(Channel::next_decision);
+        }
     }
 
     fn compute_fallbacks(&mut self, pass: &Pass) {
         for channel in self.channels.iter_mut().flatten() {
-            channel.fallback_output = channel.fallback.step(channel.reference.value(), pass.dt);
+            channel.compute_fallback(pass.dt, &self.image);
         }
     }
 
@@ -382,7 +406,7 @@ impl Cycle {
             }
             self.machine.trip(fault.cause());
         }
-        let conditions = self.conditions(pass.slot.woke);
+        let conditions = self.conditions(pass);
         if let Some(change) = self.machine.step(&conditions) {
             let kind = EventKind::ModeChanged { from: change.from, to: change.to, cause: change.cause };
             recorder.event(pass.event(kind));
@@ -403,35 +427,37 @@ impl Cycle {
         pass.flags = state.iter().fold(pass.flags, |flags, (holds, flag)| flags.with_if(*holds, *flag));
     }
 
-    fn conditions(&self, now: MonoTime) -> Conditions {
+    fn conditions(&self, pass: &Pass) -> Conditions {
         let channels = || self.channels.iter().flatten();
-        let last_known = channels().all(|channel| channel.reference.value().is_some());
-        let kinds_known = channels().all(|channel| channel.envelope.kind().is_some());
+        let now = pass.slot.woke;
         let expired = |max: Span| now.since(self.decisions.confirmed_at) > max;
         Conditions {
             now,
             link: self.link,
             inputs: self.image.required_missing().map(|(_, missing)| missing),
-            read_back: last_known && kinds_known,
+            read_back: channels().all(Channel::is_known),
             policy_adopted: self.decisions.generation.is_some(),
             policy_expired: self.policy_age_max.is_some_and(expired),
             state_incomplete: self.decisions.incomplete.exceeds(self.trips.incomplete_max),
+            decisions_late: self.decisions.late.reaches(self.trips.late_decisions),
+            read_back_mismatch: pass.mismatch,
             // Without a connection nothing of ours reaches the plant, and its own logic has taken over: there is nothing to
             // let go of, and the runtime keeps waiting for the plant to come back.
-            fallback_usable: !self.link || channels().all(|channel| channel.fallback_output.is_some()),
-            interlock_release: channels().any(|channel| channel.envelope.demands_release(&self.image)),
+            fallback_usable: !self.link || channels().all(Channel::fallback_usable),
+            interlock_release: channels().any(|channel| channel.envelope().demands_release(&self.image)),
             trip: self.trip(),
         }
     }
 
     fn trip(&self) -> Option<Cause> {
-        let refused = |channel: &Channel| channel.refused.exceeds(self.trips.refused_max);
-        let overruns = self.overruns.among_last(self.trips.overrun_window);
+        let any = |wrong: &dyn Fn(&Channel) -> bool| self.channels.iter().flatten().any(wrong);
+        let chatter = self.trips.chatter.map(|chatter| chatter.reversals);
         let trips = [
             (self.decisions.not_finite.exceeds(self.trips.not_finite_cycles_max), Cause::OutputNotFinite),
             (self.decisions.out_of_bounds.exceeds(self.trips.out_of_bounds_max), Cause::OutputOutOfBounds),
-            (self.channels.iter().flatten().any(refused), Cause::WriteRefused),
-            (overruns >= u32::from(self.trips.overruns), Cause::Overruns),
+            (any(&|channel| channel.refused_more_than(self.trips.refused_max)), Cause::WriteRefused),
+            (self.overruns.reaches(self.trips.overruns), Cause::Overruns),
+            (any(&|channel| chatter.is_some_and(|limit| channel.reverses(limit))), Cause::Chatter),
         ];
         trips.iter().find(|(tripped, _)| *tripped).map(|(_, cause)| *cause)
     }
@@ -445,10 +471,11 @@ impl Cycle {
             values: [None; SETPOINTS_MAX],
             heartbeat: None,
         };
+        let at = Instant { cycle: pass.slot.index, now: pass.slot.woke, dt: pass.dt };
         let action = self.decisions.action.unwrap_or([f64::NAN; SETPOINTS_MAX]);
         let places = self.rows.iter_mut().zip(set.values.iter_mut()).zip(action);
         for (channel, ((row, value), action)) in self.channels.iter_mut().flatten().zip(places) {
-            *row = channel.judge(mode, action, pass, &self.image);
+            *row = channel.judge(mode, action, at, &self.image);
             *value = row.sent;
         }
         if mode.heartbeat() {
@@ -520,95 +547,6 @@ impl Fault {
             Self::SlotNotIncreasing => Cause::InternalFault,
             Self::LimitsCorrupt => Cause::LimitsCorrupt,
         }
-    }
-}
-
-impl Decisions {
-    fn note(&mut self, decided: Result<(), NoAction>, action: &Action, out_of_bounds: bool, mode: Mode) {
-        self.incomplete.note(decided == Err(NoAction::Incomplete));
-        match decided {
-            Ok(()) => {
-                self.action = Some(*action);
-                self.output_bad = false;
-                self.out_of_bounds.note(out_of_bounds);
-            }
-            Err(no_action) => {
-                self.output_bad |= no_action == NoAction::NotFinite;
-                // The last action stays while it drives the plant; one from before an interruption must not come back.
-                if mode != Mode::Run {
-                    self.action = None;
-                }
-            }
-        }
-    }
-
-    /// The policy does not run: what it said before counts no more.
-    fn forget(&mut self) {
-        *self = Self { generation: self.generation, confirmed_at: self.confirmed_at, ..Self::default() };
-    }
-}
-
-impl Channel {
-    fn new(settings: &SetpointSettings, envelope: Envelope) -> Self {
-        Self {
-            settings: *settings,
-            envelope,
-            fallback: Fallback::new(settings.fallback),
-            fallback_output: None,
-            reference: Reference::UNKNOWN,
-            refused: Streak::default(),
-        }
-    }
-
-    fn take_outcome(&mut self, cycle: u64, written: bool, refused: bool, now: MonoTime) {
-        if refused {
-            self.refused.note(true);
-            self.reference.lose();
-        } else if written {
-            self.refused.note(false);
-            self.reference.confirm(cycle, now);
-        }
-    }
-
-    /// Outstanding writes have an unknown outcome, and the node may be another one when the plant comes back.
-    fn disconnect(&mut self) {
-        self.reference.lose();
-        self.envelope.set_kind(None);
-    }
-
-    fn out_of_range(&self, value: f64) -> bool {
-        let Limits { lo, hi, .. } = self.envelope.limits();
-        value < lo || value > hi
-    }
-
-    /// What becomes of this setpoint in this cycle: a value that is sent, or a reason why not.
-    fn judge(&mut self, mode: Mode, action: f64, pass: &Pass, image: &Image) -> SetpointRow {
-        let last = self.reference.value();
-        let hold = last.unwrap_or(f64::NAN);
-        let desired = match mode {
-            Mode::Startup | Mode::Release => f64::NAN,
-            Mode::Shadow => action,
-            Mode::Run if action.is_finite() => action,
-            Mode::Run | Mode::Hold => hold,
-            Mode::Fallback => self.fallback_output.unwrap_or(f64::NAN),
-        };
-        let verdict = if mode.writes() {
-            self.envelope.judge(desired, last, pass.dt, image)
-        } else {
-            Verdict::Withhold(Withheld::Mode)
-        };
-        let read_back = image.read_back(self.settings.tag).map(|read_back| read_back.value);
-        let (sent, acted, withheld) = match verdict {
-            Verdict::Write { value, acted } => {
-                self.reference.wrote(value, pass.slot.index, pass.slot.woke);
-                (Some(value), acted, None)
-            }
-            Verdict::Withhold(reason) => {
-                self.reference.rested();
-                (None, Acted::NOTHING, Some(reason))
-            }
-        };
-        SetpointRow { desired, sent, last, read_back, acted, withheld }
     }
 }
 

@@ -11,6 +11,7 @@
 
 use crate::expression::Program;
 use crate::image::Image;
+use crate::mode::Mode;
 use crate::setpoint::{Rate, ScalarKind};
 use crate::time::Span;
 
@@ -60,6 +61,43 @@ pub struct Limits {
     pub rate: Rate,
 }
 
+/// The limits of one setpoint in each of the modes that write.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LimitsByMode {
+    /// What binds the policy.
+    pub run: Limits,
+    /// What binds the last value while it stays.
+    pub hold: Limits,
+    /// What binds the fallback.
+    pub fallback: Limits,
+}
+
+impl LimitsByMode {
+    /// The same limits whoever drives.
+    pub const fn same(limits: Limits) -> Self {
+        Self { run: limits, hold: limits, fallback: limits }
+    }
+
+    /// The limits in this mode; `None` in one that does not write.
+    pub const fn of(&self, mode: Mode) -> Option<Limits> {
+        match mode {
+            Mode::Run => Some(self.run),
+            Mode::Hold => Some(self.hold),
+            Mode::Fallback => Some(self.fallback),
+            Mode::Startup | Mode::Shadow | Mode::Release => None,
+        }
+    }
+
+    /// Says what is wrong with them.
+    pub(crate) fn validate(&self) -> Result<(), EnvelopeError> {
+        [self.run, self.hold, self.fallback].iter().try_for_each(Limits::validate)
+    }
+
+    fn inverted(&self) -> [[u64; 3]; 3] {
+        [self.run.inverted(), self.hold.inverted(), self.fallback.inverted()]
+    }
+}
+
 /// Why an envelope cannot be made or changed.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum EnvelopeError {
@@ -93,6 +131,9 @@ pub enum EnvelopeError {
 pub struct Acted(u8);
 
 impl Acted {
+    /// Everything but rounding: the value is not where it was asked to be.
+    const CURBED: u8 = Self::RANGE.0 | Self::RATE.0 | Self::INTERLOCK.0 | Self::RETURNING.0;
+
     /// Nothing: the value passed as it was.
     pub const NOTHING: Self = Self(0);
     /// It was moved into the range.
@@ -121,6 +162,11 @@ impl Acted {
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// Whether more than rounding kept the value from where it was asked to be.
+    pub const fn curbed(self) -> bool {
+        self.0 & Self::CURBED != 0
+    }
 }
 
 /// Why a setpoint is not written in a cycle.
@@ -143,6 +189,8 @@ pub enum Withheld {
     Resolution = 7,
     /// The stored limits do not match their copy.
     LimitsCorrupt = 8,
+    /// A person has the setpoint.
+    Operator = 9,
 }
 
 impl Withheld {
@@ -157,6 +205,7 @@ impl Withheld {
             Self::InterlockBlocked => "interlock_blocked",
             Self::Resolution => "resolution",
             Self::LimitsCorrupt => "limits_corrupt",
+            Self::Operator => "operator",
         }
     }
 }
@@ -178,9 +227,9 @@ pub enum Verdict {
 /// The envelope of one setpoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Envelope {
-    limits: Limits,
+    limits: LimitsByMode,
     /// The limits once more, inverted bit by bit, so that a flipped bit is noticed.
-    inverted: [u64; 3],
+    inverted: [[u64; 3]; 3],
     kind: Option<ScalarKind>,
     interlocks: [Option<Interlock>; INTERLOCKS_MAX],
 }
@@ -190,7 +239,7 @@ impl Envelope {
     ///
     /// # Errors
     /// Says what is wrong with the limits.
-    pub fn new(limits: Limits) -> Result<Self, EnvelopeError> {
+    pub fn new(limits: LimitsByMode) -> Result<Self, EnvelopeError> {
         limits.validate()?;
         Ok(Self { limits, inverted: limits.inverted(), kind: None, interlocks: [None; INTERLOCKS_MAX] })
     }
@@ -230,7 +279,7 @@ impl Envelope {
     ///
     /// # Real-time
     /// Wait-free.
-    pub fn set_limits(&mut self, limits: Limits) -> Result<(), EnvelopeError> {
+    pub fn set_limits(&mut self, limits: LimitsByMode) -> Result<(), EnvelopeError> {
         limits.validate()?;
         self.limits = limits;
         self.inverted = limits.inverted();
@@ -238,7 +287,7 @@ impl Envelope {
     }
 
     /// The limits in force.
-    pub const fn limits(&self) -> Limits {
+    pub const fn limits(&self) -> LimitsByMode {
         self.limits
     }
 
@@ -259,26 +308,32 @@ impl Envelope {
         releases.any(|interlock| interlock.tripped(image))
     }
 
-    /// Judges `desired`, when `last` is the setpoint's last value and `dt` the time that the change may take: the smaller
-    /// one of real time since the last cycle and the period.
+    /// Judges what `mode` desires, when `last` is the setpoint's last value and `dt` the time that the change may take: the
+    /// smaller one of real time since the last cycle and the period. A mode that does not write gets nothing through.
     ///
     /// # Real-time
     /// Wait-free, bounded by [`INTERLOCKS_MAX`] conditions.
-    pub fn judge(&self, desired: f64, last: Option<f64>, dt: Span, image: &Image) -> Verdict {
-        match self.constraint(last, dt, image) {
+    pub fn judge(&self, mode: Mode, desired: f64, last: Option<f64>, dt: Span, image: &Image) -> Verdict {
+        match self.constraint(mode, last, dt, image) {
             Ok((constraint, forced)) => constraint.apply(forced.unwrap_or(desired), forced.is_some()),
             Err(reason) => Verdict::Withhold(reason),
         }
     }
 
     /// Everything that this cycle demands of the value, and the value that an interlock forces.
-    fn constraint(&self, last: Option<f64>, dt: Span, image: &Image) -> Result<(Constraint, Option<f64>), Withheld> {
+    fn constraint(
+        &self,
+        mode: Mode,
+        last: Option<f64>,
+        dt: Span,
+        image: &Image,
+    ) -> Result<(Constraint, Option<f64>), Withheld> {
+        let Limits { lo, hi, rate } = self.limits.of(mode).ok_or(Withheld::Mode)?;
         if !self.intact() {
             return Err(Withheld::LimitsCorrupt);
         }
         let kind = self.kind.ok_or(Withheld::KindUnknown)?;
         let last = last.filter(|value| value.is_finite()).ok_or(Withheld::LastUnknown)?;
-        let Limits { lo, hi, rate } = self.limits;
         let step = match rate {
             Rate::PerSecond(per_second) => per_second * dt.as_seconds(),
             Rate::Unlimited => f64::INFINITY,

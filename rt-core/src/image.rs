@@ -1,10 +1,20 @@
 //! The process image: what the control path knows of the plant at one instant.
 //!
-//! Samples go in as the io thread received them; what comes out is judged: quality, substitution and age by the rules of
-//! [`TagSettings`]. The image never reads a clock: [`Image::advance`] tells it what time it is.
+//! Samples go in as the io thread received them; what comes out is judged by the rules of [`TagSettings`]:
+//! - A value that is not finite, or that no sound sensor gives, is bad.
+//! - A jump is uncertain until enough samples have confirmed it, and so is a value that has been the same for too long.
+//! - The last good value stands in for an uncertain one for a while; then the tag is bad.
+//! - A tag ages from its last receipt, or from the last receipt whose source timestamp advanced.
+//! - Source timestamps are compared with each other alone. One that goes back is counted, and changes nothing else.
+//!
+//! The image never reads a clock: [`Image::advance`] tells it what time it is.
+
+mod cell;
 
 use crate::tag::{Quality, Sample, TAGS_MAX, TagId, TagSettings};
 use crate::time::{MonoTime, Span};
+
+use cell::Cell;
 
 /// One tag at the image's instant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,18 +68,7 @@ pub struct Image {
     now: MonoTime,
     count: usize,
     cells: [Cell; TAGS_MAX],
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    settings: TagSettings,
-    value: f64,
-    quality: Quality,
-    source_time: i64,
-    received: Option<MonoTime>,
-    /// The receipt from which the age counts.
-    fresh_at: Option<MonoTime>,
-    last_good: Option<ReadBack>,
+    odd_times: u64,
 }
 
 impl Image {
@@ -81,7 +80,7 @@ impl Image {
         if tags.len() > TAGS_MAX {
             return Err(TooManyTags { count: tags.len() });
         }
-        let mut image = Self { now: MonoTime::ZERO, count: tags.len(), cells: [Cell::VACANT; TAGS_MAX] };
+        let mut image = Self { now: MonoTime::ZERO, count: tags.len(), cells: [Cell::VACANT; TAGS_MAX], odd_times: 0 };
         for (cell, settings) in image.cells.iter_mut().zip(tags) {
             cell.settings = *settings;
         }
@@ -97,8 +96,21 @@ impl Image {
     #[inline]
     pub fn receive(&mut self, sample: &Sample) -> bool {
         let Some(cell) = self.cells.iter_mut().take(self.count).nth(sample.tag.index()) else { return false };
-        cell.receive(sample);
+        let odd_time = cell.receive(sample);
+        self.odd_times = self.odd_times.saturating_add(u64::from(odd_time));
         true
+    }
+
+    /// Changes how a tag is judged from its next sample on; `false` when the image has no such tag.
+    pub fn set_settings(&mut self, tag: TagId, settings: TagSettings) -> bool {
+        let Some(cell) = self.cells.iter_mut().take(self.count).nth(tag.index()) else { return false };
+        cell.settings = settings;
+        true
+    }
+
+    /// Samples so far whose source timestamp went back, or was missing after there had been one.
+    pub const fn odd_times(&self) -> u64 {
+        self.odd_times
     }
 
     /// How many tags it has.
@@ -162,190 +174,5 @@ impl Image {
     }
 }
 
-impl Cell {
-    const VACANT: Self = Self {
-        settings: TagSettings {
-            required: false,
-            stale_after: Span::ZERO,
-            substitute_for: Span::ZERO,
-            source_time_advancing: false,
-        },
-        value: f64::NAN,
-        quality: Quality::Bad,
-        source_time: 0,
-        received: None,
-        fresh_at: None,
-        last_good: None,
-    };
-
-    #[inline]
-    fn receive(&mut self, sample: &Sample) {
-        // Compared with the sample before, not with the newest ever seen: a source whose clock was set back is alive.
-        let advanced = sample.source_time != 0 && (self.received.is_none() || sample.source_time > self.source_time);
-        self.value = sample.value;
-        self.quality = if sample.value.is_finite() { sample.quality } else { Quality::Bad };
-        self.source_time = sample.source_time;
-        self.received = Some(sample.received);
-        if advanced || !self.settings.source_time_advancing {
-            self.fresh_at = Some(sample.received);
-        }
-        if self.quality == Quality::Good {
-            self.last_good = Some(ReadBack { value: sample.value, received: sample.received });
-        }
-    }
-
-    #[inline]
-    fn reading(&self, now: MonoTime) -> Reading {
-        let age = self.fresh_at.map_or(Span::MAX, |at| now.since(at));
-        let value = match self.quality {
-            Quality::Good => Some(self.value),
-            Quality::Uncertain => self.substitute(now),
-            Quality::Bad => None,
-        };
-        match value {
-            Some(value) => Reading { value, quality: self.quality, age },
-            None => Reading { value: f64::NAN, quality: Quality::Bad, age },
-        }
-    }
-
-    fn substitute(&self, now: MonoTime) -> Option<f64> {
-        let good = self.last_good?;
-        (now.since(good.received) <= self.settings.substitute_for).then_some(good.value)
-    }
-
-    #[inline]
-    fn judge(&self, now: MonoTime) -> Result<f64, Missing> {
-        let reading = self.reading(now);
-        if reading.age > self.settings.stale_after || self.fresh_at.is_none() {
-            Err(Missing::Stale)
-        } else if reading.quality == Quality::Bad {
-            Err(Missing::Bad)
-        } else {
-            Ok(reading.value)
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const PLAIN: TagSettings = TagSettings {
-        required: true,
-        stale_after: Span::from_ms(100),
-        substitute_for: Span::from_ms(30),
-        source_time_advancing: false,
-    };
-
-    fn tag() -> TagId {
-        TagId::new(0).unwrap()
-    }
-
-    fn at(ms: u64) -> MonoTime {
-        MonoTime::ZERO + Span::from_ms(ms)
-    }
-
-    fn sample(value: f64, quality: Quality, ms: u64) -> Sample {
-        Sample { tag: tag(), value, quality, received: at(ms), source_time: 0 }
-    }
-
-    fn image(settings: TagSettings, samples: &[Sample], now_ms: u64) -> Image {
-        let mut image = Image::new(&[settings]).unwrap();
-        for sample in samples {
-            assert!(image.receive(sample));
-        }
-        image.advance(at(now_ms));
-        image
-    }
-
-    #[test]
-    fn a_tag_that_was_never_heard_of_is_stale() {
-        let image = image(PLAIN, &[], 0);
-        assert_eq!(image.judge(tag()), Err(Missing::Stale));
-        assert_eq!(image.required_missing(), Some((tag(), Missing::Stale)));
-        assert_eq!(image.reading(tag()).age, Span::MAX);
-    }
-
-    #[test]
-    fn a_good_value_is_used_until_it_is_stale() {
-        let image = |now_ms| image(PLAIN, &[sample(3.5, Quality::Good, 10)], now_ms);
-        assert_eq!(image(110).usable(tag()), Some(3.5));
-        assert_eq!(image(111).judge(tag()), Err(Missing::Stale));
-        assert_eq!(image(111).read_back(tag()), None);
-    }
-
-    #[test]
-    fn an_uncertain_value_is_replaced_by_the_last_good_one_for_a_while() {
-        let image =
-            |now_ms| image(PLAIN, &[sample(3.5, Quality::Good, 10), sample(9.0, Quality::Uncertain, 20)], now_ms);
-        assert_eq!(image(40).usable(tag()), Some(3.5));
-        assert_eq!(image(40).reading(tag()).quality, Quality::Uncertain);
-        assert_eq!(image(40).read_back(tag()), None);
-        assert_eq!(image(41).judge(tag()), Err(Missing::Bad));
-        assert!(image(41).reading(tag()).value.is_nan());
-    }
-
-    #[test]
-    fn an_uncertain_value_without_a_good_one_before_it_is_bad() {
-        assert_eq!(image(PLAIN, &[sample(9.0, Quality::Uncertain, 20)], 20).judge(tag()), Err(Missing::Bad));
-    }
-
-    #[test]
-    fn a_value_that_is_not_finite_is_bad_whatever_its_quality() {
-        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            for quality in [Quality::Good, Quality::Uncertain, Quality::Bad] {
-                let image = image(PLAIN, &[sample(1.0, Quality::Good, 0), sample(value, quality, 1)], 1);
-                assert_eq!(image.judge(tag()), Err(Missing::Bad));
-            }
-        }
-    }
-
-    #[test]
-    fn age_counts_from_the_last_receipt_whose_source_time_advanced() {
-        let settings = TagSettings { source_time_advancing: true, ..PLAIN };
-        let stamped = |ms, source_time| Sample { source_time, ..sample(1.0, Quality::Good, ms) };
-        let frozen = image(settings, &[stamped(0, 77), stamped(50, 77), stamped(90, 77)], 101);
-        assert_eq!(frozen.judge(tag()), Err(Missing::Stale));
-        let set_back = image(settings, &[stamped(0, 77), stamped(50, 5), stamped(90, 6)], 101);
-        assert_eq!(set_back.reading(tag()).age, Span::from_ms(11));
-        let without = image(settings, &[stamped(0, 0), stamped(50, 0)], 50);
-        assert_eq!(without.judge(tag()), Err(Missing::Stale));
-    }
-
-    #[test]
-    fn a_tag_that_the_image_does_not_have_is_refused() {
-        let mut image = image(PLAIN, &[], 0);
-        let foreign = TagId::new(1).unwrap();
-        assert!(!image.receive(&Sample { tag: foreign, ..sample(1.0, Quality::Good, 0) }));
-        assert_eq!(image.usable(foreign), None);
-        assert_eq!(Image::new(&[PLAIN; TAGS_MAX + 1]).err(), Some(TooManyTags { count: TAGS_MAX + 1 }));
-    }
-
-    proptest! {
-        #[test]
-        fn a_usable_value_is_finite_and_was_good_not_long_ago(
-            samples in prop::collection::vec((any::<f64>(), 0_u8..3, 0_u64..40), 0..30),
-            wait in 0_u64..150,
-        ) {
-            let mut image = Image::new(&[PLAIN]).unwrap();
-            let mut now = 0;
-            let mut good = None;
-            for (value, quality, pause) in samples {
-                now += pause;
-                let quality = [Quality::Good, Quality::Uncertain, Quality::Bad][usize::from(quality)];
-                image.receive(&sample(value, quality, now));
-                if quality == Quality::Good && value.is_finite() {
-                    good = Some((value, now));
-                }
-            }
-            now += wait;
-            image.advance(at(now));
-            if let Some(usable) = image.usable(tag()) {
-                let (value, when) = good.unwrap();
-                prop_assert_eq!(usable.to_bits(), value.to_bits());
-                prop_assert!(now - when <= 100);
-            }
-        }
-    }
-}
+pub(crate) mod tests;

@@ -28,14 +28,17 @@
 //! # Example
 //! A setpoint may lie in 0..=100 and move by 10 per second; the plant's node is a 16-bit integer.
 //! ```
-//! use rt_core::envelope::{Acted, Envelope, Limits, Verdict, Withheld};
+//! use rt_core::envelope::{Acted, Envelope, Limits, LimitsByMode, Verdict, Withheld};
 //! use rt_core::image::Image;
+//! use rt_core::mode::Mode;
 //! use rt_core::setpoint::{Rate, ScalarKind};
 //! use rt_core::time::Span;
 //!
 //! let image = Image::new(&[])?;
-//! let mut envelope = Envelope::new(Limits { lo: 0.0, hi: 100.0, rate: Rate::PerSecond(10.0) })?;
-//! let after_1_s = |envelope: &Envelope, desired| envelope.judge(desired, Some(40.0), Span::from_ms(1000), &image);
+//! let limits = Limits { lo: 0.0, hi: 100.0, rate: Rate::PerSecond(10.0) };
+//! let mut envelope = Envelope::new(LimitsByMode::same(limits))?;
+//! let second = Span::from_ms(1000);
+//! let after_1_s = |envelope: &Envelope, desired| envelope.judge(Mode::Run, desired, Some(40.0), second, &image);
 //!
 //! // Until the server told what the node can hold, nothing is written.
 //! assert_eq!(after_1_s(&envelope, 45.0), Verdict::Withhold(Withheld::KindUnknown));
@@ -64,7 +67,10 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod changes;
+mod channel;
 pub mod cycle;
+mod decisions;
 pub mod envelope;
 pub mod expression;
 pub mod fallback;
@@ -78,4 +84,5 @@ pub mod setpoint;
 mod settings;
 pub mod tag;
 pub mod time;
+mod trail;
 pub mod trips;

@@ -9,6 +9,21 @@
 //! | FALLBACK | yes | the fallback's | yes | no | yes |
 //! | RELEASE | no | no | no | no | no |
 //!
+//! | edge | cause |
+//! |---|---|
+//! | STARTUP -> SHADOW | required tags good and fresh, every setpoint read back |
+//! | SHADOW -> RUN | armed, lease held, policy adopted, nothing latched, nothing that speaks against RUN |
+//! | RUN -> HOLD | an [obstacle](Conditions::obstacle), or by command; HOLD -> RUN when it is gone |
+//! | RUN, HOLD -> FALLBACK | a trip (latched); the policy [cannot be relied on](Conditions::distrust); HOLD for `t_hold` |
+//! | FALLBACK -> RUN | good conditions for `t_recover`, nothing latched, returns left in this hour |
+//! | FALLBACK -> RELEASE | the fallback could not be computed for `t_release` |
+//! | RUN, HOLD, FALLBACK -> SHADOW | disarmed, lease lost |
+//! | RUN, HOLD, FALLBACK -> RELEASE | an interlock demands it |
+//! | any -> RELEASE -> STARTUP | by command; armed again |
+//!
+//! A hold that an operator asked for is a HOLD like any other: it ends in FALLBACK after `t_hold`, and there it keeps the
+//! policy out until it is reset.
+//!
 //! **Invariant.** A mode that writes is entered only through SHADOW -> RUN, which demands: armed, lease held, a policy
 //! adopted, every required tag usable and every setpoint read back. Losing the lease or being disarmed leaves it at once.
 
@@ -133,6 +148,10 @@ pub enum Cause {
     FallbackUnusable = 16,
     /// A tripped interlock demands it.
     InterlockRelease = 17,
+    /// A setpoint on the plant stayed what it was before our confirmed write.
+    ReadBackMismatch = 18,
+    /// Too many of the last decisions came too late.
+    DecisionsLate = 19,
     /// Latched: the policy's output was not finite.
     OutputNotFinite = 32,
     /// Latched: too many outputs in a row were out of bounds.
@@ -147,6 +166,8 @@ pub enum Cause {
     LimitsCorrupt = 37,
     /// Latched: an expectation of the cycle itself was violated.
     InternalFault = 38,
+    /// Latched: a setpoint was moved to and fro too often.
+    Chatter = 39,
 }
 
 impl Cause {
@@ -175,6 +196,8 @@ impl Cause {
             Self::Recovered => "recovered",
             Self::FallbackUnusable => "fallback_unusable",
             Self::InterlockRelease => "interlock_release",
+            Self::ReadBackMismatch => "read_back_mismatch",
+            Self::DecisionsLate => "decisions_late",
             Self::OutputNotFinite => "output_not_finite",
             Self::OutputOutOfBounds => "output_out_of_bounds",
             Self::WriteRefused => "write_refused",
@@ -182,6 +205,7 @@ impl Cause {
             Self::ReturnsExhausted => "returns_exhausted",
             Self::LimitsCorrupt => "limits_corrupt",
             Self::InternalFault => "internal_fault",
+            Self::Chatter => "chatter",
         }
     }
 }
@@ -216,6 +240,10 @@ pub struct Conditions {
     pub policy_expired: bool,
     /// Too many decisions in a row found an incomplete state.
     pub state_incomplete: bool,
+    /// Too many of the last decisions came too late.
+    pub decisions_late: bool,
+    /// In this cycle a setpoint turned out to ignore what is written.
+    pub read_back_mismatch: bool,
     /// The fallback can be computed.
     pub fallback_usable: bool,
     /// A tripped interlock demands that the hands are taken off the plant.
@@ -239,8 +267,16 @@ impl Conditions {
             .or(if_not(!self.state_incomplete, Cause::StateIncomplete))
     }
 
+    /// Why the policy cannot be relied on: HOLD would only lose time.
+    fn distrust(&self) -> Option<Cause> {
+        let if_so = |holds: bool, cause| holds.then_some(cause);
+        if_so(self.policy_expired, Cause::PolicyAge)
+            .or(if_so(self.decisions_late, Cause::DecisionsLate))
+            .or(if_so(self.read_back_mismatch, Cause::ReadBackMismatch))
+    }
+
     fn ready(&self) -> bool {
-        self.obstacle().is_none() && !self.policy_expired && !self.interlock_release
+        self.obstacle().is_none() && self.distrust().is_none() && !self.interlock_release
     }
 }
 
@@ -266,7 +302,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    const fn of(changed: bool) -> Self {
+    pub(crate) const fn of(changed: bool) -> Self {
         if changed { Self::Taken } else { Self::Ignored }
     }
 }
@@ -365,7 +401,8 @@ impl ModeMachine {
                 self.lease = held;
                 Effect::of(changed)
             }
-            Command::PolicyConfirmed(_) => Effect::Taken,
+            // No business of the modes.
+            Command::PolicyConfirmed(_) | Command::HandBack { .. } => Effect::Ignored,
         }
     }
 
@@ -428,11 +465,8 @@ impl ModeMachine {
         if self.mode == Mode::Fallback {
             return self.next_of_fallback(conditions.now);
         }
-        if let Some(cause) = self.latch {
+        if let Some(cause) = self.latch.or(conditions.distrust()) {
             return Some((Mode::Fallback, cause));
-        }
-        if conditions.policy_expired {
-            return Some((Mode::Fallback, Cause::PolicyAge));
         }
         let obstacle = conditions.obstacle().or(self.hold_commanded.then_some(Cause::HoldCommand));
         match (self.mode, obstacle) {

@@ -1,6 +1,7 @@
 //! The doors of the cycle: what it takes in and what it gives out, as traits. The daemon adapts real rings to them, a
 //! simulation its own.
 
+use crate::changes::ChangeSet;
 use crate::image::Image;
 use crate::record::{CycleView, Event};
 use crate::setpoint::{SETPOINTS_MAX, ScalarKind, SetpointSet};
@@ -76,17 +77,27 @@ pub enum Command {
     Hold,
     /// The lease of this plant was won (`true`) or lost.
     Lease(bool),
+    /// A person gives a setpoint back that was taken on the plant.
+    HandBack {
+        /// The setpoint, in the site's order.
+        setpoint: u8,
+    },
     /// The learner's last heartbeat that confirmed its best generation was at this instant.
     PolicyConfirmed(MonoTime),
 }
 
-/// Commands from the keeper thread.
+/// Commands and changes from the keeper thread.
 pub trait Commands {
     /// The oldest command that was not taken yet.
     ///
     /// # Real-time
     /// Wait-free.
     fn next_command(&mut self) -> Option<Command>;
+    /// The newest change set, when it was not taken yet.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    fn next_changes(&mut self) -> Option<&ChangeSet>;
 }
 
 /// What one observation amounts to.
@@ -125,6 +136,8 @@ pub enum NoAction {
     Incomplete,
     /// The network gave a value that is not finite.
     NotFinite,
+    /// It came later than it may.
+    Late,
 }
 
 /// Pipeline and policy.

@@ -51,6 +51,12 @@ impl Flags {
     pub const LATCHED: Self = Self(1 << 15);
     /// An expectation of the cycle itself was violated.
     pub const FAULT: Self = Self(1 << 16);
+    /// The decision came too late, and was not used.
+    pub const LATE_DECISION: Self = Self(1 << 17);
+    /// The source timestamp of a sample went back, or vanished.
+    pub const ODD_SOURCE_TIME: Self = Self(1 << 18);
+    /// A person has at least one setpoint.
+    pub const OPERATOR: Self = Self(1 << 19);
 
     /// The bits.
     pub const fn bits(self) -> u32 {
@@ -192,6 +198,31 @@ pub enum EventKind {
     WriteRefused {
         /// The setpoints, as bits.
         setpoints: u32,
+    },
+    /// A person took a setpoint.
+    SetpointTaken {
+        /// The setpoint, in the site's order.
+        setpoint: u8,
+    },
+    /// A person gave a setpoint back.
+    SetpointReturned {
+        /// The setpoint, in the site's order.
+        setpoint: u8,
+    },
+    /// The plant ignores what is written to a setpoint.
+    ReadBackMismatch {
+        /// The setpoint, in the site's order.
+        setpoint: u8,
+    },
+    /// A change set was taken.
+    Changed {
+        /// Its number.
+        number: u64,
+    },
+    /// A change set is for other setpoints or tags; nothing of it was taken.
+    ChangesUnfit {
+        /// Its number.
+        number: u64,
     },
     /// Slots were skipped before this one.
     SlotsSkipped {

@@ -3,9 +3,7 @@
 
 use crate::image::ReadBack;
 use crate::time::{MonoTime, Span};
-
-/// How many changes of a setpoint may be on their way to the plant before a confirmation can no longer be told apart.
-const CHANGES_MAX: usize = 16;
+use crate::trail::{Sight, Trail};
 
 /// The times that a reference is judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,12 +12,21 @@ pub(crate) struct Patience {
     pub(crate) expiry: Span,
     /// A changed value has to be confirmed within this time; without writing, the last value is forgotten after it.
     pub(crate) confirm: Span,
+    /// After a confirmed write the plant may show the value before it for this long (`t_settle`).
+    pub(crate) settle: Span,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Change {
-    cycle: u64,
-    value: f64,
+/// Where the reference stands at the beginning of a cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// What is written counts.
+    Written,
+    /// The value was taken from the read-back, or lost.
+    ReadBack,
+    /// The plant still shows what it showed before our write. The value is lost.
+    Ignored,
+    /// The plant shows what nobody of us wrote. The value is lost.
+    Foreign,
 }
 
 /// The reference of one setpoint.
@@ -29,8 +36,7 @@ pub(crate) struct Reference {
     /// The last hand-over, and whether the cycle before this one made it.
     handed_over: Option<MonoTime>,
     writing: bool,
-    /// The newest changes of what was written, newest first.
-    changes: [Option<Change>; CHANGES_MAX],
+    trail: Trail,
     confirmed: Option<f64>,
     /// What is written differs from what is confirmed, and nothing was confirmed since.
     unconfirmed_since: Option<MonoTime>,
@@ -41,7 +47,7 @@ impl Reference {
         value: None,
         handed_over: None,
         writing: false,
-        changes: [None; CHANGES_MAX],
+        trail: Trail::EMPTY,
         confirmed: None,
         unconfirmed_since: None,
     };
@@ -51,37 +57,45 @@ impl Reference {
         self.value
     }
 
-    /// At the beginning of a cycle: decides between written and read back. `true` when the value was taken from the
-    /// read-back, or lost.
-    pub(crate) fn settle(&mut self, read_back: Option<ReadBack>, now: MonoTime, patience: Patience) -> bool {
+    /// At the beginning of a cycle: decides between written and read back.
+    pub(crate) fn settle(&mut self, read_back: Option<ReadBack>, now: MonoTime, patience: Patience) -> Settled {
         if self.unconfirmed_since.is_some_and(|since| now.since(since) > patience.confirm) {
             self.lose();
         }
         let recent = self.handed_over.is_some_and(|at| now.since(at) <= patience.confirm);
         if self.writing && recent && self.value.is_some() {
-            return false;
+            return self.compare(read_back, patience.settle);
         }
         let settled = |received: MonoTime| self.handed_over.is_none_or(|at| received > at.plus(patience.expiry));
         let fresh = read_back.filter(|read_back| settled(read_back.received));
         self.value = match fresh {
             Some(read_back) => {
                 (self.confirmed, self.unconfirmed_since) = (None, None);
+                self.trail.start(read_back);
                 Some(read_back.value)
             }
             // Nothing of ours was on its way for so short a time that the last value still counts.
             None if recent => self.value,
             None => None,
         };
-        true
+        Settled::ReadBack
+    }
+
+    /// Whether the plant shows what we write.
+    fn compare(&mut self, read_back: Option<ReadBack>, settle: Span) -> Settled {
+        match read_back.and_then(|read_back| self.trail.judge(read_back, settle)) {
+            None | Some(Sight::Ours) => Settled::Written,
+            Some(sight) => {
+                self.lose();
+                if sight == Sight::Ignored { Settled::Ignored } else { Settled::Foreign }
+            }
+        }
     }
 
     /// The value was handed over in this cycle.
     pub(crate) fn wrote(&mut self, value: f64, cycle: u64, now: MonoTime) {
         if !self.writing || !same(self.value, value) {
-            self.changes.rotate_right(1);
-            if let Some(newest) = self.changes.first_mut() {
-                *newest = Some(Change { cycle, value });
-            }
+            self.trail.push(value, cycle);
         }
         if same(self.confirmed, value) || same(self.value, value) && self.unconfirmed_since.is_none() {
             self.unconfirmed_since = None;
@@ -98,8 +112,7 @@ impl Reference {
 
     /// The plant confirmed the set of this cycle.
     pub(crate) fn confirm(&mut self, cycle: u64, now: MonoTime) {
-        let sent_then = self.changes.iter().flatten().find(|change| change.cycle <= cycle);
-        self.confirmed = sent_then.map(|change| change.value);
+        self.confirmed = self.trail.confirm(cycle, now);
         if self.unconfirmed_since.is_some() {
             let current = self.value.is_some_and(|value| same(self.confirmed, value));
             self.unconfirmed_since = if current { None } else { Some(now) };
@@ -109,6 +122,7 @@ impl Reference {
     /// A write failed, or its outcome is unknown: the value on the plant has to be read back.
     pub(crate) fn lose(&mut self) {
         self.value = None;
+        self.trail = Trail::EMPTY;
         self.confirmed = None;
         self.unconfirmed_since = None;
         self.writing = false;
@@ -124,7 +138,8 @@ fn same(known: Option<f64>, value: f64) -> bool {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { expiry: Span::from_ms(2), confirm: Span::from_ms(10) };
+    const PATIENCE: Patience =
+        Patience { expiry: Span::from_ms(2), confirm: Span::from_ms(10), settle: Span::from_ms(20) };
 
     fn at(ms: u64) -> MonoTime {
         MonoTime::ZERO + Span::from_ms(ms)
@@ -137,7 +152,7 @@ mod tests {
     #[test]
     fn before_any_writing_the_read_back_counts_while_it_is_there() {
         let mut reference = Reference::UNKNOWN;
-        assert!(reference.settle(read(3.0, 0), at(0), PATIENCE));
+        assert_eq!(reference.settle(read(3.0, 0), at(0), PATIENCE), Settled::ReadBack);
         assert_eq!(reference.value(), Some(3.0));
         reference.settle(None, at(1), PATIENCE);
         assert_eq!(reference.value(), None);
@@ -147,12 +162,36 @@ mod tests {
     fn the_written_value_counts_while_confirmations_keep_up() {
         let mut reference = Reference::UNKNOWN;
         reference.settle(read(3.0, 0), at(0), PATIENCE);
-        for ms in 0..50 {
-            reference.settle(read(99.0, ms), at(ms), PATIENCE);
+        for ms in 0..50_u64 {
+            let shown = ms.checked_sub(4).map_or(3.0, |cycle| 4.0 + cycle as f64);
+            assert_ne!(reference.settle(read(shown, ms), at(ms), PATIENCE), Settled::Foreign);
             reference.wrote(4.0 + ms as f64, ms, at(ms));
             reference.confirm(ms.saturating_sub(3), at(ms));
             assert_eq!(reference.value(), Some(4.0 + ms as f64));
         }
+    }
+
+    #[test]
+    fn another_hand_and_an_actuator_that_does_not_move_are_told_apart() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 0), at(0), PATIENCE);
+        reference.wrote(4.0, 0, at(0));
+        reference.confirm(0, at(1));
+        let mut ignored = reference;
+        let writes = |reference: &mut Reference, shown, ms| {
+            let settled = reference.settle(read(shown, ms), at(ms), PATIENCE);
+            if settled == Settled::Written {
+                reference.wrote(4.0, ms, at(ms));
+            }
+            settled
+        };
+        assert!((1..=21).all(|ms| writes(&mut ignored, 3.0, ms) == Settled::Written));
+        assert_eq!(writes(&mut ignored, 3.0, 22), Settled::Ignored);
+        assert_eq!(ignored.value(), None, "and it goes on from what is read back");
+        assert_eq!(writes(&mut reference, 4.0, 1), Settled::Written);
+        assert_eq!(writes(&mut reference, 7.0, 2), Settled::Foreign);
+        reference.settle(read(7.0, 5), at(5), PATIENCE);
+        assert_eq!(reference.value(), Some(7.0));
     }
 
     #[test]
@@ -178,7 +217,7 @@ mod tests {
         let mut reference = Reference::UNKNOWN;
         reference.settle(read(3.0, 0), at(0), PATIENCE);
         for ms in 0..100 {
-            reference.settle(read(99.0, ms), at(ms), PATIENCE);
+            reference.settle(read(3.0, ms), at(ms), PATIENCE);
             reference.wrote(3.0, ms, at(ms));
         }
         assert_eq!(reference.value(), Some(3.0));

@@ -1,5 +1,8 @@
 //! Setpoints: what the plant's node can hold, what one may be, and the set that travels to the io thread.
 
+use crate::envelope::LimitsByMode;
+use crate::expression::Program;
+use crate::fallback::FallbackLaw;
 use crate::tag::TagId;
 use crate::time::{MonoTime, Span};
 
@@ -43,35 +46,17 @@ pub enum Rate {
     Unlimited,
 }
 
-/// What replaces the policy's action in FALLBACK.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum FallbackLaw {
-    /// The last value stays.
-    Hold,
-    /// Move to the nominal setpoint, as fast as the envelope permits.
-    Nominal(f64),
-    /// Move to a safe value at this many engineering units per second.
-    Ramp {
-        /// Where to go, in engineering units.
-        target: f64,
-        /// How fast, in engineering units per second.
-        per_second: f64,
-    },
-}
-
 /// The plant-side half of a setpoint: everything that the envelope and the fallback need.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SetpointSettings {
     /// The tag by which the setpoint is read back.
     pub tag: TagId,
-    /// Lowest permitted value, engineering units.
-    pub lo: f64,
-    /// Highest permitted value, engineering units; not below `lo`.
-    pub hi: f64,
-    /// How fast it may move.
-    pub rate: Rate,
+    /// Range and rate, engineering units.
+    pub limits: LimitsByMode,
     /// What is written in FALLBACK.
     pub fallback: FallbackLaw,
+    /// A person has the setpoint while this is true, and while it has no value because an input is missing.
+    pub operator_when: Option<Program>,
     /// A setpoint that did not change is sent again after this long.
     pub refresh: Span,
 }

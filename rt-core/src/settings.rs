@@ -2,13 +2,14 @@
 
 use core::num::NonZeroU64;
 
-use crate::envelope::{Envelope, EnvelopeError, Interlock, Limits};
+use crate::envelope::{Envelope, EnvelopeError, Interlock};
+use crate::fallback::FallbackError;
 use crate::image::TooManyTags;
 use crate::mode::{ModeSettings, RETURNS_MAX};
-use crate::setpoint::{FallbackLaw, SETPOINTS_MAX, SetpointSettings};
-use crate::tag::TagSettings;
+use crate::setpoint::{SETPOINTS_MAX, SetpointSettings};
+use crate::tag::{TagError, TagSettings};
 use crate::time::{Period, Span};
-use crate::trips::{OVERRUN_WINDOW_MAX, TripSettings};
+use crate::trips::{OutOf, TripSettings, WINDOW_MAX};
 
 /// Everything that the cycle is made from; it is copied, nothing stays borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,10 @@ pub struct CycleSettings<'a> {
     /// A changed setpoint has to be confirmed within this time, or it is read back before it is written again. At least
     /// `expiry`; a few I/O periods.
     pub confirm_within: Span,
+    /// After a confirmed write the plant may show the value before it for this long (`t_settle`).
+    pub settle_within: Span,
+    /// A decision that takes longer is not used.
+    pub decide_within: Span,
     /// The times of the mode machine.
     pub modes: ModeSettings,
     /// What latches FALLBACK.
@@ -76,11 +81,21 @@ pub enum SettingsError {
         /// The setpoint's index.
         setpoint: usize,
     },
-    /// The fallback of a setpoint has a number that is not finite, or a ramp that does not move.
-    #[error("setpoint {setpoint}: the fallback's numbers are not finite, or its ramp's speed is not positive")]
+    /// The fallback of a setpoint.
+    #[error("setpoint {setpoint}: {error}")]
     Fallback {
         /// The setpoint's index.
         setpoint: usize,
+        /// What is wrong with it.
+        error: FallbackError,
+    },
+    /// How a tag is judged.
+    #[error("tag {tag}: {error}")]
+    Tag {
+        /// The tag's index.
+        tag: usize,
+        /// What is wrong with it.
+        error: TagError,
     },
     /// The decision is not at every n-th observation.
     #[error("a decision every {decide} slots is not a multiple of an observation every {observe} slots")]
@@ -98,15 +113,21 @@ pub enum SettingsError {
         /// `expiry` in nanoseconds.
         expiry_ns: u64,
     },
-    /// The overrun window is longer than [`OVERRUN_WINDOW_MAX`], or shorter than the overruns that trip, or none trips.
-    #[error(
-        "{overruns} overruns of {window} cycles cannot be counted: 1 <= overruns <= window <= {OVERRUN_WINDOW_MAX}"
-    )]
-    Overruns {
-        /// Overruns that trip.
-        overruns: u8,
-        /// The window in cycles.
-        window: u8,
+    /// Something cannot be counted so often in such a window.
+    #[error("{m} of {n} {what} cannot be counted: 1 <= m <= n <= {WINDOW_MAX}")]
+    Window {
+        /// What is to be counted.
+        what: &'static str,
+        /// How often is too often.
+        m: u8,
+        /// The window.
+        n: u8,
+    },
+    /// The stroke of a reversal is no part of the range.
+    #[error("a reversal by {stroke} of the range is not possible: above 0 and at most 1")]
+    Stroke {
+        /// What was given.
+        stroke: f64,
     },
     /// More returns per hour than can be remembered.
     #[error("{returns} returns per hour, at most {RETURNS_MAX} are possible")]
@@ -134,9 +155,9 @@ impl CycleSettings<'_> {
             let (confirm_ns, expiry_ns) = (self.confirm_within.as_ns(), self.expiry.as_ns());
             return Err(SettingsError::Confirmation { confirm_ns, expiry_ns });
         }
-        let (overruns, window) = (self.trips.overruns, self.trips.overrun_window);
-        if overruns == 0 || overruns > window || window > OVERRUN_WINDOW_MAX {
-            return Err(SettingsError::Overruns { overruns, window });
+        self.validate_counting()?;
+        for (tag, settings) in self.tags.iter().enumerate() {
+            settings.validate().map_err(|error| SettingsError::Tag { tag, error })?;
         }
         let returns = self.modes.returns_per_hour;
         if usize::from(returns) > RETURNS_MAX {
@@ -145,24 +166,29 @@ impl CycleSettings<'_> {
         Ok(())
     }
 
+    fn validate_counting(&self) -> Result<(), SettingsError> {
+        let TripSettings { overruns, late_decisions, chatter, .. } = self.trips;
+        let windows = [("overruns", Some(overruns)), ("late decisions", Some(late_decisions))];
+        let reversals = ("reversals", chatter.map(|chatter| chatter.reversals));
+        for (what, window) in windows.into_iter().chain([reversals]) {
+            if let Some(OutOf { m, n }) = window.filter(|window| !window.is_possible()) {
+                return Err(SettingsError::Window { what, m, n });
+            }
+        }
+        match chatter.map(|chatter| chatter.stroke) {
+            Some(stroke) if !(stroke > 0.0 && stroke <= 1.0) => Err(SettingsError::Stroke { stroke }),
+            _ => Ok(()),
+        }
+    }
+
     /// The envelope of one setpoint; everything else about it is checked on the way.
     pub(crate) fn envelope(&self, setpoint: usize, of: &SetpointSettings) -> Result<Envelope, SettingsError> {
         let tag = of.tag.index();
         if tag >= self.tags.len() {
             return Err(SettingsError::ReadBack { setpoint, tag });
         }
-        let fallback_valid = match of.fallback {
-            FallbackLaw::Hold => true,
-            FallbackLaw::Nominal(value) => value.is_finite(),
-            FallbackLaw::Ramp { target, per_second } => {
-                target.is_finite() && per_second.is_finite() && per_second > 0.0
-            }
-        };
-        if !fallback_valid {
-            return Err(SettingsError::Fallback { setpoint });
-        }
-        let limits = Limits { lo: of.lo, hi: of.hi, rate: of.rate };
-        let mut envelope = Envelope::new(limits).map_err(|error| SettingsError::Envelope { setpoint, error })?;
+        of.fallback.validate().map_err(|error| SettingsError::Fallback { setpoint, error })?;
+        let mut envelope = Envelope::new(of.limits).map_err(|error| SettingsError::Envelope { setpoint, error })?;
         for (_, interlock) in self.interlocks.iter().filter(|(index, _)| *index == setpoint) {
             envelope.add(*interlock).map_err(|error| SettingsError::Envelope { setpoint, error })?;
         }

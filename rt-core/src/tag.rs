@@ -61,4 +61,47 @@ pub struct TagSettings {
     pub substitute_for: Span,
     /// Age counts from the last receipt whose source timestamp advanced, instead of from the last receipt.
     pub source_time_advancing: bool,
+    /// The values that a sound sensor gives, engineering units; any other one is bad. For a 4–20 mA signal the band of
+    /// NAMUR NE 43, see [`ne43_band`].
+    pub sound: Option<(f64, f64)>,
+    /// A jump is uncertain until it is confirmed.
+    pub spike: Option<Spike>,
+    /// A value that has been the same, bit for bit, for longer is uncertain.
+    pub frozen_after: Option<Span>,
+}
+
+/// Why a tag cannot be judged like this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TagError {
+    /// The band of sound values is reversed or not finite.
+    #[error("the band of sound values is reversed or not finite")]
+    Sound,
+    /// The step of a spike is not positive, or it would be confirmed by itself.
+    #[error("a spike needs a finite step above 0 and at least 2 samples to confirm it")]
+    Spike,
+}
+
+impl TagSettings {
+    pub(crate) fn validate(&self) -> Result<(), TagError> {
+        if self.sound.is_some_and(|(lo, hi)| !(lo.is_finite() && hi.is_finite() && lo < hi)) {
+            return Err(TagError::Sound);
+        }
+        let possible = |spike: Spike| spike.step.is_finite() && spike.step > 0.0 && spike.samples >= 2;
+        if self.spike.is_some_and(|spike| !possible(spike)) { Err(TagError::Spike) } else { Ok(()) }
+    }
+}
+
+/// When a change from one sample to the next is not believed at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spike {
+    /// The largest change that is, engineering units.
+    pub step: f64,
+    /// So many samples in a row, each near the one before, make a larger one believed; at least 2.
+    pub samples: u8,
+}
+
+/// The band of measured values by NAMUR NE 43, 3.8 to 20.5 mA, for a sensor whose span from `lo` to `hi` is 4 to 20 mA.
+pub const fn ne43_band(lo: f64, hi: f64) -> (f64, f64) {
+    let per_ma = (hi - lo) / 16.0;
+    (lo - 0.2 * per_ma, hi + 0.5 * per_ma)
 }

@@ -11,7 +11,7 @@ fn empty() -> Image {
 }
 
 fn envelope(lo: f64, hi: f64, rate: Rate, kind: ScalarKind) -> Envelope {
-    let mut envelope = Envelope::new(Limits { lo, hi, rate }).unwrap();
+    let mut envelope = Envelope::new(LimitsByMode::same(Limits { lo, hi, rate })).unwrap();
     envelope.set_kind(Some(kind));
     envelope
 }
@@ -33,7 +33,7 @@ fn written(verdict: Verdict) -> (f64, Acted) {
 }
 
 fn judge(envelope: &Envelope, desired: f64, last: f64) -> Verdict {
-    envelope.judge(desired, Some(last), SECOND, &empty())
+    envelope.judge(Mode::Run, desired, Some(last), SECOND, &empty())
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn a_last_value_out_of_range_is_led_back_at_the_permitted_rate_whatever_is_desir
 
 #[test]
 fn unknowns_are_withheld_with_their_reason() {
-    let unknown_kind = Envelope::new(Limits { lo: 0.0, hi: 1.0, rate: Rate::Unlimited }).unwrap();
+    let unknown_kind = Envelope::new(LimitsByMode::same(Limits { lo: 0.0, hi: 1.0, rate: Rate::Unlimited })).unwrap();
     assert_eq!(judge(&unknown_kind, 0.5, 0.5), Verdict::Withhold(Withheld::KindUnknown));
     let known = plain(ScalarKind::Double);
-    assert_eq!(known.judge(0.5, None, SECOND, &empty()), Verdict::Withhold(Withheld::LastUnknown));
+    assert_eq!(known.judge(Mode::Run, 0.5, None, SECOND, &empty()), Verdict::Withhold(Withheld::LastUnknown));
     assert_eq!(judge(&known, 0.5, f64::NAN), Verdict::Withhold(Withheld::LastUnknown));
     assert_eq!(judge(&known, f64::NAN, 0.5), Verdict::Withhold(Withheld::NotFinite));
     assert_eq!(judge(&known, f64::INFINITY, 0.5), Verdict::Withhold(Withheld::NotFinite));
@@ -129,14 +129,14 @@ fn an_interlock_whose_input_is_missing_counts_as_tripped() {
 #[test]
 fn a_flipped_bit_in_the_limits_is_noticed() {
     let mut envelope = plain(ScalarKind::Double);
-    envelope.limits.hi = f64::from_bits(envelope.limits.hi.to_bits() ^ (1 << 52));
+    envelope.limits.run.hi = f64::from_bits(envelope.limits.run.hi.to_bits() ^ (1 << 52));
     assert!(!envelope.intact());
     assert_eq!(judge(&envelope, 5.0, 5.0), Verdict::Withhold(Withheld::LimitsCorrupt));
 }
 
 #[test]
 fn impossible_limits_and_interlocks_are_refused() {
-    let limits = |lo, hi, rate| Envelope::new(Limits { lo, hi, rate });
+    let limits = |lo, hi, rate| Envelope::new(LimitsByMode::same(Limits { lo, hi, rate }));
     assert!(matches!(limits(1.0, 0.0, Rate::Unlimited), Err(EnvelopeError::Range { .. })));
     assert!(matches!(limits(f64::NAN, 0.0, Rate::Unlimited), Err(EnvelopeError::Range { .. })));
     for per_second in [0.0, -1.0, f64::NAN, f64::INFINITY] {
@@ -235,7 +235,7 @@ proptest! {
             2 => edge.next_down(),
             _ => desired,
         };
-        let verdict = envelope.judge(desired, last, dt, &empty());
+        let verdict = envelope.judge(Mode::Run, desired, last, dt, &empty());
         let known = last.filter(|last| last.is_finite());
         let (value, acted) = match (verdict, known) {
             (Verdict::Write { value, acted }, Some(_)) => (value, acted),
@@ -285,7 +285,7 @@ proptest! {
         if !permitted {
             return Ok(());
         }
-        let (value, acted) = written(envelope(lo, hi, rate, kind).judge(desired, Some(last), dt, &empty()));
+        let (value, acted) = written(envelope(lo, hi, rate, kind).judge(Mode::Run, desired, Some(last), dt, &empty()));
         prop_assert_eq!(value.to_bits(), desired.to_bits());
         prop_assert_eq!(acted, Acted::NOTHING);
     }
@@ -298,7 +298,7 @@ proptest! {
     ) {
         let mut envelope = envelope(-50.0, 50.0, Rate::PerSecond(1.0), ScalarKind::Double);
         let hi = lo + width;
-        envelope.set_limits(Limits { lo, hi, rate: Rate::PerSecond(1.0) }).unwrap();
+        envelope.set_limits(LimitsByMode::same(Limits { lo, hi, rate: Rate::PerSecond(1.0) })).unwrap();
         let distance = |value: f64| (lo - value).max(value - hi).max(0.0);
         let mut last = start;
         for wish in wishes {

@@ -19,6 +19,8 @@ fn good(ms: u64) -> Conditions {
         policy_adopted: true,
         policy_expired: false,
         state_incomplete: false,
+        decisions_late: false,
+        read_back_mismatch: false,
         fallback_usable: true,
         interlock_release: false,
         trip: None,
@@ -51,6 +53,17 @@ fn machine_in(mode: Mode) -> ModeMachine {
     machine
 }
 
+/// Every cause that latches, but for the one that the machine finds itself.
+const TRIPS: [Cause; 7] = [
+    Cause::OutputNotFinite,
+    Cause::OutputOutOfBounds,
+    Cause::WriteRefused,
+    Cause::Overruns,
+    Cause::LimitsCorrupt,
+    Cause::InternalFault,
+    Cause::Chatter,
+];
+
 type Edge = (Mode, Mode, Cause);
 
 /// Every stimulus by itself, at a given time: what happens then in each mode.
@@ -70,6 +83,8 @@ fn stimuli() -> Vec<(u64, Vec<Command>, Conditions)> {
         conditions(1, |c| c.policy_adopted = false),
         conditions(1, |c| c.policy_expired = true),
         conditions(1, |c| c.state_incomplete = true),
+        conditions(1, |c| c.decisions_late = true),
+        conditions(1, |c| c.read_back_mismatch = true),
         conditions(1, |c| c.interlock_release = true),
         conditions(1, |c| c.fallback_usable = false),
         conditions(99, |c| c.link = false),
@@ -82,8 +97,9 @@ fn stimuli() -> Vec<(u64, Vec<Command>, Conditions)> {
         command(Command::Lease(false)),
         command(Command::Lease(true)),
         command(Command::PolicyConfirmed(MonoTime::ZERO)),
+        command(Command::HandBack { setpoint: 0 }),
     ]);
-    for trip in [Cause::OutputNotFinite, Cause::OutputOutOfBounds, Cause::WriteRefused, Cause::Overruns] {
+    for trip in TRIPS {
         stimuli.push((1, Vec::new(), Conditions { trip: Some(trip), ..good(1) }));
     }
     stimuli
@@ -104,7 +120,7 @@ fn table() -> BTreeSet<(u8, u8, &'static str)> {
     for obstacle in [LinkLost, RequiredTagBad, RequiredTagStale, ReadBackLost, NoPolicy, StateIncomplete, HoldCommand] {
         edges.push((Run, Hold, obstacle));
     }
-    for to_fallback in [PolicyAge, OutputNotFinite, OutputOutOfBounds, WriteRefused, Overruns] {
+    for to_fallback in [PolicyAge, DecisionsLate, ReadBackMismatch].into_iter().chain(TRIPS) {
         edges.extend([(Run, Fallback, to_fallback), (Hold, Fallback, to_fallback)]);
     }
     for mode in [Run, Hold, Fallback] {
@@ -154,13 +170,15 @@ fn shadow_becomes_run_only_when_every_condition_is_met() {
     assert!(run(true, true, |_| {}));
     assert!(!run(false, true, |_| {}));
     assert!(!run(true, false, |_| {}));
-    let obstacles: [fn(&mut Conditions); 7] = [
+    let obstacles: [fn(&mut Conditions); 9] = [
         |c| c.link = false,
         |c| c.inputs = Some(Missing::Stale),
         |c| c.read_back = false,
         |c| c.policy_adopted = false,
         |c| c.policy_expired = true,
         |c| c.state_incomplete = true,
+        |c| c.decisions_late = true,
+        |c| c.read_back_mismatch = true,
         |c| c.interlock_release = true,
     ];
     assert!(obstacles.iter().all(|obstacle| !run(true, true, *obstacle)));
