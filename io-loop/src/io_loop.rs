@@ -224,15 +224,15 @@ impl<B: FieldBus> IoLoop<B> {
         if now > set.expires {
             self.tally.sets_expired += 1;
             self.newest = None;
+            self.outputs.iter_mut().for_each(Output::let_go);
             return false;
         }
-        for (value, output) in self.values.iter_mut().zip(&self.outputs) {
-            *value = set
-                .values
-                .get(usize::from(output.setpoint))
-                .copied()
-                .flatten()
-                .filter(|wanted| output.is_due(*wanted, now));
+        for (value, output) in self.values.iter_mut().zip(&mut self.outputs) {
+            let wanted = set.values.get(usize::from(output.setpoint)).copied().flatten();
+            if wanted.is_none() {
+                output.let_go();
+            }
+            *value = wanted.filter(|wanted| output.is_due(*wanted, now));
         }
         if let (Some(beat), Some(count), Some(value)) = (&self.heartbeat, set.heartbeat, self.values.last_mut()) {
             let due = beat.last.is_none_or(|(last, at)| last != count && now.since(at) >= beat.every);

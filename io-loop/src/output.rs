@@ -19,7 +19,7 @@ enum State {
     /// Nothing was written on this connection.
     Fresh,
     /// The plant answered at this instant; a refused value is not repeated before the refresh is due.
-    Answered { value: f64, at: MonoTime },
+    Answered { value: f64, at: MonoTime, confirmed: bool },
     /// The outcome of the last write is unknown: it must be read back before it is repeated.
     Unknown,
 }
@@ -33,7 +33,9 @@ impl Output {
     pub(crate) fn is_due(&self, value: f64, now: MonoTime) -> bool {
         match self.state {
             State::Fresh => true,
-            State::Answered { value: last, at } => last.to_bits() != value.to_bits() || now.since(at) >= self.refresh,
+            State::Answered { value: last, at, .. } => {
+                last.to_bits() != value.to_bits() || now.since(at) >= self.refresh
+            }
             State::Unknown => false,
         }
     }
@@ -41,7 +43,7 @@ impl Output {
     /// The plant answered for `value`.
     pub(crate) fn answered(&mut self, value: f64, result: WriteResult, at: MonoTime) {
         if result != WriteResult::NotAsked {
-            self.state = State::Answered { value, at };
+            self.state = State::Answered { value, at, confirmed: result == WriteResult::Done };
         }
     }
 
@@ -57,8 +59,38 @@ impl Output {
         }
     }
 
+    /// It is not written at present: somebody may move it, so what was confirmed does not hold any more.
+    pub(crate) fn let_go(&mut self) {
+        if matches!(self.state, State::Answered { confirmed: true, .. }) {
+            self.state = State::Fresh;
+        }
+    }
+
     /// A new connection: what the old one confirmed is no longer known to hold.
     pub(crate) fn forget(&mut self) {
         self.state = State::Fresh;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_let_go_is_written_again_at_once_and_what_was_refused_is_not() {
+        let (refresh, at) = (Span::from_ms(1_000), MonoTime::ZERO + Span::from_ms(1));
+        let after = |result| {
+            let mut output = Output::new(0, refresh);
+            output.answered(5.0, result, at);
+            assert!(!output.is_due(5.0, at), "as long as it is ours");
+            output.let_go();
+            output.is_due(5.0, at)
+        };
+        assert!(after(WriteResult::Done));
+        assert!(!after(WriteResult::Refused { status: 1 }));
+        let mut unknown = Output::new(0, refresh);
+        unknown.lost_sight();
+        unknown.let_go();
+        assert!(!unknown.is_due(5.0, at), "it has to be read back first");
     }
 }

@@ -107,6 +107,7 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     mode: "RUN".into(),
                     armed: true,
                     latched: None,
+                    with_operator: Vec::new(),
                     degraded: Vec::new(),
                     preemption: String::new(),
                     cycles: 0,

@@ -62,7 +62,11 @@ pub enum FallbackError {
 }
 
 impl FallbackLaw {
-    pub(crate) fn validate(&self) -> Result<(), FallbackError> {
+    /// Whether it can be followed. Not for the real-time thread.
+    ///
+    /// # Errors
+    /// Says why it cannot.
+    pub fn validate(&self) -> Result<(), FallbackError> {
         match *self {
             Self::Nominal(value) if !value.is_finite() => Err(FallbackError::Nominal { value }),
             Self::Ramp { target, per_second }

@@ -14,6 +14,7 @@ use policy::pipeline::Columns;
 use policy::wire::Verifier;
 use policy::{AdoptedPolicy, Agent, PolicySource, actor_spec};
 use rt_config::Site;
+use rt_core::changes::ChangeSet;
 use rt_core::cycle::{Cycle, CycleOutcome};
 use rt_core::ports::{Clock, Command, Commands, Field, FieldReport, Policy, Recorder};
 use rt_core::record::{CycleView, Event};
@@ -106,6 +107,10 @@ struct Script<'a>(Iter<'a, Command>);
 impl Commands for Script<'_> {
     fn next_command(&mut self) -> Option<Command> {
         self.0.next().copied()
+    }
+
+    fn next_changes(&mut self) -> Option<&ChangeSet> {
+        None
     }
 }
 

@@ -8,7 +8,7 @@ use rt_core::time::Span;
 
 use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Form, one_of};
-use crate::raw::{Priority, Ramp};
+use crate::raw::{Chatter, Pid, Priority, Ramp, StateSpaceController};
 use crate::value::wanted;
 use crate::yaml::{Kind, Node};
 
@@ -142,6 +142,26 @@ impl Form for PolicyAge {
     }
 }
 
+/// When a setpoint chatters, or `off`.
+#[derive(Clone, Debug)]
+pub(crate) enum ChatterChoice {
+    Off,
+    When(At<Chatter>),
+}
+
+impl Form for ChatterChoice {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if matches!(scalar.text.as_str(), "off" | "Off" | "OFF") => Some(Self::Off),
+            _ => At::decode(node, complaints).map(Self::When),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "const": "off" }, Chatter::schema()] })
+    }
+}
+
 /// Engineering units per second, or `unlimited`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RateChoice {
@@ -179,14 +199,23 @@ pub(crate) enum FallbackChoice {
     Hold,
     Nominal,
     Ramp(At<Ramp>),
+    Pid(Box<At<Pid>>),
+    StateSpace(Box<At<StateSpaceController>>),
 }
 
 impl Form for FallbackChoice {
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        const HELP: &str = "write `{ramp: {to: VALUE, rate: VALUE}}`, `{pid: {…}}` or `{state_space: {…}}`";
         match &node.kind {
             Kind::Map(entries) => match entries.as_slice() {
                 [(key, value)] if key.name == "ramp" => At::decode(value, complaints).map(Self::Ramp),
-                _ => wanted(node, "a fallback", "write `{ramp: {to: VALUE, rate: VALUE}}`", complaints),
+                [(key, value)] if key.name == "pid" => {
+                    At::decode(value, complaints).map(|pid| Self::Pid(Box::new(pid)))
+                }
+                [(key, value)] if key.name == "state_space" => {
+                    At::decode(value, complaints).map(|controller| Self::StateSpace(Box::new(controller)))
+                }
+                _ => wanted(node, "a fallback", HELP, complaints),
             },
             _ => match one_of(node, &["hold", "nominal"], complaints)? {
                 "nominal" => Some(Self::Nominal),
@@ -196,14 +225,19 @@ impl Form for FallbackChoice {
     }
 
     fn schema() -> Value {
+        let one = |key: &str, schema: Value| {
+            json!({
+                "type": "object",
+                "properties": { key: schema },
+                "required": [key],
+                "additionalProperties": false,
+            })
+        };
         json!({ "anyOf": [
             { "enum": ["hold", "nominal"] },
-            {
-                "type": "object",
-                "properties": { "ramp": Ramp::schema() },
-                "required": ["ramp"],
-                "additionalProperties": false,
-            },
+            one("ramp", Ramp::schema()),
+            one("pid", Pid::schema()),
+            one("state_space", StateSpaceController::schema()),
         ] })
     }
 }

@@ -5,11 +5,11 @@
 
 use rt_core::mode::RETURNS_MAX;
 use rt_core::time::Span;
-use rt_core::trips::OVERRUN_WINDOW_MAX;
+use rt_core::trips::WINDOW_MAX;
 
 use crate::form::{At, choices, sections};
 use crate::form_special::{
-    FallbackChoice, Goals, Identifier, OneOrMore, Password, PolicyAge, RateChoice, SchemaVersion, Then,
+    ChatterChoice, FallbackChoice, Goals, Identifier, OneOrMore, Password, PolicyAge, RateChoice, SchemaVersion, Then,
 };
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
@@ -288,7 +288,7 @@ sections! {
         /// Where an untrained agent holds a setpoint. Engineering units; absent: the middle of the operating range.
         nominal_setpoint: f64, Optional;
         /// Mode tags of a cascade.
-        cascade: Anything, Unsupported("the runtime sees by the read-back that a person has the setpoint; remove `cascade`");
+        cascade: Anything, Unsupported("the runtime sees by the read-back that a person has the setpoint; remove `cascade`, and put a mode tag into `runtime.limits.SETPOINT.operator_when`");
         /// The expression of a computed tag.
         value: Formula, Optional;
         /// Decisions are taken on the grid of `action_period`.
@@ -307,6 +307,20 @@ sections! {
         substitute_for: Span, Optional;
         /// `advancing`: age counts from the last receipt whose SourceTimestamp advanced.
         source_time: SourceTime, Default("any");
+        /// The sensor's span, 4 to 20 mA: values beyond 3.8 and 20.5 mA (NAMUR NE 43) are bad. Engineering units; absent: every finite value is taken.
+        sensor_span: Range, Optional;
+        /// A change that is not believed before several samples have shown it. Absent: every change is.
+        spike: Spike, Optional;
+        /// A value that stays the same, bit for bit, for longer is uncertain. Absent: it may stay for ever.
+        frozen_after: Span, Optional;
+    }
+
+    /// A change that is not believed at once.
+    struct Spike {
+        /// The largest change from one sample to the next that is believed at once, above 0. Engineering units.
+        step: f64, Required;
+        /// So many samples in a row make a larger one believed.
+        samples: Whole<2, 255>, Default("3");
     }
 
     /// What the agent is to reach: `value` or `priorities`.
@@ -357,9 +371,11 @@ sections! {
         t_release: Span, Default("60s");
         /// Returns from FALLBACK per hour before it latches.
         recoveries_per_hour: Whole<0, { RETURNS_MAX as u64 }>, Default("6");
+        /// After a confirmed write the plant may show the value before it for this long; then it ignores us. Absent: 1s, or 3 I/O periods of the slowest connection when that is longer.
+        t_settle: Span, Optional;
         /// The envelope of each setpoint: every setpoint must have an entry.
         limits: Named<Limits>, Default("{}");
-        /// What is written in FALLBACK, per setpoint: `hold`, `nominal` or `{ramp: {to, rate}}`. Absent: `hold`.
+        /// What is written in FALLBACK, per setpoint: `hold`, `nominal`, `{ramp: {to, rate}}`, `{pid: {…}}` or `{state_space: {…}}`. Absent: `hold`.
         fallback: Named<FallbackChoice>, Default("{}");
         /// Cycles in a row in which the policy's output may be not finite; one more trips.
         nan_limit: Whole<0, 1_000_000>, Default("1");
@@ -369,6 +385,10 @@ sections! {
         write_fail_limit: Whole<0, 1_000_000>, Default("10");
         /// Late cycles before a trip.
         overruns: Overruns, Default("{}");
+        /// Decisions that come too late.
+        inference: Inference, Default("{}");
+        /// Setpoints that are moved to and fro; `off`: they may be.
+        chatter: ChatterChoice, Default("{}");
         /// RUN without a confirmation by the learner for this long leads to FALLBACK; `off`: never.
         max_policy_age: PolicyAge, Default("60s");
         /// A set of setpoints is not sent later than this after its cycle. Absent: 2 I/O periods of the slowest connection.
@@ -404,9 +424,29 @@ sections! {
     /// Late cycles before a trip: `m` in any `n`.
     struct Overruns {
         /// So many late cycles trip when they lie within `n`.
-        m: Whole<1, { OVERRUN_WINDOW_MAX as u64 }>, Default("16");
+        m: Whole<1, { WINDOW_MAX as u64 }>, Default("16");
         /// The number of cycles in which late ones are counted.
-        n: Whole<1, { OVERRUN_WINDOW_MAX as u64 }>, Default("64");
+        n: Whole<1, { WINDOW_MAX as u64 }>, Default("64");
+    }
+
+    /// Decisions that come too late: `m` of any `n` lead to FALLBACK.
+    struct Inference {
+        /// A decision that takes longer is not used: the setpoints stay where they are. Absent: half a control period.
+        within: Span, Optional;
+        /// So many late decisions are too many when they lie within `n`.
+        m: Whole<1, { WINDOW_MAX as u64 }>, Default("8");
+        /// The number of decisions in which late ones are counted.
+        n: Whole<1, { WINDOW_MAX as u64 }>, Default("64");
+    }
+
+    /// When a setpoint chatters: `m` of any `n` decisions turn it around.
+    struct Chatter {
+        /// So many reversals trip when they lie within `n`.
+        m: Whole<1, { WINDOW_MAX as u64 }>, Default("60");
+        /// The number of decisions in which reversals are counted.
+        n: Whole<1, { WINDOW_MAX as u64 }>, Default("64");
+        /// A way back that is shorter than this part of the limits' range is no reversal; above 0 and at most 1.
+        stroke: f64, Default("0.01");
     }
 
     /// The envelope of one setpoint.
@@ -417,6 +457,28 @@ sections! {
         rate: RateChoice, Required;
         /// Conditions that limit the setpoint, at most four.
         interlocks: Vec<At<Interlock>>, Default("[]");
+        /// Narrower limits in single modes.
+        by_mode: ByMode, Default("{}");
+        /// A condition under which a person has the setpoint, such as "{PH_MODE} != 1": while it is true, and while an input is missing, it is not written.
+        operator_when: Formula, Optional;
+    }
+
+    /// Narrower limits in single modes.
+    struct ByMode {
+        /// What binds the policy.
+        run: ModeLimits, Default("{}");
+        /// What binds the last value while it stays.
+        hold: ModeLimits, Default("{}");
+        /// What binds the fallback.
+        fallback: ModeLimits, Default("{}");
+    }
+
+    /// Limits in one mode, inside the setpoint's own.
+    struct ModeLimits {
+        /// The permitted values. Engineering units; absent: as in the other modes.
+        range: Range, Optional;
+        /// The fastest permitted change in engineering units per second. Absent: as in the other modes.
+        rate: RateChoice, Optional;
     }
 
     /// A condition that limits a setpoint.
@@ -455,5 +517,47 @@ sections! {
         to: f64, Required;
         /// How fast, engineering units per second, above 0.
         rate: f64, Required;
+    }
+
+    /// A PID controller in velocity form.
+    struct Pid {
+        /// The measured value, a tag that is read.
+        input: String, Required;
+        /// Where it shall be, a number or an expression. Engineering units of the input.
+        target: Formula, Required;
+        /// Engineering units of the setpoint per engineering unit of the input; negative when a higher setpoint lowers the input.
+        gain: f64, Required;
+        /// After this long the integral has done as much as the proportional part. Absent: no integral part.
+        integral_time: Span, Optional;
+        /// How far the derivative looks ahead.
+        derivative_time: Span, Default("0s");
+    }
+
+    /// A linear controller in discrete time: x' = A x + B e + L (u - y), y = C x + D e + offset; e is input less target, u what became of y.
+    struct StateSpaceController {
+        /// Time between two steps, which the matrices were made for: an exact multiple of the control period.
+        period: Span, Required;
+        /// The measured values, at most four.
+        inputs: Vec<At<ControllerInput>>, Required;
+        /// A: a row per state, a number per state in it.
+        a: Vec<At<Vec<At<f64>>>>, Required;
+        /// B: a row per state, a number per input in it.
+        b: Vec<At<Vec<At<f64>>>>, Required;
+        /// C: a number per state.
+        c: Vec<At<f64>>, Required;
+        /// D: a number per input. Absent: zeros.
+        d: Vec<At<f64>>, Optional;
+        /// L: a number per state; with it the states follow whoever drives the setpoint. A - L C has to be stable.
+        tracking: Vec<At<f64>>, Required;
+        /// The output at the operating point. Engineering units.
+        offset: f64, Default("0.0");
+    }
+
+    /// A measured value that a controller sees.
+    struct ControllerInput {
+        /// A tag that is read.
+        tag: String, Required;
+        /// Where it shall be. Engineering units.
+        target: f64, Required;
     }
 }

@@ -2,15 +2,17 @@
 
 use std::num::NonZeroU64;
 
+use rt_core::changes::{ChangeError, ChangeSet, SetpointTuning};
 use rt_core::cycle::CycleSettings;
 use rt_core::envelope::Interlock;
+use rt_core::fallback::FallbackLaw;
 use rt_core::mode::ModeSettings;
 use rt_core::setpoint::SetpointSettings;
 use rt_core::tag::TagSettings;
 use rt_core::time::Span;
 use rt_core::trips::TripSettings;
 
-use crate::site::{Site, Tag};
+use crate::site::{Setpoint, Site, Tag};
 
 /// So many decisions in a row may find an incomplete state before the cycle holds.
 const INCOMPLETE_DECISIONS_MAX: u32 = 2;
@@ -71,6 +73,8 @@ impl Site {
             expiry: runtime.setpoint_expiry,
             // The outcome of a call is known at its deadline at the latest.
             confirm_within: runtime.setpoint_expiry + slowest_call.unwrap_or(Span::ZERO),
+            settle_within: runtime.t_settle,
+            decide_within: runtime.decide_within,
             modes: ModeSettings {
                 hold_max: runtime.t_hold,
                 recover_after: runtime.t_recover,
@@ -81,13 +85,55 @@ impl Site {
                 not_finite_cycles_max: runtime.nan_limit,
                 out_of_bounds_max: runtime.clamp_limit,
                 refused_max: runtime.write_fail_limit,
-                overruns: byte(runtime.overrun_limit.0),
-                overrun_window: byte(runtime.overrun_limit.1),
+                overruns: runtime.overrun_limit,
+                chatter: runtime.chatter,
+                late_decisions: runtime.late_limit,
                 incomplete_max: INCOMPLETE_DECISIONS_MAX,
             },
             policy_age_max: runtime.max_policy_age,
             explore: self.agent.explore,
         }
+    }
+
+    /// What may be changed while a runtime of this site runs: limits and nominal values, and how tags are judged.
+    ///
+    /// # Errors
+    /// Never for a site that was loaded.
+    pub fn change_set(&self, number: u64) -> Result<ChangeSet, ChangeError> {
+        let tuning =
+            |setpoint: &Setpoint| SetpointTuning { limits: setpoint.settings.limits, nominal: setpoint.nominal };
+        let setpoints: Vec<_> = self.setpoints.iter().map(tuning).collect();
+        let tags: Vec<_> = self.tags.iter().map(|tag| tag.settings).collect();
+        ChangeSet::new(number, &setpoints, &tags)
+    }
+
+    /// In what `proposed` differs from this site beyond a change set: it would need a restart. Empty when it may be applied.
+    pub fn beyond_change_set(&self, proposed: &Self) -> Vec<&'static str> {
+        let mut rest = proposed.clone();
+        for (theirs, ours) in rest.tags.iter_mut().zip(&self.tags) {
+            theirs.settings = ours.settings;
+        }
+        for (theirs, ours) in rest.setpoints.iter_mut().zip(&self.setpoints) {
+            (theirs.settings.limits, theirs.nominal) = (ours.settings.limits, ours.nominal);
+            if let (FallbackLaw::Nominal(theirs), FallbackLaw::Nominal(ours)) =
+                (&mut theirs.settings.fallback, &ours.settings.fallback)
+            {
+                *theirs = *ours;
+            }
+        }
+        let names = |site: &Self| (site.name.clone(), site.agent_name.clone(), site.instance.clone());
+        let parts = [
+            ("the names of site, agent or instance", names(self) == names(&rest)),
+            ("`lab` or `seed`", (self.lab, self.seed) == (rest.lab, rest.seed)),
+            ("`coreio` or `runtime.io`", self.connections == rest.connections),
+            ("tags", self.tags == rest.tags && self.computed == rest.computed),
+            ("interlocks, fallbacks or bounds of setpoints", self.setpoints == rest.setpoints),
+            ("`interaction`", self.interaction == rest.interaction),
+            ("the reward", self.reward == rest.reward),
+            ("`agent`", self.agent == rest.agent),
+            ("`runtime` apart from limits", self.runtime == rest.runtime),
+        ];
+        parts.iter().filter(|(_, same)| !same).map(|(what, _)| *what).collect()
     }
 
     /// The tags that make the columns of the agent's state, in their order.
@@ -137,6 +183,41 @@ mod tests {
                 std::thread::Builder::new().stack_size(16 << 20).spawn_scoped(scope, || Cycle::new(&settings).is_ok());
             assert!(built.expect("a thread").join().expect("no panic"));
         });
+    }
+
+    #[test]
+    fn limits_nominals_and_tag_rules_may_be_applied_and_nothing_else() {
+        let site = example();
+        let edited = |from: &str, to: &str| {
+            assert!(crate::example().contains(from), "{from}");
+            let text = crate::example().replace(from, to);
+            crate::parse(&text, Path::new("site.yaml")).unwrap_or_else(|refused| panic!("{refused}")).site
+        };
+        let live = edited("range: [0.0, 0.45]", "range: [0.0, 0.4]");
+        assert_eq!(site.beyond_change_set(&live), [""; 0]);
+        let set = live.change_set(3).expect("a loaded site");
+        assert_eq!(set.setpoints().nth(1).map(|tuning| tuning.limits.run.hi), Some(0.4));
+        for (from, to) in [
+            ("nominal_setpoint: 0.25", "nominal_setpoint: 0.3"),
+            ("stale_after: 50ms", "stale_after: 80ms"),
+            ("rate: 0.5 ", "by_mode: {run: {rate: 0.1}}\n      rate: 0.5 "),
+        ] {
+            assert_eq!(site.beyond_change_set(&edited(from, to)), [""; 0], "{to}");
+        }
+        for (from, to, beyond) in [
+            ("seed: 1", "seed: 2", "`lab` or `seed`"),
+            ("127.0.0.1:4840", "127.0.0.1:4841", "`coreio` or `runtime.io`"),
+            ("expected_range: [0.0, 1.0]", "expected_range: [0.0, 2.0]", "tags"),
+            ("\"{LEVEL} > 0.95\"", "\"{LEVEL} > 0.9\"", "interlocks, fallbacks or bounds of setpoints"),
+            ("warmup_period: 1s", "warmup_period: 2s", "`interaction`"),
+            ("- 0.7)", "- 0.6)", "the reward"),
+            ("gamma: 0.99", "gamma: 0.9", "`agent`"),
+            ("t_hold: 100ms", "t_hold: 200ms", "`runtime` apart from limits"),
+            ("site: example", "site: other", "the names of site, agent or instance"),
+        ] {
+            let differences = site.beyond_change_set(&edited(from, to));
+            assert!(differences.contains(&beyond), "{to}: {differences:?}");
+        }
     }
 
     #[test]

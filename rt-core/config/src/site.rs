@@ -7,9 +7,10 @@ use rt_core::expression::Program;
 use rt_core::setpoint::SetpointSettings;
 use rt_core::tag::{TagId, TagSettings};
 use rt_core::time::{Period, Span};
+use rt_core::trips::{ChatterSettings, OutOf};
 
 /// Everything the runtime and the learner need to know about one agent on one plant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Site {
     /// The plant's name (`runtime.site`, default the file's stem): first part of the key of sockets, segments and lease.
     pub name: String,
@@ -40,7 +41,7 @@ pub struct Site {
 }
 
 /// One OPC UA server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Connection {
     /// `connection_id`.
     pub id: String,
@@ -65,7 +66,7 @@ pub struct Connection {
 }
 
 /// The plant heartbeat: a counter modulo 1000 that the runtime writes while it is in charge.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Heartbeat {
     /// The node, `ns=2;s=Path` or `nsu=uri;s=Path`.
     pub node: String,
@@ -74,7 +75,7 @@ pub struct Heartbeat {
 }
 
 /// How a connection is secured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Security {
     /// In clear; needs `lab: true`.
     None,
@@ -94,7 +95,7 @@ pub enum Security {
 }
 
 /// The user at the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
     /// No user.
     Anonymous,
@@ -108,7 +109,7 @@ pub enum Identity {
 }
 
 /// A secret that never shows in logs or dumps.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub(crate) String);
 
 impl Secret {
@@ -125,7 +126,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// One tag.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tag {
     /// Its name in the site file.
     pub name: String,
@@ -150,7 +151,7 @@ pub struct Tag {
 }
 
 /// What a tag is for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there are a few of them, made once at start")]
 pub enum TagKind {
     /// A measured value.
@@ -164,7 +165,7 @@ pub enum TagKind {
 }
 
 /// Where a tag is read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Source {
     /// Index into [`Site::connections`].
     pub connection: usize,
@@ -182,7 +183,7 @@ pub struct Range {
 }
 
 /// One setpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Setpoint {
     /// The tag that it is (and by which it is read back).
     pub tag: TagId,
@@ -200,7 +201,7 @@ pub struct Setpoint {
 }
 
 /// The agent's clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Interaction {
     /// Time between observations, an exact multiple of the control period.
     pub obs_period: Span,
@@ -215,7 +216,7 @@ pub struct Interaction {
 }
 
 /// Where the reward comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there are a few of them, made once at start")]
 pub enum Reward {
     /// An expression over tags.
@@ -230,7 +231,7 @@ pub enum Reward {
 }
 
 /// A goal or a combination of goals.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Goal {
     /// The tag shall be at least the threshold.
     UpTo {
@@ -257,7 +258,7 @@ pub enum Goal {
 }
 
 /// One term of the optimisation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     /// The tag.
     pub tag: TagId,
@@ -301,7 +302,7 @@ pub struct AgentOptions {
 }
 
 /// The `runtime:` section.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Runtime {
     /// The control period T.
     pub period: Period,
@@ -321,6 +322,8 @@ pub struct Runtime {
     pub t_recover: Span,
     /// Unusable fallback inputs for this long lead to RELEASE.
     pub t_release: Span,
+    /// After a confirmed write the plant may show the value before it for this long.
+    pub t_settle: Span,
     /// Returns from FALLBACK per hour before it latches.
     pub recoveries_per_hour: u32,
     /// The policy's output may be not finite for so many cycles in a row; one more trips.
@@ -329,8 +332,14 @@ pub struct Runtime {
     pub clamp_limit: u32,
     /// The plant may refuse so many writes of a setpoint in a row; one more trips.
     pub write_fail_limit: u32,
-    /// (m, n): m late cycles in n trip; m is at most n, n at most 64.
-    pub overrun_limit: (u32, u32),
+    /// Late cycles that trip.
+    pub overrun_limit: OutOf,
+    /// A decision that takes longer is not used.
+    pub decide_within: Span,
+    /// Late decisions that lead to FALLBACK.
+    pub late_limit: OutOf,
+    /// Reversals that trip; `None`: `chatter: off`.
+    pub chatter: Option<ChatterSettings>,
     /// RUN without a confirmation by the learner for this long leads to FALLBACK; `None`: never (`learner: off`).
     pub max_policy_age: Option<Span>,
     /// Setpoint sets expire this long after their cycle.

@@ -5,7 +5,8 @@ mod schema;
 
 use std::path::Path;
 
-use rt_core::setpoint::{FallbackLaw, Rate};
+use rt_core::fallback::FallbackLaw;
+use rt_core::setpoint::Rate;
 use rt_core::time::Span;
 
 use crate::site::{Goal, Identity, Reward, Security, TagKind};
@@ -103,7 +104,7 @@ fn a_file_in_corerls_manner_is_read_as_meant() {
     assert_eq!(connection.io_phase, Span::from_ns(2_500_000));
     assert!(matches!((&connection.security, &connection.identity), (Security::None, Identity::Anonymous)));
     let setpoint = &site.setpoints[0];
-    assert_eq!(setpoint.settings.rate, Rate::PerSecond(0.1));
+    assert_eq!(setpoint.settings.limits.run.rate, Rate::PerSecond(0.1));
     assert_eq!(setpoint.settings.fallback, FallbackLaw::Hold);
     assert!((setpoint.nominal - 7.0).abs() < 1e-12);
     let (lo, hi) = setpoint.action_bounds.expect("bounds were given");
@@ -449,6 +450,15 @@ fn the_runtime_section_is_checked() {
         "expire before they are sent",
         "1s or more",
     );
+    assert_error("runtime:\n", &runtime("inference: {m: 9, n: 8}"), "9, n", "9 late decisions in 8", "");
+    assert_error("runtime:\n", &runtime("inference: {within: 0s}"), "0s}", "zero", "");
+    assert_error("runtime:\n", &runtime("chatter: {m: 65}"), "65}", "whole number", "");
+    assert_error("runtime:\n", &runtime("chatter: {stroke: 0}"), "0}", "0 is not above 0", "");
+    assert_error("runtime:\n", &runtime("t_settle: 0s"), "0s", "zero", "");
+    let site = accepted(BASE).site;
+    assert_eq!((site.runtime.t_settle, site.runtime.decide_within), (Span::from_ms(3_000), Span::from_ns(2_500_000)));
+    assert!(site.runtime.chatter.is_some());
+    assert_eq!(accepted(&BASE.replacen("runtime:\n", &runtime("chatter: off"), 1)).site.runtime.chatter, None);
     assert_error("runtime:\n", &runtime("record_span: 2h"), "2h", "fill the memory", "");
     assert_error("runtime:\n", &runtime("max_policy_age: 0s"), "0s", "too old", "off");
     assert_error("seed: 7", "seed: 7\nagent: {gamma: 1}", "1}", "1 is not at least 0 and below 1", "");
@@ -457,6 +467,91 @@ fn the_runtime_section_is_checked() {
         accepted(&BASE.replacen("runtime:\n", &runtime("max_policy_age: off"), 1)).site.runtime.max_policy_age,
         None
     );
+}
+
+#[test]
+fn every_fallback_is_read_as_meant() {
+    let law = |text: &str| {
+        let to = format!("fallback: {{PH_SP: {text}}}\n  limits:\n");
+        accepted(&BASE.replacen("limits:\n", &to, 1)).site.setpoints[0].settings.fallback
+    };
+    assert_eq!(law("nominal"), FallbackLaw::Nominal(7.0));
+    assert_eq!(law("{ramp: {to: 6.5, rate: 0.05}}"), FallbackLaw::Ramp { target: 6.5, per_second: 0.05 });
+    let FallbackLaw::Pid(pid) = law("{pid: {input: PH, target: \"7 + 0\", gain: -2, integral_time: 30s}}") else {
+        panic!()
+    };
+    assert_eq!((pid.input.index(), pid.gain, pid.integral_time), (1, -2.0, Some(Span::from_ms(30_000))));
+    let FallbackLaw::StateSpace(controller) = law(CONTROLLER) else { panic!() };
+    assert_eq!(
+        (controller.period, controller.inputs[0].map(|(tag, target)| (tag.index(), target))),
+        (Span::from_ms(1_000), Some((1, 7.0)))
+    );
+    assert_eq!((controller.a[(0, 0)], controller.a[(1, 0)], controller.b[(1, 0)]), (1.0, 0.25, -0.1));
+    assert_eq!((controller.c[1], controller.d[0], controller.tracking[0], controller.offset), (0.0, 0.0, 0.5, 6.5));
+}
+
+const CONTROLLER: &str = "{state_space: {period: 1s, inputs: [{tag: PH, target: 7}], a: [[1, 0], [0.25, 0.5]], b: [[-0.5], [-0.1]], c: [1, 0], tracking: [0.5, 0], offset: 6.5}}";
+
+#[test]
+fn fallbacks_that_cannot_work_are_complained_of_at_their_place() {
+    let error = |text: &str, needle: &str, message: &str| {
+        let to = format!("fallback: {{PH_SP: {text}}}\n  limits:\n");
+        assert_error("limits:\n", &to, needle, message, "");
+    };
+    error("{pid: {input: PHX, target: 7, gain: 1}}", "PHX", "no tag `PHX`");
+    error("{pid: {input: ERROR, target: 7, gain: 1}}", "ERROR, target", "`ERROR` is computed");
+    error("{pid: {input: PH, target: \"{X}\", gain: 1}}", "{X}", "no tag `X`");
+    error("{pid: {input: PH, target: 7, gain: 0}}", "0}}}", "the gain 0");
+    error("{pid: {input: PH, target: 7, gain: 1, integral_time: 0s}}", "0s}}}", "integral time of zero");
+    error("{pd: {input: PH}}", "{pd", "a fallback belongs");
+    let wrong =
+        |from: &str, to: &str, needle: &str, message: &str| error(&CONTROLLER.replace(from, to), needle, message);
+    wrong("period: 1s", "period: 7ms", "7ms", "no multiple of `runtime.period`");
+    wrong("period: 1s", "period: 0s", "0s, inputs", "zero is not possible");
+    wrong("[0.25, 0.5]]", "[0.25]]", "[0.25]]", "A has 1 columns, expected 2");
+    wrong("[-0.1]]", "[-0.1], [1]]", "[[-0.5]", "B has 3 rows, expected 2");
+    wrong("c: [1, 0]", "c: [1]", "[1], tracking", "C has 1 numbers, expected 2");
+    wrong("tracking: [0.5, 0]", "tracking: [0, 0]", "[0, 0], offset", "A - L C is not stable");
+    wrong("offset: 6.5", "d: [1, 1]", "[1, 1]}", "D has 2 numbers, expected 1");
+    wrong("[{tag: PH, target: 7}]", "[]", "[], a:", "0 inputs");
+    wrong("tag: PH,", "tag: COST,", "COST, target", "`COST` is computed");
+}
+
+#[test]
+fn limits_of_single_modes_are_narrower() {
+    let with = |by_mode: &str| BASE.replacen("rate: 0.1, ", &format!("rate: 0.1, by_mode: {by_mode}, "), 1);
+    let limits =
+        accepted(&with("{run: {range: [6.5, 7.5]}, fallback: {rate: 0.05}}")).site.setpoints[0].settings.limits;
+    assert_eq!((limits.run.lo, limits.run.hi, limits.run.rate), (6.5, 7.5, Rate::PerSecond(0.1)));
+    assert_eq!((limits.fallback.lo, limits.fallback.hi, limits.fallback.rate), (6.0, 8.0, Rate::PerSecond(0.05)));
+    assert_eq!((limits.hold.lo, limits.hold.hi), (6.0, 8.0));
+    let error = |by_mode: &str, needle: &str, message: &str| {
+        assert_error("rate: 0.1, ", &format!("rate: 0.1, by_mode: {by_mode}, "), needle, message, "");
+    };
+    error("{run: {range: [5, 7]}}", "[5, 7]", "wider than the setpoint's own [6, 8]");
+    error("{hold: {rate: 0.2}}", "0.2}}", "above the setpoint's own");
+    error("{hold: {rate: unlimited}}", "unlimited}}", "above the setpoint's own");
+    error("{shadow: {}}", "shadow", "unknown key `shadow`");
+}
+
+#[test]
+fn a_mode_tag_and_the_rules_for_samples_are_read_as_meant() {
+    let text = BASE.replacen("rate: 0.1, ", "rate: 0.1, operator_when: \"{PH} > 13\", ", 1).replacen(
+        "name: PH,",
+        "name: PH, sensor_span: [0, 16], spike: {step: 0.5}, frozen_after: 30s,",
+        1,
+    );
+    let site = accepted(&text).site;
+    let when = site.setpoints[0].settings.operator_when.expect("it was given");
+    assert_eq!(when.eval_with(|_| Some(13.5)), Some(1.0));
+    let settings = site.tags[1].settings;
+    assert_eq!((settings.sound, settings.frozen_after), (Some((-0.2, 16.5)), Some(Span::from_ms(30_000))));
+    assert_eq!(settings.spike.map(|spike| (spike.step, spike.samples)), Some((0.5, 3)));
+    assert_error("name: PH,", "name: PH, spike: {step: 0},", "0}, connection", "0 is not above 0", "");
+    assert_error("name: PH,", "name: PH, spike: {step: 1, samples: 1},", "1}, connection", "whole number", "2 to 255");
+    assert_error("name: PH,", "name: PH, frozen_after: 0s,", "0s, connection", "zero is not possible", "");
+    assert_error("name: PH,", "name: PH, sensor_span: [1],", "[1]", "a range belongs", "");
+    assert_error("rate: 0.1, ", "rate: 0.1, operator_when: \"{PX}\", ", "{PX}", "no tag `PX`", "");
 }
 
 #[test]

@@ -133,7 +133,27 @@ impl Client {
     /// # Errors
     /// See [`CallError`].
     pub fn act(&mut self, act: Act, cause: &str) -> Result<String, CallError> {
-        match self.call(&Request::Act { act, cause: cause.into() })? {
+        self.done(&Request::Act { act, cause: cause.into() })
+    }
+
+    /// Gives a setpoint back that a person has, or all of them; what was done, for people.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn hand_back(&mut self, setpoint: Option<&str>, cause: &str) -> Result<String, CallError> {
+        self.done(&Request::HandBack { setpoint: setpoint.map(str::to_owned), cause: cause.to_owned() })
+    }
+
+    /// Applies limits, nominal values and rules for tags of another site file; what was done, for people.
+    ///
+    /// # Errors
+    /// See [`CallError`]; a file that cannot be applied is a refusal with every complaint.
+    pub fn configure(&mut self, text: &str, cause: &str) -> Result<String, CallError> {
+        self.done(&Request::Configure { text: text.to_owned(), cause: cause.to_owned() })
+    }
+
+    fn done(&mut self, request: &Request) -> Result<String, CallError> {
+        match self.call(request)? {
             (Answer::Done { message }, _) => Ok(message),
             _ => Err(CallError::NotUnderstood),
         }

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
+
+/// The longest site file that fits into a request.
+pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
 
 /// A request of a tool or a learner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +31,20 @@ pub enum Request {
     Act {
         /// Which.
         act: Act,
+        /// Why, in the operator's words; recorded.
+        cause: String,
+    },
+    /// A person gives setpoints back that were taken on the plant. Answered by [`Answer::Done`].
+    HandBack {
+        /// The setpoint's tag; `None` for all of them.
+        setpoint: Option<String>,
+        /// Why, in the operator's words; recorded.
+        cause: String,
+    },
+    /// Another site file: its limits, nominal values and rules for tags, live. Answered by [`Answer::Done`].
+    Configure {
+        /// The file's text, at most [`CONFIGURATION_BYTES_MAX`].
+        text: String,
         /// Why, in the operator's words; recorded.
         cause: String,
     },
@@ -101,6 +118,16 @@ pub enum Refusal {
         /// The number asked for.
         kind: u32,
     },
+    /// The site file is wrong; the old configuration stays.
+    Configuration {
+        /// What is wrong with it, for people.
+        complaints: String,
+    },
+    /// There is no such setpoint.
+    NoSuchSetpoint {
+        /// The name asked for.
+        name: String,
+    },
     /// The packet was not understood.
     NotUnderstood,
     /// The act makes no sense in the present mode.
@@ -122,6 +149,10 @@ impl std::fmt::Display for Refusal {
                 "the tag list differs (here {found:016x}, in the runtime {expected:016x}): start both with the same site file"
             ),
             Self::NoSuchSegment { kind } => write!(f, "there is no segment with the number {kind}"),
+            Self::Configuration { complaints } => f.write_str(complaints),
+            Self::NoSuchSetpoint { name } => {
+                write!(f, "there is no setpoint `{name}`: `corerl agent status` lists them")
+            }
             Self::NotUnderstood => write!(f, "the runtime did not understand the request: are both of one version?"),
             Self::NotNow { message } => f.write_str(message),
         }
@@ -201,6 +232,8 @@ pub struct Status {
     pub armed: bool,
     /// A trip is latched: its cause.
     pub latched: Option<String>,
+    /// Setpoints that a person has, by name.
+    pub with_operator: Vec<String>,
     /// What was asked of the kernel and not granted, empty when nothing.
     pub degraded: Vec<String>,
     /// The kernel's preemption model, for people.

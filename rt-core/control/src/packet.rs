@@ -14,8 +14,12 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::message::CONFIGURATION_BYTES_MAX;
+
 /// The longest packet: enough for the description of a site with every tag that a runtime may have.
 pub const PACKET_BYTES_MAX: usize = 128 * 1024;
+const _: () =
+    assert!(CONFIGURATION_BYTES_MAX + 4096 < PACKET_BYTES_MAX, "a site file travels in one packet, with its cause");
 /// The most descriptors in a packet: those of a learner.
 const DESCRIPTORS_MAX: usize = 3;
 

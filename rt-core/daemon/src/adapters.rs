@@ -1,6 +1,7 @@
 //! Rings behind the ports of the cycle. Everything here is called by the control thread unless it says otherwise.
 
 use policy::{AdoptedPolicy, PolicySource};
+use rt_core::changes::ChangeSet;
 use rt_core::mode::Effect;
 use rt_core::ports::{Command, Commands, Field, FieldReport, Recorder};
 use rt_core::record::{CycleView, Event, Flags};
@@ -88,13 +89,14 @@ pub enum Order {
 /// The keeper's orders; those that are not for the cycle are put aside.
 pub(crate) struct Orders {
     ring: Consumer<Order>,
+    changes: cell::Reader<ChangeSet>,
     pub(crate) stop: bool,
     pub(crate) warmed_up: bool,
 }
 
 impl Orders {
-    pub(crate) fn new(ring: Consumer<Order>) -> Self {
-        Self { ring, stop: false, warmed_up: false }
+    pub(crate) fn new(ring: Consumer<Order>, changes: cell::Reader<ChangeSet>) -> Self {
+        Self { ring, changes, stop: false, warmed_up: false }
     }
 }
 
@@ -108,6 +110,10 @@ impl Commands for Orders {
             }
         }
         None
+    }
+
+    fn next_changes(&mut self) -> Option<&ChangeSet> {
+        self.changes.update().then(|| self.changes.get())
     }
 }
 

@@ -3,6 +3,7 @@
 use policy::kernels::Kernel;
 use policy::{AdoptedPolicy, Agent, AgentError};
 use rt_config::Site;
+use rt_core::changes::ChangeSet;
 use rt_core::cycle::{Cycle, CycleOutcome, SettingsError};
 use rt_core::ports::Clock;
 use rt_core::record::{Event, Flags};
@@ -39,6 +40,8 @@ pub struct Ends {
     pub lines: Vec<Line>,
     /// The keeper's orders.
     pub orders: Consumer<Order>,
+    /// Changes of limits, nominal values and rules for tags.
+    pub changes: cell::Reader<ChangeSet>,
     /// Events, to the keeper.
     pub events: Producer<Event>,
     /// Networks that were verified and packed.
@@ -79,7 +82,7 @@ impl ControlLoop {
     /// # Errors
     /// When cycle or agent refuse the site.
     pub fn new(site: &Site, kernel: Kernel, clock: MonotonicClock, ends: Ends) -> Result<Self, UnfitForControl> {
-        let Ends { lines, orders, events, networks, records } = ends;
+        let Ends { lines, orders, changes, events, networks, records } = ends;
         let Records { cycle_layout, step_layout, cycles, steps, counters, histograms } = records;
         let [lateness, execution, response] = histograms;
         let cycle = Cycle::new(&site.cycle_settings(&site.cycle_lists()))?;
@@ -88,7 +91,7 @@ impl ControlLoop {
             period: site.runtime.period,
             cycle: Box::new(cycle),
             lines: Lines::new(lines),
-            orders: Orders::new(orders),
+            orders: Orders::new(orders, changes),
             agent: Box::new(Agent::new(site, VerifiedPolicy::new(networks), kernel)?),
             recording: Recording::new(cycles, cycle_layout, events),
             steps: StepRing::new(steps, step_layout),

@@ -11,7 +11,7 @@ use policy::pipeline::Columns;
 use policy::wire::Verifier;
 use policy::{AdoptedPolicy, actor_spec};
 use rt_config::{Connection, Site};
-use rt_control::{Address, Description, PROTOCOL, Server, SetpointInfo, TagInfo, default_runtime_dir};
+use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
 use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
 use rt_core::ports::{Command, FieldReport};
 use rt_core::time::Period;
@@ -25,7 +25,7 @@ use crate::arguments::Arguments;
 use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
-use crate::keeper::{Journal, Keeper, Service, Warmth, WeightsDesk, Wire};
+use crate::keeper::{Configuration, Journal, Keeper, Service, Warmth, WeightsDesk, Wire, describe_setpoints};
 use crate::segments::{Shelf, Writers};
 
 /// Sets that may wait for the io thread; it drains them to the newest.
@@ -63,10 +63,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (mut orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
     let (event_facts, facts) = channel(EVENTS_WAITING_MAX);
     let (adopted, adopting) = cell::channel([first_policy.clone(), first_policy.clone(), first_policy]);
+    let unchanged = site.change_set(0).map_err(Failure::internal)?;
+    let (changes, changing) = cell::channel([unchanged.clone(), unchanged.clone(), unchanged]);
     let clock = MonotonicClock::new();
     let plants = site.connections.iter().enumerate().map(|(index, connection)| Plant::new(&site, index, connection));
     let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    let ends = Ends { lines, orders: ordered, events: event_facts, networks: adopting, records };
+    let ends = Ends { lines, orders: ordered, changes: changing, events: event_facts, networks: adopting, records };
     let control = ControlLoop::new(&site, kernel, clock, ends).map_err(Failure::internal)?;
 
     let memory = rt_sys::lock_memory();
@@ -98,10 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let service = Service::new(
         describe(&site),
         shelf,
-        &site.runtime.operators,
         degraded,
         host.preemption.value.map_or("unknown".to_owned(), |mode| format!("{mode:?}").to_lowercase()),
-        &site.connections,
+        Configuration::new(site, arguments.config.clone(), changes),
     );
     let (wires, stops, io): (Vec<_>, Vec<_>, Vec<_>) = split(io);
     let mut keeper = Keeper {
@@ -275,11 +276,6 @@ fn announce(journal: &mut Journal, site: &Site, arguments: &Arguments, degraded:
 }
 
 fn describe(site: &Site) -> Description {
-    let tag = |index: usize| site.tags.get(index).map(|tag| (tag.name.clone(), tag.unit.clone())).unwrap_or_default();
-    let setpoint = |of: &rt_config::Setpoint| {
-        let (name, unit) = tag(of.tag.index());
-        SetpointInfo { name, unit, lo: of.settings.lo, hi: of.settings.hi }
-    };
     Description {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -292,7 +288,7 @@ fn describe(site: &Site) -> Description {
         obs_period_ns: site.interaction.obs_period.as_ns(),
         action_period_ns: site.interaction.action_period.as_ns(),
         tags: site.tags.iter().map(|tag| TagInfo { name: tag.name.clone(), unit: tag.unit.clone() }).collect(),
-        setpoints: site.setpoints.iter().map(setpoint).collect(),
+        setpoints: describe_setpoints(site),
         columns: Columns::of(site).as_slice().iter().map(|column| column.name.clone()).collect(),
         tag_list_hash: site.tag_list_hash(),
     }

@@ -64,6 +64,10 @@ abi_table! {
         Degraded => "degraded",
         /// A signal was received. a: its number.
         Signal => "signal",
+        /// A setpoint on the plant stays what it was before our confirmed write. a: setpoint.
+        ReadBackMismatch => "read_back_mismatch",
+        /// Limits, nominal values and rules for tags were changed live. a: number of the change.
+        Configured => "configured",
     }
 }
 

@@ -1,7 +1,7 @@
 //! `corerl agent`: how an agent is, and what an operator may tell it.
 
 use clap::{Args, Subcommand};
-use rt_control::{Act, Client, Description, Status};
+use rt_control::{Act, CallError, Client, Description, Status};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -32,9 +32,12 @@ enum AgentCommand {
     /// Clear a latched trip, and end a hold.
     #[command(after_help = "Example:\n  corerl agent reset --cause 'sensor replaced'")]
     Reset(ActArguments),
-    /// Hold the present setpoints, for a limited time.
+    /// Hold the present setpoints for `t_hold`; then the fallback takes over until a reset.
     #[command(after_help = "Example:\n  corerl agent hold")]
     Hold(ActArguments),
+    /// Give a setpoint back that a person took on the plant.
+    #[command(after_help = "Example:\n  corerl agent hand-back PH_SP --cause 'manual test finished'")]
+    HandBack(HandBackArguments),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +61,14 @@ struct ActArguments {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct HandBackArguments {
+    /// The setpoint's tag; all of them without it.
+    setpoint: Option<String>,
+    #[command(flatten)]
+    act: ActArguments,
+}
+
 pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         AgentCommand::Status(arguments) => status(arguments),
@@ -66,6 +77,9 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
         AgentCommand::Release(arguments) => act(arguments, Act::Release),
         AgentCommand::Reset(arguments) => act(arguments, Act::Reset),
         AgentCommand::Hold(arguments) => act(arguments, Act::Hold),
+        AgentCommand::HandBack(HandBackArguments { setpoint, act }) => {
+            tell(act, "hand_back", |client, cause| client.hand_back(setpoint.as_deref(), cause))
+        }
     }
 }
 
@@ -124,6 +138,10 @@ fn for_people(description: &Description, status: &Status) -> String {
     if let Some(cause) = &status.latched {
         lines.insert(2, ("latched", format!("{cause}; `corerl agent reset` clears it")));
     }
+    if !status.with_operator.is_empty() {
+        let names = status.with_operator.join(", ");
+        lines.push(("operator", format!("has {names}; `corerl agent hand-back` gives them back")));
+    }
     for connection in &status.connections {
         let state = if connection.up { "up" } else { "down" };
         let error = connection.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
@@ -133,6 +151,14 @@ fn for_people(description: &Description, status: &Status) -> String {
 }
 
 fn act(arguments: &ActArguments, act: Act) -> Result<Exit, Failure> {
+    tell(arguments, act.name(), |client, cause| client.act(act, cause))
+}
+
+fn tell(
+    arguments: &ActArguments,
+    act: &str,
+    ask: impl FnOnce(&mut Client, &str) -> Result<String, CallError>,
+) -> Result<Exit, Failure> {
     #[derive(Serialize)]
     struct Printed<'a> {
         agent: String,
@@ -140,9 +166,9 @@ fn act(arguments: &ActArguments, act: Act) -> Result<Exit, Failure> {
         message: &'a str,
     }
     let (address, mut client) = arguments.target.connect()?;
-    let message = client.act(act, &arguments.cause)?;
+    let message = ask(&mut client, &arguments.cause)?;
     if arguments.json {
-        print_json("corerl.act/1", &Printed { agent: address.label(), act: act.name(), message: &message })?;
+        print_json("corerl.act/1", &Printed { agent: address.label(), act, message: &message })?;
     } else {
         eprintln!("{}: {message}", address.label());
     }
@@ -175,6 +201,7 @@ mod tests {
             mode: "RUN".into(),
             armed: true,
             latched: None,
+            with_operator: Vec::new(),
             degraded: Vec::new(),
             preemption: "full".into(),
             cycles: 1000,
@@ -201,6 +228,8 @@ mod tests {
         assert!(text.contains("learner     none has joined\n"));
         assert!(text.contains("connection  plant down, opc.tcp://localhost:4840 (refused)\n"));
         assert!(!text.contains("latched"));
+        status.with_operator = vec!["PH_SP".into(), "FLOW_SP".into()];
+        assert!(for_people(&description, &status).contains("operator    has PH_SP, FLOW_SP;"));
         status.latched = Some("too many late cycles".into());
         assert!(for_people(&description, &status).contains("latched     too many late cycles;"));
     }

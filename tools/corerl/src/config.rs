@@ -1,4 +1,4 @@
-//! `corerl config`: checks site files, and prints their schema and an example.
+//! `corerl config`: checks and applies site files, and prints their schema and an example.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,20 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use rt_config::{Complaint, Severity};
+use rt_control::CONFIGURATION_BYTES_MAX;
+use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::failure::{Exit, Failure};
+use crate::output::print_json;
+use crate::target::Target;
 
 /// The exit code of a bad configuration (`EX_CONFIG`).
 const BAD_CONFIGURATION: u8 = 78;
 /// The exit code when standard output does not take what is printed (`EX_TEMPFAIL`).
 const OUTPUT_FAILED: u8 = 75;
 
-/// Check site files, print their schema or an example.
+/// Check and apply site files, print their schema or an example.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigCommand {
     #[command(subcommand)]
@@ -33,6 +39,14 @@ enum ConfigAction {
         #[arg(long)]
         json: bool,
     },
+    /// Apply limits, nominal values and rules for tags of a site file to a running agent, all or nothing.
+    ///
+    /// Whatever else differs from the running configuration needs a restart, and refuses the file. The runtime does not
+    /// touch the file that it was started with: put this one in its place to keep the change.
+    #[command(
+        after_help = "Example:\n  corerl config apply site.yaml --cause 'narrower limits for the night shift'\n\nExit codes: 0 applied, 69 no runtime, 77 no permission, 78 the file is refused."
+    )]
+    Apply(ApplyArguments),
     /// Print the JSON Schema (draft-07) of site files: every key with description and default.
     #[command(after_help = "Example:\n  corerl config schema > corerl.schema.json")]
     Schema,
@@ -41,10 +55,25 @@ enum ConfigAction {
     Example,
 }
 
+#[derive(Args, Debug)]
+struct ApplyArguments {
+    /// The site file.
+    file: PathBuf,
+    #[command(flatten)]
+    target: Target,
+    /// Why, in your words; recorded with your user id.
+    #[arg(long, value_name = "TEXT", default_value = "command line")]
+    cause: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Carries out `command`. Data goes to standard output, messages to standard error.
 pub(crate) fn run(command: &ConfigCommand) -> ExitCode {
     match &command.action {
         ConfigAction::Check { file, json } => check(file, *json),
+        ConfigAction::Apply(arguments) => apply(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::Schema => print(&format!("{:#}\n", rt_config::schema())),
         ConfigAction::Example => print(rt_config::example()),
     }
@@ -81,6 +110,32 @@ fn check(file: &Path, json: bool) -> ExitCode {
         site.tags.len(),
         site.setpoints.len(),
     ))
+}
+
+fn apply(arguments: &ApplyArguments) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        agent: String,
+        message: &'a str,
+    }
+    let text = std::fs::read_to_string(&arguments.file)
+        .map_err(|error| Failure::io(format_args!("{} cannot be read", arguments.file.display()), &error))?;
+    if text.len() > CONFIGURATION_BYTES_MAX {
+        let message = format!(
+            "{} has {} bytes, and a running agent takes at most {CONFIGURATION_BYTES_MAX}: restart it with the file instead",
+            arguments.file.display(),
+            text.len()
+        );
+        return Err(Failure::new(Exit::BadConfiguration, message));
+    }
+    let (address, mut client) = arguments.target.connect()?;
+    let message = client.configure(&text, &arguments.cause)?;
+    if arguments.json {
+        print_json("corerl.apply/1", &Printed { agent: address.label(), message: &message })?;
+    } else {
+        eprintln!("{}: {message}", address.label());
+    }
+    Ok(Exit::Fine)
 }
 
 fn complaint_json(complaint: &Complaint) -> Value {

@@ -79,6 +79,7 @@ impl From<CallError> for Failure {
             }
             CallError::Connect(_) | CallError::Closed => Exit::Unavailable,
             CallError::Refused(Refusal::NotPermitted { .. }) => Exit::NoPermission,
+            CallError::Refused(Refusal::Configuration { .. }) => Exit::BadConfiguration,
             CallError::Refused(Refusal::NotNow { .. }) | CallError::TimedOut(_) => Exit::Temporary,
             CallError::Refused(_) | CallError::NotUnderstood | CallError::Io(_) => Exit::Internal,
         };
@@ -103,6 +104,8 @@ mod tests {
         assert!(not_permitted.message.contains("user 7"));
         let absent = Failure::from(ConnectError::NotRunning { path: "/run/x.sock".into() });
         assert_eq!(absent.exit, Exit::Unavailable);
+        let wrong_file = Refusal::Configuration { complaints: "site.yaml:1:1: error: …".into() };
+        assert_eq!(Failure::from(CallError::Refused(wrong_file)).exit, Exit::BadConfiguration);
         let not_now = Failure::from(CallError::Refused(Refusal::NotNow { message: "not in RELEASE".into() }));
         assert_eq!((not_now.exit, not_now.message.as_str()), (Exit::Temporary, "not in RELEASE"));
     }

@@ -48,7 +48,7 @@ enum Command {
     Run(run::RunArguments),
     /// Ask a running agent how it is, or tell it what to do.
     Agent(agent::AgentArguments),
-    /// Check, describe and exemplify site files.
+    /// Check, apply, describe and exemplify site files.
     Config(config::ConfigCommand),
     /// Look into the shared memory of running agents.
     Shm(segments::ShmArguments),

@@ -4,6 +4,7 @@
 //! reports everything.
 
 mod connections;
+mod fallback;
 mod reward;
 mod runtime;
 mod setpoints;
@@ -71,7 +72,7 @@ pub(crate) fn resolve(raw: &SiteFile, path: &Path, complaints: &mut Complaints<'
     let tags =
         raw.pipeline.value.as_ref().and_then(|pipeline| tags::resolve(pipeline, &connections, &context, complaints));
     let setpoints = match (&tags, runtime_raw) {
-        (Some(tags), Some(runtime)) => setpoints::resolve(tags, runtime, complaints),
+        (Some(tags), Some(runtime)) => setpoints::resolve(tags, runtime, &context, complaints),
         _ => None,
     };
     let reward = match (&tags, raw.pipeline.value.as_ref().and_then(|pipeline| pipeline.reward.value.as_ref())) {
@@ -157,6 +158,11 @@ pub(crate) fn given_or<T: Copy>(field: &Field<T>, otherwise: Option<T>) -> Optio
     if field.given { field.value } else { otherwise }
 }
 
+/// The given value, or none; the outer `None` when the given one was complained of.
+pub(crate) fn given_or_none<T: Copy>(field: &Field<T>) -> Option<Option<T>> {
+    if field.given { field.value.map(Some) } else { Some(None) }
+}
+
 fn interaction(
     raw: &crate::raw::Interaction,
     context: &Context<'_>,
@@ -206,7 +212,7 @@ fn complain_of_plain_database_password(raw: &SiteFile, context: &Context<'_>, co
 }
 
 /// A number that must satisfy a condition.
-fn number(
+pub(crate) fn number(
     field: &Field<f64>,
     fits: impl Fn(f64) -> bool,
     condition: &str,

@@ -1,16 +1,22 @@
 //! The `runtime:` section, apart from what belongs to connections and setpoints.
 
 use rt_core::time::Span;
+use rt_core::trips::{ChatterSettings, OutOf};
 
 use super::connections::Connections;
-use super::{Context, given_or, positive};
+use super::{Context, given_or, number, positive};
 use crate::complaint::Complaints;
 use crate::duration::written;
-use crate::raw::{Cpus, Overruns, Priorities, Runtime as RawRuntime};
+use crate::form::Field;
+use crate::form_special::ChatterChoice;
+use crate::raw::{Cpus, Inference, Priorities, Runtime as RawRuntime};
 use crate::site::Runtime;
+use crate::value::Whole;
 
 /// The cycle records of so long are kept at least, or the reader is told.
 const RECORD_SPAN_USUAL: Span = Span::from_ms(60_000);
+/// A plant has shown what was written to it after this long, unless its connection is slower.
+const SETTLE_USUAL: Span = Span::from_ms(1_000);
 /// The cycle records of so long are kept at most.
 const RECORD_SPAN_MAX: Span = Span::from_ms(3_600_000);
 
@@ -22,7 +28,10 @@ pub(crate) fn resolve(
 ) -> Option<Runtime> {
     let cpus = raw.cpus.value.as_ref().map(|cpus| self::cpus(cpus, complaints));
     let priorities = raw.priorities.value.as_ref().and_then(|priorities| self::priorities(priorities, complaints));
-    let overrun_limit = raw.overruns.value.as_ref().and_then(|overruns| overrun_limit(overruns, complaints));
+    let overrun_limit = raw.overruns.value.as_ref().and_then(|of| out_of(&of.m, &of.n, "late cycles", complaints));
+    let inference = raw.inference.value.as_ref().and_then(|inference| self::inference(inference, context, complaints));
+    let chatter = raw.chatter.value.as_ref().and_then(|choice| chatter(choice, complaints));
+    let t_settle = t_settle(raw, connections, complaints);
     let setpoint_expiry = setpoint_expiry(raw, connections, complaints);
     let record_span = record_span(raw, complaints);
     let max_policy_age = raw.max_policy_age.value;
@@ -35,6 +44,7 @@ pub(crate) fn resolve(
     let count = |value: u64| u32::try_from(value).ok();
     let (control_cpu, io_cpu) = cpus?;
     let (control_priority, io_priority) = priorities?;
+    let (decide_within, late_limit) = inference?;
     Some(Runtime {
         period: context.period?,
         control_cpu,
@@ -45,11 +55,15 @@ pub(crate) fn resolve(
         t_hold: t_hold?,
         t_recover: t_recover?,
         t_release: raw.t_release.value?,
+        t_settle: t_settle?,
         recoveries_per_hour: count(raw.recoveries_per_hour.value?.0)?,
         nan_limit: count(raw.nan_limit.value?.0)?,
         clamp_limit: count(raw.clamp_limit.value?.0)?,
         write_fail_limit: count(raw.write_fail_limit.value?.0)?,
         overrun_limit: overrun_limit?,
+        decide_within,
+        late_limit,
+        chatter: chatter?,
         max_policy_age: max_policy_age?.0,
         setpoint_expiry: setpoint_expiry?,
         operators: raw.operators.value.as_ref()?.iter().map(|operator| operator.value.clone()).collect(),
@@ -80,14 +94,46 @@ fn priorities(raw: &Priorities, complaints: &mut Complaints<'_>) -> Option<(u8, 
     Some((u8::try_from(control).ok()?, u8::try_from(io).ok()?))
 }
 
-fn overrun_limit(raw: &Overruns, complaints: &mut Complaints<'_>) -> Option<(u32, u32)> {
-    let (m, n) = (raw.m.value?.0, raw.n.value?.0);
-    if m > n {
-        let at = if raw.m.given { raw.m.at } else { raw.n.at };
-        complaints.error(at, format!("{m} late cycles in {n} can never be"), "write an `m` of at most `n`");
+/// `m` of `n` of something.
+fn out_of<const MAX: u64>(
+    m: &Field<Whole<1, MAX>>,
+    n: &Field<Whole<1, MAX>>,
+    what: &str,
+    complaints: &mut Complaints<'_>,
+) -> Option<OutOf> {
+    let limit = OutOf { m: u8::try_from(m.value?.0).ok()?, n: u8::try_from(n.value?.0).ok()? };
+    if limit.m > limit.n {
+        let at = if m.given { m.at } else { n.at };
+        complaints.error(at, format!("{} {what} in {} can never be", limit.m, limit.n), "write an `m` of at most `n`");
         return None;
     }
-    Some((u32::try_from(m).ok()?, u32::try_from(n).ok()?))
+    Some(limit)
+}
+
+fn inference(raw: &Inference, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<(Span, OutOf)> {
+    let half = context.period.map(|period| Span::from_ns(period.as_ns() / 2));
+    let within = if raw.within.given { positive(&raw.within, complaints) } else { half };
+    let limit = out_of(&raw.m, &raw.n, "late decisions", complaints);
+    Some((within?, limit?))
+}
+
+/// The outer `None` means that it was complained of.
+fn chatter(choice: &ChatterChoice, complaints: &mut Complaints<'_>) -> Option<Option<ChatterSettings>> {
+    let raw = match choice {
+        ChatterChoice::Off => return Some(None),
+        ChatterChoice::When(raw) => &raw.value,
+    };
+    let stroke = number(&raw.stroke, |part| part > 0.0 && part <= 1.0, "above 0 and at most 1", complaints);
+    let reversals = out_of(&raw.m, &raw.n, "reversals", complaints);
+    Some(Some(ChatterSettings { reversals: reversals?, stroke: stroke? }))
+}
+
+fn t_settle(raw: &RawRuntime, connections: &Connections, complaints: &mut Complaints<'_>) -> Option<Span> {
+    if raw.t_settle.given {
+        return positive(&raw.t_settle, complaints);
+    }
+    let slowest = connections.periods.iter().flatten().max().copied();
+    slowest.map(|slowest| slowest.times(3).max(SETTLE_USUAL))
 }
 
 fn setpoint_expiry(raw: &RawRuntime, connections: &Connections, complaints: &mut Complaints<'_>) -> Option<Span> {

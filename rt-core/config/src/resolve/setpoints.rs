@@ -1,22 +1,28 @@
 //! Setpoints: the agent's half (scale, bounds, nominal value) and the plant's half (limits, rate, fallback, interlocks).
 
-use rt_core::envelope::{INTERLOCKS_MAX, Interlock, InterlockAction};
+use rt_core::envelope::{self, INTERLOCKS_MAX, Interlock, InterlockAction, LimitsByMode};
 use rt_core::expression::{Op, Program};
-use rt_core::setpoint::{FallbackLaw, Rate, SetpointSettings};
+use rt_core::setpoint::{Rate, SetpointSettings};
 use rt_core::tag::TagId;
 use rt_core::time::Span;
 
 use super::connections::complain_of_unknown;
-use super::positive;
+use super::fallback::{self, Given};
 use super::tags::Tags;
+use super::{Context, given_or, positive};
 use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Field};
-use crate::form_special::{FallbackChoice, RateChoice, Then};
-use crate::raw::{Limits, Runtime, Tag as RawTag, TagType};
+use crate::form_special::{RateChoice, Then};
+use crate::raw::{Limits, ModeLimits, Runtime, Tag as RawTag, TagType};
 use crate::site::{Range, Setpoint};
 use crate::value::{FormulaPair, Named};
 
-pub(crate) fn resolve(tags: &Tags<'_>, runtime: &Runtime, complaints: &mut Complaints<'_>) -> Option<Vec<Setpoint>> {
+pub(crate) fn resolve(
+    tags: &Tags<'_>,
+    runtime: &Runtime,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Vec<Setpoint>> {
     complain_of_strangers(tags, &runtime.limits, "limits", complaints);
     complain_of_strangers(tags, &runtime.fallback, "fallback", complaints);
     complain_of_shared_nodes(tags, complaints);
@@ -26,7 +32,7 @@ pub(crate) fn resolve(tags: &Tags<'_>, runtime: &Runtime, complaints: &mut Compl
         .iter()
         .enumerate()
         .filter(|(_, tag)| tag.value.r#type.value == Some(TagType::AiSetpoint))
-        .map(|(index, tag)| setpoint(index, tag, tags, runtime, refresh, complaints))
+        .map(|(index, tag)| setpoint(index, tag, tags, runtime, context, refresh, complaints))
         .collect();
     setpoints.into_iter().collect()
 }
@@ -81,6 +87,7 @@ fn setpoint(
     at: &At<RawTag>,
     tags: &Tags<'_>,
     runtime: &Runtime,
+    context: &Context<'_>,
     refresh: Option<Span>,
     complaints: &mut Complaints<'_>,
 ) -> Option<Setpoint> {
@@ -100,10 +107,7 @@ fn setpoint(
     }
     let (limits_at, limits) = limits?;
     let range = limits_range(limits, scale, complaints);
-    let rate = limits.rate.value.map(|rate| match rate {
-        RateChoice::PerSecond(per_second) => Rate::PerSecond(per_second),
-        RateChoice::Unlimited => Rate::Unlimited,
-    });
+    let rate = limits.rate.value.map(rate);
     if let (Some(nominal), Some(range)) = (nominal, range)
         && !inside(nominal, range)
     {
@@ -111,20 +115,82 @@ fn setpoint(
         let message = format!("the nominal setpoint {nominal} is outside the limits [{}, {}]", range.lo, range.hi);
         complaints.error(at, message, "write a `nominal_setpoint` inside the limits");
     }
-    let fallback = fallback(find(&runtime.fallback, name), nominal, range, rate, complaints);
+    let given = Given { choice: find(&runtime.fallback, name).map(|(_, choice)| choice), nominal, range, rate };
+    let fallback = fallback::resolve(&given, tags, context, complaints);
+    let by_mode = by_mode(limits, range.zip(rate), complaints);
+    let operator_when = operator_when(limits, tags, complaints);
     let interlocks = interlocks(limits, range, tags, complaints);
-    let (scale, range) = (scale?, range?);
     let tag = TagId::new(index)?;
-    let settings =
-        SetpointSettings { tag, lo: range.lo, hi: range.hi, rate: rate?, fallback: fallback?, refresh: refresh? };
-    Some(Setpoint { tag, settings, interlocks: interlocks?, scale, action_bounds: action_bounds?, nominal: nominal? })
+    let settings = SetpointSettings {
+        tag,
+        limits: by_mode?,
+        fallback: fallback?,
+        operator_when: operator_when?,
+        refresh: refresh?,
+    };
+    Some(Setpoint {
+        tag,
+        settings,
+        interlocks: interlocks?,
+        scale: scale?,
+        action_bounds: action_bounds?,
+        nominal: nominal?,
+    })
 }
 
 fn find<'r, T>(named: &'r Field<Named<T>>, name: &str) -> Option<&'r (At<String>, T)> {
     named.value.as_ref()?.0.iter().find(|(key, _)| key.value == name)
 }
 
-fn inside(value: f64, range: Range) -> bool {
+const fn rate(choice: RateChoice) -> Rate {
+    match choice {
+        RateChoice::PerSecond(per_second) => Rate::PerSecond(per_second),
+        RateChoice::Unlimited => Rate::Unlimited,
+    }
+}
+
+/// The limits in each mode that writes: those of all modes, or narrower ones.
+fn by_mode(raw: &Limits, common: Option<(Range, Rate)>, complaints: &mut Complaints<'_>) -> Option<LimitsByMode> {
+    let modes = raw.by_mode.value.as_ref()?;
+    let run = in_mode(modes.run.value.as_ref()?, common, complaints);
+    let hold = in_mode(modes.hold.value.as_ref()?, common, complaints);
+    let fallback = in_mode(modes.fallback.value.as_ref()?, common, complaints);
+    Some(LimitsByMode { run: run?, hold: hold?, fallback: fallback? })
+}
+
+fn in_mode(
+    raw: &ModeLimits,
+    common: Option<(Range, Rate)>,
+    complaints: &mut Complaints<'_>,
+) -> Option<envelope::Limits> {
+    let (common_range, common_rate) = common?;
+    let range = given_or(&raw.range, Some(common_range))?;
+    let rate = if raw.rate.given { rate(raw.rate.value?) } else { common_rate };
+    if !(inside(range.lo, common_range) && inside(range.hi, common_range)) {
+        let Range { lo, hi } = common_range;
+        let message = format!("these limits are wider than the setpoint's own [{lo}, {hi}]");
+        complaints.error(raw.range.at, message, "write a range inside, or widen `range` of the setpoint");
+    }
+    let faster = match (rate, common_rate) {
+        (_, Rate::Unlimited) => false,
+        (Rate::Unlimited, Rate::PerSecond(_)) => true,
+        (Rate::PerSecond(here), Rate::PerSecond(everywhere)) => here > everywhere,
+    };
+    if faster {
+        complaints.error(raw.rate.at, "this rate is above the setpoint's own", "write a lower one");
+    }
+    Some(envelope::Limits { lo: range.lo, hi: range.hi, rate })
+}
+
+/// The outer `None` means that it was complained of.
+fn operator_when(raw: &Limits, tags: &Tags<'_>, complaints: &mut Complaints<'_>) -> Option<Option<Program>> {
+    if !raw.operator_when.given {
+        return Some(None);
+    }
+    tags.program_on_image(raw.operator_when.value.as_ref()?, complaints).map(Some)
+}
+
+pub(super) fn inside(value: f64, range: Range) -> bool {
     (range.lo..=range.hi).contains(&value)
 }
 
@@ -196,38 +262,6 @@ fn limits_range(limits: &Limits, scale: Option<Range>, complaints: &mut Complain
         complaints.notice(limits.range.at, message, "a read-back outside the operating range counts as missing");
     }
     Some(range)
-}
-
-fn fallback(
-    choice: Option<&(At<String>, FallbackChoice)>,
-    nominal: Option<f64>,
-    range: Option<Range>,
-    rate: Option<Rate>,
-    complaints: &mut Complaints<'_>,
-) -> Option<FallbackLaw> {
-    let ramp = match choice.map(|(_, choice)| choice) {
-        None | Some(FallbackChoice::Hold) => return Some(FallbackLaw::Hold),
-        Some(FallbackChoice::Nominal) => return nominal.map(FallbackLaw::Nominal),
-        Some(FallbackChoice::Ramp(ramp)) => &ramp.value,
-    };
-    let (target, per_second) = (ramp.to.value, ramp.rate.value);
-    if let (Some(target), Some(range)) = (target, range)
-        && !inside(target, range)
-    {
-        let message = format!("the ramp ends at {target}, outside the limits [{}, {}]", range.lo, range.hi);
-        complaints.error(ramp.to.at, message, "write a value inside the limits");
-    }
-    if per_second.is_some_and(|per_second| per_second <= 0.0) {
-        complaints.error(ramp.rate.at, "a ramp needs a rate above 0", "write engineering units per second");
-        return None;
-    }
-    if let (Some(per_second), Some(Rate::PerSecond(limit))) = (per_second, rate)
-        && per_second > limit
-    {
-        let message = format!("the ramp's {per_second} per second is more than the rate limit permits ({limit})");
-        complaints.notice(ramp.rate.at, message, "the limit holds");
-    }
-    Some(FallbackLaw::Ramp { target: target?, per_second: per_second? })
 }
 
 fn interlocks(

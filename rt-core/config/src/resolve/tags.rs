@@ -2,11 +2,11 @@
 
 use rt_core::expression::Program;
 use rt_core::setpoint::SETPOINTS_MAX;
-use rt_core::tag::{TAGS_MAX, TagId, TagSettings};
+use rt_core::tag::{Spike, TAGS_MAX, TagId, TagSettings, ne43_band};
 use rt_core::time::Span;
 
 use super::connections::{Connections, complain_of_twice, complain_of_unknown, node};
-use super::{Context, given_or, positive};
+use super::{Context, given_or, given_or_none, number, positive};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::expression::{self, Tree};
 use crate::form::{At, Field};
@@ -346,10 +346,27 @@ fn settings(
     let substitute_for = given_or(&raw.substitute_for, stale_after);
     let required = given_or(&raw.required, Some(required_by_default));
     let source_time = raw.source_time.value;
+    let sound = given_or_none(&raw.sensor_span).map(|span| span.map(|Range { lo, hi }| ne43_band(lo, hi)));
+    let spike = spike(&raw.spike, complaints);
+    let frozen_after =
+        if raw.frozen_after.given { positive(&raw.frozen_after, complaints).map(Some) } else { Some(None) };
     Some(TagSettings {
         required: required?,
         stale_after: stale_after?,
         substitute_for: substitute_for?,
         source_time_advancing: source_time? == SourceTime::Advancing,
+        sound: sound?,
+        spike: spike?,
+        frozen_after: frozen_after?,
     })
+}
+
+/// The outer `None` means that it was complained of.
+fn spike(field: &Field<crate::raw::Spike>, complaints: &mut Complaints<'_>) -> Option<Option<Spike>> {
+    if !field.given {
+        return Some(None);
+    }
+    let raw = field.value.as_ref()?;
+    let step = number(&raw.step, |step| step > 0.0, "above 0", complaints)?;
+    Some(Some(Spike { step, samples: u8::try_from(raw.samples.value?.0).ok()? }))
 }

@@ -77,6 +77,17 @@ impl Journal {
                 record.a = u64::from(setpoints);
                 (record, format!("setpoints {setpoints:#b}"))
             }
+            CoreEvent::SetpointTaken { setpoint } => of_setpoint(entry(EventKind::OperatorTook), setpoint),
+            CoreEvent::SetpointReturned { setpoint } => of_setpoint(entry(EventKind::OperatorReturned), setpoint),
+            CoreEvent::ReadBackMismatch { setpoint } => of_setpoint(entry(EventKind::ReadBackMismatch), setpoint),
+            CoreEvent::Changed { number } => {
+                let mut record = entry(EventKind::Configured);
+                record.a = number;
+                (record, format!("change {number}"))
+            }
+            CoreEvent::ChangesUnfit { number } => {
+                (entry(EventKind::Fault), format!("change {number} is for other setpoints or tags"))
+            }
             CoreEvent::SlotsSkipped { count } => {
                 let mut record = entry(EventKind::SlotsSkipped);
                 record.a = count;
@@ -124,6 +135,11 @@ impl Entry<'_> {
     }
 }
 
+fn of_setpoint(mut record: EventRecord, setpoint: u8) -> (EventRecord, String) {
+    record.a = setpoint.into();
+    (record, format!("setpoint {setpoint}"))
+}
+
 fn command_kind(command: Command) -> EventKind {
     match command {
         Command::Arm => EventKind::Armed,
@@ -141,6 +157,7 @@ fn command_name(command: Command) -> &'static str {
         Command::Hold => "hold",
         Command::Lease(true) => "lease",
         Command::Lease(false) => "loss of the lease",
+        Command::HandBack { .. } => "hand back",
         Command::PolicyConfirmed(_) => "policy confirmed",
     }
 }
@@ -161,6 +178,8 @@ fn log(record: &EventRecord, message: &str) {
             | EventKind::Fault
             | EventKind::ConnectionDown
             | EventKind::SetpointRejected
+            | EventKind::OperatorTook
+            | EventKind::ReadBackMismatch
             | EventKind::PolicyRefused
             | EventKind::LearnerLost
             | EventKind::AccessRefused,

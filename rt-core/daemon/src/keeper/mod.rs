@@ -1,6 +1,7 @@
 //! The keeper: the main thread, without deadlines. Verifies weights, serves the control socket, watches heartbeats, turns
 //! facts into records and logs.
 
+mod configuration;
 mod journal;
 mod service;
 mod weights;
@@ -20,8 +21,9 @@ use shm_layout::{Counter, EventKind};
 
 use crate::adapters::Order;
 
+pub(crate) use configuration::Configuration;
 pub(crate) use journal::Journal;
-pub(crate) use service::Service;
+pub(crate) use service::{Service, describe_setpoints};
 pub(crate) use weights::WeightsDesk;
 
 /// How often the keeper looks at everything.

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use io_loop::{ConnectFailure, News};
-use rt_config::{Connection, Security};
+use rt_config::{Connection, Runtime, Security, Site};
 use rt_control::{
-    Act, Answer, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request, Status,
+    Act, Answer, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request, SetpointInfo,
+    Status,
 };
+use rt_core::envelope::LimitsByMode;
 use rt_core::mode::Mode;
 use rt_core::ports::{Clock, Command};
 use rt_core::record::{Event, EventKind as CoreEvent};
@@ -19,7 +21,7 @@ use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
-use crate::keeper::{Journal, WeightsDesk};
+use crate::keeper::{Configuration, Journal, WeightsDesk};
 use crate::segments::Shelf;
 
 /// The same complaint about a connection is repeated in the log this often.
@@ -36,6 +38,9 @@ pub(crate) struct Service {
     connections: Vec<Wired>,
     started: Instant,
     latched: Option<String>,
+    configuration: Configuration,
+    /// The setpoints that a person has, as bits.
+    with_operator: u32,
 }
 
 /// What answering needs of the keeper's other parts.
@@ -58,11 +63,11 @@ impl Service {
     pub(crate) fn new(
         description: Description,
         shelf: Shelf,
-        operators: &[String],
         degraded: Vec<String>,
         preemption: String,
-        connections: &[Connection],
+        configuration: Configuration,
     ) -> Self {
+        let Site { connections, runtime: Runtime { operators, .. }, .. } = configuration.site();
         Self {
             description,
             shelf,
@@ -73,6 +78,8 @@ impl Service {
             connections: connections.iter().map(Wired::new).collect(),
             started: Instant::now(),
             latched: None,
+            configuration,
+            with_operator: 0,
         }
     }
 
@@ -80,7 +87,12 @@ impl Service {
     ///
     /// # Errors
     /// The caller cannot be reached any more.
-    pub(crate) fn answer(&self, caller: &mut Conversation, request: Request, means: Means<'_>) -> io::Result<()> {
+    pub(crate) fn answer(
+        &mut self,
+        caller: &mut Conversation,
+        request: Request,
+        mut means: Means<'_>,
+    ) -> io::Result<()> {
         let peer = caller.peer();
         if let Some(refusal) = self.refusal(peer, &request) {
             let number = u64::from(peer.pid);
@@ -102,6 +114,14 @@ impl Service {
                 let answer = self.act(peer, act, &cause, means);
                 caller.answer(&answer, &[])
             }
+            Request::HandBack { setpoint, cause } => {
+                let answer = self.hand_back(peer, setpoint.as_deref(), &cause, means);
+                caller.answer(&answer, &[])
+            }
+            Request::Configure { text, cause } => {
+                let answer = self.configure(peer, &text, &cause, &mut means);
+                caller.answer(&answer, &[])
+            }
         }
     }
 
@@ -110,6 +130,8 @@ impl Service {
         match event.kind {
             CoreEvent::Latched { cause } => self.latched = Some(cause.name().to_owned()),
             CoreEvent::LatchCleared { .. } => self.latched = None,
+            CoreEvent::SetpointTaken { setpoint } => self.with_operator |= 1 << setpoint,
+            CoreEvent::SetpointReturned { setpoint } => self.with_operator &= !(1 << setpoint),
             _ => {}
         }
     }
@@ -139,6 +161,11 @@ impl Service {
             }
             News::CannotConnect(failure) => wired.complain(failure),
         }
+    }
+
+    fn names_of(&self, setpoints: u32) -> Vec<String> {
+        let named = (0..u32::BITS).zip(&self.description.setpoints);
+        named.filter(|(bit, _)| setpoints >> bit & 1 == 1).map(|(_, setpoint)| setpoint.name.clone()).collect()
     }
 
     fn refusal(&self, peer: Peer, request: &Request) -> Option<Refusal> {
@@ -208,12 +235,48 @@ impl Service {
         Answer::Done { message: format!("{}: handed to the runtime, which was in mode {mode}", act.name()) }
     }
 
+    fn hand_back(&self, peer: Peer, name: Option<&str>, cause: &str, means: Means<'_>) -> Answer {
+        let setpoints = || (0_u8..).zip(&self.description.setpoints);
+        let wanted: Vec<_> =
+            setpoints().filter(|(_, setpoint)| name.is_none_or(|name| setpoint.name == name)).collect();
+        if let (true, Some(name)) = (wanted.is_empty(), name) {
+            return Answer::Refused(Refusal::NoSuchSetpoint { name: name.to_owned() });
+        }
+        for (setpoint, _) in &wanted {
+            if means.orders.push(Order::Command(Command::HandBack { setpoint: *setpoint })).is_err() {
+                let message = "the control thread does not take commands: is it running?".to_owned();
+                return Answer::Refused(Refusal::NotNow { message });
+            }
+        }
+        let what = name.unwrap_or("all setpoints");
+        let text = format!("hand back {what} by uid {}: {cause}", peer.uid);
+        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+        Answer::Done { message: format!("hand back {what}: handed to the runtime") }
+    }
+
+    fn configure(&mut self, peer: Peer, text: &str, cause: &str, means: &mut Means<'_>) -> Answer {
+        let (said, answer) = match self.configuration.apply(text) {
+            Ok(number) => {
+                self.description.setpoints = describe_setpoints(self.configuration.site());
+                let message = format!("change {number}: handed to the runtime, which takes it in its next cycle");
+                (format!("configure, change {number}"), Answer::Done { message })
+            }
+            Err(complaints) => {
+                ("configure, refused".to_owned(), Answer::Refused(Refusal::Configuration { complaints }))
+            }
+        };
+        let text = format!("{said}, by uid {}: {cause}", peer.uid);
+        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+        answer
+    }
+
     fn status(&self, means: &Means<'_>) -> Status {
         let count = |counter| means.counters.get(counter);
         Status {
             mode: mode_name(means.counters).to_owned(),
             armed: count(Counter::Armed) != 0,
             latched: self.latched.clone(),
+            with_operator: self.names_of(self.with_operator),
             degraded: self.degraded.clone(),
             preemption: self.preemption.clone(),
             cycles: count(Counter::Cycles),
@@ -224,6 +287,20 @@ impl Service {
             uptime_s: self.started.elapsed().as_secs_f64(),
         }
     }
+}
+
+/// The setpoints for people, with the widest range that any mode has.
+pub(crate) fn describe_setpoints(site: &Site) -> Vec<SetpointInfo> {
+    let describe = |of: &rt_config::Setpoint| {
+        let (name, unit) =
+            site.tags.get(of.tag.index()).map(|tag| (tag.name.clone(), tag.unit.clone())).unwrap_or_default();
+        let LimitsByMode { run, hold, fallback } = of.settings.limits;
+        let all = [run, hold, fallback];
+        let lo = all.iter().fold(f64::INFINITY, |lo, limits| lo.min(limits.lo));
+        let hi = all.iter().fold(f64::NEG_INFINITY, |hi, limits| hi.max(limits.hi));
+        SetpointInfo { name, unit, lo, hi }
+    };
+    site.setpoints.iter().map(describe).collect()
 }
 
 impl Wired {
@@ -284,6 +361,8 @@ fn wish(request: &Request) -> &'static str {
         Request::Segment { .. } => "a segment",
         Request::JoinAsLearner { .. } => "to join as learner",
         Request::Act { act, .. } => act.name(),
+        Request::HandBack { .. } => "to hand back a setpoint",
+        Request::Configure { .. } => "to configure",
     }
 }
 

@@ -1,0 +1,126 @@
+//! A policy that means harm, against the envelope alone: millions of wishes, and not one breaks an invariant.
+//!
+//! `CORERL_ADVERSARY_STEPS` sets another number of steps, for a soak.
+
+use rt_core::envelope::{Envelope, Interlock, InterlockAction, Limits, LimitsByMode, Verdict};
+use rt_core::expression::{Op, Program};
+use rt_core::image::Image;
+use rt_core::mode::Mode;
+use rt_core::setpoint::{Rate, ScalarKind};
+use rt_core::time::Span;
+
+const STEPS: u64 = 10_000_000;
+/// Steps between two changes of limits, kind and interlocks.
+const REGIME: u64 = 1_000;
+const KINDS: [ScalarKind; 11] = [
+    ScalarKind::Boolean,
+    ScalarKind::SByte,
+    ScalarKind::Byte,
+    ScalarKind::Int16,
+    ScalarKind::UInt16,
+    ScalarKind::Int32,
+    ScalarKind::UInt32,
+    ScalarKind::Int64,
+    ScalarKind::UInt64,
+    ScalarKind::Float,
+    ScalarKind::Double,
+];
+
+/// xorshift64*.
+struct Malice(u64);
+
+impl Malice {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        (self.next() >> 33) % bound
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Ordinary numbers, edges, and any pattern of bits.
+    fn number(&mut self, edge: f64) -> f64 {
+        match self.below(8) {
+            0 => f64::from_bits(self.next()),
+            1 => edge,
+            2 => edge.next_up(),
+            3 => edge.next_down(),
+            4 => -edge,
+            5 => self.unit() * 1e6 - 5e5,
+            _ => self.unit() * 20.0 - 5.0,
+        }
+    }
+}
+
+/// What holds between two changes.
+struct Regime {
+    envelope: Envelope,
+    limits: Limits,
+    kind: ScalarKind,
+    may_rise: bool,
+    may_fall: bool,
+}
+
+impl Regime {
+    fn new(malice: &mut Malice) -> Self {
+        let (a, b) = (malice.unit() * 300.0 - 100.0, malice.unit() * 300.0 - 100.0);
+        let rate = if malice.below(8) == 0 { Rate::Unlimited } else { Rate::PerSecond(malice.unit() * 5_000.0 + 1e-9) };
+        let limits = Limits { lo: a.min(b), hi: a.max(b), rate };
+        let kind = KINDS[malice.below(11) as usize];
+        let mut envelope = Envelope::new(LimitsByMode::same(limits)).unwrap();
+        envelope.set_kind(Some(kind));
+        let (may_rise, may_fall) = (malice.below(6) != 0, malice.below(6) != 0);
+        let blocks = [(may_rise, InterlockAction::BlockIncrease), (may_fall, InterlockAction::BlockDecrease)];
+        for (_, action) in blocks.into_iter().filter(|(may, _)| !may) {
+            let condition = Program::new(&[Op::Const(1.0)]).unwrap();
+            envelope.add(Interlock { condition, action }).unwrap();
+        }
+        Self { envelope, limits, kind, may_rise, may_fall }
+    }
+
+    fn check(&self, last: f64, sent: f64, dt: Span) {
+        let Limits { lo, hi, rate } = self.limits;
+        let step = match rate {
+            Rate::PerSecond(rate) => rate * dt.as_seconds(),
+            Rate::Unlimited => f64::INFINITY,
+        };
+        // Compared themselves: the distances of neighbours may round to the same number.
+        let nearer = (last < sent && sent < lo) || (hi < sent && sent < last);
+        assert!(sent.is_finite() && self.kind.holds(sent), "I3: {sent} in {:?}", self.kind);
+        assert!(lo <= sent && sent <= hi || nearer, "I1: {last} -> {sent} in [{lo}, {hi}]");
+        assert!((sent - last).abs() <= step, "I2: {last} -> {sent} by {step}");
+        assert!(self.may_rise || sent <= last, "blocked: {last} -> {sent}");
+        assert!(self.may_fall || sent >= last, "blocked: {last} -> {sent}");
+    }
+}
+
+#[test]
+fn no_wish_of_millions_gets_through() {
+    let steps = std::env::var("CORERL_ADVERSARY_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(STEPS);
+    let (image, mut malice) = (Image::new(&[]).unwrap(), Malice(0xbad_5eed));
+    let mut regime = Regime::new(&mut malice);
+    let (mut last, mut written, mut moved) = (0.0, 0_u64, 0_u64);
+    for step in 0..steps {
+        if step % REGIME == 0 {
+            // Limits that shrink, a node that changes its type: the last value may lie anywhere now.
+            regime = Regime::new(&mut malice);
+        }
+        let dt = Span::from_ns(malice.below(1_000_001));
+        let wish = malice.number(if step % 2 == 0 { regime.limits.hi } else { last });
+        let mode = [Mode::Run, Mode::Hold, Mode::Fallback][malice.below(3) as usize];
+        if let Verdict::Write { value, .. } = regime.envelope.judge(mode, wish, Some(last), dt, &image) {
+            regime.check(last, value, dt);
+            written += 1;
+            moved += u64::from(value != last);
+            last = value;
+        }
+    }
+    assert!(written > steps / 4 && moved > steps / 20, "{written} of {steps} written, {moved} moved");
+}
