@@ -18,7 +18,7 @@ use rt_core::ports::Clock as _;
 use rt_sys::{MonotonicClock, guard};
 use serde::Deserialize;
 use ua_session::{
-    ApplicationInstance, Clock, HostMismatch, MessageMode, Names, ReadPlan, ReadValue, ScalarKind, Security,
+    ApplicationInstance, Clock, HostMismatch, KeyWorker, MessageMode, Names, ReadPlan, ReadValue, ScalarKind, Security,
     SecurityPolicy, Session, Target, Trust, WritePlan,
 };
 
@@ -150,7 +150,9 @@ impl Client {
             Trust { pinned: plant.said.certificate.clone(), directory: None, host_mismatch: HostMismatch::Report };
         let target = Target { security: plant.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
         let deadline_ns = clock.now().as_ns() + CONNECT_MAX_NS;
-        let session = Session::connect(&target, Arc::new(Clocks(clock)), deadline_ns).map_err(|e| e.to_string())?;
+        let worker = KeyWorker::start().map_err(|error| error.to_string())?;
+        let session = Session::connect(&target, &worker, Arc::new(Clocks(clock)), deadline_ns)
+            .map_err(|error| error.to_string())?;
         let node = |name: &str| {
             let address = format!("nsu=urn:corerl:plant;s={name}").parse();
             session.resolve(&address.map_err(|error| format!("{name}: {error}"))?).map_err(|error| error.to_string())
