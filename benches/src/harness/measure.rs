@@ -3,10 +3,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-/// What a batch of calls takes: long against the clock's resolution, short against the machine's drift.
-const BATCH_NS: f64 = 1e6;
-/// So large a part of a batch is called untimed before it.
-const WARM_UP_PART: u64 = 4;
+/// What a batch of calls takes: long against the clock's resolution, short against the time that another process has the
+/// CPU when it takes it.
+const BATCH_NS: f64 = 1e5;
+/// Batches in a sample, of which the median counts.
+const BATCHES: usize = 9;
+/// Batches before them, because whoever came before left its own data in the caches.
+const WARM_UP_BATCHES: usize = 2;
 /// How often the rounds are drawn anew for an interval.
 const RESAMPLES: usize = 2_000;
 /// The ends of a 95 % interval.
@@ -26,7 +29,7 @@ struct Contestant<'a> {
 }
 
 impl<'a> Contest<'a> {
-    /// A contest of batches: one sample per round, the mean over as many calls as a millisecond has room for.
+    /// A contest of batches: one sample per round, the median of some batches' means.
     pub(crate) fn of_batches(rounds: usize) -> Self {
         Self::of_samples(rounds, 1)
     }
@@ -42,9 +45,8 @@ impl<'a> Contest<'a> {
         let mut calls = None;
         self.sample(name, move || {
             let calls = *calls.get_or_insert_with(|| calls_per_batch(&mut once));
-            // Whoever came before left its own data in the caches.
-            mean_of(calls / WARM_UP_PART, &mut once);
-            mean_of(calls, &mut once)
+            let batches: Vec<f64> = (0..WARM_UP_BATCHES + BATCHES).map(|_| mean_of(calls, &mut once)).collect();
+            percentiles(&batches[WARM_UP_BATCHES..], [0.5])[0]
         })
     }
 
@@ -160,7 +162,8 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    fn of(values: &[f64]) -> Self {
+    /// Of values that were measured one after the other.
+    pub(crate) fn of(values: &[f64]) -> Self {
         let [median] = percentiles(values, [0.5]);
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let mut resampled = vec![0.0; values.len()];

@@ -21,7 +21,7 @@ use rt_daemon::{ControlLoop, Ends, Line, Order, Shelf, Writers};
 use rt_sys::{MonotonicClock, guard};
 use shm::{cell, spsc};
 
-use crate::harness::{Contest, Row, nanoseconds_of};
+use crate::harness::{Contest, Estimate, Row, nanoseconds_of};
 
 const TAGS: usize = 58;
 const SETPOINTS: usize = 8;
@@ -49,7 +49,7 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
     if runtime.out_of_charge > 0 {
         return Err(format!("{} slots did not observe, decide and write", runtime.out_of_charge));
     }
-    let us = |what: &str, estimate: crate::harness::Estimate| Row::measured(what, estimate.times(1e-3), "us");
+    let us = |what: &str, estimate: Estimate| Row::measured(what, estimate.times(1e-3), "us");
     Ok(vec![
         Row::exact("tags", site.tags.len() as f64, ""),
         Row::exact("setpoints", site.setpoints.len() as f64, ""),

@@ -6,7 +6,7 @@
 
 use shm::{Segment, Spec, cell, triple};
 
-use crate::harness::{Contest, Row, Seats, nanoseconds_of};
+use crate::harness::{Contest, Estimate, Row, Seats, nanoseconds_of};
 use crate::helper::Helper;
 
 const SLOT_WORDS: usize = 300_000 / size_of::<u64>();
@@ -86,7 +86,7 @@ fn measure(writer: Writer, name: &str, seats: &Seats) -> Result<Vec<Row>, String
         Row::ratio(row("update : swap p50"), update).at_most(2.0),
         Row::ratio(row("update : swap p99"), standings.tail_ratio("update", "swap")),
         Row::ratio(row("control p50"), standings.control()).note("the swap against itself"),
-        Row::exact(row("copy of the value, mean"), copies_ns / looks as f64 / 1e3, "us"),
+        Row::measured(row("copy of the value p50"), Estimate::of(&copies_ns).times(1e-3), "us"),
         Row::exact(row("looks"), looks as f64, ""),
         Row::exact(row("looks that found a new value"), fresh as f64, ""),
         Row::exact(row("torn values"), torn as f64, "").at_most(0.0),
@@ -108,7 +108,7 @@ struct Reading<'a> {
     fresh: usize,
     torn: usize,
     deaths: usize,
-    copies_ns: f64,
+    copies_ns: Vec<f64>,
     /// What made the rest of the run meaningless.
     failed: Option<String>,
 }
@@ -117,7 +117,7 @@ impl<'a> Reading<'a> {
     fn new(writer: Writer, seats: &'a Seats) -> Result<Self, String> {
         let (reader, helper) = seats.for_others(|| connected(writer))?;
         let value = vec![0; SLOT_WORDS];
-        let (looks, fresh, torn, deaths, copies_ns) = (0, 0, 0, 0, 0.0);
+        let (looks, fresh, torn, deaths, copies_ns) = (0, 0, 0, 0, Vec::new());
         Ok(Self { seats, writer, reader, helper, value, looks, fresh, torn, deaths, copies_ns, failed: None })
     }
 
@@ -132,7 +132,7 @@ impl<'a> Reading<'a> {
             Ok(fresh) => self.fresh += usize::from(fresh),
             Err(damaged) => self.failed = Some(damaged.to_string()),
         }
-        self.copies_ns += nanoseconds_of(|| self.reader.copy_into(0, &mut self.value));
+        self.copies_ns.push(nanoseconds_of(|| self.reader.copy_into(0, &mut self.value)));
         let whole = self.value.iter().all(|word| *word == self.value[0]);
         self.torn += usize::from(!whole);
         self.looks += 1;
