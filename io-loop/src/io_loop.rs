@@ -333,3 +333,6 @@ impl<B: FieldBus> IoLoop<B> {
 fn push(reports: &mut Producer<FieldReport>, report: FieldReport) -> bool {
     reports.push(report).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

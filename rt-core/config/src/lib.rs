@@ -48,7 +48,7 @@ pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
     AgentOptions, Connection, Goal, Heartbeat, Identity, Interaction, Objective, Range, Reward, Runtime, Secret,
-    Security, Setpoint, Site, Source, Tag, TagKind,
+    Security, SecurityPolicy, Setpoint, Site, Source, Tag, TagKind,
 };
 
 use complaint::Complaints;

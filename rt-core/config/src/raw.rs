@@ -21,6 +21,14 @@ choices! {
         None = "none",
         /// Basic256Sha256.
         Basic256Sha256 = "basic256_sha256",
+        /// Aes128_Sha256_RsaOaep.
+        Aes128Sha256RsaOaep = "aes128_sha256_rsaoaep",
+        /// Aes256_Sha256_RsaPss.
+        Aes256Sha256RsaPss = "aes256_sha256_rsapss",
+        /// Basic128Rsa15; refused, because it can be broken.
+        Basic128Rsa15 = "basic128_rsa15",
+        /// Basic256; refused, because it can be broken.
+        Basic256 = "basic256",
     }
 
     /// What a secured connection does to messages.
@@ -163,19 +171,19 @@ sections! {
         application_uri: String, Default("urn:corerl:rt");
         /// Policy, mode and certificates. Absent: in clear, which needs `lab: true`.
         security_policy: SecurityPolicy, Optional;
-        /// User and password. Absent: anonymous.
+        /// User and password, or a user's certificate. Absent: anonymous.
         authentication_mode: Authentication, Optional;
     }
 
     /// Policy, mode and certificates of a connection.
     struct SecurityPolicy {
-        /// `none` (needs `lab: true`) or `basic256_sha256`.
+        /// `none` (needs `lab: true`), `basic256_sha256`, `aes128_sha256_rsaoaep` or `aes256_sha256_rsapss`.
         policy: PolicyName, Required;
         /// `sign` or `sign_and_encrypt`.
         mode: SecurityMode, Default("sign_and_encrypt");
-        /// Our certificate, DER or PEM; relative to the site file. Needed with `basic256_sha256`.
+        /// Our certificate, DER or PEM; relative to the site file. Needed unless the policy is `none`.
         client_cert_path: String, Optional;
-        /// Our private key, PEM, readable by the service's user alone; relative to the site file. Needed with `basic256_sha256`.
+        /// Our private key, PEM, readable by the service's user alone; relative to the site file. Needed unless the policy is `none`.
         client_key_path: String, Optional;
         /// The server's pinned certificate; relative to the site file. Absent: `trust_dir` decides.
         server_cert_path: String, Optional;
@@ -189,8 +197,10 @@ sections! {
         username: String, Optional;
         /// The password, by reference: `{env: NAME}` or `{file: PATH}`; in clear with `lab: true` only.
         password: Password, Optional;
-        /// A user certificate.
-        certificate: Anything, Unsupported("write `username` and `password`, or leave `authentication_mode` out for an anonymous session");
+        /// The user's certificate, DER or PEM, instead of name and password; relative to the site file.
+        certificate: String, Optional;
+        /// Its private key, PEM, readable by the service's user alone; relative to the site file. Needed with `certificate`.
+        certificate_key: String, Optional;
     }
 
     /// When the agent observes, acts and learns.

@@ -79,8 +79,10 @@ pub struct Heartbeat {
 pub enum Security {
     /// In clear; needs `lab: true`.
     None,
-    /// Basic256Sha256.
-    Basic256Sha256 {
+    /// Signed, and encrypted if need be.
+    Secured {
+        /// The algorithms.
+        policy: SecurityPolicy,
         /// Encrypt as well as sign.
         encrypt: bool,
         /// Our certificate (DER or PEM).
@@ -94,6 +96,15 @@ pub enum Security {
     },
 }
 
+/// The algorithms of a secured connection, as OPC UA names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the standard")]
+pub enum SecurityPolicy {
+    Basic256Sha256,
+    Aes128Sha256RsaOaep,
+    Aes256Sha256RsaPss,
+}
+
 /// The user at the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Identity {
@@ -105,6 +116,13 @@ pub enum Identity {
         username: String,
         /// The password.
         password: Secret,
+    },
+    /// A certificate.
+    Certificate {
+        /// The certificate (DER or PEM).
+        certificate: PathBuf,
+        /// Its private key (PEM, mode 0600).
+        key: PathBuf,
     },
 }
 

@@ -9,7 +9,7 @@ use rt_core::fallback::FallbackLaw;
 use rt_core::setpoint::Rate;
 use rt_core::time::Span;
 
-use crate::site::{Goal, Identity, Reward, Security, TagKind};
+use crate::site::{Goal, Identity, Reward, Security, SecurityPolicy, TagKind};
 use crate::{Complaint, Loaded, Place, Severity, example, load, parse};
 
 /// A small valid file in CoreRL's manner.
@@ -388,7 +388,10 @@ fn connections_are_checked() {
         "add the port",
     );
     assert_error("urn:acid", "acid", "acid\n      sec", "not a URI", "urn:");
-    assert_error("policy: none", "policy: basic256", "basic256", "not possible here", "basic256_sha256");
+    assert_error("policy: none", "policy: basic256_sha", "basic256_sha", "not possible here", "basic256_sha256");
+    for refused in ["basic256", "basic128_rsa15"] {
+        assert_error("policy: none", &format!("policy: {refused}"), refused, "can be broken", "basic256_sha256");
+    }
     let secured = "security_policy: {policy: basic256_sha256, client_key_path: k}";
     assert_error("security_policy: {policy: none}", secured, "{policy: basic", "`client_cert_path` is missing", "PATH");
     assert_error("runtime:\n", "runtime:\n  io: {plx: {}}\n", "plx", "no connection `plx`", "`plc`");
@@ -397,11 +400,39 @@ fn connections_are_checked() {
 }
 
 #[test]
+fn a_secured_connection_has_a_policy_and_a_user_with_a_password_or_a_certificate() {
+    let with = |policy: &str, user: &str| {
+        let secured = format!(
+            "security_policy: {{policy: {policy}, client_cert_path: c.der, client_key_path: k.pem}}\n      {user}"
+        );
+        BASE.replacen("security_policy: {policy: none}", &secured, 1)
+    };
+    let user = "authentication_mode: {certificate: u.der, certificate_key: u.pem}";
+    for (name, expected) in [
+        ("basic256_sha256", SecurityPolicy::Basic256Sha256),
+        ("aes128_sha256_rsaoaep", SecurityPolicy::Aes128Sha256RsaOaep),
+        ("aes256_sha256_rsapss", SecurityPolicy::Aes256Sha256RsaPss),
+    ] {
+        let connection = accepted(&with(name, user)).site.connections.remove(0);
+        assert!(matches!(connection.security, Security::Secured { policy, .. } if policy == expected), "{name}");
+        let Identity::Certificate { certificate, key } = connection.identity else { panic!("{name}") };
+        assert_eq!((certificate, key), ("/etc/corerl/u.der".into(), "/etc/corerl/u.pem".into()));
+    }
+    for (user, complaint) in [
+        ("authentication_mode: {certificate: u.der}", "needs its key"),
+        ("authentication_mode: {certificate: u.der, certificate_key: k, username: u}", "not both"),
+    ] {
+        let said = complaints(&with("basic256_sha256", user));
+        assert!(said.iter().any(|said| said.message.contains(complaint)), "{said:?}");
+    }
+}
+
+#[test]
 fn the_laboratory_alone_speaks_in_clear() {
     assert_error("lab: true\n", "", "none}", "permitted in a laboratory only", "lab: true");
     let user = "security_policy: {policy: none}\n      authentication_mode: {username: u, password: PASSWORD}";
     let with = |password: &str| user.replace("PASSWORD", password);
-    assert_notice("security_policy: {policy: none}", &with("geheim"), "stands in clear");
+    assert_error("security_policy: {policy: none}", &with("geheim"), "{username", "needs a secured", "security_policy");
     let missing = with("{env: CORERL_CONFIG_TEST_IS_NOT_SET}");
     assert_error("security_policy: {policy: none}", &missing, "{env", "holds no password", "environment");
     let missing = with("{file: is-not-there}");
@@ -409,9 +440,7 @@ fn the_laboratory_alone_speaks_in_clear() {
     let secured = "security_policy: {policy: basic256_sha256, client_cert_path: c.der, client_key_path: /k.pem}";
     let text = BASE.replacen("lab: true\n", "", 1).replacen("security_policy: {policy: none}", secured, 1);
     let site = accepted(&text).site;
-    let Security::Basic256Sha256 { client_cert, client_key, encrypt, .. } = &site.connections[0].security else {
-        panic!()
-    };
+    let Security::Secured { client_cert, client_key, encrypt, .. } = &site.connections[0].security else { panic!() };
     assert_eq!((client_cert.as_path(), client_key.as_path()), (Path::new("/etc/corerl/c.der"), Path::new("/k.pem")));
     assert!(encrypt);
     let plain = text.replacen(
@@ -430,7 +459,9 @@ fn a_password_is_read_from_its_file_and_never_shown() {
     std::fs::write(&path, "geheim\n").expect("a temporary file");
     let user =
         format!("authentication_mode: {{username: u, password: {{file: {}}}}}\n      application_uri", path.display());
-    let site = accepted(&BASE.replacen("application_uri", &user, 1)).site;
+    let secured = "security_policy: {policy: basic256_sha256, client_cert_path: c.der, client_key_path: k.pem}";
+    let text = BASE.replacen("security_policy: {policy: none}", secured, 1);
+    let site = accepted(&text.replacen("application_uri", &user, 1)).site;
     std::fs::remove_file(&path).expect("the temporary file");
     assert!(
         matches!(&site.connections[0].identity, Identity::Password { password, .. } if password.expose() == "geheim")

@@ -71,9 +71,9 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
 fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
     let (security, trust) = match &connection.security {
         Security::None => (ua_session::Security::None, Trust::default()),
-        Security::Basic256Sha256 { encrypt, client_cert, client_key, server_cert, trust_dir } => {
+        Security::Secured { policy, encrypt, client_cert, client_key, server_cert, trust_dir } => {
             let security = ua_session::Security::Secured {
-                policy: SecurityPolicy::Basic256Sha256,
+                policy: algorithms(*policy),
                 mode: if *encrypt { MessageMode::SignAndEncrypt } else { MessageMode::Sign },
                 application: application(client_cert, client_key)?,
             };
@@ -87,6 +87,10 @@ fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
         Identity::Password { username, password } => {
             ua_session::Identity::UserPassword { user: username.clone(), password: password.expose().to_owned() }
         }
+        Identity::Certificate { certificate, key } => {
+            let loaded = ApplicationInstance::load(certificate, key);
+            ua_session::Identity::Certificate(Arc::new(loaded.map_err(|error| Failure::Config(error.to_string()))?))
+        }
     };
     Ok(Target {
         url: connection.url.clone(),
@@ -98,6 +102,14 @@ fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
         session_timeout: SESSION_TIMEOUT,
         channel_lifetime: CHANNEL_LIFETIME,
     })
+}
+
+fn algorithms(policy: rt_config::SecurityPolicy) -> SecurityPolicy {
+    match policy {
+        rt_config::SecurityPolicy::Basic256Sha256 => SecurityPolicy::Basic256Sha256,
+        rt_config::SecurityPolicy::Aes128Sha256RsaOaep => SecurityPolicy::Aes128Sha256RsaOaep,
+        rt_config::SecurityPolicy::Aes256Sha256RsaPss => SecurityPolicy::Aes256Sha256RsaPss,
+    }
 }
 
 fn application(certificate: &Path, key: &Path) -> Result<Arc<ApplicationInstance>, Failure> {

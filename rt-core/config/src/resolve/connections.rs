@@ -8,9 +8,11 @@ use super::{Context, given_or, multiple, positive};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
 use crate::form_special::Password;
-use crate::raw::{Authentication, Connection as RawConnection, Io, PolicyName, SecurityMode, SecurityPolicy, SiteFile};
+use crate::raw::{
+    Authentication, Connection as RawConnection, Io, PolicyName, SecurityMode, SecurityPolicy as RawPolicy, SiteFile,
+};
 use crate::raw::{InteractionHeartbeat, Pairing};
-use crate::site::{Connection, Heartbeat, Identity, Secret, Security};
+use crate::site::{Connection, Heartbeat, Identity, Secret, Security, SecurityPolicy};
 use crate::spelling::nearest;
 
 /// The largest password file, in bytes.
@@ -195,8 +197,10 @@ fn connection(
     let application_uri = application_uri(&connection.application_uri, complaints);
     let security = security(&connection.security_policy, raw.at, context, complaints);
     let identity = identity(&connection.authentication_mode, context, complaints);
-    if let (Some(Security::None), Some(Identity::Password { .. })) = (&security, &identity) {
-        complaints.notice(connection.authentication_mode.at, "this password travels in clear", "");
+    let is_named = !matches!(identity, None | Some(Identity::Anonymous));
+    if is_named && matches!(security, Some(Security::None)) {
+        let help = "secure the connection with `security_policy`, or leave `authentication_mode` out";
+        complaints.error(connection.authentication_mode.at, "a user needs a secured connection", help);
     }
     Some(Connection {
         id: connection.connection_id.value.clone()?,
@@ -256,7 +260,7 @@ fn application_uri(field: &Field<String>, complaints: &mut Complaints<'_>) -> Op
 }
 
 fn security(
-    field: &Field<SecurityPolicy>,
+    field: &Field<RawPolicy>,
     connection: Place,
     context: &Context<'_>,
     complaints: &mut Complaints<'_>,
@@ -274,28 +278,34 @@ fn security(
         return none(connection, complaints);
     }
     let raw = field.value.as_ref()?;
-    match raw.policy.value? {
-        PolicyName::None => none(raw.policy.at, complaints),
-        PolicyName::Basic256Sha256 => {
-            let mut needed = |path: &Field<String>, what: &str| {
-                if !path.given {
-                    let message =
-                        format!("`{what}` is missing: a secured connection needs our certificate and its key");
-                    complaints.error(raw.at, message, format!("write `{what}: PATH`"));
-                }
-                path.value.as_ref().map(|path| context.path(path))
-            };
-            let client_cert = needed(&raw.client_cert_path, "client_cert_path");
-            let client_key = needed(&raw.client_key_path, "client_key_path");
-            Some(Security::Basic256Sha256 {
-                encrypt: raw.mode.value? == SecurityMode::SignAndEncrypt,
-                client_cert: client_cert?,
-                client_key: client_key?,
-                server_cert: raw.server_cert_path.value.as_ref().map(|path| context.path(path)),
-                trust_dir: context.path(raw.trust_dir.value.as_ref()?),
-            })
+    let policy = match raw.policy.value? {
+        PolicyName::None => return none(raw.policy.at, complaints),
+        PolicyName::Basic256Sha256 => SecurityPolicy::Basic256Sha256,
+        PolicyName::Aes128Sha256RsaOaep => SecurityPolicy::Aes128Sha256RsaOaep,
+        PolicyName::Aes256Sha256RsaPss => SecurityPolicy::Aes256Sha256RsaPss,
+        PolicyName::Basic128Rsa15 | PolicyName::Basic256 => {
+            let message = "this policy rests on SHA-1 and can be broken: it is not used";
+            complaints.error(raw.policy.at, message, "write `policy: basic256_sha256`, and enable it at the server");
+            return None;
         }
-    }
+    };
+    let mut needed = |path: &Field<String>, what: &str| {
+        if !path.given {
+            let message = format!("`{what}` is missing: a secured connection needs our certificate and its key");
+            complaints.error(raw.at, message, format!("write `{what}: PATH`"));
+        }
+        path.value.as_ref().map(|path| context.path(path))
+    };
+    let client_cert = needed(&raw.client_cert_path, "client_cert_path");
+    let client_key = needed(&raw.client_key_path, "client_key_path");
+    Some(Security::Secured {
+        policy,
+        encrypt: raw.mode.value? == SecurityMode::SignAndEncrypt,
+        client_cert: client_cert?,
+        client_key: client_key?,
+        server_cert: raw.server_cert_path.value.as_ref().map(|path| context.path(path)),
+        trust_dir: context.path(raw.trust_dir.value.as_ref()?),
+    })
 }
 
 fn identity(field: &Field<Authentication>, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<Identity> {
@@ -303,13 +313,31 @@ fn identity(field: &Field<Authentication>, context: &Context<'_>, complaints: &m
         return Some(Identity::Anonymous);
     }
     let raw = field.value.as_ref()?;
-    if !raw.certificate.given && (!raw.username.given || !raw.password.given) {
+    if raw.certificate.given || raw.certificate_key.given {
+        return user_certificate(raw, context, complaints);
+    }
+    if !raw.username.given || !raw.password.given {
         let help = "write both `username` and `password`, or leave `authentication_mode` out";
         complaints.error(raw.at, "a user needs a name and a password", help);
     }
     let password =
         raw.password.value.as_ref().and_then(|password| secret(password, raw.password.at, context, complaints));
     Some(Identity::Password { username: raw.username.value.clone()?, password: password? })
+}
+
+fn user_certificate(raw: &Authentication, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<Identity> {
+    if raw.username.given || raw.password.given {
+        let help = "write either `username` and `password`, or `certificate` and `certificate_key`";
+        complaints.error(raw.at, "a user has a password or a certificate, not both", help);
+    }
+    if !raw.certificate.given || !raw.certificate_key.given {
+        let help = "write both `certificate: PATH` and `certificate_key: PATH`";
+        complaints.error(raw.at, "a user's certificate needs its key", help);
+    }
+    Some(Identity::Certificate {
+        certificate: context.path(raw.certificate.value.as_ref()?),
+        key: context.path(raw.certificate_key.value.as_ref()?),
+    })
 }
 
 /// Complains of a password in clear outside the laboratory.

@@ -307,7 +307,7 @@ impl Wired {
     fn new(connection: &Connection) -> Self {
         let trust_dir = match &connection.security {
             Security::None => None,
-            Security::Basic256Sha256 { trust_dir, .. } => Some(trust_dir.clone()),
+            Security::Secured { trust_dir, .. } => Some(trust_dir.clone()),
         };
         let status = ConnectionStatus {
             id: connection.id.clone(),

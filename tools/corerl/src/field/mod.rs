@@ -151,7 +151,7 @@ impl Place {
         let connections = site.connections.iter().filter(|connection| wanted(&connection.id));
         let mut directories: Vec<_> = connections
             .filter_map(|connection| match &connection.security {
-                rt_config::Security::Basic256Sha256 { trust_dir, .. } => Some(trust_dir.clone()),
+                rt_config::Security::Secured { trust_dir, .. } => Some(trust_dir.clone()),
                 rt_config::Security::None => None,
             })
             .collect();

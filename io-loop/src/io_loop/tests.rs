@@ -1,0 +1,192 @@
+//! The loop over a simulated plant and a clock that the test moves.
+
+use std::cell::Cell;
+
+use rt_core::setpoint::ScalarKind;
+use shm::spsc::channel;
+
+use super::*;
+use crate::Simulated;
+use crate::news::news;
+
+const PERIOD: Span = Span::from_ms(10);
+const REFRESH: Span = Span::from_ms(1_000);
+/// BadOutOfRange.
+const REFUSAL: u32 = 0x803C_0000;
+
+#[derive(Default)]
+struct TestClock(Cell<u64>);
+
+impl Clock for TestClock {
+    fn now(&self) -> MonoTime {
+        MonoTime::from_ns(self.0.get())
+    }
+}
+
+type Plant = fn(&[f64], &mut [f64]);
+
+/// A loop with one input, which shows the one setpoint, and perhaps a heartbeat.
+struct Rig {
+    io: IoLoop<Simulated<Plant>>,
+    clock: TestClock,
+    reports: Consumer<FieldReport>,
+    sets: Producer<SetpointSet>,
+    news: crossbeam::channel::Receiver<News>,
+}
+
+impl Rig {
+    fn new(paired: bool) -> Self {
+        let (producer, reports) = channel(64);
+        let (sets, consumer) = channel(8);
+        let (teller, news) = news();
+        let plant: Plant = |outputs, inputs| inputs[0] = outputs[0];
+        let bus = Simulated::new(1, &[(ScalarKind::Double, 0.0), (ScalarKind::UInt16, 0.0)], plant);
+        let settings = Settings {
+            inputs: vec![TagId::new(0).unwrap()],
+            outputs: vec![(0, REFRESH)],
+            heartbeat_every: Some(Span::from_ms(100)),
+            call_timeout: PERIOD,
+            paired,
+            seed: 1,
+        };
+        let io = IoLoop::new(bus, &settings, producer, consumer, teller);
+        Self { io, clock: TestClock::default(), reports, sets, news }
+    }
+
+    /// One slot, a period after the last one; the values that were read in it.
+    fn slot(&mut self) -> Vec<f64> {
+        self.clock.0.set((self.clock.now() + PERIOD).as_ns());
+        self.io.run_slot(&self.clock);
+        let reports = std::iter::from_fn(|| self.reports.pop());
+        let value = |report| match report {
+            FieldReport::Sample(sample) => Some(sample.value),
+            _ => None,
+        };
+        reports.filter_map(value).collect()
+    }
+
+    fn set(&mut self, value: f64, heartbeat: Option<u16>) {
+        let mut set = SetpointSet {
+            cycle: 1,
+            expires: self.clock.now() + PERIOD + PERIOD,
+            values: [None; SETPOINTS_MAX],
+            heartbeat,
+        };
+        set.values[0] = Some(value);
+        assert!(self.sets.push(set).is_ok());
+    }
+
+    fn written(&self) -> u64 {
+        self.io.tally().setpoints_written
+    }
+
+    fn plant(&mut self) -> &mut Simulated<Plant> {
+        self.io.bus_mut()
+    }
+}
+
+#[test]
+fn the_newest_set_alone_is_written_and_read_back_in_the_same_slot() {
+    for paired in [false, true] {
+        let mut rig = Rig::new(paired);
+        for value in [1.0, 2.0, 3.0] {
+            rig.set(value, None);
+        }
+        assert_eq!(rig.slot(), [3.0]);
+        assert_eq!(rig.written(), 1, "paired: {paired}");
+    }
+}
+
+#[test]
+fn an_unchanged_value_travels_again_only_after_its_refresh() {
+    let mut rig = Rig::new(false);
+    for _ in 0..250 {
+        rig.set(1.0, None);
+        rig.slot();
+    }
+    // At once, and after one and two seconds.
+    assert_eq!(rig.written(), 3);
+}
+
+#[test]
+fn an_expired_set_is_counted_and_never_sent() {
+    let mut rig = Rig::new(false);
+    rig.slot();
+    rig.set(5.0, None);
+    rig.clock.0.set((rig.clock.now() + PERIOD + PERIOD).as_ns());
+    assert_eq!(rig.slot(), [0.0]);
+    assert_eq!((rig.written(), rig.io.tally().sets_expired), (0, 1));
+}
+
+#[test]
+fn an_unknown_write_is_repeated_only_after_it_was_read_back() {
+    for paired in [false, true] {
+        let mut rig = Rig::new(paired);
+        rig.slot();
+        rig.plant().faults.write_unknown = true;
+        rig.plant().faults.read_late = true;
+        for _ in 0..3 {
+            rig.set(4.0, None);
+            assert_eq!(rig.slot(), []);
+        }
+        assert_eq!((rig.io.tally().writes_unknown, rig.written()), (1, 0), "paired: {paired}");
+        rig.plant().faults = Default::default();
+        rig.set(4.0, None);
+        assert_eq!(rig.slot(), [4.0], "the write had been carried out");
+        rig.set(4.0, None);
+        rig.slot();
+        assert_eq!(rig.written(), 1);
+    }
+}
+
+#[test]
+fn a_refused_value_is_not_repeated_blindly_and_another_one_is_tried() {
+    let mut rig = Rig::new(false);
+    rig.slot();
+    rig.plant().faults.refuse = Some(REFUSAL);
+    for _ in 0..5 {
+        rig.set(9.0, None);
+        rig.slot();
+    }
+    assert_eq!(rig.io.tally().setpoints_refused, 1);
+    rig.set(8.0, None);
+    rig.slot();
+    assert_eq!(rig.io.tally().setpoints_refused, 2);
+}
+
+#[test]
+fn a_beat_travels_when_its_time_has_come_and_the_count_has_advanced() {
+    let mut rig = Rig::new(false);
+    for count in 0..30 {
+        rig.set(1.0, Some(count));
+        rig.slot();
+    }
+    assert_eq!(rig.io.tally().heartbeats, 3);
+    for _ in 0..30 {
+        rig.set(1.0, Some(30));
+        rig.slot();
+    }
+    assert_eq!(rig.io.tally().heartbeats, 4);
+}
+
+#[test]
+fn a_lost_connection_is_tried_for_ever_with_pauses_and_no_old_set_is_sent_after_it() {
+    let mut rig = Rig::new(false);
+    rig.slot();
+    assert!(matches!(rig.news.try_recv(), Ok(News::Up { .. })));
+    rig.plant().faults.gone = true;
+    rig.set(6.0, None);
+    rig.slot();
+    assert!(matches!(rig.news.try_recv(), Ok(News::Down(_))));
+    // Ten minutes in slots of 10 ms: attempts are 250 ms to 1 s apart.
+    let mut attempts = 0;
+    for _ in 0..60_000 {
+        assert_eq!(rig.slot(), []);
+        attempts += rig.news.try_iter().filter(|news| matches!(news, News::CannotConnect(_))).count();
+    }
+    assert!((600..=2_400).contains(&attempts), "{attempts}");
+    rig.plant().faults.gone = false;
+    let samples: Vec<f64> = (0..101).flat_map(|_| rig.slot()).collect();
+    assert!(!samples.is_empty() && samples.iter().all(|value| *value == 0.0), "nothing old was written");
+    assert_eq!((rig.written(), rig.io.tally().connects), (0, 2));
+}
