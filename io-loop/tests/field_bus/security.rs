@@ -11,7 +11,7 @@ use ua_session::{
 
 use crate::opcua::{TestClock, nodes};
 use crate::plant::Plant;
-use crate::server::{PASSWORD, Server, Setup, USER, certificate, make_certificate};
+use crate::server::{APPLICATION_URI as SERVER_URI, PASSWORD, Server, Setup, USER, certificate, make_certificate};
 
 const PATIENCE_NS: u64 = 20_000_000_000;
 const POLICIES: [SecurityPolicy; 3] =
@@ -27,10 +27,15 @@ pub(crate) struct Works {
 
 impl Works {
     pub(crate) fn new() -> Self {
+        Self::with_keys_of(2048)
+    }
+
+    /// Our keys have this length; the server's has the usual one.
+    fn with_keys_of(bits: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let make = |name: &str| {
             let file = |kind: &str| directory.path().join(format!("{name}.{kind}"));
-            Arc::new(make_certificate(&file("der"), &file("pem"), &format!("urn:corerl:test:{name}")))
+            Arc::new(make_certificate(bits, &file("der"), &file("pem"), &format!("urn:corerl:test:{name}")))
         };
         let (ours, user) = (make("client"), make("user"));
         Self { directory, ours, user }
@@ -85,6 +90,22 @@ fn every_policy_and_mode_serves_every_kind_of_user() {
             let target = Target { identity, ..works.target(&server.url(), policy, mode) };
             let outcome = try_out(&target);
             assert_eq!(outcome.as_ref().ok(), Some(&12.5), "{policy}/{mode} {:?}: {outcome:?}", target.identity);
+        }
+    }
+}
+
+#[test]
+fn keys_of_3072_bits_serve_on_either_side() {
+    let works = Works::with_keys_of(3072);
+    let setup = works.setup(1, &[]);
+    let (plant, policy) = (Plant::shared(0), SecurityPolicy::Aes256Sha256RsaPss);
+    for server_bits in [2048, 3072] {
+        make_certificate(server_bits, &certificate(&works.pki()), &works.pki().join("private/key.pem"), SERVER_URI);
+        let server = Server::start(&setup, &plant);
+        for identity in works.identities() {
+            let target = Target { identity, ..works.target(&server.url(), policy, MessageMode::SignAndEncrypt) };
+            let outcome = try_out(&target);
+            assert!(outcome.is_ok(), "{server_bits} {:?}: {outcome:?}", target.identity);
         }
     }
 }

@@ -1,13 +1,15 @@
 //! A server on a thread of its own: async-opcua's, with the nodes of a [`Plant`].
 
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use opcua_crypto::{SecurityPolicy, Thumbprint};
+use opcua_crypto::{CertificateStore, SecurityPolicy, Thumbprint, X509Data};
 use opcua_server::address_space::VariableBuilder;
 use opcua_server::authenticator::{AuthManager, Password, UserToken};
 use opcua_server::diagnostics::NamespaceMetadata;
@@ -19,12 +21,13 @@ use opcua_types::{
 };
 use rt_core::setpoint::ScalarKind;
 use tokio::net::TcpListener;
-use ua_session::{ApplicationInstance, Names};
+use ua_session::ApplicationInstance;
 
 use crate::plant::{Plant, SharedPlant};
 
 pub(crate) const NAMESPACE: &str = "urn:corerl:test:plant";
-const APPLICATION_URI: &str = "urn:corerl:test:server";
+/// The server's own name.
+pub(crate) const APPLICATION_URI: &str = "urn:corerl:test:server";
 /// The user that the server knows.
 pub(crate) const USER: &str = "operator";
 /// His password.
@@ -74,7 +77,7 @@ impl Setup {
         for directory in ["own", "private", "trusted", "rejected"] {
             std::fs::create_dir_all(pki.join(directory)).unwrap();
         }
-        make_certificate(&certificate(pki), &pki.join("private/key.pem"), APPLICATION_URI);
+        make_certificate(2048, &certificate(pki), &pki.join("private/key.pem"), APPLICATION_URI);
         Self { pki: Some(pki.to_owned()), ..Self::open(inputs, outputs) }
     }
 }
@@ -84,11 +87,21 @@ pub(crate) fn certificate(pki: &Path) -> PathBuf {
     pki.join("own/cert.der")
 }
 
-/// A certificate for this machine, with its key.
-pub(crate) fn make_certificate(certificate: &Path, key: &Path, uri: &str) -> ApplicationInstance {
-    let hosts = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let names = Names { application_uri: uri, common_name: "test", organization: "", hosts: &hosts, valid_days: 2 };
-    ApplicationInstance::generate(certificate, key, &names).unwrap()
+/// A certificate for this machine, with a key of this length; whatever was there is replaced.
+pub(crate) fn make_certificate(bits: u32, certificate: &Path, key: &Path, uri: &str) -> ApplicationInstance {
+    let data = X509Data {
+        key_size: bits,
+        common_name: "test".to_owned(),
+        organization: String::new(),
+        organizational_unit: String::new(),
+        country: String::new(),
+        state: String::new(),
+        alt_host_names: X509Data::alt_host_names(uri, Some(vec!["127.0.0.1".to_owned()]), false, false, false),
+        certificate_duration_days: 2,
+    };
+    CertificateStore::create_certificate_and_key(&data, true, certificate, key).unwrap();
+    std::fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
+    ApplicationInstance::load(certificate, key).unwrap()
 }
 
 /// A running server. Dropping it takes it away with all its connections.

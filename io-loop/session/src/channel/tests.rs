@@ -454,7 +454,7 @@ struct Ends {
     client_seen: Arc<PeerCertificate>,
     server_seen: Arc<PeerCertificate>,
     /// The trust list, which is read again at every renewal.
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Ends {
@@ -470,7 +470,7 @@ impl Ends {
             (application, Arc::new(seen))
         };
         let ((client, client_seen), (server, server_seen)) = (make("client", client_bits), make("server", server_bits));
-        Ends { client, server, client_seen, server_seen, _directory: directory }
+        Ends { client, server, client_seen, server_seen, directory }
     }
 }
 
@@ -565,6 +565,19 @@ fn a_secured_channel_opens_talks_and_renews_under_every_policy_and_mode() {
         let (channel, server) = Server::pair(&ENDS, policy, mode);
         talk(channel, server);
     }
+}
+
+#[test]
+fn a_certificate_that_is_no_longer_trusted_ends_the_channel_at_its_renewal() {
+    let ends = Ends::new(2048, 2048);
+    let (mut channel, mut server) = Server::pair(&ends, SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    ask(&mut channel);
+    let answer = server.open(drain(&mut channel));
+    take_answer(&mut channel, &answer, 0).unwrap();
+    ask(&mut channel);
+    let answer = server.open(drain(&mut channel));
+    std::fs::remove_file(ends.directory.path().join("server.der")).unwrap();
+    assert_eq!(take_answer(&mut channel, &answer, 0), Err(Violation::TrustWithdrawn.into()));
 }
 
 #[test]
