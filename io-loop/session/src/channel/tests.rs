@@ -696,12 +696,12 @@ proptest! {
 
     #[test]
     fn a_server_that_never_ends_its_message_gets_bounded_memory(
-        pieces in prop::collection::vec((prop::sample::select(vec![b'C', b'F', b'A']), 1usize..60_000), 1..120),
+        pieces in prop::collection::vec(30_000usize..60_000, 100..400),
     ) {
         let mut channel = open();
         let id = request(&mut channel, b"");
-        for (sequence, (kind, len)) in (2..).zip(pieces) {
-            feed(&mut channel, &chunk(kind, 1, sequence, id, &vec![7; len]));
+        for (sequence, len) in (2..).zip(pieces) {
+            feed(&mut channel, &chunk(b'C', 1, sequence, id, &vec![7; len]));
             let ended = channel.next_arrival(0).is_err();
             prop_assert!(memory(&channel) <= MEMORY_BYTES_MAX, "{}", memory(&channel));
             if ended {
