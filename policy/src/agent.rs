@@ -1,6 +1,7 @@
 //! The agent as the cycle sees it: pipeline, adopted network, decision, and the step that it leaves for the learner.
 
 use rt_config::Site;
+use rt_core::carry::Carrier;
 use rt_core::image::Image;
 use rt_core::ports::{Action, Moment, NoAction, Observed, Policy};
 use rt_core::time::MonoTime;
@@ -11,6 +12,7 @@ use crate::kernels::{
     Activation, Kernel, LayerSpec, NetSpec, PackedNet, ParameterCount, Scratch, SpecError, clip, sigmoid,
 };
 use crate::pipeline::{Pipeline, UnfitSite, narrowed, normalised};
+use crate::probe::{ParametersRefused, Probe};
 use crate::wire::VerifiedWeights;
 
 /// Sums of each of the torso's two layers.
@@ -81,6 +83,23 @@ impl AdoptedPolicy {
         self.net.pack(weights.parameters())?;
         (self.generation, self.nominal) = (weights.generation(), weights.nominal());
         Ok(())
+    }
+
+    /// A policy as it was kept somewhere: parameters that [`AdoptedPolicy::parameters`] gave.
+    ///
+    /// # Errors
+    /// The parameters are not believed, like those of a publication.
+    pub fn kept(spec: &NetSpec, generation: u64, nominal: bool, parameters: &[f32]) -> Result<Self, ParametersRefused> {
+        let count = |_| ParameterCount { found: parameters.len(), expected: spec.parameters() };
+        Probe::new(spec, Kernel::best()).map_err(count)?.judge(parameters)?;
+        let mut net = PackedNet::new(spec).map_err(count)?;
+        net.pack(parameters)?;
+        Ok(Self { net, generation, nominal })
+    }
+
+    /// Its parameters in the order of [`NetSpec`]. Allocates: not for the real-time thread.
+    pub fn parameters(&self) -> Vec<f32> {
+        self.net.unpacked()
     }
 
     /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
@@ -250,6 +269,29 @@ impl<S: PolicySource> Agent<S> {
         }
     }
 
+    /// Hands the agent's memory over to be kept, or takes over what was kept. The policy in use is no part of it: that is
+    /// the source's business.
+    ///
+    /// # Real-time
+    /// As wait-free as the carrier; bounded by the number of columns.
+    pub fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self {
+            pipeline,
+            // What the site fixes, and whoever made the agent.
+            source: _,
+            kernel: _,
+            setpoints: _,
+            may_explore: _,
+            seed: _,
+            // Every observation or pass fills them before it uses them.
+            scratch: _,
+            outputs: _,
+            moment: _,
+            explored: _,
+        } = self;
+        pipeline.carry(carrier);
+    }
+
     /// The kernel in use.
     pub const fn kernel(&self) -> Kernel {
         self.kernel
@@ -258,6 +300,11 @@ impl<S: PolicySource> Agent<S> {
     /// Where its policies come from.
     pub const fn source(&self) -> &S {
         &self.source
+    }
+
+    /// Where its policies come from, to be told something.
+    pub const fn source_mut(&mut self) -> &mut S {
+        &mut self.source
     }
 
     /// The action of one setpoint in engineering units: the mean or a sample around it, inside the agent's bounds.

@@ -1,11 +1,13 @@
 //! What may be changed while the cycle runs: a set of everything that may, valid by construction, taken as a whole.
 
+use serde::{Deserialize, Serialize};
+
 use crate::envelope::{EnvelopeError, LimitsByMode};
 use crate::setpoint::SETPOINTS_MAX;
 use crate::tag::{TAGS_MAX, TagError, TagSettings};
 
 /// What may be changed about a setpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SetpointTuning {
     /// Range and rate, engineering units.
     pub limits: LimitsByMode,

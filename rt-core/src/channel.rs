@@ -1,6 +1,9 @@
 //! One setpoint's way to the plant: what it moves from, who has it, what the mode's law asks for, and what the envelope
 //! makes of it.
 
+use serde::{Deserialize, Serialize};
+
+use crate::carry::Carrier;
 use crate::envelope::{Acted, Envelope, Limits, LimitsByMode, Verdict, Withheld};
 use crate::expression::Program;
 use crate::fallback::Fallback;
@@ -28,7 +31,7 @@ pub(crate) struct Channel {
 }
 
 /// Whether a person has the setpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Custody {
     /// It was moved by another hand; only a command gives it back.
     taken: bool,
@@ -89,6 +92,28 @@ impl Channel {
         if self.envelope.set_limits(limits).is_ok() {
             self.fallback.set_nominal(nominal);
         }
+    }
+
+    pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self {
+            tag: _,
+            operator_when: _,
+            stroke: _,
+            envelope,
+            fallback,
+            fallback_output,
+            reference,
+            custody,
+            refused,
+            reversals,
+        } = self;
+        envelope.carry(carrier);
+        fallback.carry(carrier);
+        carrier.carry(fallback_output);
+        carrier.carry(reference);
+        carrier.carry(custody);
+        carrier.carry(refused);
+        carrier.carry(reversals);
     }
 
     pub(crate) fn take_outcome(&mut self, cycle: u64, written: bool, refused: bool, now: MonoTime) {

@@ -1,5 +1,6 @@
 //! One cycle, from the wake-up to the report.
 
+use crate::carry::Carrier;
 use crate::changes::ChangeSet;
 use crate::channel::{Channel, Finding, Instant};
 use crate::decisions::Decisions;
@@ -160,6 +161,11 @@ impl Cycle {
         self.machine.mode()
     }
 
+    /// The generation of the weights that it adopted last; 0 before the first.
+    pub fn generation(&self) -> u64 {
+        self.decisions.generation.unwrap_or(0)
+    }
+
     /// The mode machine, to look at.
     pub const fn machine(&self) -> &ModeMachine {
         &self.machine
@@ -168,6 +174,48 @@ impl Cycle {
     /// The process image, to look at.
     pub const fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// Hands the cycle's memory over to be kept, or takes over a memory that was kept: then the next cycle is the one that
+    /// would have followed there. Both cycles must be made from the same settings.
+    ///
+    /// # Real-time
+    /// As wait-free as the carrier; bounded by the number of tags and setpoints. Between two cycles only.
+    pub fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self {
+            // What the settings fix.
+            period: _,
+            patience: _,
+            trips: _,
+            policy_age_max: _,
+            decide_within: _,
+            explore: _,
+            setpoint_count: _,
+            // Every cycle fills them before it shows them.
+            rows: _,
+            observe_every,
+            decide_every,
+            image,
+            channels,
+            machine,
+            last_index,
+            newest_sample,
+            link,
+            heartbeat,
+            overruns,
+            decisions,
+        } = self;
+        observe_every.carry(carrier);
+        decide_every.carry(carrier);
+        image.carry(carrier);
+        channels.iter_mut().flatten().for_each(|channel| channel.carry(carrier));
+        machine.carry(carrier);
+        carrier.carry(last_index);
+        carrier.carry(newest_sample);
+        carrier.carry(link);
+        carrier.carry(heartbeat);
+        carrier.carry(overruns);
+        carrier.carry(decisions);
     }
 
     /// Opens the books of this cycle, and checks what the cycle expects of itself.
@@ -516,7 +564,7 @@ impl Cycle {
             setpoints: rows,
             image: &self.image,
             reward: pass.reward,
-            generation: self.decisions.generation.unwrap_or(0),
+            generation: self.generation(),
             heartbeat: set.and_then(|set| set.heartbeat),
             samples: pass.samples,
             response,

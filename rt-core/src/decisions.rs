@@ -1,11 +1,13 @@
 //! What came of the policy's decisions so far.
 
+use serde::{Deserialize, Serialize};
+
 use crate::mode::Mode;
 use crate::ports::{Action, NoAction};
 use crate::time::MonoTime;
 use crate::trips::{Recent, Streak};
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Decisions {
     pub(crate) generation: Option<u64>,
     pub(crate) confirmed_at: MonoTime,

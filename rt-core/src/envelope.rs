@@ -9,6 +9,9 @@
 //! What satisfies all of this as it is passes unchanged, bit for bit. All comparisons are made in f64 exactly as they stand
 //! here: `(value - last).abs() <= rate * dt`.
 
+use serde::{Deserialize, Serialize};
+
+use crate::carry::Carrier;
 use crate::expression::Program;
 use crate::image::Image;
 use crate::mode::Mode;
@@ -51,7 +54,7 @@ impl Interlock {
 }
 
 /// Range and rate of one setpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Lowest permitted value, engineering units.
     pub lo: f64,
@@ -62,7 +65,7 @@ pub struct Limits {
 }
 
 /// The limits of one setpoint in each of the modes that write.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitsByMode {
     /// What binds the policy.
     pub run: Limits,
@@ -318,6 +321,14 @@ impl Envelope {
             Ok((constraint, forced)) => constraint.apply(forced.unwrap_or(desired), forced.is_some()),
             Err(reason) => Verdict::Withhold(reason),
         }
+    }
+
+    /// The limits are memory, too: they may change between two cycles.
+    pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { limits, inverted, kind, interlocks: _ } = self;
+        carrier.carry(limits);
+        carrier.carry(inverted);
+        carrier.carry(kind);
     }
 
     /// Everything that this cycle demands of the value, and the value that an interlock forces.

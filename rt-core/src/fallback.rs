@@ -9,6 +9,7 @@ mod state_space;
 pub use pid::{Pid, PidError};
 pub use state_space::{INPUTS_MAX, STATES_MAX, StateSpace, StateSpaceError};
 
+use crate::carry::Carrier;
 use crate::image::Image;
 use crate::time::Span;
 
@@ -111,6 +112,17 @@ impl Fallback {
     /// that is written, whenever the last value was taken from a read-back, and when the envelope curbed the output.
     pub fn track(&mut self, last: Option<f64>) {
         self.position = last;
+    }
+
+    /// A nominal value is memory, too: it may change between two cycles.
+    pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { law, position, pid, observer } = self;
+        if let FallbackLaw::Nominal(value) = law {
+            carrier.carry(value);
+        }
+        carrier.carry(position);
+        carrier.carry(pid);
+        observer.carry(carrier);
     }
 
     /// The output after `dt`; `None` while no last value is known or an input is missing.

@@ -11,6 +11,9 @@
 
 mod cell;
 
+use serde::{Deserialize, Serialize};
+
+use crate::carry::Carrier;
 use crate::tag::{Quality, Sample, TAGS_MAX, TagId, TagSettings};
 use crate::time::{MonoTime, Span};
 
@@ -43,7 +46,7 @@ pub enum Missing {
 }
 
 /// A value as it was read back from the plant, unjudged but for being good and fresh.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReadBack {
     /// The value, engineering units, finite.
     pub value: f64,
@@ -166,6 +169,13 @@ impl Image {
         let cell = self.cell(tag)?;
         let read_back = cell.last_good?;
         (cell.quality == Quality::Good && cell.judge(self.now).is_ok()).then_some(read_back)
+    }
+
+    pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { now, count, cells, odd_times } = self;
+        carrier.carry(now);
+        cells.iter_mut().take(*count).for_each(|cell| cell.carry(carrier));
+        carrier.carry(odd_times);
     }
 
     #[inline]

@@ -27,6 +27,9 @@
 //! **Invariant.** A mode that writes is entered only through SHADOW -> RUN, which demands: armed, lease held, a policy
 //! adopted, every required tag usable and every setpoint read back. Losing the lease or being disarmed leaves it at once.
 
+use serde::{Deserialize, Serialize};
+
+use crate::carry::Carrier;
 use crate::image::Missing;
 use crate::ports::Command;
 use crate::time::{MonoTime, NS_PER_S, Span};
@@ -37,7 +40,7 @@ pub const RETURNS_MAX: usize = 16;
 const HOUR: Span = Span::from_ns(3600 * NS_PER_S);
 
 /// What the runtime may do at present. The numbers are stable: they are recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Mode {
     /// Waits for good inputs and for the present setpoints to be read back.
@@ -111,7 +114,7 @@ impl Mode {
 }
 
 /// Why a mode was left, or why a trip is latched. The numbers are stable: they are recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Cause {
     /// Inputs are good and the setpoints have been read back.
@@ -292,7 +295,7 @@ pub struct Transition {
 }
 
 /// What became of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Effect {
     /// It changed something.
@@ -423,6 +426,32 @@ impl ModeMachine {
         let transition = Transition { from: self.mode, to, cause };
         self.enter(transition, conditions.now);
         Some(transition)
+    }
+
+    pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self {
+            settings: _,
+            mode,
+            since,
+            armed,
+            lease,
+            latch,
+            hold_commanded,
+            disarm_asked,
+            release_asked,
+            good_since,
+            fallback_lost_since,
+            returns,
+        } = self;
+        carrier.carry(mode);
+        carrier.carry(since);
+        carrier.carry(latch);
+        for said in [armed, lease, hold_commanded, disarm_asked, release_asked] {
+            carrier.carry(said);
+        }
+        carrier.carry(good_since);
+        carrier.carry(fallback_lost_since);
+        carrier.carry(returns);
     }
 
     fn keep_time(&mut self, conditions: &Conditions) {

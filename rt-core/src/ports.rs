@@ -1,6 +1,8 @@
 //! The doors of the cycle: what it takes in and what it gives out, as traits. The daemon adapts real rings to them, a
 //! simulation its own.
 
+use serde::{Deserialize, Serialize};
+
 use crate::changes::ChangeSet;
 use crate::image::Image;
 use crate::record::{CycleView, Event};
@@ -21,7 +23,7 @@ pub trait Clock {
 // Copies must be made of the words that are read afterwards: a load that spans two stores waits until both have left the
 // store buffer, which is 15 ns for every report of a cycle. So the tag is a word, and the halves of a word come first in
 // `Wrote`, where a sample has nothing wider.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[repr(u64)]
 pub enum FieldReport {
     /// A tag was read.
@@ -63,7 +65,7 @@ pub trait Field {
 }
 
 /// What an operator or the keeper asks of the cycle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// The policy may write, as soon as every other condition is met.
     Arm,

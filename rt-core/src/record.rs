@@ -2,6 +2,8 @@
 //!
 //! The view borrows from the cycle; whoever records it copies what it keeps into its own, fixed format.
 
+use serde::{Deserialize, Serialize};
+
 use crate::envelope::{Acted, Withheld};
 use crate::image::Image;
 use crate::mode::{Cause, Effect, Mode};
@@ -139,7 +141,7 @@ pub struct CycleView<'a> {
 }
 
 /// An expectation of the cycle itself that was violated. It latches FALLBACK; the period is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Fault {
     /// The slot is not later than the one before.
@@ -149,7 +151,7 @@ pub enum Fault {
 }
 
 /// What happens now and then.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EventKind {
     /// The mode changed.
     ModeChanged {

@@ -1,6 +1,8 @@
 //! The value that a setpoint moves from: the last one written while the plant confirms what we write, and the value read
 //! back after any interval without writing. In between it is unknown, and then nothing is written.
 
+use serde::{Deserialize, Serialize};
+
 use crate::image::ReadBack;
 use crate::time::{MonoTime, Span};
 use crate::trail::{Sight, Trail};
@@ -30,7 +32,7 @@ pub(crate) enum Settled {
 }
 
 /// The reference of one setpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reference {
     value: Option<f64>,
     /// The last hand-over, and whether the cycle before this one made it.

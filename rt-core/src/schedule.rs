@@ -6,10 +6,13 @@
 
 use core::num::NonZeroU64;
 
+use serde::{Deserialize, Serialize};
+
+use crate::carry::Carrier;
 use crate::time::{MonoTime, Period, Span};
 
 /// One slot of the grid, as the control thread woke up in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// Its number k; also the number of the cycle that runs in it. Strictly increasing, with holes where slots were skipped.
     pub index: u64,
@@ -107,7 +110,7 @@ pub struct Every {
 }
 
 /// Where an [`Every`] counts from: the index of a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Since {
     /// Nothing yet.
     Nowhere,
@@ -152,6 +155,11 @@ impl Every {
     /// Forgets the last occurrence: the next one will be a gap.
     pub fn restart(&mut self) {
         self.since = Since::Nowhere;
+    }
+
+    pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { slots: _, since } = self;
+        carrier.carry(since);
     }
 }
 

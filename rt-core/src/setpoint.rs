@@ -1,5 +1,7 @@
 //! Setpoints: what the plant's node can hold, what one may be, and the set that travels to the io thread.
 
+use serde::{Deserialize, Serialize};
+
 use crate::envelope::LimitsByMode;
 use crate::expression::Program;
 use crate::fallback::FallbackLaw;
@@ -10,7 +12,7 @@ use crate::time::{MonoTime, Span};
 pub const SETPOINTS_MAX: usize = 32;
 
 /// The data type of a node that is written; the envelope rounds inwards to what it can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum ScalarKind {
     /// OPC UA Boolean: 0 or 1.
@@ -38,7 +40,7 @@ pub enum ScalarKind {
 }
 
 /// How fast a setpoint may move.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Rate {
     /// At most this many engineering units per second, positive and finite.
     PerSecond(f64),

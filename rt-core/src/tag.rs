@@ -1,12 +1,15 @@
 //! A tag's identity, a sample of it, and what its quality means.
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{MonoTime, Span};
 
 /// The most tags that one runtime reads. The image, the expressions and the cycle record are dimensioned by it.
 pub const TAGS_MAX: usize = 512;
 
 /// A tag's place in the site's list of tags: the index of its reading in the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct TagId(u16);
 
 impl TagId {
@@ -21,8 +24,30 @@ impl TagId {
     }
 }
 
+impl TryFrom<u16> for TagId {
+    type Error = NoTag;
+
+    fn try_from(index: u16) -> Result<Self, NoTag> {
+        Self::new(index.into()).ok_or(NoTag { index })
+    }
+}
+
+impl From<TagId> for u16 {
+    fn from(tag: TagId) -> Self {
+        tag.0
+    }
+}
+
+/// The index of a tag that no site can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("tag {index}, but there are at most {TAGS_MAX}")]
+pub struct NoTag {
+    /// The index.
+    pub index: u16,
+}
+
 /// How far a value may be trusted (OPC UA Part 8, 6.3; design: Good is used, Uncertain is replaced, Bad is missing).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Quality {
     /// The value is used.
@@ -35,7 +60,7 @@ pub enum Quality {
 }
 
 /// One value of one tag, as the io thread received it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// Which tag.
     pub tag: TagId,
@@ -51,7 +76,7 @@ pub struct Sample {
 }
 
 /// How one tag is judged.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TagSettings {
     /// The mode machine insists on this tag: without it there is no RUN.
     pub required: bool,
@@ -92,7 +117,7 @@ impl TagSettings {
 }
 
 /// When a change from one sample to the next is not believed at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spike {
     /// The largest change that is, engineering units.
     pub step: f64,

@@ -5,6 +5,8 @@
 use core::num::NonZeroU64;
 use core::ops::{Add, Sub};
 
+use serde::{Deserialize, Serialize};
+
 /// Nanoseconds in a second.
 pub const NS_PER_S: u64 = 1_000_000_000;
 
@@ -12,7 +14,7 @@ pub const NS_PER_S: u64 = 1_000_000_000;
 ///
 /// # Real-time
 /// Wait-free arithmetic, saturating at both ends; nothing here panics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MonoTime(u64);
 
 impl MonoTime {
@@ -52,7 +54,7 @@ impl Add<Span> for MonoTime {
 ///
 /// # Real-time
 /// Wait-free arithmetic, saturating at both ends; nothing here panics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span(u64);
 
 impl Span {

@@ -4,13 +4,15 @@
 //! for `settle`, and no longer than until the newer one was seen. What shows up and is none of these was written by
 //! somebody else; or, when it is what the node has shown before our write, the plant ignores us.
 
+use serde::{Deserialize, Serialize};
+
 use crate::image::ReadBack;
 use crate::time::{MonoTime, Span};
 
 /// How many values are told apart; beyond that the two oldest are merged into one interval.
 const ENTRIES_MAX: usize = 16;
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     /// The value, or the ends of what was merged.
     lo: f64,
@@ -33,7 +35,7 @@ pub(crate) enum Sight {
 }
 
 /// The trail of one setpoint.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trail {
     /// Newest first, without gaps.
     entries: [Option<Entry>; ENTRIES_MAX],

@@ -1,5 +1,7 @@
 //! Counting what leads to FALLBACK when it happens too often.
 
+use serde::{Deserialize, Serialize};
+
 /// The longest window in which something is counted.
 pub const WINDOW_MAX: u8 = 64;
 
@@ -47,7 +49,7 @@ pub struct TripSettings {
 }
 
 /// How often something happened in a row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Streak(u32);
 
 impl Streak {
@@ -61,7 +63,7 @@ impl Streak {
 }
 
 /// In which of the last 64 cases something happened; the newest is the lowest bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Recent(u64);
 
 impl Recent {
@@ -77,7 +79,7 @@ impl Recent {
 
 /// The turning points of one setpoint while the policy moves it. A way back that is shorter than the stroke is no
 /// reversal, so noise and rounding do not count.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reversals {
     /// The farthest point since the last turn.
     extreme: Option<f64>,

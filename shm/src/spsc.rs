@@ -87,6 +87,17 @@ impl<T: Copy + Send, D: Discipline> Producer<T, D> {
         self.capacity
     }
 
+    /// Values that can be pushed, at least.
+    ///
+    /// # Real-time
+    ///
+    /// Wait-free.
+    pub fn room(&mut self) -> usize {
+        // Acquire: partner is the consumer's Release store of head, as in `push`.
+        self.head_seen = self.shared.head.load(D::LOAD);
+        self.capacity.saturating_sub(self.tail.wrapping_sub(self.head_seen))
+    }
+
     /// Appends a value.
     ///
     /// # Errors

@@ -180,6 +180,25 @@ impl PackedLayer {
             }
         }
     }
+
+    /// The weights `[output][input]`, taken from the network's steps.
+    fn gather(&self, steps: &[Step], weights: &mut [f32]) {
+        let mut steps = steps.iter().skip(self.first_step);
+        for panel in self.panels() {
+            let lanes = LANES * BLOCKS / panel.chains;
+            for (index, step) in steps.by_ref().take(panel.steps).enumerate() {
+                let values = step.0.iter().flat_map(|block| &block.0);
+                for (place, value) in values.enumerate() {
+                    let (input, output) = (index * panel.chains + place / lanes, panel.output + place % lanes);
+                    // What lies beyond is padding.
+                    let row = weights.chunks_exact_mut(self.spec.inputs).nth(output);
+                    if let Some(slot) = row.and_then(|row| row.get_mut(input)) {
+                        *slot = *value;
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Outputs that are summed together.
@@ -249,6 +268,19 @@ impl PackedNet {
             slots.zip(biases).for_each(|(slot, bias)| *slot = *bias);
         }
         Ok(())
+    }
+
+    /// The parameters in the order of [`NetSpec`], as [`PackedNet::pack`] was given them.
+    pub fn unpacked(&self) -> Vec<f32> {
+        let mut parameters = Vec::with_capacity(self.spec.parameters());
+        for layer in &self.layers {
+            let first = parameters.len();
+            parameters.resize(first + layer.spec.inputs * layer.spec.outputs, 0.0);
+            layer.gather(&self.steps, parameters.get_mut(first..).unwrap_or_default());
+            let biases = self.biases.iter().skip(layer.first_block).flat_map(|block| &block.0);
+            parameters.extend(biases.take(layer.spec.outputs));
+        }
+        parameters
     }
 
     /// The shape.

@@ -13,6 +13,7 @@ mod reward;
 mod traces;
 
 use rt_config::{Range, Site, TagKind};
+use rt_core::carry::Carrier;
 use rt_core::expression::Program;
 use rt_core::image::Image;
 use rt_core::tag::TagId;
@@ -166,6 +167,36 @@ impl Pipeline {
         let bounds_known = self.bound_actions();
         let columns_usable = self.trace();
         self.complete = bounds_known && columns_usable;
+    }
+
+    /// Hands the pipeline's memory over to be kept, or takes over what was kept. See [`rt_core::carry`].
+    ///
+    /// # Real-time
+    /// As wait-free as the carrier; bounded by the number of columns.
+    pub fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self {
+            // What the site fixes.
+            tags: _,
+            computed: _,
+            age_max: _,
+            actions: _,
+            reward_rule: _,
+            // Every observation fills them before it uses them.
+            raw: _,
+            values: _,
+            fresh: _,
+            complete: _,
+            action_read_back: _,
+            reward: _,
+            state: _,
+            traced,
+            action,
+            lo,
+            hi,
+        } = self;
+        traced.iter_mut().for_each(|tag| tag.carry(carrier));
+        // What could not be read keeps its last value.
+        action.iter_mut().chain(lo).chain(hi).for_each(|value| carrier.carry(value));
     }
 
     /// Every column of the state is valid and fresh.

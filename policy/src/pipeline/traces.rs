@@ -1,6 +1,7 @@
 //! A tag's memory: exponential averages of its normalised value, and of whether there was one.
 
 use rt_config::Range;
+use rt_core::carry::Carrier;
 
 use super::{EXCURSION_MAX, clip, flushed, normalised};
 
@@ -42,6 +43,15 @@ impl TagTraces {
                 self.traces.iter_mut().for_each(|trace| (trace.value, trace.quality) = (flushed(x), 1.0));
             }
             _ => self.traces.iter_mut().for_each(|trace| trace.update(value)),
+        }
+    }
+
+    pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { index: _, scale: _, begun, traces } = self;
+        carrier.carry(begun);
+        for Trace { decay: _, value, quality } in traces {
+            carrier.carry(value);
+            carrier.carry(quality);
         }
     }
 

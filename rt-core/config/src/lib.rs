@@ -55,6 +55,7 @@ use complaint::Complaints;
 use form::Form;
 use form_special::SchemaVersion;
 use raw::{Priority, SiteFile};
+use resolve::Passwords;
 use yaml::{Kind, TEXT_BYTES_MAX};
 
 /// An accepted site file.
@@ -64,6 +65,8 @@ pub struct Loaded {
     pub site: Site,
     /// What its author should know, sorted by place.
     pub notices: Vec<Complaint>,
+    /// The text that was read: what a recording keeps of the site.
+    pub text: String,
 }
 
 /// A refused site file.
@@ -127,18 +130,31 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
 /// # Errors
 /// Every complaint about the text.
 pub fn parse(text: &str, path: &Path) -> Result<Loaded, Refused> {
+    checked(text, path, Passwords::Fetched)
+}
+
+/// [`parse`] for those who want to know what the site is, but connect with nobody: passwords to which the text refers are
+/// not fetched, and empty. So a recording can be replayed where no such password exists.
+///
+/// # Errors
+/// Every complaint about the text.
+pub fn parse_to_look_at(text: &str, path: &Path) -> Result<Loaded, Refused> {
+    checked(text, path, Passwords::LeftAlone)
+}
+
+fn checked(text: &str, path: &Path, passwords: Passwords) -> Result<Loaded, Refused> {
     let mut complaints = Complaints::new(path, text);
-    let site = resolved(path, &mut complaints);
+    let site = resolved(path, passwords, &mut complaints);
     if !complaints.refuses() {
         if let Some(site) = site {
-            return Ok(Loaded { site, notices: complaints.into_sorted() });
+            return Ok(Loaded { site, notices: complaints.into_sorted(), text: text.to_owned() });
         }
         complaints.error_of_file("the file is refused without a reason", "this is a fault of the program: report it");
     }
     Err(Refused { complaints: complaints.into_sorted() })
 }
 
-fn resolved(path: &Path, complaints: &mut Complaints<'_>) -> Option<Site> {
+fn resolved(path: &Path, passwords: Passwords, complaints: &mut Complaints<'_>) -> Option<Site> {
     let tree = yaml::read(complaints)?;
     // Another schema has other keys: nothing else can be said about such a file.
     if let Kind::Map(entries) = &tree.kind
@@ -147,7 +163,7 @@ fn resolved(path: &Path, complaints: &mut Complaints<'_>) -> Option<Site> {
         SchemaVersion::decode(version, complaints)?;
     }
     let raw = SiteFile::decode(&tree, complaints)?;
-    resolve::resolve(&raw, path, complaints)
+    resolve::resolve(&raw, path, passwords, complaints)
 }
 
 /// The JSON Schema (draft-07) of a site file, with every key's description and default.

@@ -94,7 +94,7 @@ fn assert_notice(from: &str, to: &str, message: &str) {
 
 #[test]
 fn a_file_in_corerls_manner_is_read_as_meant() {
-    let Loaded { site, notices } = accepted(BASE);
+    let Loaded { site, notices, .. } = accepted(BASE);
     assert_eq!((site.name.as_str(), site.agent_name.as_str(), site.instance.as_str()), ("site", "acid", "main"));
     assert_eq!(site.interaction.obs_period, Span::from_ms(5_000));
     assert_eq!(site.interaction.action_period, Span::from_ms(10_000));
@@ -125,7 +125,7 @@ fn a_file_in_corerls_manner_is_read_as_meant() {
 
 #[test]
 fn the_example_is_accepted_and_its_remarks_too() {
-    let Loaded { site, notices } = accepted(example());
+    let Loaded { site, notices, .. } = accepted(example());
     assert_eq!(site.name, "example");
     assert_eq!(site.setpoints.len(), 2);
     assert!(notices.iter().all(|notice| notice.message.contains("laboratory")), "{notices:#?}");

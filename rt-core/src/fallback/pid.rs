@@ -1,6 +1,8 @@
 //! A PID controller in velocity form: each cycle it adds a change to where the setpoint really is. So it takes over without
 //! a bump, and its integral cannot wind up: there is none, but the setpoint itself.
 
+use serde::{Deserialize, Serialize};
+
 use crate::expression::Program;
 use crate::image::Image;
 use crate::tag::TagId;
@@ -39,7 +41,7 @@ pub enum PidError {
 }
 
 /// What a PID controller remembers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PidMemory {
     /// Error and measured value of the last step.
     last: Option<(f64, f64)>,

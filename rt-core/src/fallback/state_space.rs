@@ -6,6 +6,7 @@
 
 use nalgebra::{SMatrix, SVector};
 
+use crate::carry::Carrier;
 use crate::image::Image;
 use crate::tag::TagId;
 use crate::time::{MonoTime, Span};
@@ -78,6 +79,13 @@ impl Observer {
         output: None,
         due: None,
     };
+
+    pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { states, errors, output, due } = self;
+        states.iter_mut().chain(errors.iter_mut()).for_each(|number| carrier.carry(number));
+        carrier.carry(output);
+        carrier.carry(due);
+    }
 }
 
 impl StateSpace {

@@ -1,6 +1,9 @@
 //! One tag of the image.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Missing, ReadBack, Reading};
+use crate::carry::Carrier;
 use crate::tag::{Quality, Sample, Spike, TagSettings};
 use crate::time::{MonoTime, Span};
 
@@ -20,7 +23,7 @@ pub(super) struct Cell {
 }
 
 /// A value that is too far from the last good one, and how many samples have shown it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Suspect {
     value: f64,
     seen: u8,
@@ -99,6 +102,20 @@ impl Cell {
         };
         self.suspect = Suspect { value: sample.value, seen };
         seen < spike.samples
+    }
+
+    /// How the tag is judged is memory, too: it may change between two cycles.
+    pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {
+        let Self { settings, value, quality, source_time, received, fresh_at, changed_at, last_good, suspect } = self;
+        carrier.carry(settings);
+        carrier.carry(value);
+        carrier.carry(quality);
+        carrier.carry(source_time);
+        carrier.carry(received);
+        carrier.carry(fresh_at);
+        carrier.carry(changed_at);
+        carrier.carry(last_good);
+        carrier.carry(suspect);
     }
 
     #[inline]

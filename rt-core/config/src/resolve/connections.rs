@@ -4,7 +4,7 @@ use std::io::Read;
 
 use rt_core::time::{Period, Span};
 
-use super::{Context, given_or, multiple, positive};
+use super::{Context, Passwords, given_or, multiple, positive};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
 use crate::form_special::Password;
@@ -360,6 +360,7 @@ fn secret(password: &Password, at: Place, context: &Context<'_>, complaints: &mu
     complain_of_plain(password, at, context, complaints);
     match password {
         Password::Plain(plain) => context.lab.then(|| Secret(plain.clone())),
+        _ if context.passwords == Passwords::LeftAlone => Some(Secret(String::new())),
         Password::Env(name) => match std::env::var(name) {
             Ok(value) if !value.is_empty() => Some(Secret(value)),
             _ => {

@@ -26,9 +26,19 @@ pub(crate) const PERIOD_MIN: Span = Span::from_ns(50_000);
 /// The most trace decays.
 const TRACES_MAX: usize = 8;
 
+/// What becomes of passwords to which the file refers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passwords {
+    /// They are fetched from where the file says they are.
+    Fetched,
+    /// They are left where they are, and empty.
+    LeftAlone,
+}
+
 /// What every part of the resolution looks at.
 pub(crate) struct Context<'a> {
     pub(crate) lab: bool,
+    pub(crate) passwords: Passwords,
     pub(crate) period: Option<Period>,
     pub(crate) obs_period: Option<Span>,
     /// The site file's directory: what relative paths are relative to.
@@ -48,7 +58,12 @@ impl Context<'_> {
 }
 
 /// The site that `raw` describes; `None` with complaints.
-pub(crate) fn resolve(raw: &SiteFile, path: &Path, complaints: &mut Complaints<'_>) -> Option<Site> {
+pub(crate) fn resolve(
+    raw: &SiteFile,
+    path: &Path,
+    passwords: Passwords,
+    complaints: &mut Complaints<'_>,
+) -> Option<Site> {
     let runtime_raw = raw.runtime.value.as_ref();
     let interaction_raw = raw.interaction.value.as_ref();
     let period = runtime_raw.and_then(|runtime| control_period(&runtime.period, complaints));
@@ -58,6 +73,7 @@ pub(crate) fn resolve(raw: &SiteFile, path: &Path, complaints: &mut Complaints<'
     let context = Context {
         // A flag that could not be read has been complained of; what follows from it would be noise.
         lab: raw.lab.value.unwrap_or(raw.lab.given),
+        passwords,
         period,
         obs_period,
         base: path.parent().unwrap_or(Path::new("")),

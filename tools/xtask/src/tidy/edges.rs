@@ -21,10 +21,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-control", &["shm-layout"]),
     ("policy", &["rt-core", "rt-config", "shm-layout"]),
     ("io-loop", &["ua-session", "rt-core", "shm"]),
+    ("rt-recording", &["policy", "rt-config", "rt-core", "shm", "shm-layout"]),
     ("learner", &["policy", "plants", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
     (
         "rt-daemon",
-        &["io-loop", "ua-session", "policy", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"],
+        &[
+            "io-loop",
+            "ua-session",
+            "policy",
+            "shm",
+            "shm-layout",
+            "rt-core",
+            "rt-sys",
+            "rt-config",
+            "rt-control",
+            "rt-recording",
+        ],
     ),
 ];
 

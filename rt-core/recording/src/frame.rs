@@ -1,0 +1,198 @@
+//! What a recording consists of.
+
+use rt_core::ports::{Command, FieldReport};
+use rt_core::record::EventKind;
+use rt_core::schedule::Slot;
+use rt_core::time::MonoTime;
+use serde::{Deserialize, Serialize};
+
+/// What every recording begins with.
+pub(crate) const MAGIC: [u8; 8] = *b"CORERLRC";
+/// The version of the format that this program writes, and the only one that it reads: with another one the state of a
+/// cycle may have another meaning, too.
+pub const FORMAT_VERSION: u32 = 1;
+/// Magic and version.
+pub(crate) const PREAMBLE_BYTES: usize = 12;
+/// Length and inverted length before a payload.
+pub(crate) const HEAD_BYTES: usize = 8;
+/// The digest behind it.
+pub(crate) const DIGEST_BYTES: usize = 16;
+/// The longest payload.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 80 << 20;
+
+const _: () =
+    assert!(PAYLOAD_BYTES_MAX > 4 * policy::kernels::PARAMETERS_MAX + 1024, "the largest network fits into one frame");
+
+/// One frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Frame {
+    /// The first one of every file.
+    Opening(Box<Opening>),
+    /// Weights, before the first cycle that follows them.
+    Policy(KeptPolicy),
+    /// One cycle.
+    Cycle(CycleFrame),
+    /// Records are missing from here on; the last frame of its file.
+    Lost(Lost),
+    /// The file was closed in order; the last frame of its file.
+    Closing,
+}
+
+/// Everything that the replay of a file has to know before its first cycle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// Version of the program that recorded.
+    pub program: String,
+    /// Name of the site file: parts of the site are named after it.
+    pub site_file: String,
+    /// The site file's text.
+    pub site_text: String,
+    /// Hash of the tag list, as policies carry it.
+    pub tag_list_hash: u64,
+    /// The kernel in use. All of them give the same bits; should they ever not, this says which one it was.
+    pub kernel: String,
+    /// When this file was opened, nanoseconds since 1970, by the wall clock: for people.
+    pub unix_ns: u64,
+    /// This file's number in the recording, from 0.
+    pub number: u64,
+    /// Cycles that were not recorded between the file before and this one.
+    pub lost_before: u64,
+    /// Generation of the policy in use.
+    pub generation: u64,
+    /// Steps that were sent to the learner so far.
+    pub steps_sent: u64,
+    /// The state of cycle and agent.
+    pub state: Vec<u8>,
+}
+
+/// One generation of weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptPolicy {
+    /// Its number.
+    pub generation: u64,
+    /// It holds the nominal setpoints.
+    pub nominal: bool,
+    /// Its parameters, in the order of [`policy::kernels::NetSpec`].
+    pub parameters: Vec<f32>,
+}
+
+/// One cycle: first what it read, then what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CycleFrame {
+    /// The slot, with dt.
+    pub slot: Slot,
+    /// Commands, in their order.
+    pub commands: Vec<Command>,
+    /// Reports, in their order.
+    pub reports: Vec<FieldReport>,
+    /// What the clock said, every time that it was asked.
+    pub clock: Vec<MonoTime>,
+    /// The generation of the weights that were adopted.
+    pub adopted: Option<u64>,
+    /// The set that was handed over; whether it was taken is an input.
+    pub set: Option<Handover>,
+    /// Events.
+    pub events: Vec<EventKind>,
+    /// The cycle record, as [`shm_layout::CycleLayout`] describes it.
+    pub record: Vec<u64>,
+    /// The step for the learner, as [`shm_layout::StepLayout`] describes it; empty when there was none.
+    pub step: Vec<u64>,
+}
+
+/// A set on its way to the io thread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handover {
+    /// When it expires.
+    pub expires: MonoTime,
+    /// The plant heartbeat.
+    pub heartbeat: Option<u16>,
+    /// The values, one per setpoint of the site.
+    pub values: Vec<Option<f64>>,
+    /// The io thread's ring took it.
+    pub taken: bool,
+}
+
+/// Where records are missing, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The first cycle that is missing.
+    pub cycle: u64,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why records are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Why {
+    /// The scribe was so late that the ring was full.
+    #[error("the recorder was too late and its ring was full")]
+    RingFull,
+    /// The outputs of a cycle were overwritten before the scribe read them.
+    #[error("the recorder was too late and a cycle's outputs were overwritten")]
+    OutputsOverwritten,
+    /// The weights that a cycle adopted did not reach the scribe.
+    #[error("the weights of generation {generation} did not reach the recorder")]
+    WeightsMissing {
+        /// Which.
+        generation: u64,
+    },
+}
+
+/// What a payload's digest covers.
+pub(crate) fn digest(before: &[u8; DIGEST_BYTES], head: &[u8; HEAD_BYTES], payload: &[u8]) -> [u8; DIGEST_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before).update(head).update(payload);
+    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
+}
+
+/// Magic, version, and the digest that the first frame continues.
+pub(crate) fn preamble() -> ([u8; PREAMBLE_BYTES], [u8; DIGEST_BYTES]) {
+    let mut bytes = [0; PREAMBLE_BYTES];
+    let (magic, version) = bytes.split_at_mut(MAGIC.len());
+    magic.copy_from_slice(&MAGIC);
+    version.copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+    (bytes, digest(&[0; DIGEST_BYTES], &[0; HEAD_BYTES], &bytes))
+}
+
+/// The head of a payload of this length.
+pub(crate) fn head(length: u32) -> [u8; HEAD_BYTES] {
+    (u64::from(length) | u64::from(!length) << 32).to_le_bytes()
+}
+
+/// The length that a head tells, when both halves of it say the same.
+pub(crate) fn length_of(head: [u8; HEAD_BYTES]) -> Option<usize> {
+    let word = u64::from_le_bytes(head);
+    let (length, inverted) = (word as u32, (word >> 32) as u32);
+    let length = (length == !inverted).then_some(length)?;
+    usize::try_from(length).ok().filter(|length| *length <= PAYLOAD_BYTES_MAX)
+}
+
+/// Words as differences to the words before: most change little from cycle to cycle, and small numbers are short.
+#[derive(Debug, Default)]
+pub(crate) struct Differences {
+    record: Vec<u64>,
+    step: Vec<u64>,
+}
+
+impl Differences {
+    /// Replaces the words of a cycle by their differences.
+    pub(crate) fn take(&mut self, cycle: &mut CycleFrame) {
+        for (before, words) in [(&mut self.record, &mut cycle.record), (&mut self.step, &mut cycle.step)] {
+            before.resize(words.len().max(before.len()), 0);
+            for (before, word) in before.iter_mut().zip(words) {
+                (*before, *word) = (*word, *word ^ *before);
+            }
+        }
+    }
+
+    /// Puts the words of a cycle back.
+    pub(crate) fn put_back(&mut self, cycle: &mut CycleFrame) {
+        for (before, words) in [(&mut self.record, &mut cycle.record), (&mut self.step, &mut cycle.step)] {
+            before.resize(words.len().max(before.len()), 0);
+            for (before, word) in before.iter_mut().zip(words) {
+                *word ^= *before;
+                *before = *word;
+            }
+        }
+    }
+}
