@@ -1,15 +1,15 @@
 //! Rings behind the ports of the cycle. Everything here is called by the control thread unless it says otherwise.
 
-use policy::{AdoptedPolicy, PolicySource};
+use policy::{AdoptedPolicy, NOMINAL_GENERATION, PolicySource};
 use rt_core::changes::ChangeSet;
 use rt_core::mode::Effect;
 use rt_core::ports::{Command, Commands, Field, FieldReport, Recorder};
 use rt_core::record::{CycleView, Event, Flags};
 use rt_core::setpoint::SetpointSet;
-use rt_core::time::Span;
+use rt_recording::CycleRecords;
 use shm::spsc::{Consumer, Producer};
 use shm::{broadcast, cell};
-use shm_layout::{CycleHead, CycleLayout};
+use shm_layout::CycleLayout;
 
 /// One connection as the control thread sees it.
 pub struct Line {
@@ -145,8 +145,7 @@ impl PolicySource for VerifiedPolicy {
 /// Cycle records into shared memory, events to the keeper.
 pub(crate) struct Recording {
     cycles: broadcast::Writer,
-    layout: CycleLayout,
-    words: Box<[u64]>,
+    records: CycleRecords,
     events: Producer<Event>,
     /// Totals over all cycles, for the counters.
     pub(crate) totals: Totals,
@@ -165,8 +164,8 @@ pub(crate) struct Totals {
 
 impl Recording {
     pub(crate) fn new(cycles: broadcast::Writer, layout: CycleLayout, events: Producer<Event>) -> Self {
-        let words = vec![0; layout.words()].into();
-        Self { cycles, layout, words, events, totals: Totals::default() }
+        let records = CycleRecords::new(layout, NOMINAL_GENERATION);
+        Self { cycles, records, events, totals: Totals::default() }
     }
 
     fn add_up(&mut self, view: &CycleView<'_>) {
@@ -182,68 +181,14 @@ impl Recording {
 
 impl Recorder for Recording {
     fn cycle(&mut self, view: &CycleView<'_>) {
-        let adopted = view.generation != self.totals.generation;
         self.add_up(view);
-        // The words have the layout's size by construction; were it otherwise, the record is left out and the cycle goes on.
-        let Ok(record) = self.layout.view_mut(&mut self.words) else { return };
-        *record.head = head(view, adopted);
-        record.head.n_setpoints = self.layout.dims()[0];
-        record.head.n_tags = self.layout.dims()[1];
-        for (part, row) in record.setpoints.iter_mut().zip(view.setpoints) {
-            part.desired = row.desired;
-            part.sent = row.sent.unwrap_or(f64::NAN);
-            part.last = row.last.unwrap_or(f64::NAN);
-            part.readback = row.read_back.unwrap_or(f64::NAN);
-            part.acted = u32::from(row.acted.bits());
-            part.state = row.withheld.map_or(0, |reason| reason as u32);
-        }
-        for (part, reading) in record.tags.iter_mut().zip(view.image.readings()) {
-            part.value = reading.value;
-            part.age_ns = reading.age.as_ns();
-            part.quality = reading.quality as u8;
-        }
-        let _ = self.cycles.publish(&self.words);
+        // Were the words ever of another size, the record would be left out and the cycle go on.
+        let Some(record) = self.records.fill(view) else { return };
+        let _ = self.cycles.publish(record);
     }
 
     fn event(&mut self, event: Event) {
         self.totals.events_lost += u64::from(self.events.push(event).is_err());
-    }
-}
-
-fn head(view: &CycleView<'_>, adopted: bool) -> CycleHead {
-    let short = |span: Span| u32::try_from(span.as_ns()).unwrap_or(u32::MAX);
-    let flags = [
-        (Flags::OBSERVED, CycleHead::OBSERVATION_SLOT),
-        (Flags::DECISION, CycleHead::DECISION_SLOT),
-        (Flags::ARMED, CycleHead::ARMED),
-        (Flags::EXPLORED, CycleHead::EXPLORED),
-        (Flags::SENT, CycleHead::WROTE),
-        (Flags::LATCHED, CycleHead::LATCHED),
-        (Flags::FAULT, CycleHead::FAULT),
-        (Flags::LINK, CycleHead::CONNECTED),
-    ];
-    let bits = flags.iter().filter(|(flag, _)| view.flags.contains(*flag)).fold(0, |bits, (_, bit)| bits | bit);
-    let step_sent = view.flags.contains(Flags::OBSERVED) && view.mode.transitions();
-    CycleHead {
-        cycle: view.slot.index,
-        release_ns: view.slot.release.as_ns(),
-        dt_ns: view.slot.dt.as_ns(),
-        policy_generation: view.generation,
-        reward: view.reward.unwrap_or(f64::NAN),
-        lateness_ns: short(view.slot.lateness),
-        execution_ns: short(view.execution),
-        response_ns: view.response.map_or(0, short),
-        skipped: u32::try_from(view.slot.skipped).unwrap_or(u32::MAX),
-        samples_drained: view.samples,
-        flags: bits
-            | if adopted { CycleHead::POLICY_ADOPTED } else { 0 }
-            | if step_sent { CycleHead::STEP_SENT } else { 0 },
-        mode: view.mode as u8,
-        mode_previous: view.previous as u8,
-        samples_lost: 0,
-        n_setpoints: 0,
-        n_tags: 0,
-        cause: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// The real-time runtime of one agent. `corerl run` starts it together with the learner.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Example:\n  corerl-rt --config site.yaml --arm")]
+#[command(version, after_help = "Examples:\n  corerl-rt --config site.yaml --arm\n  corerl-rt --config site.yaml --record /var/lib/corerl/site.rec --record-mib 4096")]
 pub(crate) struct Arguments {
     /// The site file.
     #[arg(long, value_name = "FILE")]
@@ -17,6 +17,12 @@ pub(crate) struct Arguments {
     /// Where the control socket is made [default: /run/corerl, or the user's runtime directory].
     #[arg(long, value_name = "DIR")]
     pub(crate) runtime_dir: Option<PathBuf>,
+    /// Keep every input and output of every cycle, for `corerl replay FILE`. Older files are called FILE.1, FILE.2 …
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// All files of the recording together have about this size at most, in MiB; the oldest go first.
+    #[arg(long, value_name = "MIB", default_value_t = 1024, requires = "record", value_parser = clap::value_parser!(u64).range(8..=1 << 30))]
+    pub(crate) record_mib: u64,
     /// Release the plant and exit when standard input closes: for a parent in the foreground.
     #[arg(long)]
     pub(crate) tether: bool,

@@ -9,6 +9,7 @@ use rt_core::ports::Clock;
 use rt_core::record::{Event, Flags};
 use rt_core::schedule::{Grid, Slot};
 use rt_core::time::Period;
+use rt_recording::Tape;
 use rt_sys::{MonotonicClock, guard, prefault_stack};
 use shm::spsc::{Consumer, Producer};
 use shm::{broadcast, cell, counters, histogram};
@@ -32,6 +33,8 @@ pub struct ControlLoop {
     steps: StepRing,
     counters: counters::Writer<Counter>,
     timing: Timing,
+    /// The recording, when there is one.
+    tape: Option<Tape>,
 }
 
 /// The control thread's ends of everything that connects it with other threads and processes.
@@ -97,7 +100,14 @@ impl ControlLoop {
             steps: StepRing::new(steps, step_layout),
             counters,
             timing: Timing { lateness, execution, response },
+            tape: None,
         })
+    }
+
+    /// The same loop, with a recording of all its cycles.
+    #[must_use]
+    pub fn recorded_on(self, tape: Tape) -> Self {
+        Self { tape: Some(tape), ..self }
     }
 
     /// Runs until the keeper orders a stop.
@@ -126,10 +136,16 @@ impl ControlLoop {
     /// # Real-time
     /// Wait-free.
     pub fn one_cycle(&mut self, slot: &Slot) -> CycleOutcome {
-        let Self { clock, cycle, lines, orders, agent, recording, steps, .. } = self;
-        let outcome = cycle.run(slot, clock, lines, orders, agent.as_mut(), recording);
+        let Self { clock, cycle, lines, orders, agent, recording, steps, tape, .. } = self;
+        let outcome = match tape {
+            None => cycle.run(slot, clock, lines, orders, agent.as_mut(), recording),
+            Some(tape) => tape.run(slot, steps.sent, cycle, clock, lines, orders, agent, recording),
+        };
         if outcome.flags.contains(Flags::OBSERVED) && outcome.mode.transitions() {
             steps.send(agent);
+        }
+        if let Some(tape) = tape {
+            tape.hand_over(slot);
         }
         outcome
     }

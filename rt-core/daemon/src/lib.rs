@@ -4,6 +4,7 @@
 //! # Contract
 //! - Everything is created, checked and allocated before the control thread's first cycle; then memory is locked.
 //! - The control thread runs [`control`], one io thread per connection runs [`io`], the main thread is the [`keeper`].
+//!   With `--record` one more, ordinary thread writes the recording.
 //!   Threads exchange data through rings and a triple buffer of the `shm` crate, and news through bounded channels.
 //! - SIGTERM and SIGINT: the last value stays on the plant, the heartbeat stops, everything is flushed, exit 0. The death of a tethered
 //!   parent: RELEASE first, then the same.
@@ -20,6 +21,7 @@ mod failure;
 mod io;
 mod keeper;
 mod plant;
+mod recorder;
 mod segments;
 mod wiring;
 

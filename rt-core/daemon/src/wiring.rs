@@ -10,7 +10,7 @@ use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
 use policy::wire::Verifier;
 use policy::{AdoptedPolicy, actor_spec};
-use rt_config::{Connection, Site};
+use rt_config::{Connection, Loaded, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
 use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
 use rt_core::ports::{Command, FieldReport};
@@ -26,6 +26,7 @@ use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{Configuration, Journal, Keeper, Service, Warmth, WeightsDesk, Wire, describe_setpoints};
+use crate::recorder::{self, Recorder};
 use crate::segments::{Shelf, Writers};
 
 /// Sets that may wait for the io thread; it drains them to the newest.
@@ -43,7 +44,7 @@ const OOM_SCORE: i16 = -900;
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
-    let site = load(arguments)?;
+    let Loaded { site, text, .. } = load(arguments)?;
     rt_sys::start_logging("corerl-rt", &site.agent_name);
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
@@ -59,6 +60,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
     let Writers { records, events } = writers;
     let counters = records.counters.clone();
+    let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
+    let (tape, scribe, policy_slot) = unzip(recording);
+    if let Some(slot) = &policy_slot {
+        slot.leave(&first_policy);
+    }
 
     let (mut orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
     let (event_facts, facts) = channel(EVENTS_WAITING_MAX);
@@ -70,6 +76,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let ends = Ends { lines, orders: ordered, changes: changing, events: event_facts, networks: adopting, records };
     let control = ControlLoop::new(&site, kernel, clock, ends).map_err(Failure::internal)?;
+    let control = match tape {
+        Some(tape) => control.recorded_on(tape),
+        None => control,
+    };
 
     let memory = rt_sys::lock_memory();
     let _ = rt_sys::set_oom_score_adj(OOM_SCORE);
@@ -89,6 +99,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::NotGranted(degraded.join("; ")));
     }
 
+    let recorder = match scribe {
+        Some(scribe) => Some(
+            Recorder::start(scribe, &placement.others, clock, counters.clone())
+                .map_err(Failure::resource("the recorder's thread"))?,
+        ),
+        None => None,
+    };
+
     let _ = orders.push(Order::Command(Command::Lease(true)));
     if arguments.arm {
         let _ = orders.push(Order::Command(Command::Arm));
@@ -96,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut journal = Journal::new(events, clock);
     announce(&mut journal, &site, arguments, &degraded, &address);
     let host = rt_sys::Host::read();
-    let desk = WeightsDesk::new(verifier, slot_words, adopted, counters.clone());
+    let desk = WeightsDesk::new(verifier, slot_words, adopted, policy_slot, counters.clone());
     let service = Service::new(
         describe(&site),
         shelf,
@@ -119,6 +137,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         service,
         callers: Vec::new(),
         warm: Warmth::Cold,
+        recorder,
     };
     keeper.run();
 
@@ -129,11 +148,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
-fn load(arguments: &Arguments) -> Result<Site, Failure> {
+/// The three ends of a recording, or three times nothing.
+fn unzip<A, B, C>(all: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>) {
+    match all {
+        Some((a, b, c)) => (Some(a), Some(b), Some(c)),
+        None => (None, None, None),
+    }
+}
+
+fn load(arguments: &Arguments) -> Result<Loaded, Failure> {
     match rt_config::load(&arguments.config) {
         Ok(loaded) => {
             loaded.notices.iter().for_each(|notice| eprintln!("{notice}"));
-            Ok(loaded.site)
+            Ok(loaded)
         }
         Err(refused) => Err(Failure::Config(refused.to_string())),
     }

@@ -88,9 +88,9 @@ impl Replay {
         Ok(Self {
             spec: actor_spec(columns, setpoints),
             site,
+            records: CycleRecords::new(cycle_layout, cycle.generation()),
             cycle,
             agent,
-            records: CycleRecords::new(cycle_layout, opening.generation),
             step_layout,
             steps_sent: opening.steps_sent,
             generation: opening.generation,

@@ -105,7 +105,9 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
     let cycles = usize::try_from(RING_SPAN.periods(site.runtime.period)).unwrap_or(usize::MAX).max(16);
     let entries = cycles.saturating_mul(per_cycle).saturating_add(state_bytes / CHUNK_BYTES + 2);
     let (entry, entries) = channel(entries.min(RING_ENTRIES_MAX));
-    let (ask, wanted) = channel(1);
+    let (mut ask, wanted) = channel(1);
+    // The first file begins with the first cycle.
+    let _ = ask.push(StateWanted);
     let (policy, policies) = sync_channel(POLICIES_WAITING_MAX);
     let tape = Tape::new(entry, wanted, state_bytes, site.setpoints.len());
     let first = Volume::create(&options.path, options.files_max)?;
@@ -123,6 +125,7 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
         number: 0,
         retry_at: MonoTime::ZERO,
         unrecorded: 0,
+        missing: 0,
         gathering: Gathering::Nothing,
     };
     Ok((tape, scribe, PolicySlot(policy)))
@@ -145,8 +148,10 @@ pub struct Scribe {
     number: u64,
     /// No new file before this instant.
     retry_at: MonoTime,
-    /// Cycles that came while there was no file.
+    /// Cycles that came while there was no file, since the last one.
     unrecorded: u64,
+    /// All cycles that were not recorded.
+    missing: u64,
     gathering: Gathering,
 }
 
@@ -265,6 +270,7 @@ impl Scribe {
             return None;
         };
         self.asked = None;
+        self.missing += lost;
         let lost_before = self.unrecorded + lost;
         let opening = Opening {
             program: self.options.program.clone(),
@@ -345,20 +351,13 @@ impl Scribe {
     }
 
     fn finish_cycle(&mut self, cycle: CycleFrame, now: MonoTime) -> Option<Notice> {
-        if self.volume.is_none() {
-            self.unrecorded += 1;
-            return None;
-        }
-        match self.write_cycle(cycle) {
-            Ok(()) => None,
-            Err(Missed::Lost(lost)) => {
-                self.unrecorded += 1;
-                self.end_replayable_part(lost, now)
-            }
-            Err(Missed::Disk(error)) => {
-                self.unrecorded += 1;
-                Some(self.give_up(error, now))
-            }
+        let written = if self.volume.is_some() { self.write_cycle(cycle).map(|()| true) } else { Ok(false) };
+        let missed = u64::from(!matches!(written, Ok(true)));
+        (self.unrecorded, self.missing) = (self.unrecorded + missed, self.missing + missed);
+        match written {
+            Ok(_) => None,
+            Err(Missed::Lost(lost)) => self.end_replayable_part(lost, now),
+            Err(Missed::Disk(error)) => Some(self.give_up(error, now)),
         }
     }
 
@@ -396,9 +395,9 @@ impl Scribe {
         &self.options.path
     }
 
-    /// Cycles that were not recorded since the last file ended.
+    /// Cycles that are missing so far. Those that the control thread lost are known when the next file begins.
     pub const fn unrecorded(&self) -> u64 {
-        self.unrecorded
+        self.missing
     }
 }
 

@@ -1,1 +1,552 @@
+//! Whole recordings of a site in this process: taken, damaged, replayed.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use policy::kernels::{Kernel, KernelKind};
+use policy::pipeline::Columns;
+use policy::{AdoptedPolicy, Agent, PolicySource, actor_spec};
+use rt_config::Site;
+use rt_core::cycle::Cycle;
+use rt_core::ports::{Clock, Command, Commands, Field, FieldReport, Recorder};
+use rt_core::record::{CycleView, Event, Flags};
+use rt_core::schedule::Grid;
+use rt_core::setpoint::{ScalarKind, SetpointSet};
+use rt_core::tag::{Quality, Sample, TagId};
+use rt_core::time::{MonoTime, Span};
+use shm::broadcast::{self, Start};
+use shm_layout::{CycleLayout, StepLayout};
+
+use super::*;
+
+const KINDS: [KernelKind; 3] = [KernelKind::Scalar, KernelKind::Avx2, KernelKind::Avx512];
+
+/// A site, its cycle and agent, and a recording of them, driven cycle by cycle.
+struct Rig {
+    site: Site,
+    grid: Grid,
+    cycle: Box<Cycle>,
+    agent: Agent<Weights>,
+    plant: Plant,
+    records: Published,
+    steps: broadcast::Writer,
+    step_layout: StepLayout,
+    steps_sent: u64,
+    tape: Tape,
+    scribe: Option<Scribe>,
+    slot: PolicySlot,
+    notices: Vec<Notice>,
+    directory: tempfile::TempDir,
+}
+
+struct Weights {
+    current: AdoptedPolicy,
+    is_new: bool,
+}
+
+impl PolicySource for Weights {
+    fn refresh(&mut self) -> bool {
+        std::mem::take(&mut self.is_new)
+    }
+
+    fn current(&self) -> Option<&AdoptedPolicy> {
+        Some(&self.current)
+    }
+}
+
+/// Reports, commands and the clock.
+struct Plant {
+    now: MonoTime,
+    reports: Vec<FieldReport>,
+    commands: Vec<Command>,
+    setpoints: Vec<f64>,
+    sets: u64,
+}
+
+/// A clock that stands.
+struct Now(MonoTime);
+
+impl Clock for Now {
+    fn now(&self) -> MonoTime {
+        self.0
+    }
+}
+
+impl Field for Plant {
+    fn next_report(&mut self) -> Option<FieldReport> {
+        if self.reports.is_empty() { None } else { Some(self.reports.remove(0)) }
+    }
+
+    fn send(&mut self, set: &SetpointSet) -> bool {
+        for (setpoint, value) in self.setpoints.iter_mut().zip(set.values) {
+            *setpoint = value.unwrap_or(*setpoint);
+        }
+        let written = (1 << self.setpoints.len()) - 1;
+        self.reports.push(FieldReport::Wrote { cycle: set.cycle, written, refused: 0 });
+        self.sets += 1;
+        // Now and then the ring is full.
+        !self.sets.is_multiple_of(7)
+    }
+}
+
+struct Orders<'a>(&'a mut Vec<Command>);
+
+impl Commands for Orders<'_> {
+    fn next_command(&mut self) -> Option<Command> {
+        self.0.pop()
+    }
+}
+
+struct Published {
+    ring: broadcast::Writer,
+    records: CycleRecords,
+}
+
+impl Recorder for Published {
+    fn cycle(&mut self, view: &CycleView<'_>) {
+        let record = self.records.fill(view).expect("the layout's words");
+        self.ring.publish(record).expect("a slot of this size");
+    }
+
+    fn event(&mut self, _event: Event) {}
+}
+
+impl Rig {
+    fn new(bytes_max: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.rec");
+        Self::at(directory, path, bytes_max)
+    }
+
+    fn at(directory: tempfile::TempDir, path: PathBuf, bytes_max: u64) -> Self {
+        let site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).expect("the example is valid").site;
+        let lists = site.cycle_lists();
+        let cycle = Box::new(Cycle::new(&site.cycle_settings(&lists)).unwrap());
+        let (columns, setpoints) = (Columns::of(&site).len(), site.setpoints.len());
+        let spec = actor_spec(columns, setpoints);
+        let current = AdoptedPolicy::nominal(&spec, &site).unwrap();
+        let agent = Agent::new(&site, Weights { current, is_new: true }, Kernel::best()).unwrap();
+        let cycle_layout = CycleLayout::new(setpoints as u32, site.tags.len() as u32).unwrap();
+        let step_layout = StepLayout::new(columns as u32, setpoints as u32).unwrap();
+        let ring = broadcast::heap(cycle_layout.words(), 4096);
+        let steps = broadcast::heap(step_layout.words(), 4096);
+        let outputs = Outputs {
+            cycles: ring.reader(Start::Newest),
+            cycle_layout,
+            steps: steps.reader(Start::Newest),
+            step_layout,
+        };
+        let options = Options {
+            path,
+            bytes_max,
+            files_max: 3,
+            program: "test".into(),
+            kernel: "best".into(),
+            site_file: "site.yaml".into(),
+            site_text: rt_config::example().into(),
+        };
+        let (tape, scribe, slot) = recording(&site, options, outputs).unwrap();
+        slot.leave(agent.source().current().unwrap());
+        Self {
+            grid: Grid::new(MonoTime::from_ns(5_000_000), site.runtime.period),
+            plant: Plant {
+                now: MonoTime::ZERO,
+                reports: connected(),
+                commands: vec![Command::Arm, Command::Lease(true)],
+                setpoints: vec![0.25, 0.2],
+                sets: 0,
+            },
+            records: Published { ring, records: CycleRecords::new(cycle_layout, 0) },
+            site,
+            cycle,
+            agent,
+            steps,
+            step_layout,
+            steps_sent: 0,
+            tape,
+            scribe: Some(scribe),
+            slot,
+            notices: Vec::new(),
+            directory,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("site.rec")
+    }
+
+    /// One cycle: the plant is read, and every 20th wake-up is late.
+    fn cycle(&mut self) {
+        let index = self.grid.cycles();
+        let late = if index % 20 == 19 { 1_300_000 } else { 1_000 + index % 7 };
+        let woke = self.grid.next_release() + Span::from_ns(late);
+        self.plant.now = woke + Span::from_ns(20_000 + index % 13);
+        self.read_plant(woke, index);
+        let slot = self.grid.wake(woke);
+        let Plant { now, commands, .. } = &mut self.plant;
+        let (now, mut commands) = (*now, std::mem::take(commands));
+        let outcome = self.tape.run(
+            &slot,
+            self.steps_sent,
+            &mut self.cycle,
+            &Now(now),
+            &mut self.plant,
+            &mut Orders(&mut commands),
+            &mut self.agent,
+            &mut self.records,
+        );
+        if outcome.flags.contains(Flags::OBSERVED) && outcome.mode.transitions() {
+            let mut words = vec![0; self.step_layout.words()];
+            let record = self.step_layout.view_mut(&mut words).unwrap();
+            record.head.sequence = self.steps_sent;
+            self.agent.step().write_to(record);
+            self.steps.publish(&words).unwrap();
+            self.steps_sent += 1;
+        }
+        self.tape.hand_over(&slot);
+    }
+
+    fn read_plant(&mut self, woke: MonoTime, index: u64) {
+        let noise = |salt: u64| policy::noise(index, salt, 0) * 0.01;
+        let measured = [(2, 0.5 + noise(1)), (3, 0.7 + noise(2)), (5, 1.0)];
+        let setpoints = self.plant.setpoints.iter().copied().enumerate();
+        for (tag, value) in setpoints.chain(measured) {
+            let quality = if index % 50 == 49 && tag == 3 { Quality::Uncertain } else { Quality::Good };
+            let source_time = 130_000_000_000 + index as i64;
+            let tag = TagId::new(tag).unwrap();
+            self.plant.reports.push(FieldReport::Sample(Sample { tag, value, quality, received: woke, source_time }));
+        }
+    }
+
+    fn cycles(&mut self, count: usize) {
+        (0..count).for_each(|_| self.cycle());
+    }
+
+    /// New weights, different for each generation.
+    fn publish(&mut self, generation: u64) {
+        let Weights { current, is_new } = self.agent.source_mut();
+        let shifted = current.parameters().iter().map(|x| x + 1e-3 * generation as f32).collect::<Vec<_>>();
+        let spec = current.net().spec().clone();
+        *current = AdoptedPolicy::kept(&spec, generation, false, &shifted).unwrap();
+        *is_new = true;
+        self.slot.leave(&current.clone());
+    }
+
+    fn turn(&mut self) {
+        self.turn_at(self.plant.now);
+    }
+
+    fn turn_at(&mut self, now: MonoTime) {
+        let notices = &mut self.notices;
+        self.scribe.as_mut().unwrap().turn(now, 1, |notice| notices.push(notice));
+    }
+
+    fn close(&mut self) {
+        self.turn();
+        self.scribe.take().unwrap().close().unwrap();
+    }
+
+    /// A run with everything in it, in one closed file.
+    fn eventful() -> Self {
+        let mut rig = Self::new(u64::MAX);
+        for generation in 1..4 {
+            rig.cycles(100);
+            rig.publish(generation);
+            rig.turn();
+        }
+        rig.plant.commands.push(Command::Disarm);
+        rig.plant.reports.push(FieldReport::Link(false));
+        rig.cycles(30);
+        rig.plant.reports.extend(connected());
+        rig.plant.commands.push(Command::Arm);
+        rig.cycles(70);
+        rig.close();
+        rig
+    }
+}
+
+fn connected() -> Vec<FieldReport> {
+    let kind = |setpoint| FieldReport::Kind { setpoint, kind: ScalarKind::Double };
+    vec![FieldReport::Link(true), kind(0), kind(1)]
+}
+
+/// What the replay of a file comes to.
+#[derive(Debug)]
+struct Told {
+    cycles: u64,
+    policies: usize,
+    modes: Vec<u8>,
+    ending: Ending,
+    difference: Option<Difference>,
+}
+
+fn replay(bytes: &[u8], kernel: Kernel) -> Result<Told, RecordingRefused> {
+    replay_changed(bytes, kernel, |_| {})
+}
+
+/// Replays, with every cycle changed on the way.
+fn replay_changed(
+    bytes: &[u8],
+    kernel: Kernel,
+    change: impl Fn(&mut CycleFrame),
+) -> Result<Told, RecordingRefused> {
+    let mut reader = Reader::open(bytes)?;
+    let mut replay = Replay::new(reader.opening(), kernel).expect("an opening that can be used");
+    let mut told = Told { cycles: 0, policies: 0, modes: Vec::new(), ending: Ending::Closed, difference: None };
+    loop {
+        match reader.next().unwrap() {
+            Next::Frame(Frame::Policy(policy)) => {
+                replay.take_policy(&policy).unwrap();
+                told.policies += 1;
+            }
+            Next::Frame(Frame::Cycle(mut cycle)) => {
+                change(&mut cycle);
+                told.cycles += 1;
+                // The mode is the head's second last byte.
+                told.modes.push((cycle.record[9] >> 48) as u8);
+                if let Err(difference) = replay.run(&cycle).expect("weights are there") {
+                    told.difference = Some(difference);
+                    return Ok(told);
+                }
+            }
+            Next::Frame(other) => panic!("{other:?}"),
+            Next::End(ending) => return Ok(Told { ending, ..told }),
+        }
+    }
+}
+
+#[test]
+fn a_recording_replays_bit_for_bit_with_every_kernel() {
+    let rig = Rig::eventful();
+    let bytes = fs::read(rig.path()).unwrap();
+    for kernel in KINDS.into_iter().filter_map(Kernel::of) {
+        let told = replay(&bytes, kernel).unwrap();
+        assert_eq!(told.difference, None, "{kernel:?}");
+        assert_eq!((told.cycles, told.policies, told.ending), (400, 4, Ending::Closed));
+        for mode in [0, 1, 2] {
+            assert!(told.modes.contains(&mode), "the run went through mode {mode}");
+        }
+    }
+    assert!(rig.steps_sent > 20 && rig.plant.sets > 200);
+}
+
+#[test]
+fn a_cycle_that_was_changed_on_purpose_is_named_with_its_value() {
+    let rig = Rig::eventful();
+    let bytes = fs::read(rig.path()).unwrap();
+    let difference = |change: &dyn Fn(&mut CycleFrame)| {
+        replay_changed(&bytes, Kernel::SCALAR, change).unwrap().difference.expect("a difference")
+    };
+    let at = |cycle: &CycleFrame| cycle.slot.index == 150;
+    let sample = difference(&|cycle| {
+        if let (true, Some(FieldReport::Sample(sample))) = (at(cycle), cycle.reports.last_mut()) {
+            sample.value = f64::NAN;
+        }
+    });
+    assert_eq!((sample.cycle, sample.value.as_str()), (150, "tag PUMP_RUNNING: value"));
+    assert!(sample.recorded.starts_with("1 (0x3ff") && sample.replayed.starts_with("NaN"), "{sample}");
+    let output = difference(&|cycle| {
+        if let (true, Some(set)) = (at(cycle), &mut cycle.set) {
+            set.values[1] = set.values[1].map(f64::next_up);
+        }
+    });
+    assert_eq!(output.value, "setpoint DOSE_SP in the set");
+    let record = difference(&|cycle| cycle.record[3] ^= u64::from(at(cycle)));
+    assert_eq!((record.cycle, record.value.as_str()), (150, "policy_generation"));
+    let clock = difference(&|cycle| {
+        if at(cycle) {
+            cycle.clock.pop();
+        }
+    });
+    assert_eq!(clock.value, "clock readings that the cycle left or missed");
+    let step = difference(&|cycle| {
+        if let (true, Some(last)) = (cycle.slot.index >= 150, cycle.step.last_mut()) {
+            *last ^= 1;
+        }
+    });
+    assert!(step.value.starts_with("step: upper bound of "), "{step}");
+    let events = difference(&|cycle| cycle.events.clear());
+    assert_eq!((events.cycle, events.value.as_str()), (0, "the events"));
+}
+
+#[test]
+fn a_recording_cut_at_any_byte_is_read_up_to_the_last_whole_frame() {
+    let mut rig = Rig::new(u64::MAX);
+    rig.cycles(6);
+    rig.close();
+    let bytes = fs::read(rig.path()).unwrap();
+    // Where each frame ends, and how many cycles there are up to it.
+    let mut reader = Reader::open(&bytes[..]).unwrap();
+    let mut whole = vec![(reader.bytes() as usize, 0)];
+    while let Next::Frame(frame) = reader.next().unwrap() {
+        let cycles = whole.last().unwrap().1 + u64::from(matches!(frame, Frame::Cycle(_)));
+        whole.push((reader.bytes() as usize, cycles));
+    }
+    let first = whole[0].0;
+    for length in 0..bytes.len() {
+        let cut = &bytes[..length];
+        if length < first {
+            assert!(matches!(Reader::open(cut), Err(RecordingRefused::Empty)), "{length}");
+            continue;
+        }
+        let (end, cycles) = whole.iter().rev().find(|(end, _)| *end <= length).copied().unwrap();
+        let mut reader = Reader::open(cut).unwrap();
+        let mut read = 0;
+        let ending = loop {
+            match reader.next().unwrap() {
+                Next::Frame(frame) => read += u64::from(matches!(frame, Frame::Cycle(_))),
+                Next::End(ending) => break ending,
+            }
+        };
+        assert_eq!((read, ending), (cycles, Ending::Cut { surplus_bytes: (length - end) as u64 }), "{length}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found_wherever_it_is() {
+    let mut rig = Rig::new(u64::MAX);
+    rig.cycles(12);
+    rig.close();
+    let bytes = fs::read(rig.path()).unwrap();
+    let whole = replay(&bytes, Kernel::SCALAR).unwrap().cycles;
+    let mut found = 0;
+    // Every byte of heads, digests and small frames, and a sample of the weights' many.
+    let places = (0..bytes.len()).filter(|at| at % 97 == 0 || *at < 64 || *at + 3000 > bytes.len());
+    for at in places {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        let Ok(mut reader) = Reader::open(&damaged[..]) else {
+            found += 1;
+            continue;
+        };
+        let mut read = 0;
+        let ending = loop {
+            match reader.next().unwrap() {
+                Next::Frame(frame) => read += u64::from(matches!(frame, Frame::Cycle(_))),
+                Next::End(ending) => break ending,
+            }
+        };
+        assert!(matches!(ending, Ending::Damaged { .. }) && read <= whole, "byte {at}: {ending:?}");
+        found += 1;
+    }
+    assert!(found > 3000, "{found}");
+}
+
+#[test]
+fn another_version_and_other_files_are_refused_with_a_sentence() {
+    let mut rig = Rig::new(u64::MAX);
+    rig.cycles(2);
+    rig.close();
+    let mut bytes = fs::read(rig.path()).unwrap();
+    bytes[8] = 77;
+    let refused = Reader::open(&bytes[..]).unwrap_err();
+    assert!(matches!(refused, RecordingRefused::Version { found: 77 }));
+    assert!(refused.to_string().contains("replay it with the version of CoreRL that made it"), "{refused}");
+    assert!(matches!(Reader::open(&b"agent_name: a\n"[..]), Err(RecordingRefused::NotARecording)));
+    assert!(matches!(Reader::open(&b""[..]), Err(RecordingRefused::Empty)));
+}
+
+#[test]
+fn a_recording_that_is_bounded_rotates_and_every_file_replays_by_itself() {
+    let mut rig = Rig::new(3 << 20);
+    let mut peak = 0;
+    for round in 1..40 {
+        rig.cycles(100);
+        rig.publish(round);
+        rig.turn();
+        peak = peak.max(total_bytes(rig.directory.path()));
+    }
+    rig.close();
+    assert!(peak <= 4 << 20, "{peak} bytes");
+    let files = ["site.rec", "site.rec.1", "site.rec.2"].map(|name| fs::read(rig.directory.path().join(name)).unwrap());
+    assert_eq!(fs::read_dir(rig.directory.path()).unwrap().count(), files.len());
+    let numbers = files.each_ref().map(|bytes| {
+        let told = replay(bytes, Kernel::best()).unwrap();
+        assert_eq!((told.difference, told.ending), (None, Ending::Closed));
+        assert!(told.cycles > 100);
+        let opening = Reader::open(&bytes[..]).unwrap().opening().clone();
+        assert_eq!(opening.lost_before, 0);
+        opening.number
+    });
+    assert_eq!([numbers[1] + 1, numbers[2] + 2], [numbers[0]; 2]);
+    assert_eq!(rig.scribe.is_none(), true);
+}
+
+fn total_bytes(directory: &Path) -> u64 {
+    fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn a_full_ring_is_counted_and_ends_the_file_and_the_next_one_replays() {
+    let mut rig = Rig::new(u64::MAX);
+    rig.cycles(50);
+    rig.turn();
+    // The scribe sleeps for longer than its ring lasts.
+    rig.cycles(6_000);
+    let slept_until = rig.grid.cycles();
+    rig.turn();
+    rig.cycles(40);
+    rig.close();
+    let older = fs::read(rig.directory.path().join("site.rec.1")).unwrap();
+    let told = replay(&older, Kernel::best()).unwrap();
+    let Ending::Lost(Lost { cycle, why: Why::RingFull }) = told.ending else { panic!("{told:?}") };
+    assert_eq!(told.difference, None);
+    assert!(rig.notices.iter().any(|notice| matches!(notice, Notice::Lost(lost) if lost.cycle == cycle)));
+    let newer = fs::read(rig.path()).unwrap();
+    let opening = Reader::open(&newer[..]).unwrap().opening().clone();
+    assert_eq!(told.cycles + opening.lost_before, slept_until, "every cycle is recorded or counted");
+    let told = replay(&newer, Kernel::best()).unwrap();
+    assert_eq!((told.difference, told.cycles, told.ending), (None, 40, Ending::Closed));
+}
+
+#[test]
+fn a_full_disk_stops_the_recording_not_the_cycle_and_is_said_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("site.rec");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let mut rig = Rig::at(directory, path.clone(), u64::MAX);
+    rig.cycles(100);
+    rig.turn();
+    assert!(matches!(rig.notices.as_slice(), [Notice::Failed(error)] if error.kind() == std::io::ErrorKind::StorageFull));
+    rig.cycles(100);
+    rig.turn();
+    assert_eq!(rig.scribe.as_ref().unwrap().unrecorded(), 200);
+    // There is room again: after a while a new file begins.
+    fs::remove_file(&path).unwrap();
+    rig.turn_at(rig.plant.now + Span::from_ms(31_000));
+    rig.cycles(60);
+    rig.turn();
+    rig.close();
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(Reader::open(&bytes[..]).unwrap().opening().lost_before, 200);
+    let told = replay(&bytes, Kernel::best()).unwrap();
+    assert_eq!((told.difference, told.cycles, told.ending), (None, 60, Ending::Closed));
+}
+
+#[test]
+fn weights_that_did_not_arrive_end_the_file_and_are_named() {
+    let mut rig = Rig::new(u64::MAX);
+    rig.cycles(10);
+    rig.turn();
+    rig.publish(1);
+    // Too many at once: the first ones are in the slot, the last is not.
+    for generation in 2..=40 {
+        rig.publish(generation);
+    }
+    rig.cycles(10);
+    rig.turn();
+    let told = replay(&fs::read(rig.path()).unwrap(), Kernel::best()).unwrap();
+    let why = Why::WeightsMissing { generation: 40 };
+    assert!(matches!(told.ending, Ending::Lost(lost) if lost.why == why), "{told:?}");
+    assert_eq!((told.cycles, told.difference), (10, None));
+}
+
+#[test]
+fn a_recording_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut rig = Rig::new(u64::MAX);
+    rig.cycles(1);
+    rig.close();
+    assert_eq!(fs::metadata(rig.path()).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(rig.site.agent_name, "saturation");
+}

@@ -75,6 +75,8 @@ abi_table! {
         Trips => "trips",
         /// Cycle ends without a setpoint, by decision.
         NoWrites => "no_writes",
+        /// Cycles that are missing in the recording.
+        CyclesUnrecorded => "cycles_unrecorded",
     }
 }
 

@@ -68,6 +68,8 @@ abi_table! {
         ReadBackMismatch => "read_back_mismatch",
         /// Limits, nominal values and rules for tags were changed live. a: number of the change.
         Configured => "configured",
+        /// A file of the recording was begun. a: its number, b: cycles lost before it.
+        Recording => "recording",
     }
 }
 

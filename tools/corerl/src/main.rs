@@ -16,6 +16,7 @@ mod doctor;
 mod failure;
 mod field;
 mod output;
+mod replay;
 mod run;
 mod segments;
 mod target;
@@ -46,6 +47,8 @@ struct Arguments {
 enum Command {
     /// Run the runtime and the learner of one agent in the foreground.
     Run(run::RunArguments),
+    /// Run recorded cycles once more and compare every bit that came out of them.
+    Replay(replay::ReplayArguments),
     /// Ask a running agent how it is, or tell it what to do.
     Agent(agent::AgentArguments),
     /// Check, apply, describe and exemplify site files.
@@ -61,6 +64,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Config(command) => return config::run(&command),
         Command::Shm(arguments) => segments::run(&arguments),

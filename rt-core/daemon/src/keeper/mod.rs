@@ -20,6 +20,7 @@ use shm::spsc::{Consumer, Producer};
 use shm_layout::{Counter, EventKind};
 
 use crate::adapters::Order;
+use crate::recorder::Recorder;
 
 pub(crate) use configuration::Configuration;
 pub(crate) use journal::Journal;
@@ -58,6 +59,7 @@ pub(crate) struct Keeper {
     pub(crate) service: Service,
     pub(crate) callers: Vec<Conversation>,
     pub(crate) warm: Warmth,
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// Whether the loop has warmed up, and the control thread's page faults at that moment.
@@ -101,6 +103,9 @@ impl Keeper {
             std::thread::sleep(TURN);
         }
         self.take_events();
+        if let Some(recorder) = self.recorder.take() {
+            recorder.stop(&mut self.journal);
+        }
         self.journal.note(EventKind::Stopping, "stopped in order");
     }
 
@@ -144,6 +149,9 @@ impl Keeper {
     }
 
     fn take_news(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.report(&mut self.journal);
+        }
         for wire in &self.wires {
             while let Ok(news) = wire.news.try_recv() {
                 self.service.take_news(wire.index, &news, &mut self.journal);

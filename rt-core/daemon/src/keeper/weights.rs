@@ -9,6 +9,7 @@ use policy::wire::Verifier;
 use rt_control::LearnerStatus;
 use rt_core::ports::{Clock, Command};
 use rt_core::time::MonoTime;
+use rt_recording::PolicySlot;
 use rt_sys::MonotonicClock;
 use shm::spsc::Producer;
 use shm::{cell, counters};
@@ -24,6 +25,8 @@ pub(crate) struct WeightsDesk {
     /// Memory for one publication, so that a copy is judged and not what a writer may still change.
     copy: Box<[u64]>,
     adopted: cell::Writer<AdoptedPolicy>,
+    /// Where the recording gets them, when there is one.
+    recorded: Option<PolicySlot>,
     epoch: u64,
     learner: Option<Learner>,
     counters: counters::Writer<Counter>,
@@ -44,9 +47,10 @@ impl WeightsDesk {
         verifier: Verifier,
         slot_words: usize,
         adopted: cell::Writer<AdoptedPolicy>,
+        recorded: Option<PolicySlot>,
         counters: counters::Writer<Counter>,
     ) -> Self {
-        Self { verifier, copy: vec![0; slot_words].into(), adopted, epoch: 0, learner: None, counters }
+        Self { verifier, copy: vec![0; slot_words].into(), adopted, recorded, epoch: 0, learner: None, counters }
     }
 
     /// Admits a learner and thereby fences out the one before.
@@ -106,6 +110,10 @@ impl WeightsDesk {
         });
         match verdict {
             Ok((_, Ok(()))) => {
+                // Before the control thread can follow them: a cycle that does is recorded after they are.
+                if let Some(recorded) = &self.recorded {
+                    recorded.leave(self.adopted.back_mut());
+                }
                 self.adopted.publish();
                 self.counters.add(Counter::PoliciesAdopted, 1);
             }

@@ -24,7 +24,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  corerl run --config site.yaml --arm\n\n\
+#[command(after_help = "Examples:\n  corerl run --config site.yaml --arm\n  \
+                        corerl run --config site.yaml --record site.rec    then: corerl replay site.rec\n\n\
                         Ctrl-C or SIGTERM stops learner and runtime in order: no ramp, the last setpoints stay, the plant \
                         heartbeat ends.\nThe exit code is the runtime's when it ends by itself.")]
 pub(crate) struct RunArguments {
@@ -39,6 +40,12 @@ pub(crate) struct RunArguments {
     no_learner: bool,
     #[command(flatten)]
     directory: Directory,
+    /// Keep every input and output of every cycle, for `corerl replay FILE`. Older files are called FILE.1, FILE.2 …
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// All files of the recording together have about this size at most, in MiB; the oldest go first [default: 1024].
+    #[arg(long, value_name = "MIB", requires = "record")]
+    record_mib: Option<u64>,
     /// Directory of the learner's checkpoints [default: `checkpoints` beside the site file].
     #[arg(long, value_name = "DIR")]
     checkpoint_dir: Option<PathBuf>,
@@ -110,6 +117,12 @@ impl Commands {
         runtime.extend(["--runtime-dir".into(), runtime_dir.into(), "--tether".into()]);
         if arguments.arm {
             runtime.push("--arm".into());
+        }
+        if let Some(path) = &arguments.record {
+            runtime.extend(["--record".into(), path.into()]);
+        }
+        if let Some(mib) = arguments.record_mib {
+            runtime.extend(["--record-mib".into(), mib.to_string().into()]);
         }
         if arguments.no_learner {
             return Ok(Self { runtime, learner: None });
