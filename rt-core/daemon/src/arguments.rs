@@ -6,7 +6,10 @@ use clap::Parser;
 
 /// The real-time runtime of one agent. `corerl run` starts it together with the learner.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Examples:\n  corerl-rt --config site.yaml --arm\n  corerl-rt --config site.yaml --record /var/lib/corerl/site.rec --record-mib 4096")]
+#[command(
+    version,
+    after_help = "Examples:\n  corerl-rt --config site.yaml --arm\n  corerl-rt --config site.yaml --record /var/lib/corerl/site.rec --record-mib 4096"
+)]
 pub(crate) struct Arguments {
     /// The site file.
     #[arg(long, value_name = "FILE")]

@@ -333,11 +333,11 @@ impl Scribe {
         let Some(place) = self.kept.iter().position(|kept| kept.generation == generation) else {
             return Err(Missed::Lost(Lost { cycle, why: Why::WeightsMissing { generation } }));
         };
-        let policy = self.kept.remove(place);
-        open.volume.frame(&Frame::Policy(policy.clone()))?;
-        open.generations.push(generation);
         // The one in use is the last that is forgotten: the next file needs it, too.
-        self.kept.push(policy);
+        let policy = self.kept.remove(place);
+        self.kept.push(policy.clone());
+        open.volume.frame(&Frame::Policy(policy))?;
+        open.generations.push(generation);
         Ok(())
     }
 
