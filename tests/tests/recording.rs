@@ -1,54 +1,21 @@
 //! Recordings of real runs: every bit comes out of the replay again, whatever became of the recorder.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Plant, Runtime, SiteFile, program};
+use tests::{Place, wait_for_count, wait_for_more};
 
-const SITE: &str = "schema: corerl/1
-lab: true
-agent_name: agent
-seed: 3
-coreio:
-  opc_connections:
-    - {connection_id: plant, opc_conn_url: '{url}'}
-interaction: {obs_period: 10ms, action_period: 10ms}
-agent: {batch_size: 32, candidates: 16, publish_every: 2}
-pipeline:
-  tags:
-    - name: u
-      type: ai_setpoint
-      node_identifier: nsu=urn:corerl:plant;s=saturation.u
-      operating_range: [0, 0.5]
-      nominal_setpoint: 0.25
-    - {name: level, node_identifier: nsu=urn:corerl:plant;s=saturation.level, operating_range: [0, 1]}
-  reward: {value: '-abs({level} - 0.5)'}
-runtime:
-  site: rig
-  period: 5ms
-  t_hold: 1s
-  overruns: {m: 48, n: 64}
-  recoveries_per_hour: 16
-  limits: {u: {range: [0, 0.5], rate: 200}}
-  fallback: {u: nominal}
-";
-
-fn replay(file: &Path) -> (Output, Value) {
-    let output = Command::new(program("corerl"))
-        .args(["replay", "--kernel", "all", "--json"])
-        .arg(file)
-        .output()
-        .expect("corerl starts");
-    let told = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-    (output, told)
+/// Replays the recording of this name with every kernel; what was told about the file.
+fn replayed(place: &Place, name: &str) -> Value {
+    let output =
+        place.command("corerl").args(["replay", "--kernel", "all", "--json", name]).output().expect("corerl starts");
+    assert!(output.status.success(), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).expect("an object");
+    told["files"][0].clone()
 }
 
 /// Every kernel gave every bit again; the number of cycles.
-fn assert_equal(told: &Value) -> u64 {
-    let file = &told["files"][0];
+fn assert_equal(file: &Value) -> u64 {
     let kernels = file["kernels"].as_array().expect("a list of kernels");
     assert!(!kernels.is_empty());
     for kernel in kernels {
@@ -59,55 +26,57 @@ fn assert_equal(told: &Value) -> u64 {
 
 #[test]
 fn a_run_with_a_learner_replays_bit_for_bit_with_every_kernel() {
-    let directory = tempfile::tempdir().unwrap();
-    let plant = Plant::start("saturation");
-    let site = SiteFile::write(directory.path(), SITE, plant.url());
-    let file = directory.path().join("run.rec");
-    let options = ["--arm", "--record", file.to_str().unwrap()];
-    let mut runtime = Runtime::start_with_company(&site, directory.path(), &options);
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[("explore: false", "explore: true")]);
+    let mut runtime = place.company(&site, &["--arm", "--record", "run.rec"]);
     runtime.wait_for_mode("run");
-    runtime.wait_for_count(Counter::PoliciesAdopted, 3);
-    let cycles = runtime.counters().get(Counter::Cycles);
-    runtime.wait_for_count(Counter::Cycles, cycles + 200);
-    assert_eq!(runtime.counters().get(Counter::AllocationsInCycle), 0);
-    runtime.process.signal(Signal::TERM);
-    assert!(runtime.process.wait().success());
-    let (output, told) = replay(&file);
-    assert!(output.status.success(), "{told:#}");
-    assert!(assert_equal(&told) >= cycles);
-    assert_eq!(told["files"][0]["ending"]["kind"], "closed");
-    assert!(told["files"][0]["policies"].as_u64() >= Some(2), "{told:#}");
+    let counters = runtime.counters();
+    wait_for_count(&counters, Counter::PoliciesAdopted, 3);
+    wait_for_more(&counters, Counter::Cycles, 200);
+    assert_eq!((counters.get(Counter::AllocationsInCycle), counters.get(Counter::CyclesUnrecorded)), (0, 0));
+    let cycles = counters.get(Counter::Cycles);
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+    let file = replayed(&place, "run.rec");
+    assert!(assert_equal(&file) >= cycles, "{file:#}");
+    assert_eq!((&file["ending"]["kind"], &file["first_cycle"]), (&Value::from("closed"), &Value::from(0)));
+    assert!(file["policies"].as_u64() >= Some(2), "{file:#}");
 }
 
 #[test]
 fn a_recording_of_a_killed_runtime_replays_up_to_its_last_whole_record() {
-    let directory = tempfile::tempdir().unwrap();
-    let plant = Plant::start("saturation");
-    let site = SiteFile::write(directory.path(), SITE, plant.url());
-    let file = directory.path().join("run.rec");
-    let mut runtime = Runtime::start(&site, directory.path(), &["--arm", "--record", file.to_str().unwrap()]);
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[]);
+    let mut runtime = place.runtime(&site, &["--arm", "--record", "run.rec"]);
     runtime.wait_for_mode("run");
-    runtime.wait_for_count(Counter::Cycles, 400);
-    runtime.process.signal(Signal::KILL);
-    runtime.process.wait();
-    let (output, told) = replay(&file);
-    assert!(output.status.success(), "{told:#}");
-    assert!(assert_equal(&told) > 100);
-    assert_eq!(told["files"][0]["ending"]["kind"], "cut");
+    wait_for_more(&runtime.counters(), Counter::Cycles, 200);
+    runtime.process.kill();
+    let file = replayed(&place, "run.rec");
+    assert!(assert_equal(&file) > 100, "{file:#}");
+    assert_eq!(file["ending"]["kind"], "cut");
 }
 
 #[test]
 fn a_full_disk_stops_the_recording_and_not_the_runtime() {
-    let directory = tempfile::tempdir().unwrap();
-    let plant = Plant::start("saturation");
-    let site = SiteFile::write(directory.path(), SITE, plant.url());
-    let mut runtime = Runtime::start(&site, directory.path(), &["--arm", "--record", "/dev/full"]);
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[]);
+    let mut runtime = place.runtime(&site, &["--arm", "--record", "/dev/full"]);
     runtime.wait_for_mode("run");
-    runtime.wait_for_count(Counter::CyclesUnrecorded, 100);
     let counters = runtime.counters();
-    let cycles = counters.get(Counter::Cycles);
-    runtime.wait_for_count(Counter::Cycles, cycles + 100);
+    wait_for_count(&counters, Counter::CyclesUnrecorded, 100);
+    wait_for_more(&counters, Counter::Cycles, 100);
     assert_eq!(runtime.status().mode, "run");
-    runtime.process.signal(Signal::TERM);
-    assert!(runtime.process.wait().success());
+    runtime.process.wait_until_it_says("recording stopped: No space left on device");
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+}
+
+#[test]
+fn a_place_where_nothing_can_be_written_starts_nothing() {
+    let place = Place::new();
+    let site = place.site("opc.tcp://127.0.0.1:1", &[]);
+    let mut runtime = place.runtime(&site, &["--record", "no/such/directory/run.rec"]);
+    assert_eq!(runtime.process.exit_code(), 69);
+    runtime.process.wait_until_it_says("cannot create the recording: No such file or directory");
 }

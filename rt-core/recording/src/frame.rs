@@ -31,7 +31,7 @@ pub enum Frame {
     /// Weights, before the first cycle that follows them.
     Policy(KeptPolicy),
     /// One cycle.
-    Cycle(CycleFrame),
+    Cycle(Box<CycleFrame>),
     /// Records are missing from here on; the last frame of its file.
     Lost(Lost),
     /// The file was closed in order; the last frame of its file.

@@ -34,7 +34,6 @@ pub enum RecordingRefused {
 
 /// What comes next.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "frames are the rule, and pass one by one")]
 pub enum Next {
     /// A whole frame; never an opening, a loss or a closing.
     Frame(Frame),
@@ -120,7 +119,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn next(&mut self) -> io::Result<Next> {
+    pub fn next_frame(&mut self) -> io::Result<Next> {
         if let Some(ending) = self.ending {
             return Ok(Next::End(ending));
         }

@@ -124,8 +124,8 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
         volume: None,
         number: 0,
         retry_at: MonoTime::ZERO,
+        without_file: 0,
         unrecorded: 0,
-        missing: 0,
         gathering: Gathering::Nothing,
     };
     Ok((tape, scribe, PolicySlot(policy)))
@@ -149,9 +149,9 @@ pub struct Scribe {
     /// No new file before this instant.
     retry_at: MonoTime,
     /// Cycles that came while there was no file, since the last one.
-    unrecorded: u64,
+    without_file: u64,
     /// All cycles that were not recorded.
-    missing: u64,
+    unrecorded: u64,
     gathering: Gathering,
 }
 
@@ -243,7 +243,7 @@ impl Scribe {
                 None
             }
             Entry::End => match std::mem::replace(&mut self.gathering, Gathering::Nothing) {
-                Gathering::Cycle(cycle) => self.finish_cycle(*cycle, now),
+                Gathering::Cycle(cycle) => self.finish_cycle(cycle, now),
                 _ => None,
             },
             Entry::Lost { cycle } => self.end_replayable_part(Lost { cycle, why: Why::RingFull }, now),
@@ -270,8 +270,8 @@ impl Scribe {
             return None;
         };
         self.asked = None;
-        self.missing += lost;
-        let lost_before = self.unrecorded + lost;
+        self.unrecorded += lost;
+        let lost_before = self.without_file + lost;
         let opening = Opening {
             program: self.options.program.clone(),
             site_file: self.options.site_file.clone(),
@@ -287,12 +287,12 @@ impl Scribe {
         };
         match self.begin_file(opening) {
             Ok(()) => {
-                (self.number, self.unrecorded) = (self.number + 1, 0);
+                (self.number, self.without_file) = (self.number + 1, 0);
                 Some(Notice::Began { number: self.number - 1, lost_before })
             }
             Err(Missed::Lost(lost)) => self.end_replayable_part(lost, now),
             Err(Missed::Disk(error)) => {
-                self.unrecorded = lost_before;
+                self.without_file = lost_before;
                 Some(self.give_up(error, now))
             }
         }
@@ -350,10 +350,10 @@ impl Scribe {
         self.kept.drain(..surplus);
     }
 
-    fn finish_cycle(&mut self, cycle: CycleFrame, now: MonoTime) -> Option<Notice> {
+    fn finish_cycle(&mut self, cycle: Box<CycleFrame>, now: MonoTime) -> Option<Notice> {
         let written = if self.volume.is_some() { self.write_cycle(cycle).map(|()| true) } else { Ok(false) };
         let missed = u64::from(!matches!(written, Ok(true)));
-        (self.unrecorded, self.missing) = (self.unrecorded + missed, self.missing + missed);
+        (self.without_file, self.unrecorded) = (self.without_file + missed, self.unrecorded + missed);
         match written {
             Ok(_) => None,
             Err(Missed::Lost(lost)) => self.end_replayable_part(lost, now),
@@ -361,7 +361,7 @@ impl Scribe {
         }
     }
 
-    fn write_cycle(&mut self, mut cycle: CycleFrame) -> Result<(), Missed> {
+    fn write_cycle(&mut self, mut cycle: Box<CycleFrame>) -> Result<(), Missed> {
         let index = cycle.slot.index;
         if let Some(generation) = cycle.adopted {
             self.write_policy(generation, index)?;
@@ -397,7 +397,7 @@ impl Scribe {
 
     /// Cycles that are missing so far. Those that the control thread lost are known when the next file begins.
     pub const fn unrecorded(&self) -> u64 {
-        self.missing
+        self.unrecorded
     }
 }
 

@@ -292,7 +292,7 @@ fn replay_changed(bytes: &[u8], kernel: Kernel, change: impl Fn(&mut CycleFrame)
     let mut replay = Replay::new(reader.opening(), kernel).expect("an opening that can be used");
     let mut told = Told { cycles: 0, policies: 0, modes: Vec::new(), ending: Ending::Closed, difference: None };
     loop {
-        match reader.next().unwrap() {
+        match reader.next_frame().unwrap() {
             Next::Frame(Frame::Policy(policy)) => {
                 replay.take_policy(&policy).unwrap();
                 told.policies += 1;
@@ -383,7 +383,7 @@ fn small() -> Vec<u8> {
     let path = rig.directory.path().join("small.rec");
     let mut volume = Volume::create(&path, 1).unwrap();
     volume.frame(&Frame::Opening(Box::new(opening))).unwrap();
-    while let Next::Frame(frame) = reader.next().unwrap() {
+    while let Next::Frame(frame) = reader.next_frame().unwrap() {
         match frame {
             Frame::Cycle(cycle) => volume.cycle(cycle).unwrap(),
             Frame::Policy(mut policy) => {
@@ -402,7 +402,7 @@ fn read(bytes: &[u8]) -> Result<(Vec<(usize, Frame)>, Ending), RecordingRefused>
     let mut reader = Reader::open(bytes)?;
     let mut frames = Vec::new();
     loop {
-        match reader.next()? {
+        match reader.next_frame()? {
             Next::Frame(frame) => frames.push((reader.bytes() as usize, frame)),
             Next::End(ending) => return Ok((frames, ending)),
         }

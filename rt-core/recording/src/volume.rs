@@ -36,7 +36,7 @@ impl Volume {
         self.bytes
     }
 
-    pub(crate) fn cycle(&mut self, mut cycle: CycleFrame) -> io::Result<()> {
+    pub(crate) fn cycle(&mut self, mut cycle: Box<CycleFrame>) -> io::Result<()> {
         self.differences.take(&mut cycle);
         self.frame(&Frame::Cycle(cycle))
     }

@@ -194,7 +194,7 @@ fn replay(path: &Path, kernels: &[Kernel]) -> Result<Replayed, Failure> {
     let mut replayed = Replayed::new(path, reader.opening(), site.unwrap_or_default());
     let progress = Progress::new(path, length);
     loop {
-        match reader.next().map_err(|error| unreadable(&error))? {
+        match reader.next_frame().map_err(|error| unreadable(&error))? {
             Next::Frame(frame) => {
                 replayed.count(&frame);
                 for lane in &mut lanes {
