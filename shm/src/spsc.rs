@@ -215,6 +215,17 @@ mod tests {
     use std::collections::VecDeque;
 
     #[test]
+    fn a_producer_knows_its_room() {
+        let (mut producer, mut consumer) = channel(3);
+        assert_eq!(producer.room(), 3);
+        producer.push(1).unwrap();
+        producer.push(2).unwrap();
+        assert_eq!(producer.room(), 1);
+        assert_eq!(consumer.pop(), Some(1));
+        assert_eq!(producer.room(), 2);
+    }
+
+    #[test]
     fn a_full_ring_gives_the_value_back() {
         let (mut producer, mut consumer) = channel(3);
         for n in 0..3 {

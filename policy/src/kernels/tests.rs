@@ -118,6 +118,12 @@ proptest! {
     }
 
     #[test]
+    fn what_was_packed_can_be_unpacked(spec in any_spec(), mut seed: u64) {
+        let parameters: Vec<f32> = (0..spec.parameters()).map(|_| number(&mut seed)).collect();
+        prop_assert_eq!(bits(&packed(&spec, &parameters).unpacked()), bits(&parameters));
+    }
+
+    #[test]
     fn slices_of_any_length_are_tolerated(inputs in 0_usize..80, outputs in 0_usize..80) {
         let spec = NetSpec { layers: vec![LayerSpec::new(33, 17, Activation::Relu)] };
         let net = packed(&spec, &vec![0.5; spec.parameters()]);

@@ -428,6 +428,18 @@ fn a_secured_connection_has_a_policy_and_a_user_with_a_password_or_a_certificate
 }
 
 #[test]
+fn a_site_can_be_looked_at_where_its_passwords_are_not() {
+    let text = BASE.replace(
+        "security_policy: {policy: none}",
+        "security_policy: {policy: none}\n      authentication_mode: {username: u, password: {env: CORERL_CONFIG_TEST_IS_NOT_SET}}",
+    );
+    assert_ne!(text, BASE);
+    assert!(crate::parse(&text, Path::new("site.yaml")).is_err());
+    let Loaded { site, text: kept, .. } = crate::parse_to_look_at(&text, Path::new("site.yaml")).expect("a site");
+    assert_eq!((site.connections.len(), kept), (1, text));
+}
+
+#[test]
 fn the_laboratory_alone_speaks_in_clear() {
     assert_error("lab: true\n", "", "none}", "permitted in a laboratory only", "lab: true");
     let user = "security_policy: {policy: none}\n      authentication_mode: {username: u, password: PASSWORD}";

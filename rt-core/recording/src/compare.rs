@@ -121,3 +121,45 @@ fn shown(kind: &str, bytes: &[u8]) -> String {
         _ => word.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAIR: &str = "Pair:16{a:u64;b:[u8; 4];c:u16;d:u8;e:u8;}";
+
+    fn named(change: impl Fn(&mut [u8])) -> String {
+        let recorded = [1_u64, 2];
+        let mut replayed = recorded;
+        change(replayed.as_mut_bytes());
+        let parts = [Part { name: "pair: ".into(), description: PAIR }];
+        words(7, &recorded, &replayed, parts).map_or_else(|difference| difference.value, |()| "nothing".into())
+    }
+
+    #[test]
+    fn the_first_field_that_differs_is_named_by_the_description() {
+        assert_eq!(named(|_| {}), "nothing");
+        let fields = [(0, "a"), (7, "a"), (8, "b"), (11, "b"), (12, "c"), (14, "d"), (15, "e")];
+        for (byte, field) in fields {
+            assert_eq!(named(|bytes| bytes[byte] ^= 0x80), format!("pair: {field}"));
+        }
+        assert_eq!(named(|bytes| bytes.fill(0xff)), "pair: a");
+    }
+
+    #[test]
+    fn another_length_is_a_difference() {
+        let parts = || [Part { name: String::new(), description: "u64" }];
+        let difference = words(7, &[1], &[1, 2], parts()).unwrap_err();
+        assert_eq!(difference.to_string(), "cycle 7: the record's size was 1 words, the replay gives 2 words");
+    }
+
+    #[test]
+    fn every_description_of_the_abi_fills_its_structure() {
+        use shm_layout::{CycleHead, SetpointPart, StepHead, TagPart};
+        let bytes = |description| fields(description).iter().map(|field| field.bytes).sum::<usize>();
+        assert_eq!(bytes(CycleHead::DESCRIPTION), size_of::<CycleHead>());
+        assert_eq!(bytes(SetpointPart::DESCRIPTION), size_of::<SetpointPart>());
+        assert_eq!(bytes(TagPart::DESCRIPTION), size_of::<TagPart>());
+        assert_eq!(bytes(StepHead::DESCRIPTION), size_of::<StepHead>());
+    }
+}
