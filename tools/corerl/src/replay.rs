@@ -277,14 +277,18 @@ impl Ended {
     fn text(&self) -> String {
         match self {
             Self::Closed => String::new(),
-            Self::Cut { surplus_bytes } => format!(
-                "  the file was not closed (a crash, a full disk, or it is still being written): {surplus_bytes} bytes behind the last whole record were left out\n"
-            ),
+            Self::Cut { surplus_bytes } => {
+                let left_out = match surplus_bytes {
+                    0 => String::new(),
+                    bytes => format!("; {bytes} bytes of a record that is not whole were left out"),
+                };
+                format!("  the file was not closed (a crash, a full disk, or it is still being written){left_out}\n")
+            }
             Self::Lost { from_cycle, reason } => {
                 format!("  the file ends before cycle {from_cycle}, which was not recorded: {reason}\n")
             }
             Self::Damaged { at_byte } => format!(
-                "  the file is damaged at byte {at_byte}: nothing behind it can be believed, and nothing was replayed\n"
+                "  the file is damaged at byte {at_byte}: nothing behind it can be believed, and none of it was replayed\n"
             ),
         }
     }

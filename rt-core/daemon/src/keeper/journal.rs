@@ -182,6 +182,7 @@ fn log(record: &EventRecord, message: &str) {
             | EventKind::ReadBackMismatch
             | EventKind::PolicyRefused
             | EventKind::LearnerLost
+            | EventKind::Lost
             | EventKind::AccessRefused,
         ) => tracing::warn!(cycle, event, "{message}"),
         _ if to_degraded => tracing::warn!(cycle, event, "{message}"),
