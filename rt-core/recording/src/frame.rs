@@ -1,8 +1,10 @@
 //! What a recording consists of.
 
+use rt_core::changes::SetpointTuning;
 use rt_core::ports::{Command, FieldReport};
 use rt_core::record::EventKind;
 use rt_core::schedule::Slot;
+use rt_core::tag::TagSettings;
 use rt_core::time::MonoTime;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +85,8 @@ pub struct CycleFrame {
     pub slot: Slot,
     /// Commands, in their order.
     pub commands: Vec<Command>,
+    /// Limits, nominal values and rules for tags that replaced those before.
+    pub changes: Option<Changes>,
     /// Reports, in their order.
     pub reports: Vec<FieldReport>,
     /// What the clock said, every time that it was asked.
@@ -97,6 +101,17 @@ pub struct CycleFrame {
     pub record: Vec<u64>,
     /// The step for the learner, as [`shm_layout::StepLayout`] describes it; empty when there was none.
     pub step: Vec<u64>,
+}
+
+/// A [`ChangeSet`](rt_core::changes::ChangeSet).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Changes {
+    /// Its number.
+    pub number: u64,
+    /// The setpoints, in the site's order.
+    pub setpoints: Vec<SetpointTuning>,
+    /// The tags, in the site's order.
+    pub tags: Vec<TagSettings>,
 }
 
 /// A set on its way to the io thread.
@@ -136,6 +151,9 @@ pub enum Why {
         /// Which.
         generation: u64,
     },
+    /// A change set came out of the ring as none.
+    #[error("a change set did not reach the recorder whole")]
+    ChangesMissing,
 }
 
 /// What a payload's digest covers.

@@ -34,7 +34,7 @@ mod tape;
 mod volume;
 
 pub use compare::Difference;
-pub use frame::{CycleFrame, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, Opening, Why};
+pub use frame::{Changes, CycleFrame, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, Opening, Why};
 pub use outputs::CycleRecords;
 pub use reader::{Ending, Next, Reader, RecordingRefused};
 pub use replay::{Replay, ReplayRefused};

@@ -8,6 +8,7 @@ use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
 use policy::{AdoptedPolicy, Agent, PolicySource, actor_spec};
 use rt_config::Site;
+use rt_core::changes::ChangeSet;
 use rt_core::cycle::Cycle;
 use rt_core::ports::{Clock, Command, Commands, Field, FieldReport, Recorder};
 use rt_core::record::{CycleView, Event, EventKind, Flags};
@@ -16,7 +17,7 @@ use rt_core::time::MonoTime;
 use shm_layout::{CycleHead, CycleLayout, SetpointPart, StepHead, StepLayout, TagPart};
 
 use crate::compare::{self, Difference, Part};
-use crate::frame::{CycleFrame, Handover, KeptPolicy, Opening};
+use crate::frame::{Changes, CycleFrame, Handover, KeptPolicy, Opening};
 use crate::outputs::CycleRecords;
 use crate::state;
 
@@ -40,6 +41,14 @@ pub enum ReplayRefused {
     Policy {
         /// Which.
         generation: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A change set is not believed.
+    #[error("the recorded change set {number} is not believed: {reason}")]
+    Changes {
+        /// Its number.
+        number: u64,
         /// Why.
         reason: String,
     },
@@ -132,13 +141,18 @@ impl Replay {
             taken: recorded.set.as_ref().is_none_or(|set| set.taken),
             set: None,
         };
-        let mut commands = RecordedCommands(recorded.commands.iter());
+        let changes = recorded.changes.as_ref().map(change_set).transpose()?;
+        let mut commands = RecordedCommands { commands: recorded.commands.iter(), changes };
         let clock = RecordedClock { readings: &recorded.clock, asked: Cell::new(0) };
         let mut recorder = Replayed { records: &mut self.records, record: Vec::new(), events: Vec::new() };
         let outcome =
             self.cycle.run(&recorded.slot, &clock, &mut field, &mut commands, self.agent.as_mut(), &mut recorder);
         let came_out = CameOut {
-            inputs_left: [field.reports.len(), commands.0.len(), recorded.clock.len().abs_diff(clock.asked.get())],
+            inputs_left: [
+                field.reports.len(),
+                commands.commands.len(),
+                recorded.clock.len().abs_diff(clock.asked.get()),
+            ],
             set: field.set,
             events: recorder.events,
             record: recorder.record,
@@ -221,6 +235,12 @@ impl Replay {
     }
 }
 
+fn change_set(recorded: &Changes) -> Result<ChangeSet, ReplayRefused> {
+    let Changes { number, setpoints, tags } = recorded;
+    ChangeSet::new(*number, setpoints, tags)
+        .map_err(|error| ReplayRefused::Changes { number: *number, reason: error.to_string() })
+}
+
 /// What came out of a replayed cycle.
 struct CameOut {
     /// Reports and commands that the cycle did not take, and clock readings that it did not or too often ask for.
@@ -275,11 +295,18 @@ impl Field for RecordedField<'_> {
     }
 }
 
-struct RecordedCommands<'a>(slice::Iter<'a, Command>);
+struct RecordedCommands<'a> {
+    commands: slice::Iter<'a, Command>,
+    changes: Option<ChangeSet>,
+}
 
 impl Commands for RecordedCommands<'_> {
     fn next_command(&mut self) -> Option<Command> {
-        self.0.next().copied()
+        self.commands.next().copied()
+    }
+
+    fn next_changes(&mut self) -> Option<&ChangeSet> {
+        self.changes.as_ref()
     }
 }
 

@@ -110,7 +110,7 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
     let _ = ask.push(StateWanted);
     let (policy, policies) = sync_channel(POLICIES_WAITING_MAX);
     let tape = Tape::new(entry, wanted, state_bytes, site.setpoints.len());
-    let first = Volume::create(&options.path, options.files_max)?;
+    let first = Volume::create(&options.path, options.files_max.saturating_sub(1))?;
     first.abandon();
     let scribe = Scribe {
         entries,
@@ -167,7 +167,14 @@ struct Open {
 enum Gathering {
     Nothing,
     State { missing: usize, state: Vec<u8>, generation: u64, steps_sent: u64, lost: u64 },
-    Cycle(Box<CycleFrame>),
+    Cycle { cycle: Box<CycleFrame>, changes: Option<Encoded> },
+}
+
+/// A change set in pieces.
+#[derive(Debug, Default)]
+struct Encoded {
+    bytes: Vec<u8>,
+    missing: usize,
 }
 
 /// Why a cycle does not become a frame.
@@ -239,17 +246,22 @@ impl Scribe {
             }
             Entry::Chunk(chunk) => self.take_chunk(&chunk, now, unix_ns),
             Entry::Slot(slot) => {
-                self.gathering = Gathering::Cycle(Box::new(CycleFrame::begun(slot)));
+                self.gathering = Gathering::Cycle { cycle: Box::new(CycleFrame::begun(slot)), changes: None };
                 None
             }
             Entry::End => match std::mem::replace(&mut self.gathering, Gathering::Nothing) {
-                Gathering::Cycle(cycle) => self.finish_cycle(cycle, now),
+                Gathering::Cycle { cycle, changes } => self.finish_cycle(cycle, changes, now),
                 _ => None,
             },
             Entry::Lost { cycle } => self.end_replayable_part(Lost { cycle, why: Why::RingFull }, now),
             of_a_cycle => {
-                if let Gathering::Cycle(cycle) = &mut self.gathering {
-                    cycle.take(of_a_cycle);
+                if let Gathering::Cycle { cycle, changes } = &mut self.gathering {
+                    match of_a_cycle {
+                        Entry::Changes { bytes } => {
+                            *changes = Some(Encoded { bytes: Vec::new(), missing: bytes as usize });
+                        }
+                        entry => cycle.take(entry),
+                    }
                 }
                 None
             }
@@ -257,7 +269,16 @@ impl Scribe {
     }
 
     fn take_chunk(&mut self, chunk: &[u8], now: MonoTime, unix_ns: u64) -> Option<Notice> {
-        let Gathering::State { missing, state, .. } = &mut self.gathering else { return None };
+        let (missing, state) = match &mut self.gathering {
+            Gathering::Cycle { changes: Some(Encoded { bytes, missing }), .. } => {
+                let part = chunk.get(..*missing).unwrap_or(chunk);
+                bytes.extend_from_slice(part);
+                *missing -= part.len();
+                return None;
+            }
+            Gathering::State { missing, state, .. } => (missing, state),
+            _ => return None,
+        };
         let part = chunk.get(..*missing).unwrap_or(chunk);
         state.extend_from_slice(part);
         *missing -= part.len();
@@ -300,7 +321,7 @@ impl Scribe {
 
     fn begin_file(&mut self, opening: Opening) -> Result<(), Missed> {
         self.close_volume()?;
-        let volume = Volume::create(&self.options.path, self.options.files_max)?;
+        let volume = Volume::create(&self.options.path, self.options.files_max.saturating_sub(1))?;
         self.volume = Some(Open { volume, generations: Vec::new() });
         let begun = self.write_beginning(opening);
         if let Err(Missed::Disk(_)) = begun
@@ -350,8 +371,8 @@ impl Scribe {
         self.kept.drain(..surplus);
     }
 
-    fn finish_cycle(&mut self, cycle: Box<CycleFrame>, now: MonoTime) -> Option<Notice> {
-        let written = if self.volume.is_some() { self.write_cycle(cycle).map(|()| true) } else { Ok(false) };
+    fn finish_cycle(&mut self, cycle: Box<CycleFrame>, changes: Option<Encoded>, now: MonoTime) -> Option<Notice> {
+        let written = if self.volume.is_some() { self.write_cycle(cycle, changes).map(|()| true) } else { Ok(false) };
         let missed = u64::from(!matches!(written, Ok(true)));
         (self.without_file, self.unrecorded) = (self.without_file + missed, self.unrecorded + missed);
         match written {
@@ -361,8 +382,12 @@ impl Scribe {
         }
     }
 
-    fn write_cycle(&mut self, mut cycle: Box<CycleFrame>) -> Result<(), Missed> {
+    fn write_cycle(&mut self, mut cycle: Box<CycleFrame>, changes: Option<Encoded>) -> Result<(), Missed> {
         let index = cycle.slot.index;
+        if let Some(Encoded { bytes, .. }) = changes {
+            let lost = Missed::Lost(Lost { cycle: index, why: Why::ChangesMissing });
+            cycle.changes = Some(postcard::from_bytes(&bytes).map_err(|_| lost)?);
+        }
         if let Some(generation) = cycle.adopted {
             self.write_policy(generation, index)?;
         }
@@ -406,6 +431,7 @@ impl CycleFrame {
         Self {
             slot,
             commands: Vec::new(),
+            changes: None,
             reports: Vec::new(),
             clock: Vec::new(),
             adopted: None,
@@ -427,7 +453,12 @@ impl CycleFrame {
                 self.set = Some(Handover { expires, heartbeat, values: Vec::new(), taken });
             }
             Entry::Value(value) => self.set.iter_mut().for_each(|set| set.values.push(value)),
-            Entry::State { .. } | Entry::Chunk(_) | Entry::Slot(_) | Entry::End | Entry::Lost { .. } => {}
+            Entry::State { .. }
+            | Entry::Chunk(_)
+            | Entry::Changes { .. }
+            | Entry::Slot(_)
+            | Entry::End
+            | Entry::Lost { .. } => {}
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The state of cycle and agent as bytes.
+//! The state of cycle and agent as bytes, and what may change it between two cycles.
 
 use policy::{Agent, PolicySource};
 use rt_config::Site;
 use rt_core::carry::Carrier;
+use rt_core::changes::ChangeSet;
 use rt_core::cycle::Cycle;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,9 +11,9 @@ use serde::de::DeserializeOwned;
 /// Room for a state: more than the longest encoding of everything that a site's cycle and agent remember.
 pub(crate) fn bytes_max(site: &Site) -> usize {
     const BASE: usize = 4096;
-    const PER_TAG: usize = 96;
+    const PER_TAG: usize = 192;
     const PER_TRACE: usize = 16;
-    const PER_SETPOINT: usize = 768;
+    const PER_SETPOINT: usize = 2048;
     let traces = site.tags.len() * site.agent.traces.len();
     BASE + PER_TAG * site.tags.len() + PER_TRACE * traces + PER_SETPOINT * site.setpoints.len()
 }
@@ -25,6 +26,21 @@ pub(crate) fn keep<S: PolicySource>(cycle: &mut Cycle, agent: &mut Agent<S>, roo
     let mut keeper = Keeper { room, used: Some(0) };
     cycle.carry(&mut keeper);
     agent.carry(&mut keeper);
+    keeper.used
+}
+
+/// Writes a change set into `room`, in the encoding of [`Changes`](crate::Changes); its length, or `None` when the room is
+/// too small.
+///
+/// # Real-time
+/// Wait-free; bounded by the number of tags and setpoints. No allocation.
+pub(crate) fn keep_changes(changes: &ChangeSet, room: &mut [u8]) -> Option<usize> {
+    let mut keeper = Keeper { room, used: Some(0) };
+    keeper.keep(&changes.number());
+    keeper.keep(&changes.setpoints().count());
+    changes.setpoints().for_each(|tuning| keeper.keep(tuning));
+    keeper.keep(&changes.tags().count());
+    changes.tags().for_each(|settings| keeper.keep(settings));
     keeper.used
 }
 
@@ -41,12 +57,18 @@ struct Keeper<'a> {
     used: Option<usize>,
 }
 
-impl Carrier for Keeper<'_> {
-    fn carry<T: Serialize + DeserializeOwned>(&mut self, value: &mut T) {
+impl Keeper<'_> {
+    fn keep(&mut self, value: &impl Serialize) {
         self.used = self.used.and_then(|used| {
             let written = postcard::to_slice(value, self.room.get_mut(used..)?).ok()?.len();
             Some(used + written)
         });
+    }
+}
+
+impl Carrier for Keeper<'_> {
+    fn carry<T: Serialize + DeserializeOwned>(&mut self, value: &mut T) {
+        self.keep(value);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use policy::{AdoptedPolicy, Agent, NOMINAL_GENERATION, PolicySource};
+use rt_core::changes::ChangeSet;
 use rt_core::cycle::{COMMANDS_PER_CYCLE_MAX, Cycle, CycleOutcome, REPORTS_PER_CYCLE_MAX};
 use rt_core::image::Image;
 use rt_core::ports::{
@@ -40,6 +41,10 @@ pub(crate) enum Entry {
     Chunk([u8; CHUNK_BYTES]),
     Slot(Slot),
     Command(Command),
+    /// A change set, in so many bytes of the chunks that follow.
+    Changes {
+        bytes: u32,
+    },
     Report(FieldReport),
     Reading(MonoTime),
     Adopted(u64),
@@ -85,6 +90,7 @@ enum Progress {
 #[derive(Debug)]
 struct Notes {
     commands: Shelf<Command>,
+    changes: KeptChanges,
     reports: Shelf<FieldReport>,
     events: Shelf<EventKind>,
     readings: Cell<Readings>,
@@ -96,6 +102,37 @@ struct Notes {
 struct Readings {
     taken: [MonoTime; READINGS_MAX],
     count: usize,
+}
+
+/// The encoding of a change set, if there was one.
+#[derive(Debug)]
+struct KeptChanges {
+    room: Box<[u8]>,
+    bytes: Option<usize>,
+    whole: bool,
+}
+
+impl KeptChanges {
+    fn new(room: usize) -> Self {
+        Self { room: vec![0; room].into(), bytes: None, whole: true }
+    }
+
+    fn clear(&mut self) {
+        (self.bytes, self.whole) = (None, true);
+    }
+
+    fn note(&mut self, changes: &ChangeSet) {
+        self.bytes = state::keep_changes(changes, &mut self.room);
+        self.whole = self.bytes.is_some();
+    }
+
+    fn encoded(&self) -> Option<&[u8]> {
+        self.room.get(..self.bytes?)
+    }
+
+    fn entries(&self) -> usize {
+        self.bytes.map_or(0, |bytes| 1 + bytes.div_ceil(CHUNK_BYTES))
+    }
 }
 
 /// A list that never allocates: what does not fit is not whole any more.
@@ -137,7 +174,7 @@ impl Tape {
             state: vec![0; state_bytes].into(),
             setpoints,
             progress: Progress::Waiting { lost: 0, since: None, told: true },
-            notes: Notes::new(),
+            notes: Notes::new(state_bytes),
         }
     }
 
@@ -163,12 +200,12 @@ impl Tape {
             self.keep_state(steps_sent, cycle, agent);
         }
         self.notes.clear();
-        let Notes { commands: noted_commands, reports, events, readings, adopted, set } = &mut self.notes;
+        let Notes { commands: noted_commands, changes, reports, events, readings, adopted, set } = &mut self.notes;
         cycle.run(
             slot,
             &NotedClock { clock, readings },
             &mut NotedField { field, reports, set },
-            &mut NotedCommands { commands, noted: noted_commands },
+            &mut NotedCommands { commands, noted: noted_commands, changes },
             &mut NotedPolicy { policy: agent, adopted },
             &mut NotedRecorder { recorder, events },
         )
@@ -205,10 +242,8 @@ impl Tape {
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
         // There is room for all of them: this thread is the only one that fills the ring.
         let _ = self.ring.push(Entry::State { bytes: length, generation, steps_sent, lost });
-        for part in state.chunks(CHUNK_BYTES) {
-            let mut chunk = [0; CHUNK_BYTES];
-            chunk.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
-            let _ = self.ring.push(Entry::Chunk(chunk));
+        for chunk in chunks(state) {
+            let _ = self.ring.push(chunk);
         }
         self.progress = Progress::Recording;
     }
@@ -221,6 +256,10 @@ impl Tape {
         };
         push(Entry::Slot(*slot));
         notes.commands.values.iter().for_each(|command| push(Entry::Command(*command)));
+        if let Some(changes) = notes.changes.encoded() {
+            push(Entry::Changes { bytes: u32::try_from(changes.len()).unwrap_or(u32::MAX) });
+            chunks(changes).for_each(&mut push);
+        }
         notes.reports.values.iter().for_each(|report| push(Entry::Report(*report)));
         let Readings { taken, count } = notes.readings.get();
         taken.iter().take(count).for_each(|reading| push(Entry::Reading(*reading)));
@@ -246,10 +285,20 @@ impl Tape {
     }
 }
 
+/// Bytes as entries, the last one filled up with zeros.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = Entry> {
+    bytes.chunks(CHUNK_BYTES).map(|part| {
+        let mut chunk = [0; CHUNK_BYTES];
+        chunk.iter_mut().zip(part).for_each(|(to, from)| *to = *from);
+        Entry::Chunk(chunk)
+    })
+}
+
 impl Notes {
-    fn new() -> Self {
+    fn new(changes_bytes: usize) -> Self {
         Self {
             commands: Shelf::new(COMMANDS_PER_CYCLE_MAX),
+            changes: KeptChanges::new(changes_bytes),
             reports: Shelf::new(REPORTS_PER_CYCLE_MAX),
             events: Shelf::new(EVENTS_MAX),
             readings: Cell::default(),
@@ -260,6 +309,7 @@ impl Notes {
 
     fn clear(&mut self) {
         self.commands.clear();
+        self.changes.clear();
         self.reports.clear();
         self.events.clear();
         self.readings.set(Readings::default());
@@ -267,7 +317,8 @@ impl Notes {
     }
 
     fn is_whole(&self) -> bool {
-        self.commands.whole && self.reports.whole && self.events.whole && self.readings.get().count <= READINGS_MAX
+        let lists = self.commands.whole && self.reports.whole && self.events.whole;
+        lists && self.changes.whole && self.readings.get().count <= READINGS_MAX
     }
 
     /// Entries of the ring, without the values of the set.
@@ -275,7 +326,7 @@ impl Notes {
         const SLOT_AND_END: usize = 2;
         let lists = self.commands.values.len() + self.reports.values.len() + self.events.values.len();
         let single = usize::from(self.adopted.is_some()) + usize::from(self.set.is_some());
-        SLOT_AND_END + lists + self.readings.get().count + single
+        SLOT_AND_END + lists + self.changes.entries() + self.readings.get().count + single
     }
 }
 
@@ -320,6 +371,7 @@ impl<F: Field> Field for NotedField<'_, F> {
 struct NotedCommands<'a, C> {
     commands: &'a mut C,
     noted: &'a mut Shelf<Command>,
+    changes: &'a mut KeptChanges,
 }
 
 impl<C: Commands> Commands for NotedCommands<'_, C> {
@@ -327,6 +379,12 @@ impl<C: Commands> Commands for NotedCommands<'_, C> {
         let command = self.commands.next_command()?;
         self.noted.note(command);
         Some(command)
+    }
+
+    fn next_changes(&mut self) -> Option<&ChangeSet> {
+        let changes = self.commands.next_changes()?;
+        self.changes.note(changes);
+        Some(changes)
     }
 }
 

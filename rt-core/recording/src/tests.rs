@@ -7,6 +7,7 @@ use policy::kernels::{Kernel, KernelKind};
 use policy::pipeline::Columns;
 use policy::{AdoptedPolicy, Agent, PolicySource, actor_spec};
 use rt_config::Site;
+use rt_core::changes::{ChangeSet, SetpointTuning};
 use rt_core::cycle::Cycle;
 use rt_core::ports::{Clock, Command, Commands, Field, FieldReport, Recorder};
 use rt_core::record::{CycleView, Event, Flags};
@@ -21,6 +22,14 @@ use super::*;
 use crate::volume::Volume;
 
 const KINDS: [KernelKind; 3] = [KernelKind::Scalar, KernelKind::Avx2, KernelKind::Avx512];
+
+/// Runs a test on a stack with room for cycles, which are large and built there.
+fn with_room(test: fn()) {
+    let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(test).expect("a thread");
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
 
 /// A site, its cycle and agent, and a recording of them, driven cycle by cycle.
 struct Rig {
@@ -60,6 +69,7 @@ struct Plant {
     now: MonoTime,
     reports: Vec<FieldReport>,
     commands: Vec<Command>,
+    changes: Option<ChangeSet>,
     setpoints: Vec<f64>,
     sets: u64,
 }
@@ -90,11 +100,18 @@ impl Field for Plant {
     }
 }
 
-struct Orders<'a>(&'a mut Vec<Command>);
+struct Orders<'a> {
+    commands: &'a mut Vec<Command>,
+    changes: Option<ChangeSet>,
+}
 
 impl Commands for Orders<'_> {
     fn next_command(&mut self) -> Option<Command> {
-        self.0.pop()
+        self.commands.pop()
+    }
+
+    fn next_changes(&mut self) -> Option<&ChangeSet> {
+        self.changes.as_ref()
     }
 }
 
@@ -154,6 +171,7 @@ impl Rig {
                 now: MonoTime::ZERO,
                 reports: connected(),
                 commands: vec![Command::Arm, Command::Lease(true)],
+                changes: None,
                 setpoints: vec![0.25, 0.2],
                 sets: 0,
             },
@@ -184,15 +202,15 @@ impl Rig {
         self.plant.now = woke + Span::from_ns(20_000 + index % 13);
         self.read_plant(woke, index);
         let slot = self.grid.wake(woke);
-        let Plant { now, commands, .. } = &mut self.plant;
-        let (now, mut commands) = (*now, std::mem::take(commands));
+        let Plant { now, commands, changes, .. } = &mut self.plant;
+        let (now, mut commands, changes) = (*now, std::mem::take(commands), changes.take());
         let outcome = self.tape.run(
             &slot,
             self.steps_sent,
             &mut self.cycle,
             &Now(now),
             &mut self.plant,
-            &mut Orders(&mut commands),
+            &mut Orders { commands: &mut commands, changes },
             &mut self.agent,
             &mut self.records,
         );
@@ -221,6 +239,21 @@ impl Rig {
 
     fn cycles(&mut self, count: usize) {
         (0..count).for_each(|_| self.cycle());
+    }
+
+    /// Limits at half their width, and tags that go stale sooner.
+    fn narrower(&self) -> ChangeSet {
+        let setpoints = self.site.setpoints.iter().map(|setpoint| {
+            let mut limits = setpoint.settings.limits;
+            limits.run.hi *= 0.5;
+            SetpointTuning { limits, nominal: setpoint.nominal }
+        });
+        let tags = self.site.tags.iter().map(|tag| {
+            let mut settings = tag.settings;
+            settings.substitute_for = Span::ZERO;
+            settings
+        });
+        ChangeSet::new(1, &setpoints.collect::<Vec<_>>(), &tags.collect::<Vec<_>>()).unwrap()
     }
 
     /// New weights, different for each generation.
@@ -256,8 +289,10 @@ impl Rig {
             rig.publish(generation);
             rig.turn();
         }
+        rig.plant.changes = Some(rig.narrower());
+        rig.cycles(10);
         rig.plant.reports.push(FieldReport::Link(false));
-        rig.cycles(30);
+        rig.cycles(20);
         rig.plant.reports.extend(connected());
         rig.cycles(40);
         rig.plant.commands.push(Command::Disarm);
@@ -315,60 +350,66 @@ fn replay_changed(bytes: &[u8], kernel: Kernel, change: impl Fn(&mut CycleFrame)
 
 #[test]
 fn a_recording_replays_bit_for_bit_with_every_kernel() {
-    let rig = Rig::eventful();
-    let bytes = fs::read(rig.path()).unwrap();
-    for kernel in KINDS.into_iter().filter_map(Kernel::of) {
-        let told = replay(&bytes, kernel).unwrap();
-        assert_eq!(told.difference, None, "{kernel:?}");
-        assert_eq!((told.cycles, told.policies, told.ending), (400, 4, Ending::Closed));
-        for mode in [1, 2, 3] {
-            assert!(told.modes.contains(&mode), "the run went through mode {mode}");
+    with_room(|| {
+        let rig = Rig::eventful();
+        let bytes = fs::read(rig.path()).unwrap();
+        for kernel in KINDS.into_iter().filter_map(Kernel::of) {
+            let told = replay(&bytes, kernel).unwrap();
+            assert_eq!(told.difference, None, "{kernel:?}");
+            assert_eq!((told.cycles, told.policies, told.ending), (400, 4, Ending::Closed));
+            for mode in [1, 2, 3] {
+                assert!(told.modes.contains(&mode), "the run went through mode {mode}");
+            }
         }
-    }
-    assert!(rig.steps_sent > 20 && rig.plant.sets > 200);
+        assert!(rig.steps_sent > 20 && rig.plant.sets > 200);
+    });
 }
 
 #[test]
 fn a_cycle_that_was_changed_on_purpose_is_named_with_its_value() {
-    let rig = Rig::eventful();
-    let bytes = fs::read(rig.path()).unwrap();
-    let difference = |change: &dyn Fn(&mut CycleFrame)| {
-        replay_changed(&bytes, Kernel::SCALAR, change).unwrap().difference.expect("a difference")
-    };
-    let at = |cycle: &CycleFrame| cycle.slot.index == 150;
-    let sample = difference(&|cycle| {
-        for report in cycle.reports.iter_mut().filter(|_| cycle.slot.index == 155) {
-            if let FieldReport::Sample(sample) = report
-                && sample.tag.index() == 3
-            {
-                sample.value = sample.value.next_up();
+    with_room(|| {
+        let rig = Rig::eventful();
+        let bytes = fs::read(rig.path()).unwrap();
+        let difference = |change: &dyn Fn(&mut CycleFrame)| {
+            replay_changed(&bytes, Kernel::SCALAR, change).unwrap().difference.expect("a difference")
+        };
+        let at = |cycle: &CycleFrame| cycle.slot.index == 150;
+        let sample = difference(&|cycle| {
+            for report in cycle.reports.iter_mut().filter(|_| cycle.slot.index == 155) {
+                if let FieldReport::Sample(sample) = report
+                    && sample.tag.index() == 3
+                {
+                    sample.value = sample.value.next_up();
+                }
             }
-        }
+        });
+        assert_eq!((sample.cycle, sample.value.as_str()), (155, "tag QUALITY: value"));
+        assert!(sample.recorded.starts_with("0.") && sample.recorded != sample.replayed, "{sample}");
+        let output = difference(&|cycle| {
+            if let (true, Some(set)) = (at(cycle), &mut cycle.set) {
+                set.values[1] = set.values[1].map(f64::next_up);
+            }
+        });
+        assert_eq!(output.value, "setpoint DOSE_SP in the set");
+        let record = difference(&|cycle| cycle.record[3] ^= u64::from(at(cycle)));
+        assert_eq!((record.cycle, record.value.as_str()), (150, "policy_generation"));
+        let clock = difference(&|cycle| {
+            if at(cycle) {
+                cycle.clock.pop();
+            }
+        });
+        assert_eq!(clock.value, "clock readings that the cycle left or missed");
+        let step = difference(&|cycle| {
+            if let (true, Some(last)) = (cycle.slot.index >= 150, cycle.step.last_mut()) {
+                *last ^= 1;
+            }
+        });
+        assert!(step.value.starts_with("step: upper bound of "), "{step}");
+        let unchanged = difference(&|cycle| cycle.changes = None);
+        assert_eq!(unchanged.value, "the events", "{unchanged}");
+        let events = difference(&|cycle| cycle.events.clear());
+        assert_eq!((events.cycle, events.value.as_str()), (0, "the events"));
     });
-    assert_eq!((sample.cycle, sample.value.as_str()), (155, "tag QUALITY: value"));
-    assert!(sample.recorded.starts_with("0.") && sample.recorded != sample.replayed, "{sample}");
-    let output = difference(&|cycle| {
-        if let (true, Some(set)) = (at(cycle), &mut cycle.set) {
-            set.values[1] = set.values[1].map(f64::next_up);
-        }
-    });
-    assert_eq!(output.value, "setpoint DOSE_SP in the set");
-    let record = difference(&|cycle| cycle.record[3] ^= u64::from(at(cycle)));
-    assert_eq!((record.cycle, record.value.as_str()), (150, "policy_generation"));
-    let clock = difference(&|cycle| {
-        if at(cycle) {
-            cycle.clock.pop();
-        }
-    });
-    assert_eq!(clock.value, "clock readings that the cycle left or missed");
-    let step = difference(&|cycle| {
-        if let (true, Some(last)) = (cycle.slot.index >= 150, cycle.step.last_mut()) {
-            *last ^= 1;
-        }
-    });
-    assert!(step.value.starts_with("step: upper bound of "), "{step}");
-    let events = difference(&|cycle| cycle.events.clear());
-    assert_eq!((events.cycle, events.value.as_str()), (0, "the events"));
 }
 
 /// A recording of six cycles, with so few weights that one can look at every byte of it.
@@ -411,78 +452,87 @@ fn read(bytes: &[u8]) -> Result<(Vec<(usize, Frame)>, Ending), RecordingRefused>
 
 #[test]
 fn a_recording_cut_at_any_byte_is_read_up_to_the_last_whole_frame() {
-    let bytes = small();
-    let first = Reader::open(&bytes[..]).unwrap().bytes() as usize;
-    let (frames, ending) = read(&bytes).unwrap();
-    assert_eq!((frames.len(), ending), (7, Ending::Cut { surplus_bytes: 0 }));
-    for length in 0..bytes.len() {
-        let cut = read(&bytes[..length]);
-        if length < first {
-            assert!(matches!(cut, Err(RecordingRefused::Empty)), "{length}");
-            continue;
+    with_room(|| {
+        let bytes = small();
+        let first = Reader::open(&bytes[..]).unwrap().bytes() as usize;
+        let (frames, ending) = read(&bytes).unwrap();
+        assert_eq!((frames.len(), ending), (7, Ending::Cut { surplus_bytes: 0 }));
+        for length in 0..bytes.len() {
+            let cut = read(&bytes[..length]);
+            if length < first {
+                assert!(matches!(cut, Err(RecordingRefused::Empty)), "{length}");
+                continue;
+            }
+            let whole: Vec<_> = frames.iter().filter(|(end, _)| *end <= length).cloned().collect();
+            let end = whole.last().map_or(first, |(end, _)| *end);
+            assert_eq!(cut.unwrap(), (whole, Ending::Cut { surplus_bytes: (length - end) as u64 }), "{length}");
         }
-        let whole: Vec<_> = frames.iter().filter(|(end, _)| *end <= length).cloned().collect();
-        let end = whole.last().map_or(first, |(end, _)| *end);
-        assert_eq!(cut.unwrap(), (whole, Ending::Cut { surplus_bytes: (length - end) as u64 }), "{length}");
-    }
+    });
 }
 
 #[test]
 fn a_flipped_bit_is_found_wherever_it_is_and_nothing_behind_it_is_believed() {
-    let bytes = small();
-    let (frames, _) = read(&bytes).unwrap();
-    for bit in 0..8 * bytes.len() {
-        let mut damaged = bytes.clone();
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        match read(&damaged) {
-            Err(_) => assert!(bit / 8 < frames[0].0, "bit {bit}"),
-            Ok((read, ending)) => {
-                let before: Vec<_> = frames.iter().filter(|(end, _)| *end <= bit / 8).cloned().collect();
-                assert!(matches!(ending, Ending::Damaged { .. }), "bit {bit}: {ending:?}");
-                assert_eq!(read, before, "bit {bit}");
+    with_room(|| {
+        let bytes = small();
+        let (frames, _) = read(&bytes).unwrap();
+        for bit in 0..8 * bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            match read(&damaged) {
+                Err(_) => assert!(bit / 8 < frames[0].0, "bit {bit}"),
+                Ok((read, ending)) => {
+                    let before: Vec<_> = frames.iter().filter(|(end, _)| *end <= bit / 8).cloned().collect();
+                    assert!(matches!(ending, Ending::Damaged { .. }), "bit {bit}: {ending:?}");
+                    assert_eq!(read, before, "bit {bit}");
+                }
             }
         }
-    }
+    });
 }
 
 #[test]
 fn another_version_and_other_files_are_refused_with_a_sentence() {
-    let mut rig = Rig::new(u64::MAX);
-    rig.cycles(2);
-    rig.close();
-    let mut bytes = fs::read(rig.path()).unwrap();
-    bytes[8] = 77;
-    let refused = Reader::open(&bytes[..]).unwrap_err();
-    assert!(matches!(refused, RecordingRefused::Version { found: 77 }));
-    assert!(refused.to_string().contains("replay it with the version of CoreRL that made it"), "{refused}");
-    assert!(matches!(Reader::open(&b"agent_name: a\n"[..]), Err(RecordingRefused::NotARecording)));
-    assert!(matches!(Reader::open(&b""[..]), Err(RecordingRefused::Empty)));
+    with_room(|| {
+        let mut rig = Rig::new(u64::MAX);
+        rig.cycles(2);
+        rig.close();
+        let mut bytes = fs::read(rig.path()).unwrap();
+        bytes[8] = 77;
+        let refused = Reader::open(&bytes[..]).unwrap_err();
+        assert!(matches!(refused, RecordingRefused::Version { found: 77 }));
+        assert!(refused.to_string().contains("replay it with the version of CoreRL that made it"), "{refused}");
+        assert!(matches!(Reader::open(&b"agent_name: a\n"[..]), Err(RecordingRefused::NotARecording)));
+        assert!(matches!(Reader::open(&b""[..]), Err(RecordingRefused::Empty)));
+    });
 }
 
 #[test]
 fn a_recording_that_is_bounded_rotates_and_every_file_replays_by_itself() {
-    let mut rig = Rig::new(3 << 20);
-    let mut peak = 0;
-    for round in 1..40 {
-        rig.cycles(100);
-        rig.publish(round);
-        rig.turn();
-        peak = peak.max(total_bytes(rig.directory.path()));
-    }
-    rig.close();
-    // A file ends with the first state that comes after it is full.
-    assert!(peak <= (3 << 20) * 3 / 2, "{peak} bytes");
-    let files = ["site.rec", "site.rec.1", "site.rec.2"].map(|name| fs::read(rig.directory.path().join(name)).unwrap());
-    assert_eq!(fs::read_dir(rig.directory.path()).unwrap().count(), files.len());
-    let numbers = files.each_ref().map(|bytes| {
-        let told = replay(bytes, Kernel::best()).unwrap();
-        assert_eq!((told.difference, told.ending), (None, Ending::Closed));
-        assert!(told.cycles > 100);
-        let opening = Reader::open(&bytes[..]).unwrap().opening().clone();
-        assert_eq!(opening.lost_before, 0);
-        opening.number
+    with_room(|| {
+        let mut rig = Rig::new(3 << 20);
+        let mut peak = 0;
+        for round in 1..40 {
+            rig.cycles(100);
+            rig.publish(round);
+            rig.turn();
+            peak = peak.max(total_bytes(rig.directory.path()));
+        }
+        rig.close();
+        // A file ends with the first state that comes after it is full.
+        assert!(peak <= (3 << 20) * 3 / 2, "{peak} bytes");
+        let files =
+            ["site.rec", "site.rec.1", "site.rec.2"].map(|name| fs::read(rig.directory.path().join(name)).unwrap());
+        assert_eq!(fs::read_dir(rig.directory.path()).unwrap().count(), files.len());
+        let numbers = files.each_ref().map(|bytes| {
+            let told = replay(bytes, Kernel::best()).unwrap();
+            assert_eq!((told.difference, told.ending), (None, Ending::Closed));
+            assert!(told.cycles > 100);
+            let opening = Reader::open(&bytes[..]).unwrap().opening().clone();
+            assert_eq!(opening.lost_before, 0);
+            opening.number
+        });
+        assert_eq!([numbers[1] + 1, numbers[2] + 2], [numbers[0]; 2]);
     });
-    assert_eq!([numbers[1] + 1, numbers[2] + 2], [numbers[0]; 2]);
 }
 
 fn total_bytes(directory: &Path) -> u64 {
@@ -491,77 +541,85 @@ fn total_bytes(directory: &Path) -> u64 {
 
 #[test]
 fn a_full_ring_is_counted_and_ends_the_file_and_the_next_one_replays() {
-    let mut rig = Rig::new(u64::MAX);
-    rig.cycles(50);
-    rig.turn();
-    // The scribe sleeps for longer than its ring lasts.
-    rig.cycles(6_000);
-    let slept_until = rig.grid.cycles();
-    rig.turn();
-    rig.cycles(40);
-    rig.close();
-    let older = fs::read(rig.directory.path().join("site.rec.1")).unwrap();
-    let told = replay(&older, Kernel::best()).unwrap();
-    let Ending::Lost(Lost { cycle, why: Why::RingFull }) = told.ending else { panic!("{told:?}") };
-    assert_eq!(told.difference, None);
-    assert!(rig.notices.iter().any(|notice| matches!(notice, Notice::Lost(lost) if lost.cycle == cycle)));
-    let newer = fs::read(rig.path()).unwrap();
-    let opening = Reader::open(&newer[..]).unwrap().opening().clone();
-    assert_eq!(told.cycles + opening.lost_before, slept_until, "every cycle is recorded or counted");
-    let told = replay(&newer, Kernel::best()).unwrap();
-    assert_eq!((told.difference, told.cycles, told.ending), (None, 40, Ending::Closed));
+    with_room(|| {
+        let mut rig = Rig::new(u64::MAX);
+        rig.cycles(50);
+        rig.turn();
+        // The scribe sleeps for longer than its ring lasts.
+        rig.cycles(6_000);
+        let slept_until = rig.grid.cycles();
+        rig.turn();
+        rig.cycles(40);
+        rig.close();
+        let older = fs::read(rig.directory.path().join("site.rec.1")).unwrap();
+        let told = replay(&older, Kernel::best()).unwrap();
+        let Ending::Lost(Lost { cycle, why: Why::RingFull }) = told.ending else { panic!("{told:?}") };
+        assert_eq!(told.difference, None);
+        assert!(rig.notices.iter().any(|notice| matches!(notice, Notice::Lost(lost) if lost.cycle == cycle)));
+        let newer = fs::read(rig.path()).unwrap();
+        let opening = Reader::open(&newer[..]).unwrap().opening().clone();
+        assert_eq!(told.cycles + opening.lost_before, slept_until, "every cycle is recorded or counted");
+        let told = replay(&newer, Kernel::best()).unwrap();
+        assert_eq!((told.difference, told.cycles, told.ending), (None, 40, Ending::Closed));
+    });
 }
 
 #[test]
 fn a_full_disk_stops_the_recording_not_the_cycle_and_is_said_and_counted() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("site.rec");
-    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-    let mut rig = Rig::at(directory, path.clone(), u64::MAX);
-    rig.cycles(100);
-    rig.turn();
-    assert!(
-        matches!(rig.notices.as_slice(), [Notice::Failed(error)] if error.kind() == std::io::ErrorKind::StorageFull)
-    );
-    rig.cycles(100);
-    rig.turn();
-    assert_eq!(rig.scribe.as_ref().unwrap().unrecorded(), 200);
-    // There is room again: after a while a new file begins.
-    fs::remove_file(&path).unwrap();
-    rig.turn_at(rig.plant.now + Span::from_ms(31_000));
-    rig.cycles(60);
-    rig.turn();
-    rig.close();
-    let bytes = fs::read(&path).unwrap();
-    assert_eq!(Reader::open(&bytes[..]).unwrap().opening().lost_before, 200);
-    let told = replay(&bytes, Kernel::best()).unwrap();
-    assert_eq!((told.difference, told.cycles, told.ending), (None, 60, Ending::Closed));
+    with_room(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.rec");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut rig = Rig::at(directory, path.clone(), u64::MAX);
+        rig.cycles(100);
+        rig.turn();
+        assert!(
+            matches!(rig.notices.as_slice(), [Notice::Failed(error)] if error.kind() == std::io::ErrorKind::StorageFull)
+        );
+        rig.cycles(100);
+        rig.turn();
+        assert_eq!(rig.scribe.as_ref().unwrap().unrecorded(), 200);
+        // There is room again: after a while a new file begins.
+        fs::remove_file(&path).unwrap();
+        rig.turn_at(rig.plant.now + Span::from_ms(31_000));
+        rig.cycles(60);
+        rig.turn();
+        rig.close();
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(Reader::open(&bytes[..]).unwrap().opening().lost_before, 200);
+        let told = replay(&bytes, Kernel::best()).unwrap();
+        assert_eq!((told.difference, told.cycles, told.ending), (None, 60, Ending::Closed));
+    });
 }
 
 #[test]
 fn weights_that_did_not_arrive_end_the_file_and_are_named() {
-    let mut rig = Rig::new(u64::MAX);
-    rig.cycles(10);
-    rig.turn();
-    rig.publish(1);
-    // Too many at once: the first ones are in the slot, the last is not.
-    for generation in 2..=40 {
-        rig.publish(generation);
-    }
-    rig.cycles(10);
-    rig.turn();
-    let told = replay(&fs::read(rig.path()).unwrap(), Kernel::best()).unwrap();
-    let why = Why::WeightsMissing { generation: 40 };
-    assert!(matches!(told.ending, Ending::Lost(lost) if lost.why == why), "{told:?}");
-    assert_eq!((told.cycles, told.difference), (10, None));
+    with_room(|| {
+        let mut rig = Rig::new(u64::MAX);
+        rig.cycles(10);
+        rig.turn();
+        rig.publish(1);
+        // Too many at once: the first ones are in the slot, the last is not.
+        for generation in 2..=40 {
+            rig.publish(generation);
+        }
+        rig.cycles(10);
+        rig.turn();
+        let told = replay(&fs::read(rig.path()).unwrap(), Kernel::best()).unwrap();
+        let why = Why::WeightsMissing { generation: 40 };
+        assert!(matches!(told.ending, Ending::Lost(lost) if lost.why == why), "{told:?}");
+        assert_eq!((told.cycles, told.difference), (10, None));
+    });
 }
 
 #[test]
 fn a_recording_is_its_owners_alone() {
-    use std::os::unix::fs::PermissionsExt;
-    let mut rig = Rig::new(u64::MAX);
-    rig.cycles(1);
-    rig.close();
-    assert_eq!(fs::metadata(rig.path()).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(rig.site.agent_name, "saturation");
+    with_room(|| {
+        use std::os::unix::fs::PermissionsExt;
+        let mut rig = Rig::new(u64::MAX);
+        rig.cycles(1);
+        rig.close();
+        assert_eq!(fs::metadata(rig.path()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(rig.site.agent_name, "saturation");
+    });
 }

@@ -90,6 +90,7 @@ fn older(path: &Path, age: usize) -> PathBuf {
 /// Moves what lies at `path` to `path.1`, and that to `path.2`. What is no ordinary file stays, and so does an empty one.
 fn make_room(path: &Path, older_kept: usize) -> io::Result<()> {
     match fs::symlink_metadata(path) {
+        _ if older_kept == 0 => return Ok(()),
         Ok(found) if found.is_file() && found.len() > 0 => {}
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => return Ok(()),
