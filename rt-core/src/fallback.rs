@@ -18,7 +18,6 @@ use state_space::Observer;
 
 /// What replaces the policy's action in FALLBACK.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "no allocation: every setpoint has room for the largest law")]
 pub enum FallbackLaw {
     /// The last value stays.
     Hold,
