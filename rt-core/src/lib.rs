@@ -77,6 +77,7 @@ pub mod expression;
 pub mod fallback;
 pub mod image;
 pub mod mode;
+pub mod pacing;
 pub mod ports;
 pub mod record;
 mod reference;

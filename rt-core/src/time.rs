@@ -40,6 +40,11 @@ impl MonoTime {
     pub const fn plus(self, span: Span) -> Self {
         Self(self.0.saturating_add(span.0))
     }
+
+    /// The instant `span` earlier; the origin when there is none so early.
+    pub const fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
 }
 
 impl Add<Span> for MonoTime {
@@ -91,6 +96,11 @@ impl Span {
     /// The shorter of two spans.
     pub const fn min(self, other: Self) -> Self {
         if self.0 <= other.0 { self } else { other }
+    }
+
+    /// The longer of two spans.
+    pub const fn max(self, other: Self) -> Self {
+        if self.0 >= other.0 { self } else { other }
     }
 
     /// How many whole periods it holds.

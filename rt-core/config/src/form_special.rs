@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use rt_core::pacing::Spin;
 use rt_core::time::Span;
 
 use crate::complaint::{Complaints, quoted};
@@ -159,6 +160,21 @@ impl Form for ChatterChoice {
 
     fn schema() -> Value {
         json!({ "anyOf": [{ "const": "off" }, Chatter::schema()] })
+    }
+}
+
+/// A duration, `off` or `auto`.
+impl Form for Spin {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if matches!(scalar.text.as_str(), "off" | "Off" | "OFF") => Some(Self::Off),
+            Kind::Scalar(scalar) if scalar.text == "auto" => Some(Self::Auto),
+            _ => Span::decode(node, complaints).map(Self::Margin),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "enum": ["off", "auto"] }, Span::schema()] })
     }
 }
 

@@ -4,6 +4,7 @@
 //! mean together is settled in `resolve`.
 
 use rt_core::mode::RETURNS_MAX;
+use rt_core::pacing::Spin;
 use rt_core::time::Span;
 use rt_core::trips::WINDOW_MAX;
 
@@ -367,6 +368,13 @@ sections! {
         instance: Identifier, Default("main");
         /// The control period, at least 50us.
         period: Span, Default("1ms");
+        /// The control slots lie this far behind the multiples of the period since the machine's boot, below the period: runtimes
+        /// that share a machine keep out of each other's way by it.
+        phase: Span, Default("0s");
+        /// How long before each slot the control thread stops sleeping and reads the clock instead: a duration of at most a
+        /// quarter of the period, `off`, or `auto`: as long as this machine's wake-ups take, where the control thread has a CPU
+        /// of its own and a priority.
+        spin: Spin, Default("auto");
         /// The CPUs of the real-time threads.
         cpus: Cpus, Default("{}");
         /// The SCHED_FIFO priorities of the real-time threads.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rt_core::envelope::Interlock;
 use rt_core::expression::Program;
+use rt_core::pacing::Spin;
 use rt_core::setpoint::SetpointSettings;
 use rt_core::tag::{TagId, TagSettings};
 use rt_core::time::{Period, Span};
@@ -324,6 +325,10 @@ pub struct AgentOptions {
 pub struct Runtime {
     /// The control period T.
     pub period: Period,
+    /// How far the control grid lies behind the multiples of T since boot; below T.
+    pub phase: Span,
+    /// Whether the control thread spins before a slot; a margin is at most [`Spin::longest`].
+    pub spin: Spin,
     /// CPU of the control thread; `None` lets the runtime choose.
     pub control_cpu: Option<usize>,
     /// CPU of the io threads.

@@ -6,6 +6,7 @@ mod schema;
 use std::path::Path;
 
 use rt_core::fallback::FallbackLaw;
+use rt_core::pacing::Spin;
 use rt_core::setpoint::Rate;
 use rt_core::time::Span;
 
@@ -504,6 +505,9 @@ fn the_runtime_section_is_checked() {
     assert_eq!(accepted(&BASE.replacen("runtime:\n", &runtime("chatter: off"), 1)).site.runtime.chatter, None);
     assert_error("runtime:\n", &runtime("record_span: 2h"), "2h", "fill the memory", "");
     assert_error("runtime:\n", &runtime("max_policy_age: 0s"), "0s", "too old", "off");
+    assert_error("runtime:\n", &runtime("phase: 5ms"), "5ms\n  period", "not below the control period", "");
+    assert_error("runtime:\n", &runtime("spin: 1251us"), "1251us", "a quarter of the control period", "or auto");
+    assert_error("runtime:\n", &runtime("spin: on"), "on", "not a duration", "");
     assert_error("seed: 7", "seed: 7\nagent: {gamma: 1}", "1}", "1 is not at least 0 and below 1", "");
     assert_notice("runtime:\n", &runtime("record_span: 1s"), "cause of an incident");
     assert_eq!(
@@ -595,6 +599,16 @@ fn a_mode_tag_and_the_rules_for_samples_are_read_as_meant() {
     assert_error("name: PH,", "name: PH, frozen_after: 0s,", "0s, connection", "zero is not possible", "");
     assert_error("name: PH,", "name: PH, sensor_span: [1],", "[1]", "a range belongs", "");
     assert_error("rate: 0.1, ", "rate: 0.1, operator_when: \"{PX}\", ", "{PX}", "no tag `PX`", "");
+}
+
+#[test]
+fn the_spin_margin_is_a_word_or_a_duration() {
+    let spin = |line: &str| accepted(&BASE.replacen("runtime:\n", &format!("runtime:\n{line}"), 1)).site.runtime.spin;
+    assert_eq!(spin(""), Spin::Auto);
+    assert_eq!(spin("  spin: auto\n"), Spin::Auto);
+    assert_eq!(spin("  spin: off\n"), Spin::Off);
+    assert_eq!(spin("  spin: 0us\n"), Spin::Off);
+    assert_eq!(spin("  spin: 50us\n"), Spin::Margin(Span::from_ns(50_000)));
 }
 
 #[test]

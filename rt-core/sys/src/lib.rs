@@ -5,7 +5,7 @@
 //! 1. **A request is not a fact.** Priority, affinity and memory lock are asked for and then read back from the kernel,
 //!    not from a library's cache; what is not confirmed becomes a [`Refusal`] with its reason, and the caller decides
 //!    whether that means `degraded` or a refusal to start.
-//! 2. **The only module that the control thread calls in its cycle is [`MonotonicClock`] and [`guard`]**: `now` is a read
+//! 2. **All that the control thread calls in its cycle is [`MonotonicClock`], [`Pacer`] and [`guard`]**: `now` is a read
 //!    in the vDSO, `sleep_until` is its one system call, [`guard::counts`] reads two thread-local words. Each function
 //!    that it may call says so under *Real-time*; everything else here may allocate, read files and make system calls.
 //! 3. **No thread inherits what it was not given.** Real-time threads have the kernel's reset-on-fork flag, and
@@ -16,7 +16,7 @@
 //!
 //! # Nouns
 //! [`Cpus`] are the CPUs that this process may use, a [`Placement`] says who gets which. A [`RealtimeRequest`] applied to
-//! a thread yields [`Granted`]. [`lock_memory`] yields [`LockedMemory`]. [`Host`] is what `corerl doctor` reports:
+//! a thread yields [`Granted`]; a [`Pacer`] keeps that thread on its grid as a [`Pacing`] says. [`lock_memory`] yields [`LockedMemory`]. [`Host`] is what `corerl doctor` reports:
 //! facts, each with the place where it was read.
 //!
 //! # Example
@@ -47,6 +47,7 @@ mod lifeline;
 mod log;
 mod memory;
 mod notify;
+mod pacer;
 mod proc;
 mod sched;
 mod signals;
@@ -60,6 +61,7 @@ pub use lifeline::{Lifeline, Wake};
 pub use log::start_logging;
 pub use memory::{LockError, LockedMemory, lock_memory, prefault_stack, set_oom_score_adj};
 pub use notify::notify;
+pub use pacer::{Paced, Pacer, Pacing};
 pub use proc::{Faults, Scheduling, current_tid, page_faults, thread_faults, thread_scheduling};
 pub use sched::{RealtimeRequest, become_batch, become_ordinary};
 pub use signals::{Signal, Signals, without_blocked_signals};

@@ -1,6 +1,7 @@
 //! The `runtime:` section, apart from what belongs to connections and setpoints.
 
-use rt_core::time::Span;
+use rt_core::pacing::Spin;
+use rt_core::time::{Period, Span};
 use rt_core::trips::{ChatterSettings, OutOf};
 
 use super::connections::Connections;
@@ -34,6 +35,8 @@ pub(crate) fn resolve(
     let t_settle = t_settle(raw, connections, complaints);
     let setpoint_expiry = setpoint_expiry(raw, connections, complaints);
     let record_span = record_span(raw, complaints);
+    let phase = context.period.and_then(|period| phase(raw, period, complaints));
+    let spin = context.period.and_then(|period| spin(raw, period, complaints));
     let max_policy_age = raw.max_policy_age.value;
     if max_policy_age.is_some_and(|age| age.0 == Some(Span::ZERO)) {
         complaints.error(raw.max_policy_age.at, "every policy would be too old", "write a longer duration, or off");
@@ -47,6 +50,8 @@ pub(crate) fn resolve(
     let (decide_within, late_limit) = inference?;
     Some(Runtime {
         period: context.period?,
+        phase: phase?,
+        spin: spin?,
         control_cpu,
         io_cpu,
         control_priority,
@@ -70,6 +75,30 @@ pub(crate) fn resolve(
         record_span: record_span?,
         policy_file: raw.policy_file.value.as_ref().map(|path| context.path(path)),
     })
+}
+
+fn phase(raw: &RawRuntime, period: Period, complaints: &mut Complaints<'_>) -> Option<Span> {
+    let phase = raw.phase.value?;
+    if phase < period.span() {
+        return Some(phase);
+    }
+    let message = format!("a phase of {} is not below the control period", written(phase));
+    complaints.error(raw.phase.at, message, format!("write less than {}", written(period.span())));
+    None
+}
+
+fn spin(raw: &RawRuntime, period: Period, complaints: &mut Complaints<'_>) -> Option<Spin> {
+    let spin = raw.spin.value?;
+    match spin {
+        Spin::Margin(margin) if margin > Spin::longest(period) => {
+            let message = format!("spinning for {} takes more than a quarter of the control period", written(margin));
+            let help = format!("write at most {}, or auto", written(Spin::longest(period)));
+            complaints.error(raw.spin.at, message, help);
+            None
+        }
+        Spin::Margin(Span::ZERO) => Some(Spin::Off),
+        spin => Some(spin),
+    }
 }
 
 fn cpus(raw: &Cpus, complaints: &mut Complaints<'_>) -> (Option<usize>, Option<usize>) {
