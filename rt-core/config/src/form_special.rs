@@ -169,7 +169,10 @@ impl Form for Spin {
         match &node.kind {
             Kind::Scalar(scalar) if matches!(scalar.text.as_str(), "off" | "Off" | "OFF") => Some(Self::Off),
             Kind::Scalar(scalar) if scalar.text == "auto" => Some(Self::Auto),
-            _ => Span::decode(node, complaints).map(Self::Margin),
+            Kind::Scalar(scalar) if scalar.text.starts_with(|c: char| c.is_ascii_digit()) => {
+                Span::decode(node, complaints).map(Self::Margin)
+            }
+            _ => wanted(node, "a margin", "write auto, off, or a duration such as 50us", complaints),
         }
     }
 

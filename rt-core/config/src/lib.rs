@@ -42,6 +42,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
+use rt_core::time::Span;
 use serde_json::{Value, json};
 
 pub use complaint::{Complaint, Place, Severity};
@@ -164,6 +165,14 @@ fn resolved(path: &Path, passwords: Passwords, complaints: &mut Complaints<'_>) 
     }
     let raw = SiteFile::decode(&tree, complaints)?;
     resolve::resolve(&raw, path, passwords, complaints)
+}
+
+/// A duration as site files write them: `"00:00:05"`, `10ms`, `1.5s`, `PT5S`.
+///
+/// # Errors
+/// A sentence that says what is wrong with the text.
+pub fn duration(text: &str) -> Result<Span, String> {
+    duration::parse(text).map_err(|error| format!("`{text}` {}", error.message()))
 }
 
 /// The JSON Schema (draft-07) of a site file, with every key's description and default.

@@ -507,7 +507,7 @@ fn the_runtime_section_is_checked() {
     assert_error("runtime:\n", &runtime("max_policy_age: 0s"), "0s", "too old", "off");
     assert_error("runtime:\n", &runtime("phase: 5ms"), "5ms\n  period", "not below the control period", "");
     assert_error("runtime:\n", &runtime("spin: 1251us"), "1251us", "a quarter of the control period", "or auto");
-    assert_error("runtime:\n", &runtime("spin: on"), "on", "not a duration", "");
+    assert_error("runtime:\n", &runtime("spin: on"), "on\n  period", "where a margin belongs", "auto, off");
     assert_error("seed: 7", "seed: 7\nagent: {gamma: 1}", "1}", "1 is not at least 0 and below 1", "");
     assert_notice("runtime:\n", &runtime("record_span: 1s"), "cause of an incident");
     assert_eq!(

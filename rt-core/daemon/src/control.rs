@@ -5,12 +5,10 @@ use policy::{AdoptedPolicy, Agent, AgentError};
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::{Cycle, CycleOutcome, SettingsError};
-use rt_core::ports::Clock;
 use rt_core::record::{Event, Flags};
-use rt_core::schedule::{Grid, Slot};
-use rt_core::time::Period;
+use rt_core::schedule::Slot;
 use rt_recording::Tape;
-use rt_sys::{MonotonicClock, guard, prefault_stack};
+use rt_sys::{Granted, MonotonicClock, Pacer, Pacing, guard, prefault_stack};
 use shm::spsc::{Consumer, Producer};
 use shm::{broadcast, cell, counters, histogram};
 use shm_layout::{Counter, StepLayout};
@@ -24,7 +22,7 @@ const STACK_PREFAULT_BYTES: usize = 512 * 1024;
 /// Everything that the control thread owns. It is built at rest, moved to the thread once, and never allocates again.
 pub struct ControlLoop {
     clock: MonotonicClock,
-    period: Period,
+    pacing: Pacing,
     cycle: Box<Cycle>,
     lines: Lines,
     orders: Orders,
@@ -91,7 +89,12 @@ impl ControlLoop {
         let cycle = Cycle::new(&site.cycle_settings(&site.cycle_lists()))?;
         Ok(Self {
             clock,
-            period: site.runtime.period,
+            pacing: Pacing {
+                period: site.runtime.period,
+                phase: site.runtime.phase,
+                spin: site.runtime.spin,
+                cpu_is_alone: false,
+            },
             cycle: Box::new(cycle),
             lines: Lines::new(lines),
             orders: Orders::new(orders, changes),
@@ -110,23 +113,25 @@ impl ControlLoop {
         Self { tape: Some(tape), ..self }
     }
 
-    /// Runs until the keeper orders a stop.
+    /// Lays the grid, says that it is `ready`, and runs until the keeper orders a stop. The thread has been granted its CPU
+    /// and priority; `cpu_is_alone` says that the CPU is for nothing else of ours.
     ///
     /// # Real-time
     /// The control thread itself: one system call per cycle, the sleep.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(mut self, granted: &Granted, cpu_is_alone: bool, ready: impl FnOnce()) {
         prefault_stack::<STACK_PREFAULT_BYTES>();
-        let first = self.clock.now() + self.period.span();
-        let mut grid = Grid::new(first, self.period);
-        self.counters.set(Counter::Period, self.period.as_ns());
-        self.counters.set(Counter::TimeFirst, first.as_ns());
+        let mut pacer = Pacer::start(self.clock, &Pacing { cpu_is_alone, ..self.pacing }, granted);
+        self.counters.set(Counter::Period, self.pacing.period.as_ns());
+        self.counters.set(Counter::SpinMargin, pacer.margin().as_ns());
+        // Before anyone is told: the io grids are laid behind this one.
+        self.counters.set(Counter::TimeFirst, pacer.grid().t0().as_ns());
+        ready();
         let mut allocations = Allocations::default();
         while !self.orders.stop {
-            self.clock.sleep_until(grid.next_release());
-            let slot = grid.wake(self.clock.now());
+            let slot = pacer.next_slot().slot;
             let outcome = self.one_cycle(&slot);
             allocations.note(self.orders.warmed_up);
-            self.count(&grid, &slot, &outcome, &allocations);
+            self.count(&pacer, &slot, &outcome, &allocations);
         }
         guard::disarm();
     }
@@ -150,16 +155,22 @@ impl ControlLoop {
         outcome
     }
 
-    fn count(&mut self, grid: &Grid, slot: &Slot, outcome: &CycleOutcome, allocations: &Allocations) {
+    fn count(&mut self, pacer: &Pacer, slot: &Slot, outcome: &CycleOutcome, allocations: &Allocations) {
         self.timing.lateness.record(slot.lateness.as_ns());
         self.timing.execution.record(outcome.execution.as_ns());
         if let Some(response) = outcome.response {
             self.timing.response.record(response.as_ns());
         }
         let totals = &self.recording.totals;
+        let delays = pacer.delays();
         let figures = [
-            (Counter::Cycles, grid.cycles()),
-            (Counter::SlotsSkipped, grid.skipped()),
+            (Counter::Cycles, pacer.grid().cycles()),
+            (Counter::SlotsSkipped, pacer.grid().skipped()),
+            (Counter::MissesByBody, delays.by_body),
+            (Counter::MissesByWake, delays.by_wake),
+            (Counter::MissesByGap, delays.by_gap),
+            (Counter::SpinGaps, delays.gaps),
+            (Counter::SpinGapLongest, delays.gap_longest.as_ns()),
             // The clock's word, not the count's: whoever checks the slot identity takes it from here.
             (Counter::TimeLast, slot.woke.as_ns()),
             (Counter::Mode, outcome.mode as u64),

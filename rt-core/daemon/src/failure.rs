@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// Why there is no runtime.
 #[derive(Debug, Error)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The site file was refused; the complaints, each with its place.
     #[error("the site file was refused\n{0}")]
     Config(String),

@@ -10,6 +10,8 @@
 //!   parent: RELEASE first, then the same.
 //! - [`ControlLoop`] and what it is made from are public, for whoever runs cycles without the process around them;
 //!   everything else is the program's own.
+//! - A [`Rehearsal`] is the same control and io threads with a simulated plant and without a keeper: what `corerl bench`
+//!   measures is what runs at a plant, and not a copy of it.
 //! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 another runtime of this agent lives, 77 privileges missing in strict
 //!   mode, 78 site file refused.
 #![forbid(unsafe_code)]
@@ -22,6 +24,7 @@ mod io;
 mod keeper;
 mod plant;
 mod recorder;
+mod rehearsal;
 mod segments;
 mod wiring;
 
@@ -31,6 +34,8 @@ use clap::Parser;
 
 pub use adapters::{Line, Order};
 pub use control::{ControlLoop, Ends, UnfitForControl};
+pub use failure::Failure;
+pub use rehearsal::Rehearsal;
 pub use segments::{Records, Shelf, Writers};
 
 /// The program: reads the command line, runs until something asks it to stop, and says why it could not.

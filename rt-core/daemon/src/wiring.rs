@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
-use io_loop::{IoLoop, OpcUa, news};
+use io_loop::{FieldBus, IoLoop, news};
 use policy::file::Purpose;
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
@@ -12,11 +12,13 @@ use policy::wire::Verifier;
 use policy::{AdoptedPolicy, actor_spec};
 use rt_config::{Connection, Loaded, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
+use rt_core::changes::ChangeSet;
 use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
 use rt_core::ports::{Command, FieldReport};
+use rt_core::record::Event;
 use rt_core::time::Period;
 use rt_sys::{Cpus, Granted, Lifeline, MonotonicClock, Placement, RealtimeRequest};
-use shm::spsc::{Producer, channel};
+use shm::spsc::{Consumer, Producer, channel};
 use shm::{cell, counters};
 use shm_layout::{Counter, EventKind};
 
@@ -27,7 +29,7 @@ use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{Configuration, Journal, Keeper, Service, Warmth, WeightsDesk, Wire, describe_setpoints};
 use crate::recorder::{self, Recorder};
-use crate::segments::{Shelf, Writers};
+use crate::segments::{Records, Shelf, Writers};
 
 /// Sets that may wait for the io thread; it drains them to the newest.
 const SETS_WAITING_MAX: usize = 16;
@@ -66,16 +68,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         slot.leave(&first_policy);
     }
 
-    let (mut orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
-    let (event_facts, facts) = channel(EVENTS_WAITING_MAX);
-    let (adopted, adopting) = cell::channel([first_policy.clone(), first_policy.clone(), first_policy]);
-    let unchanged = site.change_set(0).map_err(Failure::internal)?;
-    let (changes, changing) = cell::channel([unchanged.clone(), unchanged.clone(), unchanged]);
     let clock = MonotonicClock::new();
-    let plants = site.connections.iter().enumerate().map(|(index, connection)| Plant::new(&site, index, connection));
-    let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    let ends = Ends { lines, orders: ordered, changes: changing, events: event_facts, networks: adopting, records };
-    let control = ControlLoop::new(&site, kernel, clock, ends).map_err(Failure::internal)?;
+    let plants = site.connections.iter().enumerate().map(|(index, connection)| {
+        let bus = crate::plant::bus(&site, index, connection)?;
+        Ok(Plant::new(&site, index, connection, bus))
+    });
+    let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
+    let AtRest { control, mut orders, changes, facts, adopted } = at_rest(&site, first_policy, records, lines)?;
     let control = match tape {
         Some(tape) => control.recorded_on(tape),
         None => control,
@@ -83,6 +82,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let memory = rt_sys::lock_memory();
     let _ = rt_sys::set_oom_score_adj(OOM_SCORE);
+    // Where it is not permitted, `corerl doctor` says what it costs.
+    let _awake = rt_sys::CpusAwake::hold();
     let placement = Cpus::allowed().placement(site.runtime.control_cpu, site.runtime.io_cpu);
     let control = start_control(control, &site, &placement)?;
     let io: Vec<_> = plants
@@ -156,6 +157,32 @@ fn unzip<A, B, C>(all: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>) {
     }
 }
 
+/// The control loop before its thread is started, and the ends of its rings that others hold.
+pub(crate) struct AtRest {
+    pub(crate) control: ControlLoop,
+    pub(crate) orders: Producer<Order>,
+    pub(crate) changes: cell::Writer<ChangeSet>,
+    pub(crate) facts: Consumer<Event>,
+    pub(crate) adopted: cell::Writer<AdoptedPolicy>,
+}
+
+/// Puts the control loop together.
+pub(crate) fn at_rest(
+    site: &Site,
+    first_policy: AdoptedPolicy,
+    records: Records,
+    lines: Vec<Line>,
+) -> Result<AtRest, Failure> {
+    let (orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
+    let (events, facts) = channel(EVENTS_WAITING_MAX);
+    let (adopted, networks) = cell::channel([first_policy.clone(), first_policy.clone(), first_policy]);
+    let unchanged = site.change_set(0).map_err(Failure::internal)?;
+    let (changes, changing) = cell::channel([unchanged.clone(), unchanged.clone(), unchanged]);
+    let ends = Ends { lines, orders: ordered, changes: changing, events, networks, records };
+    let control = ControlLoop::new(site, Kernel::best(), MonotonicClock::new(), ends).map_err(Failure::internal)?;
+    Ok(AtRest { control, orders, changes, facts, adopted })
+}
+
 fn load(arguments: &Arguments) -> Result<Loaded, Failure> {
     match rt_config::load(&arguments.config) {
         Ok(loaded) => {
@@ -167,7 +194,7 @@ fn load(arguments: &Arguments) -> Result<Loaded, Failure> {
 }
 
 /// The policy file that the site names, or the nominal policy.
-fn first_policy(site: &Site, spec: &NetSpec) -> Result<AdoptedPolicy, Failure> {
+pub(crate) fn first_policy(site: &Site, spec: &NetSpec) -> Result<AdoptedPolicy, Failure> {
     let mut first = AdoptedPolicy::nominal(spec, site).map_err(Failure::internal)?;
     if let Some(path) = &site.runtime.policy_file {
         let refused = |reason: String| Failure::Policy(format!("{}: {reason}", path.display()));
@@ -178,28 +205,27 @@ fn first_policy(site: &Site, spec: &NetSpec) -> Result<AdoptedPolicy, Failure> {
 }
 
 /// One connection before its thread is started.
-struct Plant {
+pub(crate) struct Plant<B> {
     index: usize,
-    io: IoLoop<OpcUa>,
+    io: IoLoop<B>,
     news: Receiver<io_loop::News>,
     period: Period,
     phase: rt_core::time::Span,
 }
 
-impl Plant {
+impl<B: FieldBus + Send + 'static> Plant<B> {
     /// The control thread's end, and everything that the io thread will own.
-    fn new(site: &Site, index: usize, connection: &Connection) -> Result<(Line, Self), Failure> {
-        let bus = crate::plant::bus(site, index, connection)?;
+    pub(crate) fn new(site: &Site, index: usize, connection: &Connection, bus: B) -> (Line, Self) {
         let (reports, reported) = channel::<FieldReport>(4 * REPORTS_PER_CYCLE_MAX);
         let (sets, newest) = channel(SETS_WAITING_MAX);
         let (teller, news) = news();
         let settings = crate::plant::settings(site, index, connection);
         let io = IoLoop::new(bus, &settings, reports, newest, teller);
         let period = Period::from_ns(connection.io_period.as_ns()).unwrap_or(site.runtime.period);
-        Ok((Line::new(reported, sets), Self { index, io, news, period, phase: connection.io_phase }))
+        (Line::new(reported, sets), Self { index, io, news, period, phase: connection.io_phase })
     }
 
-    fn start(
+    pub(crate) fn start(
         self,
         site: &Site,
         placement: &Placement,
@@ -231,15 +257,15 @@ impl Plant {
 }
 
 /// A started io thread.
-struct IoStarted {
+pub(crate) struct IoStarted {
     granted: Granted,
-    handle: JoinHandle<()>,
-    stop: Producer<Stop>,
+    pub(crate) handle: JoinHandle<()>,
+    pub(crate) stop: Producer<Stop>,
     wire: Wire,
 }
 
 impl IoStarted {
-    fn refusals(&self, name: &str) -> Vec<String> {
+    pub(crate) fn refusals(&self, name: &str) -> Vec<String> {
         refusals(name, &self.granted)
     }
 }
@@ -255,24 +281,30 @@ fn split(io: Vec<IoStarted>) -> (Vec<Wire>, Vec<Producer<Stop>>, Vec<JoinHandle<
 }
 
 /// The started control thread.
-struct ControlStarted {
+pub(crate) struct ControlStarted {
     granted: Granted,
-    thread: JoinHandle<()>,
-    tid: i32,
+    pub(crate) thread: JoinHandle<()>,
+    pub(crate) tid: i32,
 }
 
 impl ControlStarted {
-    fn refusals(&self, name: &str) -> Vec<String> {
+    pub(crate) fn refusals(&self, name: &str) -> Vec<String> {
         refusals(name, &self.granted)
     }
 }
 
-fn start_control(control: ControlLoop, site: &Site, placement: &Placement) -> Result<ControlStarted, Failure> {
+pub(crate) fn start_control(
+    control: ControlLoop,
+    site: &Site,
+    placement: &Placement,
+) -> Result<ControlStarted, Failure> {
+    let cpu_is_alone = placement.control_is_alone();
     let (grant, granted) = bounded(1);
     let request = RealtimeRequest { cpu: placement.control, priority: Some(site.runtime.control_priority) };
     let thread = rt_sys::spawn_realtime("corerl-control", request, move |found| {
-        let _ = grant.send((found, rt_sys::current_tid()));
-        control.run();
+        control.run(&found, cpu_is_alone, || {
+            let _ = grant.send((found, rt_sys::current_tid()));
+        });
     })
     .map_err(Failure::resource("the control thread"))?;
     let (granted, tid) = granted

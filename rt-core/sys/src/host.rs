@@ -50,6 +50,17 @@ pub enum Preemption {
     Dynamic,
 }
 
+/// When the kernel makes large pages of small ones by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePages {
+    /// For all memory.
+    Always,
+    /// Where a program asks for it.
+    OnRequest,
+    /// Never.
+    Never,
+}
+
 /// The facts of this machine that timing depends on.
 #[derive(Clone, Debug)]
 pub struct Host {
@@ -71,6 +82,14 @@ pub struct Host {
     pub cpus_online: Fact<String>,
     /// CPUs taken away from the scheduler at boot.
     pub cpus_isolated: Fact<String>,
+    /// CPUs without a periodic tick while one thread runs.
+    pub cpus_tickless: Fact<String>,
+    /// Two logical CPUs share a core.
+    pub is_smt_active: Fact<bool>,
+    /// Transparent huge pages.
+    pub huge_pages: Fact<HugePages>,
+    /// Real-time threads need a budget of their control group (CONFIG_RT_GROUP_SCHED).
+    pub has_rt_groups: Fact<bool>,
     /// What the monotonic clock reads.
     pub clocksource: Fact<String>,
     /// The frequency governor of CPU 0.
@@ -108,6 +127,10 @@ impl Host {
             memlock_limit_bytes: place.derive(LIMITS, |text| limit(text, "Max locked memory")),
             cpus_online: place.text("/sys/devices/system/cpu/online"),
             cpus_isolated: place.text("/sys/devices/system/cpu/isolated"),
+            cpus_tickless: place.text("/sys/devices/system/cpu/nohz_full"),
+            is_smt_active: place.derive("/sys/devices/system/cpu/smt/active", |text| Some(text.trim() == "1")),
+            huge_pages: place.derive("/sys/kernel/mm/transparent_hugepage/enabled", huge_pages),
+            has_rt_groups: place.rt_groups(),
             clocksource: place.text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             governor: place.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             is_virtual: place.derive("/proc/cpuinfo", |text| Some(is_virtual(text))),
@@ -144,6 +167,18 @@ impl Place {
         }
     }
 
+    /// The control groups show it where they have budgets; else the kernel's own configuration, where it is installed.
+    fn rt_groups(&self) -> Fact<bool> {
+        const BUDGET: &str = "/sys/fs/cgroup/cpu/cpu.rt_runtime_us";
+        if self.read(BUDGET).is_some() {
+            return Fact { value: Some(true), source: BUDGET };
+        }
+        let release = self.read("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let config = self.read(&format!("/boot/config-{}", release.trim()));
+        let has = |text: &String| text.lines().any(|line| line == "CONFIG_RT_GROUP_SCHED=y");
+        Fact { value: config.as_ref().map(has), source: "/boot/config-RELEASE" }
+    }
+
     fn throttling(&self) -> Fact<CpuLimit> {
         let period_us = self.read("/proc/sys/kernel/sched_rt_period_us").and_then(|text| text.trim().parse().ok());
         self.derive("/proc/sys/kernel/sched_rt_runtime_us", |text| {
@@ -174,6 +209,57 @@ fn built_preemption(version: &str) -> Option<Preemption> {
         ("PREEMPT", Preemption::Full),
     ];
     Some(found.into_iter().find(|(word, _)| has(word)).map_or(Preemption::Voluntary, |(_, mode)| mode))
+}
+
+/// The word in brackets is in force.
+fn huge_pages(text: &str) -> Option<HugePages> {
+    let (_, rest) = text.split_once('[')?;
+    match rest.split_once(']')?.0 {
+        "always" => Some(HugePages::Always),
+        "madvise" => Some(HugePages::OnRequest),
+        "never" => Some(HugePages::Never),
+        _ => None,
+    }
+}
+
+/// The numbers of the interrupts that the kernel delivers to `cpu`; `None` when it does not tell.
+pub fn irqs_on(cpu: usize) -> Option<Vec<u32>> {
+    irqs_below(Path::new("/proc/irq"), cpu)
+}
+
+fn irqs_below(root: &Path, cpu: usize) -> Option<Vec<u32>> {
+    let delivers = |directory: &fs::DirEntry| {
+        let list = fs::read_to_string(directory.path().join("effective_affinity_list"));
+        list.is_ok_and(|list| cpu_list_contains(&list, cpu))
+    };
+    let entries = fs::read_dir(root).ok()?.flatten();
+    let mut irqs: Vec<u32> =
+        entries.filter(delivers).filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    irqs.sort_unstable();
+    Some(irqs)
+}
+
+/// Whether a list of the kernel, such as `0,2-4`, has `cpu` in it.
+pub fn cpu_list_contains(list: &str, cpu: usize) -> bool {
+    list.trim().split(',').any(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        match (first.parse::<usize>(), last.parse::<usize>()) {
+            (Ok(first), Ok(last)) => (first..=last).contains(&cpu),
+            _ => false,
+        }
+    })
+}
+
+/// Hundredths of a second since boot that the hypervisor gave to others while `cpu` had work.
+pub fn stolen_ticks(cpu: usize) -> Option<u64> {
+    stolen(&fs::read_to_string("/proc/stat").ok()?, cpu)
+}
+
+/// The eighth number of a CPU's line in `/proc/stat`.
+fn stolen(stat: &str, cpu: usize) -> Option<u64> {
+    let name = format!("cpu{cpu}");
+    let line = stat.lines().find(|line| line.split_ascii_whitespace().next() == Some(&name))?;
+    line.split_ascii_whitespace().nth(8)?.parse().ok()
 }
 
 /// The soft limit in a line of `/proc/self/limits`.
@@ -250,6 +336,44 @@ mod tests {
         assert_eq!(host.priority_limit.value, Some(Limit::Unlimited));
         assert_eq!((host.may_use_fifo.value, host.may_lock_memory.value), (Some(false), Some(true)));
         assert_eq!((host.is_virtual.value, host.swap_kb.value), (Some(true), Some(2048)));
+    }
+
+    #[test]
+    fn what_spoils_timing_in_the_background_is_read() {
+        let host = machine(&[
+            ("sys/devices/system/cpu/smt/active", "1\n"),
+            ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+            ("sys/devices/system/cpu/nohz_full", "2-3\n"),
+            ("proc/sys/kernel/osrelease", "6.1.0\n"),
+            ("boot/config-6.1.0", "CONFIG_RT_MUTEXES=y\nCONFIG_RT_GROUP_SCHED=y\n"),
+        ]);
+        assert_eq!((host.is_smt_active.value, host.huge_pages.value), (Some(true), Some(HugePages::OnRequest)));
+        assert_eq!(host.cpus_tickless.value.as_deref(), Some("2-3"));
+        assert_eq!(host.has_rt_groups.value, Some(true));
+        let without =
+            [("proc/sys/kernel/osrelease", "6.1.0"), ("boot/config-6.1.0", "# CONFIG_RT_GROUP_SCHED is not set")];
+        assert_eq!(machine(&without).has_rt_groups.value, Some(false));
+        let budget = ("sys/fs/cgroup/cpu/cpu.rt_runtime_us", "950000\n");
+        assert_eq!(machine(&[budget]).has_rt_groups.value, Some(true));
+    }
+
+    #[test]
+    fn interrupts_of_a_cpu_are_found_by_where_they_are_delivered() {
+        let root = tempfile::tempdir().expect("a directory");
+        for (irq, list) in [("9", "0-1\n"), ("24", "1\n"), ("25", "0\n"), ("26", "3,5-7\n")] {
+            fs::create_dir(root.path().join(irq)).expect("a directory");
+            fs::write(root.path().join(irq).join("effective_affinity_list"), list).expect("a file");
+        }
+        assert_eq!(irqs_below(root.path(), 1), Some(vec![9, 24]));
+        assert_eq!(irqs_below(root.path(), 6), Some(vec![26]));
+        assert_eq!(irqs_below(root.path(), 4), Some(vec![]));
+        assert_eq!(irqs_below(&root.path().join("none"), 0), None);
+    }
+
+    #[test]
+    fn stolen_time_is_that_of_the_cpu_and_not_of_its_namesake() {
+        let stat = "cpu 1 2 3 4 5 6 7 8 9 10\ncpu1 1 2 3 4 5 6 7 80 9 10\ncpu11 1 2 3 4 5 6 7 90 9 10\n";
+        assert_eq!((stolen(stat, 1), stolen(stat, 11), stolen(stat, 2)), (Some(80), Some(90), None));
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod log;
 mod memory;
 mod notify;
 mod pacer;
+mod power;
 mod proc;
 mod sched;
 mod signals;
@@ -56,13 +57,16 @@ mod threads;
 pub use clock::{MonotonicClock, UnixTime, unix_time};
 pub use cpus::{Cpus, Placement};
 pub use grant::{Grant, Granted, Refusal, RefusalCause};
-pub use host::{CpuLimit, Fact, Host, Limit, Preemption};
+pub use host::{CpuLimit, Fact, Host, HugePages, Limit, Preemption, cpu_list_contains, irqs_on, stolen_ticks};
 pub use lifeline::{Lifeline, Wake};
 pub use log::start_logging;
 pub use memory::{LockError, LockedMemory, lock_memory, prefault_stack, set_oom_score_adj};
 pub use notify::notify;
 pub use pacer::{Paced, Pacer, Pacing};
-pub use proc::{Faults, Scheduling, current_tid, page_faults, thread_faults, thread_scheduling};
+pub use power::CpusAwake;
+pub use proc::{
+    Faults, RealtimeTask, Scheduling, current_tid, page_faults, realtime_tasks, thread_faults, thread_scheduling,
+};
 pub use sched::{RealtimeRequest, become_batch, become_ordinary};
 pub use signals::{Signal, Signals, without_blocked_signals};
 pub use threads::{spawn_helper, spawn_realtime};

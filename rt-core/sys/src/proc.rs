@@ -33,6 +33,34 @@ pub struct Scheduling {
     pub priority: u8,
 }
 
+/// A thread of this machine with a real-time policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RealtimeTask {
+    /// Its number.
+    pub tid: i32,
+    /// Its name, at most 15 bytes.
+    pub name: String,
+    /// How it is scheduled.
+    pub scheduling: Scheduling,
+    /// It belongs to the kernel.
+    pub is_kernel: bool,
+    /// The CPU on which it ran last.
+    pub cpu: usize,
+}
+
+/// All threads that have a real-time policy at present, as far as `/proc` shows them.
+pub fn realtime_tasks() -> Vec<RealtimeTask> {
+    let directories = |path: &str| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let processes = directories("/proc").filter(|path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+    });
+    let threads = processes.flat_map(|process| directories(&format!("{}/task", process.display())).collect::<Vec<_>>());
+    // A thread may end while it is looked at.
+    threads.filter_map(|thread| parse_realtime(&std::fs::read_to_string(thread.join("stat")).ok()?)).collect()
+}
+
 /// The kernel's number of the calling thread.
 pub fn current_tid() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
@@ -84,6 +112,23 @@ fn parse_faults(line: &str) -> Option<Faults> {
     Some(Faults { minor: stat_field(line, 10)?.parse().ok()?, major: stat_field(line, 12)?.parse().ok()? })
 }
 
+/// `None` for a thread without a real-time policy, too.
+fn parse_realtime(line: &str) -> Option<RealtimeTask> {
+    /// Flag of a kernel thread, from the kernel's `sched.h`.
+    const PF_KTHREAD: u64 = 0x0020_0000;
+    /// FIFO, round robin and deadline.
+    const REALTIME: [u32; 3] = [1, 2, 6];
+    let scheduling = parse_scheduling(line).filter(|found| REALTIME.contains(&found.policy))?;
+    let (tid, rest) = line.split_once(" (")?;
+    Some(RealtimeTask {
+        tid: tid.parse().ok()?,
+        name: rest.rsplit_once(')')?.0.to_owned(),
+        scheduling,
+        is_kernel: stat_field(line, 9)?.parse::<u64>().ok()? & PF_KTHREAD != 0,
+        cpu: stat_field(line, 39)?.parse().ok()?,
+    })
+}
+
 fn parse_scheduling(line: &str) -> Option<Scheduling> {
     Some(Scheduling { priority: stat_field(line, 40)?.parse().ok()?, policy: stat_field(line, 41)?.parse().ok()? })
 }
@@ -122,6 +167,28 @@ mod tests {
     fn a_stat_line_is_counted_from_behind_the_name_whatever_the_name() {
         assert_eq!(parse_faults(&stat_line()), Some(Faults { minor: 10, major: 12 }));
         assert_eq!(parse_scheduling(&stat_line()), Some(Scheduling { policy: 1, priority: 40 }));
+    }
+
+    #[test]
+    fn a_real_time_thread_is_told_from_an_ordinary_one_and_the_kernels_from_ours() {
+        let found = parse_realtime(&stat_line()).expect("policy 1 is FIFO");
+        assert_eq!((found.tid, found.name.as_str(), found.cpu, found.is_kernel), (4711, "a) (b c", 39, false));
+        assert_eq!(found.scheduling, Scheduling { policy: 1, priority: 40 });
+        let kernel = stat_line().replace(" 9 ", " 2097216 ");
+        assert!(parse_realtime(&kernel).expect("as above").is_kernel);
+        let ordinary = stat_line().replace(" 40 1 ", " 0 0 ");
+        assert_eq!(parse_realtime(&ordinary), None);
+    }
+
+    #[test]
+    fn a_thread_of_this_process_is_listed_while_it_has_a_priority() {
+        let (granted, found) = std::thread::spawn(|| {
+            let granted = crate::RealtimeRequest { cpu: None, priority: Some(2) }.apply();
+            (granted, realtime_tasks().into_iter().any(|task| task.tid == current_tid()))
+        })
+        .join()
+        .expect("no panic");
+        assert_eq!(found, !granted.is_degraded());
     }
 
     #[test]

@@ -77,6 +77,18 @@ abi_table! {
         NoWrites => "no_writes",
         /// Cycles that are missing in the recording.
         CyclesUnrecorded => "cycles_unrecorded",
+        /// Time before each slot that the control thread spins instead of sleeping, nanoseconds.
+        SpinMargin => "spin_margin_ns",
+        /// Times that something took the CPU away from the control thread while it was spinning.
+        SpinGaps => "spin_gaps",
+        /// The longest of these gaps, nanoseconds.
+        SpinGapLongest => "spin_gap_longest_ns",
+        /// Slots that began late because the cycle before had worked too long.
+        MissesByBody => "misses_by_body",
+        /// Slots that began late because the kernel woke the control thread late.
+        MissesByWake => "misses_by_wake",
+        /// Slots that began late because of a gap while spinning.
+        MissesByGap => "misses_by_gap",
     }
 }
 

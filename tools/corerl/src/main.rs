@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod bench;
 mod config;
 mod doctor;
 mod failure;
@@ -24,6 +25,10 @@ mod target;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// `corerl bench` runs the control loop in this process, and counts what it allocates as the runtime does.
+#[global_allocator]
+static ALLOCATOR: rt_sys::guard::CountingAllocator = rt_sys::guard::CountingAllocator;
 
 /// Controls a plant by reinforcement learning, in a fixed period: run it, arm it, look inside.
 #[derive(Debug, Parser)]
@@ -57,6 +62,8 @@ enum Command {
     Shm(segments::ShmArguments),
     /// Certificates: whom the connections trust, and who they are.
     Io(field::IoArguments),
+    /// Measure how well this machine keeps the control loop's time.
+    Bench(bench::BenchArguments),
     /// Say what this machine can and cannot do in real time.
     Doctor(doctor::DoctorArguments),
 }
@@ -69,6 +76,7 @@ fn main() -> ExitCode {
         Command::Config(command) => return config::run(&command),
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };
     result.unwrap_or_else(|failure| failure.report()).into()

@@ -1,0 +1,342 @@
+//! Loops that can be measured side by side, each in its seat, through the same window of time.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use rt_config::Site;
+use rt_core::pacing::{Delays, Spin};
+use rt_core::ports::Clock;
+use rt_core::time::{MonoTime, Period, Span};
+use rt_daemon::Rehearsal;
+use rt_sys::{
+    Cpus, Faults, Granted, MonotonicClock, Pacer, Pacing, Placement, RealtimeRequest, prefault_stack, spawn_realtime,
+};
+use shm::broadcast::{self, Next};
+use shm_layout::{Counter, CycleLayout};
+
+use super::cyclictest;
+use super::options::pause;
+use super::tape::Tape;
+use crate::failure::{Exit, Failure};
+
+/// Stack that a measured thread may use without a fault.
+const STACK_PREFAULT_BYTES: usize = 256 * 1024;
+/// How often cycle records are taken out of their ring, which holds a minute of them.
+const DRAIN_EVERY: Span = Span::from_ms(20);
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub(super) enum Contestant {
+    /// The control loop with its cycle.
+    Real(Box<Site>),
+    /// The control loop's way of waiting, without a cycle.
+    Bare,
+    /// The plainest loop that keeps a grid: sleep until the release, look at the clock.
+    Reference,
+    /// cyclictest, at this path.
+    Cyclictest(PathBuf),
+}
+
+/// Where and how a contestant runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seat {
+    pub(super) cpu: Option<usize>,
+    /// SCHED_FIFO, 2 to 98: the io thread of a control loop lies below.
+    pub(super) priority: u8,
+    /// The grid lies this far behind the multiples of the period.
+    pub(super) phase: Span,
+    /// Of our own loops.
+    pub(super) spin: Spin,
+}
+
+/// When it is measured: whole seconds of the monotonic clock, so that cyclictest can begin in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) begin: MonoTime,
+    pub(super) period: Period,
+    pub(super) slots: u64,
+    /// Reach of the microsecond histogram.
+    pub(super) microseconds: usize,
+}
+
+/// What came out.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) tape: Tape,
+    pub(super) delays: Delays,
+    pub(super) margin: Span,
+    /// What was asked of the kernel and is not so.
+    pub(super) degraded: Vec<String>,
+    /// Of the control thread within the window; of the real loop only.
+    pub(super) purity: Option<Purity>,
+}
+
+/// What the control thread did besides its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Purity {
+    pub(super) allocations: u64,
+    pub(super) page_faults: Option<u64>,
+}
+
+impl Contestant {
+    pub(super) fn ours(site: Option<Site>) -> Self {
+        site.map_or(Self::Bare, |site| Self::Real(Box::new(site)))
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Real(_) => "corerl",
+            Self::Bare => "corerl, bare",
+            Self::Reference => "plain loop",
+            Self::Cyclictest(_) => "cyclictest",
+        }
+    }
+
+    /// Starts it, some time before the window begins.
+    pub(super) fn start(&self, seat: Seat, window: Window) -> Result<Running, Failure> {
+        match self {
+            Self::Real(site) => RealLoop::start(site, seat, window).map(|real| Running::Real(Box::new(real))),
+            Self::Bare => on_a_thread(seat, move |granted| bare(&seat, &window, granted)),
+            Self::Reference => on_a_thread(seat, move |granted| reference(&seat, &window, granted)),
+            Self::Cyclictest(path) => cyclictest::Run::start(path, seat, window).map(Running::Cyclictest),
+        }
+    }
+}
+
+impl Seat {
+    fn request(&self) -> RealtimeRequest {
+        RealtimeRequest { cpu: self.cpu, priority: Some(self.priority) }
+    }
+
+    fn placement(&self) -> Placement {
+        Cpus::allowed().placement(self.cpu, None)
+    }
+
+    fn pacing(&self, period: Period) -> Pacing {
+        let cpu_is_alone = self.placement().control_is_alone();
+        Pacing { period, phase: self.phase, spin: self.spin, cpu_is_alone }
+    }
+}
+
+impl Window {
+    /// A window of so many slots that leaves `ahead` for starting, from the next full second on.
+    pub(super) fn ahead(now: MonoTime, ahead: Span, period: Period, slots: u64, microseconds: usize) -> Self {
+        let second = Span::from_ms(1000);
+        let seconds = (now + ahead).as_ns().div_ceil(second.as_ns());
+        Self { begin: MonoTime::ZERO + second.times(seconds), period, slots, microseconds }
+    }
+
+    pub(super) fn end(&self) -> MonoTime {
+        self.begin + self.period.span().times(self.slots)
+    }
+
+    pub(super) fn tape(&self) -> Tape {
+        Tape::new(self.period, self.microseconds)
+    }
+
+    fn contains(&self, release: MonoTime) -> bool {
+        (self.begin..self.end()).contains(&release)
+    }
+}
+
+/// A contestant that has been started. Dropping one that was not finished ends it, at the window's end at the latest.
+pub(super) enum Running {
+    Real(Box<RealLoop>),
+    Thread(JoinHandle<Measured>),
+    Cyclictest(cyclictest::Run),
+}
+
+impl Running {
+    /// Waits for the window's end; the result.
+    pub(super) fn finish(self) -> Result<Measured, Failure> {
+        match self {
+            Self::Real(real) => real.finish(),
+            Self::Thread(thread) => {
+                thread.join().map_err(|_| Failure::new(Exit::Internal, "a measuring thread panicked"))
+            }
+            Self::Cyclictest(run) => run.finish(),
+        }
+    }
+
+    /// A descriptor of the shared memory that it writes in every slot, where it has one.
+    pub(super) fn shared_memory(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        match self {
+            Self::Real(real) => real.rehearsal.records_descriptor(),
+            Self::Thread(_) | Self::Cyclictest(_) => None,
+        }
+    }
+}
+
+fn on_a_thread(seat: Seat, body: impl FnOnce(&Granted) -> Measured + Send + 'static) -> Result<Running, Failure> {
+    let thread = spawn_realtime("bench-loop", seat.request(), move |granted| {
+        prefault_stack::<STACK_PREFAULT_BYTES>();
+        body(&granted)
+    });
+    thread.map(Running::Thread).map_err(|error| Failure::io("cannot start a thread", &error))
+}
+
+fn bare(seat: &Seat, window: &Window, granted: &Granted) -> Measured {
+    let mut tape = window.tape();
+    let clock = MonotonicClock::new();
+    let mut pacer = Pacer::start(clock, &seat.pacing(window.period), granted);
+    let mut before = *pacer.delays();
+    while pacer.grid().next_release() < window.end() {
+        let slot = pacer.next_slot().slot;
+        if slot.release < window.begin {
+            before = *pacer.delays();
+        } else if window.contains(slot.release) {
+            tape.note(slot.lateness.as_ns(), clock.now().since(slot.woke).as_ns(), slot.skipped);
+        }
+    }
+    let degraded = refusals(granted);
+    Measured { tape, delays: since(pacer.delays(), &before), margin: pacer.margin(), degraded, purity: None }
+}
+
+/// As plain as it gets, and on purpose not made of the parts that are measured against it.
+fn reference(seat: &Seat, window: &Window, granted: &Granted) -> Measured {
+    let mut tape = window.tape();
+    let clock = MonotonicClock::new();
+    let period = window.period.span();
+    let mut next = window.begin + seat.phase;
+    while next < window.end() {
+        clock.sleep_until(next);
+        let lateness = clock.now().since(next);
+        let skipped = lateness.periods(window.period);
+        tape.note(lateness.as_ns(), 0, skipped);
+        next = next + period.times(skipped + 1);
+    }
+    Measured { tape, delays: Delays::default(), margin: Span::ZERO, degraded: refusals(granted), purity: None }
+}
+
+fn refusals(granted: &Granted) -> Vec<String> {
+    granted.refusals().map(|refusal| refusal.to_string()).collect()
+}
+
+fn since(now: &Delays, before: &Delays) -> Delays {
+    Delays {
+        by_body: now.by_body - before.by_body,
+        by_wake: now.by_wake - before.by_wake,
+        by_gap: now.by_gap - before.by_gap,
+        gaps: now.gaps - before.gaps,
+        gap_longest: now.gap_longest,
+    }
+}
+
+/// The control loop, read through its own cycle records and counters: measuring adds nothing to it.
+pub(super) struct RealLoop {
+    rehearsal: Rehearsal,
+    records: broadcast::Reader,
+    layout: CycleLayout,
+    words: Vec<u64>,
+    window: Window,
+    tape: Tape,
+    lost_records: u64,
+}
+
+impl RealLoop {
+    fn start(site: &Site, seat: Seat, window: Window) -> Result<Self, Failure> {
+        let mut site = site.clone();
+        let runtime = &mut site.runtime;
+        (runtime.spin, runtime.phase, runtime.control_cpu) = (seat.spin, seat.phase, seat.cpu);
+        runtime.control_priority = seat.priority;
+        runtime.io_priority = runtime.io_priority.min(seat.priority.saturating_sub(1));
+        let rehearsal = Rehearsal::start(&site, &seat.placement()).map_err(|error| {
+            Failure::new(Exit::Unavailable, format_args!("the control loop does not start: {error}"))
+        })?;
+        let (records, layout) = rehearsal.records();
+        let words = vec![0; layout.words()];
+        Ok(Self { rehearsal, records, layout, words, window, tape: window.tape(), lost_records: 0 })
+    }
+
+    fn finish(mut self) -> Result<Measured, Failure> {
+        let clock = MonotonicClock::new();
+        clock.sleep_until(self.window.begin);
+        self.rehearsal.warmed_up();
+        let (delays, faults) = (self.delays(), self.rehearsal.page_faults());
+        while clock.now() < self.window.end() {
+            pause(&clock, DRAIN_EVERY);
+            self.drain();
+        }
+        if self.lost_records > 0 {
+            let message = format!("{} cycle records were overwritten before they were read", self.lost_records);
+            return Err(Failure::new(Exit::Internal, message));
+        }
+        let counters = self.rehearsal.counters();
+        let changed = |faults: Option<Faults>| Some(self.rehearsal.page_faults()?.since(faults?));
+        let purity = Purity {
+            allocations: counters.get(Counter::AllocationsInCycle),
+            page_faults: changed(faults).map(|faults| faults.minor + faults.major),
+        };
+        Ok(Measured {
+            delays: since(&self.delays(), &delays),
+            margin: Span::from_ns(counters.get(Counter::SpinMargin)),
+            degraded: self.rehearsal.degraded().to_vec(),
+            purity: Some(purity),
+            tape: self.tape,
+        })
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.records.next(&mut self.words) {
+                Next::Record { .. } => {}
+                Next::Lost(records) => {
+                    self.lost_records += records;
+                    continue;
+                }
+                Next::Empty | Next::Damaged { .. } => return,
+            }
+            let Ok(record) = self.layout.view(&self.words) else { return };
+            let head = record.head;
+            if self.window.contains(MonoTime::from_ns(head.release_ns)) {
+                self.tape.note(head.lateness_ns.into(), head.execution_ns.into(), head.skipped.into());
+            }
+        }
+    }
+
+    fn delays(&self) -> Delays {
+        let get = |counter| self.rehearsal.counters().get(counter);
+        Delays {
+            by_body: get(Counter::MissesByBody),
+            by_wake: get(Counter::MissesByWake),
+            by_gap: get(Counter::MissesByGap),
+            gaps: get(Counter::SpinGaps),
+            gap_longest: Span::from_ns(get(Counter::SpinGapLongest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat() -> Seat {
+        Seat { cpu: None, priority: 2, phase: Span::from_ns(200_000), spin: Spin::Off }
+    }
+
+    fn measured(contestant: &Contestant) -> Measured {
+        let period = Period::from_ns(2_000_000).unwrap();
+        let window = Window::ahead(MonotonicClock::new().now(), Span::from_ms(300), period, 50, 0);
+        contestant.start(seat(), window).unwrap().finish().unwrap()
+    }
+
+    #[test]
+    fn every_loop_accounts_for_every_slot_of_its_window() {
+        let site = super::super::site::of_the_goals(Span::from_ms(2)).unwrap();
+        for contestant in [Contestant::Bare, Contestant::Reference, Contestant::Real(Box::new(site))] {
+            let Measured { tape, .. } = measured(&contestant);
+            let accounted = tape.slots + tape.lost;
+            // Of slots that are lost across an edge of the window, some belong to it and some do not.
+            assert!(tape.slots > 0 && accounted.abs_diff(50) <= tape.lost, "{}: {accounted}", contestant.name());
+            assert_eq!(tape.lateness.corrected.count(), accounted);
+        }
+    }
+
+    #[test]
+    fn a_window_begins_at_a_full_second() {
+        let now = MonoTime::from_ns(1_700_000_000);
+        let window = Window::ahead(now, Span::from_ms(500), Period::from_ns(1_000_000).unwrap(), 1000, 0);
+        assert_eq!(window.begin.as_ns(), 3_000_000_000);
+        assert!(window.contains(window.begin) && !window.contains(window.end()));
+    }
+}
