@@ -186,11 +186,12 @@ fn side_by_side(
     duration: Span,
 ) -> Result<(Measured, Measured), Failure> {
     let slots = duration.periods(plan.period).max(1);
-    let window = Window::ahead(MonotonicClock::new().now(), AHEAD, plan.period, slots, 0);
     let (high, low) = (plan.seat.priority, plan.seat.priority.saturating_sub(1));
     let (first, second) = if matches!(pair % 4, 0 | 3) { (high, low) } else { (low, high) };
-    let one = subject.start(Seat { priority: first.max(2), phase: Span::ZERO, ..plan.seat }, window)?;
-    let other = opponent.start(Seat { priority: second.max(2), phase: APART, ..plan.seat }, window)?;
+    let one = subject.ready(Seat { priority: first, phase: Span::ZERO, ..plan.seat })?;
+    let other = opponent.ready(Seat { priority: second, phase: APART, ..plan.seat })?;
+    let window = Window::ahead(MonotonicClock::new().now(), AHEAD, plan.period, slots, 0);
+    let (one, other) = (one.start(window)?, other.start(window)?);
     Ok((one.finish()?, other.finish()?))
 }
 

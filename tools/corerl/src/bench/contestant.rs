@@ -1,6 +1,7 @@
 //! Loops that can be measured side by side, each in its seat, through the same window of time.
 
-use std::path::PathBuf;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use rt_config::Site;
@@ -92,14 +93,33 @@ impl Contestant {
         }
     }
 
-    /// Starts it, some time before the window begins.
-    pub(super) fn start(&self, seat: Seat, window: Window) -> Result<Running, Failure> {
+    /// Prepares what takes an unknown time on a busy machine, so that the window can be chosen after it.
+    pub(super) fn ready(&self, seat: Seat) -> Result<Ready<'_>, Failure> {
         match self {
-            Self::Real(site) => RealLoop::start(site, seat, window).map(|real| Running::Real(Box::new(real))),
-            Self::Bare => on_a_thread(seat, move |granted| bare(&seat, &window, granted)),
-            Self::Reference => on_a_thread(seat, move |granted| reference(&seat, &window, granted)),
-            Self::Cyclictest(path) => cyclictest::Run::start(path, seat, window).map(Running::Cyclictest),
+            Self::Real(site) => rehearsal(site, seat).map(|rehearsal| Ready::Real(Box::new(rehearsal))),
+            Self::Bare => Ok(Ready::Thread(bare, seat)),
+            Self::Reference => Ok(Ready::Thread(reference, seat)),
+            Self::Cyclictest(path) => Ok(Ready::Cyclictest(path, seat)),
         }
+    }
+}
+
+/// A contestant before its window is known.
+pub(super) enum Ready<'a> {
+    Real(Box<Rehearsal>),
+    Thread(fn(&Seat, &Window, &Granted) -> Measured, Seat),
+    Cyclictest(&'a Path, Seat),
+}
+
+impl Ready<'_> {
+    /// Starts it, some time before the window begins.
+    pub(super) fn start(self, window: Window) -> Result<Running, Failure> {
+        let began = match self {
+            Self::Real(rehearsal) => Began::Real(Box::new(RealLoop::new(*rehearsal, window))),
+            Self::Thread(body, seat) => Began::Thread(on_a_thread(body, seat, window)?),
+            Self::Cyclictest(path, seat) => Began::Cyclictest(cyclictest::Run::start(path, seat, window)?),
+        };
+        Ok(Running { began, window })
     }
 }
 
@@ -140,7 +160,12 @@ impl Window {
 }
 
 /// A contestant that has been started. Dropping one that was not finished ends it, at the window's end at the latest.
-pub(super) enum Running {
+pub(super) struct Running {
+    began: Began,
+    window: Window,
+}
+
+enum Began {
     Real(Box<RealLoop>),
     Thread(JoinHandle<Measured>),
     Cyclictest(cyclictest::Run),
@@ -149,30 +174,41 @@ pub(super) enum Running {
 impl Running {
     /// Waits for the window's end; the result.
     pub(super) fn finish(self) -> Result<Measured, Failure> {
-        match self {
-            Self::Real(real) => real.finish(),
-            Self::Thread(thread) => {
-                thread.join().map_err(|_| Failure::new(Exit::Internal, "a measuring thread panicked"))
+        let measured = match self.began {
+            Began::Real(real) => real.finish()?,
+            Began::Thread(thread) => {
+                thread.join().map_err(|_| Failure::new(Exit::Internal, "a measuring thread panicked"))?
             }
-            Self::Cyclictest(run) => run.finish(),
+            Began::Cyclictest(run) => run.finish()?,
+        };
+        let accounted = measured.tape.slots + measured.tape.lost;
+        // At an edge of the window, lost slots may belong to a slot beyond it.
+        if accounted + 1 + self.window.slots / 100 < self.window.slots {
+            let message = format!("only {accounted} of {} slots were measured: try again", self.window.slots);
+            return Err(Failure::new(Exit::Temporary, message));
         }
+        Ok(measured)
     }
 
     /// A descriptor of the shared memory that it writes in every slot, where it has one.
-    pub(super) fn shared_memory(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        match self {
-            Self::Real(real) => real.rehearsal.records_descriptor(),
-            Self::Thread(_) | Self::Cyclictest(_) => None,
+    pub(super) fn shared_memory(&self) -> Option<BorrowedFd<'_>> {
+        match &self.began {
+            Began::Real(real) => real.rehearsal.records_descriptor(),
+            Began::Thread(_) | Began::Cyclictest(_) => None,
         }
     }
 }
 
-fn on_a_thread(seat: Seat, body: impl FnOnce(&Granted) -> Measured + Send + 'static) -> Result<Running, Failure> {
+fn on_a_thread(
+    body: fn(&Seat, &Window, &Granted) -> Measured,
+    seat: Seat,
+    window: Window,
+) -> Result<JoinHandle<Measured>, Failure> {
     let thread = spawn_realtime("bench-loop", seat.request(), move |granted| {
         prefault_stack::<STACK_PREFAULT_BYTES>();
-        body(&granted)
+        body(&seat, &window, &granted)
     });
-    thread.map(Running::Thread).map_err(|error| Failure::io("cannot start a thread", &error))
+    thread.map_err(|error| Failure::io("cannot start a thread", &error))
 }
 
 fn bare(seat: &Seat, window: &Window, granted: &Granted) -> Measured {
@@ -223,29 +259,30 @@ fn since(now: &Delays, before: &Delays) -> Delays {
 }
 
 /// The control loop, read through its own cycle records and counters: measuring adds nothing to it.
-pub(super) struct RealLoop {
+struct RealLoop {
     rehearsal: Rehearsal,
     records: broadcast::Reader,
     layout: CycleLayout,
     words: Vec<u64>,
     window: Window,
     tape: Tape,
-    lost_records: u64,
+}
+
+/// Starts the control loop of a site in a seat.
+fn rehearsal(site: &Site, seat: Seat) -> Result<Rehearsal, Failure> {
+    let mut site = site.clone();
+    let runtime = &mut site.runtime;
+    (runtime.spin, runtime.phase, runtime.control_cpu) = (seat.spin, seat.phase, seat.cpu);
+    runtime.control_priority = seat.priority;
+    runtime.io_priority = runtime.io_priority.min(seat.priority.saturating_sub(1));
+    Rehearsal::start(&site, &seat.placement())
+        .map_err(|error| Failure::new(Exit::Unavailable, format_args!("the control loop does not start: {error}")))
 }
 
 impl RealLoop {
-    fn start(site: &Site, seat: Seat, window: Window) -> Result<Self, Failure> {
-        let mut site = site.clone();
-        let runtime = &mut site.runtime;
-        (runtime.spin, runtime.phase, runtime.control_cpu) = (seat.spin, seat.phase, seat.cpu);
-        runtime.control_priority = seat.priority;
-        runtime.io_priority = runtime.io_priority.min(seat.priority.saturating_sub(1));
-        let rehearsal = Rehearsal::start(&site, &seat.placement()).map_err(|error| {
-            Failure::new(Exit::Unavailable, format_args!("the control loop does not start: {error}"))
-        })?;
+    fn new(rehearsal: Rehearsal, window: Window) -> Self {
         let (records, layout) = rehearsal.records();
-        let words = vec![0; layout.words()];
-        Ok(Self { rehearsal, records, layout, words, window, tape: window.tape(), lost_records: 0 })
+        Self { rehearsal, records, layout, words: vec![0; layout.words()], window, tape: window.tape() }
     }
 
     fn finish(mut self) -> Result<Measured, Failure> {
@@ -255,11 +292,7 @@ impl RealLoop {
         let (delays, faults) = (self.delays(), self.rehearsal.page_faults());
         while clock.now() < self.window.end() {
             pause(&clock, DRAIN_EVERY);
-            self.drain();
-        }
-        if self.lost_records > 0 {
-            let message = format!("{} cycle records were overwritten before they were read", self.lost_records);
-            return Err(Failure::new(Exit::Internal, message));
+            self.drain()?;
         }
         let counters = self.rehearsal.counters();
         let changed = |faults: Option<Faults>| Some(self.rehearsal.page_faults()?.since(faults?));
@@ -276,17 +309,17 @@ impl RealLoop {
         })
     }
 
-    fn drain(&mut self) {
+    /// Takes the records that have come in. The ring holds a minute of them, so that none is missed.
+    fn drain(&mut self) -> Result<(), Failure> {
         loop {
             match self.records.next(&mut self.words) {
                 Next::Record { .. } => {}
-                Next::Lost(records) => {
-                    self.lost_records += records;
-                    continue;
+                Next::Empty => return Ok(()),
+                missed => {
+                    return Err(Failure::new(Exit::Internal, format_args!("cycle records are missing: {missed:?}")));
                 }
-                Next::Empty | Next::Damaged { .. } => return,
             }
-            let Ok(record) = self.layout.view(&self.words) else { return };
+            let record = self.layout.view(&self.words).map_err(|error| Failure::new(Exit::Internal, error))?;
             let head = record.head;
             if self.window.contains(MonoTime::from_ns(head.release_ns)) {
                 self.tape.note(head.lateness_ns.into(), head.execution_ns.into(), head.skipped.into());
@@ -316,8 +349,9 @@ mod tests {
 
     fn measured(contestant: &Contestant) -> Measured {
         let period = Period::from_ns(2_000_000).unwrap();
-        let window = Window::ahead(MonotonicClock::new().now(), Span::from_ms(300), period, 50, 0);
-        contestant.start(seat(), window).unwrap().finish().unwrap()
+        let ready = contestant.ready(seat()).unwrap();
+        let window = Window::ahead(MonotonicClock::new().now(), Span::from_ms(600), period, 50, 0);
+        ready.start(window).unwrap().finish().unwrap()
     }
 
     #[test]

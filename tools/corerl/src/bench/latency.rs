@@ -69,8 +69,9 @@ pub(super) fn run(arguments: &LatencyArguments) -> Result<Exit, Failure> {
     let machine = Machine::describe();
     let _awake = keep_cpus_awake();
     let reach = usize::try_from(arguments.histogram).unwrap_or(usize::MAX);
+    let ready = plan.contestant.ready(plan.seat)?;
     let window = Window::ahead(MonotonicClock::new().now(), WARM_UP, plan.period, slots, reach);
-    let running = plan.contestant.start(plan.seat, window)?;
+    let running = ready.start(window)?;
     show_progress(&window);
     let measured = running.finish()?;
 
@@ -244,8 +245,9 @@ pub(super) fn measure(
     beside: impl FnOnce(&Running) -> Result<(), Failure>,
 ) -> Result<Measured, Failure> {
     let slots = duration.periods(plan.period).max(1);
+    let ready = plan.contestant.ready(plan.seat)?;
     let window = Window::ahead(MonotonicClock::new().now(), WARM_UP, plan.period, slots, 0);
-    let running = plan.contestant.start(plan.seat, window)?;
+    let running = ready.start(window)?;
     beside(&running)?;
     show_progress(&window);
     running.finish()

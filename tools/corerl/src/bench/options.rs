@@ -24,7 +24,7 @@ pub(super) struct LoopOptions {
     #[arg(short, long, value_name = "US", value_parser = clap::value_parser!(u64).range(50..=1_000_000))]
     interval: Option<u64>,
     /// SCHED_FIFO priority of the loop; without the privilege it runs as an ordinary thread, and says `degraded`.
-    #[arg(short, long, value_name = "PRIO", default_value_t = 80, value_parser = clap::value_parser!(u8).range(2..=98))]
+    #[arg(short, long, value_name = "PRIO", default_value_t = 80, value_parser = clap::value_parser!(u8).range(3..=98))]
     priority: u8,
     /// The loop's CPU [default: the one that `corerl-rt` would choose].
     #[arg(short, long, value_name = "CPU")]
