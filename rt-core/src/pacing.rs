@@ -14,10 +14,20 @@ pub const GAP_MIN: Span = Span::from_ns(10_000);
 /// A slot that begins later than one part in so many of a period is a miss.
 pub const MISS_PARTS: u64 = 10;
 
+/// The kernel's tick comes at multiples of a millisecond or more since boot, on all machines at the same instants: the grid
+/// lies half a millisecond behind them.
+const TICK_DISTANCE: Span = Span::from_ns(500_000);
+
 const _: () = assert!(
     100 / SPIN_PARTS <= 95 / 2,
     "the kernel stops real-time threads at 95 % of a CPU: half of that belongs to the cycle's body"
 );
+
+/// How far behind the multiples of its period since boot a grid lies if nothing else is said: away from the kernel's tick,
+/// which would otherwise fall into the last microseconds before a slot.
+pub const fn usual_phase(period: Period) -> Span {
+    TICK_DISTANCE.min(Span::from_ns(period.as_ns() / 2))
+}
 
 /// Whether a loop spins before a release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,6 +182,13 @@ mod tests {
         let (blame, delays) = noted(-800_000, -50_000, 90, GAP_MIN.as_ns());
         assert_eq!((blame, delays.gaps, delays.gap_longest, delays.misses()), (None, 1, GAP_MIN, 0));
         assert_eq!(noted(-800_000, -50_000, 90, GAP_MIN.as_ns() - 1).1.gaps, 0);
+    }
+
+    #[test]
+    fn a_grid_lies_half_a_millisecond_behind_the_tick_or_half_a_period_when_that_is_shorter() {
+        assert_eq!(usual_phase(period()).as_ns(), 500_000);
+        assert_eq!(usual_phase(Period::from_ns(8_000_000).unwrap()).as_ns(), 500_000);
+        assert_eq!(usual_phase(Period::from_ns(100_000).unwrap()).as_ns(), 50_000);
     }
 
     #[test]

@@ -369,8 +369,9 @@ sections! {
         /// The control period, at least 50us.
         period: Span, Default("1ms");
         /// The control slots lie this far behind the multiples of the period since the machine's boot, below the period: runtimes
-        /// that share a machine keep out of each other's way by it.
-        phase: Span, Default("0s");
+        /// that share a machine keep out of each other's way by it. Absent: half a period, at most 500us, away from the
+        /// kernel's tick.
+        phase: Span, Optional;
         /// How long before each slot the control thread stops sleeping and reads the clock instead: a duration of at most a
         /// quarter of the period, `off`, or `auto`: as long as this machine's wake-ups take, where the control thread has a CPU
         /// of its own and a priority.

@@ -1,6 +1,6 @@
 //! The `runtime:` section, apart from what belongs to connections and setpoints.
 
-use rt_core::pacing::Spin;
+use rt_core::pacing::{Spin, usual_phase};
 use rt_core::time::{Period, Span};
 use rt_core::trips::{ChatterSettings, OutOf};
 
@@ -78,7 +78,7 @@ pub(crate) fn resolve(
 }
 
 fn phase(raw: &RawRuntime, period: Period, complaints: &mut Complaints<'_>) -> Option<Span> {
-    let phase = raw.phase.value?;
+    let phase = given_or(&raw.phase, Some(usual_phase(period)))?;
     if phase < period.span() {
         return Some(phase);
     }

@@ -188,8 +188,9 @@ fn side_by_side(
     let slots = duration.periods(plan.period).max(1);
     let (high, low) = (plan.seat.priority, plan.seat.priority.saturating_sub(1));
     let (first, second) = if matches!(pair % 4, 0 | 3) { (high, low) } else { (low, high) };
-    let one = subject.ready(Seat { priority: first, phase: Span::ZERO, ..plan.seat })?;
-    let other = opponent.ready(Seat { priority: second, phase: APART, ..plan.seat })?;
+    let phase = Span::from_ns((plan.seat.phase + APART).as_ns() % plan.period.as_ns());
+    let one = subject.ready(Seat { priority: first, ..plan.seat })?;
+    let other = opponent.ready(Seat { priority: second, phase, ..plan.seat })?;
     let window = Window::ahead(MonotonicClock::new().now(), AHEAD, plan.period, slots, 0);
     let (one, other) = (one.start(window)?, other.start(window)?);
     Ok((one.finish()?, other.finish()?))

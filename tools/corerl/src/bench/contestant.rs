@@ -107,7 +107,7 @@ impl Contestant {
 /// A contestant before its window is known.
 pub(super) enum Ready<'a> {
     Real(Box<Rehearsal>),
-    Thread(fn(&Seat, &Window, &Granted) -> Measured, Seat),
+    Thread(fn(&Pacing, &Window, &Granted) -> Measured, Seat),
     Cyclictest(&'a Path, Seat),
 }
 
@@ -200,21 +200,23 @@ impl Running {
 }
 
 fn on_a_thread(
-    body: fn(&Seat, &Window, &Granted) -> Measured,
+    body: fn(&Pacing, &Window, &Granted) -> Measured,
     seat: Seat,
     window: Window,
 ) -> Result<JoinHandle<Measured>, Failure> {
+    // Here, because a thread that is pinned sees no CPU but its own.
+    let pacing = seat.pacing(window.period);
     let thread = spawn_realtime("bench-loop", seat.request(), move |granted| {
         prefault_stack::<STACK_PREFAULT_BYTES>();
-        body(&seat, &window, &granted)
+        body(&pacing, &window, &granted)
     });
     thread.map_err(|error| Failure::io("cannot start a thread", &error))
 }
 
-fn bare(seat: &Seat, window: &Window, granted: &Granted) -> Measured {
+fn bare(pacing: &Pacing, window: &Window, granted: &Granted) -> Measured {
     let mut tape = window.tape();
     let clock = MonotonicClock::new();
-    let mut pacer = Pacer::start(clock, &seat.pacing(window.period), granted);
+    let mut pacer = Pacer::start(clock, pacing, granted);
     let mut before = *pacer.delays();
     while pacer.grid().next_release() < window.end() {
         let slot = pacer.next_slot().slot;
@@ -229,11 +231,11 @@ fn bare(seat: &Seat, window: &Window, granted: &Granted) -> Measured {
 }
 
 /// As plain as it gets, and on purpose not made of the parts that are measured against it.
-fn reference(seat: &Seat, window: &Window, granted: &Granted) -> Measured {
+fn reference(pacing: &Pacing, window: &Window, granted: &Granted) -> Measured {
     let mut tape = window.tape();
     let clock = MonotonicClock::new();
     let period = window.period.span();
-    let mut next = window.begin + seat.phase;
+    let mut next = window.begin + pacing.phase;
     while next < window.end() {
         clock.sleep_until(next);
         let lateness = clock.now().since(next);
@@ -364,6 +366,18 @@ mod tests {
             assert!(tape.slots > 0 && accounted.abs_diff(50) <= tape.lost, "{}: {accounted}", contestant.name());
             assert_eq!(tape.lateness.corrected.count(), accounted);
         }
+    }
+
+    #[test]
+    fn a_bare_loop_spins_where_the_runtime_would() {
+        let cpus = Cpus::allowed();
+        let cpu = cpus.placement(None, None).control;
+        let seat = Seat { cpu, priority: 2, phase: Span::ZERO, spin: Spin::Auto };
+        let period = Period::from_ns(2_000_000).unwrap();
+        let window = Window::ahead(MonotonicClock::new().now(), Span::from_ms(600), period, 10, 0);
+        let Measured { margin, degraded, .. } =
+            Contestant::Bare.ready(seat).unwrap().start(window).unwrap().finish().unwrap();
+        assert_eq!(margin > Span::ZERO, cpus.list().len() > 1 && degraded.is_empty());
     }
 
     #[test]

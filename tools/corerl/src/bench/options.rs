@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rt_core::pacing::Spin;
+use rt_core::pacing::{Spin, usual_phase};
 use rt_core::time::{Period, Span};
 use rt_sys::{Cpus, MonotonicClock};
 
@@ -32,6 +32,10 @@ pub(super) struct LoopOptions {
     /// Spin before each slot: `off`, `auto`, or for how long, such as 50us.
     #[arg(long, value_name = "MARGIN", default_value = "auto", value_parser = margin)]
     spin: Spin,
+    /// The slots lie this far behind the multiples of the interval since boot [default: as the runtime's, away from the
+    /// kernel's tick].
+    #[arg(long, value_name = "TIME", value_parser = rt_config::duration)]
+    phase: Option<Span>,
     /// The site whose cycle is the loop's body; its period is the interval [default: 58 tags, of which 8 are setpoints].
     #[arg(long, value_name = "FILE", conflicts_with = "interval")]
     config: Option<PathBuf>,
@@ -66,7 +70,12 @@ impl LoopOptions {
             return Err(Failure::new(Exit::BadConfiguration, message));
         }
         let cpu = Cpus::allowed().placement(self.affinity, None).control;
-        let seat = Seat { cpu, priority: self.priority, phase: Span::ZERO, spin: self.spin };
+        let of_the_site = site.as_ref().map_or_else(|| usual_phase(period), |site| site.runtime.phase);
+        let phase = self.phase.unwrap_or(of_the_site);
+        if phase >= period.span() {
+            return Err(Failure::new(Exit::BadConfiguration, "--phase: write less than the interval"));
+        }
+        let seat = Seat { cpu, priority: self.priority, phase, spin: self.spin };
         Ok(Plan { contestant: Contestant::ours(site), period, seat })
     }
 }
