@@ -30,7 +30,8 @@ const AHEAD: Span = Span::from_ms(WARM_UP.as_ns() / 1_000_000 + 900);
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  corerl bench compare --pairs 20 --duration 10s\n\n\
                         Ratios are of release lateness, corrected for lost slots: below 1, corerl is the earlier one. Where the 95 % \
-                        interval is wider than 0.3, the run says nothing: take more pairs, longer ones, or a quieter machine.")]
+                        interval is wider than 0.3, the run says nothing: take more pairs, longer ones, or a quieter machine. The one comes \
+                        first in each interval and wakes the CPU for the other; the same against itself shows what that costs it.")]
 pub(super) struct CompareArguments {
     #[command(flatten)]
     options: LoopOptions,
