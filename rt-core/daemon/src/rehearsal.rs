@@ -188,8 +188,18 @@ mod tests {
         loaded.expect("the example is valid").site
     }
 
+    /// An unoptimised build moves a whole cycle through the stack several times: more than a test's thread has.
+    fn with_room(test: fn()) {
+        let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(test).expect("a thread");
+        thread.join().expect("the test does not panic");
+    }
+
     #[test]
     fn a_rehearsal_reaches_run_and_every_slot_is_a_cycle_or_skipped() {
+        with_room(rehearse);
+    }
+
+    fn rehearse() {
         let site = example();
         let placement = Cpus::allowed().placement(None, None);
         let rehearsal = Rehearsal::start(&site, &placement).expect("threads and memory");
