@@ -125,7 +125,7 @@ impl<'a> Runtime<'a> {
         let (orders, ordered) = spsc::channel(64);
         let (facts, events) = spsc::channel(1024);
         let (networks, adopting) = cell::channel([policy.clone(), policy.clone(), policy]);
-        let unchanged = site.change_set(0).map_err(|error| error.to_string())?;
+        let unchanged = Box::new(site.change_set(0).map_err(|error| error.to_string())?);
         let (_, changes) = cell::channel([unchanged.clone(), unchanged.clone(), unchanged]);
         let ends = Ends {
             lines: vec![Line::new(reported, setting)],

@@ -89,13 +89,13 @@ pub enum Order {
 /// The keeper's orders; those that are not for the cycle are put aside.
 pub(crate) struct Orders {
     ring: Consumer<Order>,
-    changes: cell::Reader<ChangeSet>,
+    changes: cell::Reader<Box<ChangeSet>>,
     pub(crate) stop: bool,
     pub(crate) warmed_up: bool,
 }
 
 impl Orders {
-    pub(crate) fn new(ring: Consumer<Order>, changes: cell::Reader<ChangeSet>) -> Self {
+    pub(crate) fn new(ring: Consumer<Order>, changes: cell::Reader<Box<ChangeSet>>) -> Self {
         Self { ring, changes, stop: false, warmed_up: false }
     }
 }
@@ -113,7 +113,7 @@ impl Commands for Orders {
     }
 
     fn next_changes(&mut self) -> Option<&ChangeSet> {
-        self.changes.update().then(|| self.changes.get())
+        self.changes.update().then(|| self.changes.get().as_ref())
     }
 }
 

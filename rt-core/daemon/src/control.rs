@@ -42,7 +42,7 @@ pub struct Ends {
     /// The keeper's orders.
     pub orders: Consumer<Order>,
     /// Changes of limits, nominal values and rules for tags.
-    pub changes: cell::Reader<ChangeSet>,
+    pub changes: cell::Reader<Box<ChangeSet>>,
     /// Events, to the keeper.
     pub events: Producer<Event>,
     /// Networks that were verified and packed.

@@ -176,7 +176,7 @@ pub(crate) fn at_rest(
     let (orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
     let (events, facts) = channel(EVENTS_WAITING_MAX);
     let (adopted, networks) = cell::channel([first_policy.clone(), first_policy.clone(), first_policy]);
-    let unchanged = site.change_set(0).map_err(Failure::internal)?;
+    let unchanged = Box::new(site.change_set(0).map_err(Failure::internal)?);
     let (changes, changing) = cell::channel([unchanged.clone(), unchanged.clone(), unchanged]);
     let ends = Ends { lines, orders: ordered, changes: changing, events, networks, records };
     let control = ControlLoop::new(site, Kernel::best(), MonotonicClock::new(), ends).map_err(Failure::internal)?;

@@ -12,11 +12,11 @@ pub(crate) struct Configuration {
     /// Names the file in complaints; its relative paths are relative to this one.
     path: PathBuf,
     number: u64,
-    changes: cell::Writer<ChangeSet>,
+    changes: cell::Writer<Box<ChangeSet>>,
 }
 
 impl Configuration {
-    pub(crate) fn new(site: Site, path: PathBuf, changes: cell::Writer<ChangeSet>) -> Self {
+    pub(crate) fn new(site: Site, path: PathBuf, changes: cell::Writer<Box<ChangeSet>>) -> Self {
         Self { site, path, number: 0, changes }
     }
 
@@ -40,7 +40,7 @@ impl Configuration {
             ));
         }
         let number = self.number + 1;
-        *self.changes.back_mut() = proposed.change_set(number).map_err(|error| error.to_string())?;
+        **self.changes.back_mut() = proposed.change_set(number).map_err(|error| error.to_string())?;
         self.changes.publish();
         (self.number, self.site) = (number, proposed);
         Ok(number)
@@ -51,10 +51,10 @@ impl Configuration {
 mod tests {
     use super::*;
 
-    fn configuration() -> (Configuration, cell::Reader<ChangeSet>) {
+    fn configuration() -> (Configuration, cell::Reader<Box<ChangeSet>>) {
         let path = PathBuf::from("site.yaml");
         let site = rt_config::parse(rt_config::example(), &path).unwrap().site;
-        let (changes, taken) = cell::channel([0; 3].map(|number| site.change_set(number).unwrap()));
+        let (changes, taken) = cell::channel([0; 3].map(|number| Box::new(site.change_set(number).unwrap())));
         (Configuration::new(site, path, changes), taken)
     }
 
