@@ -21,6 +21,8 @@ pub(crate) struct Channel {
     tag: TagId,
     operator_when: Option<Program>,
     envelope: Envelope,
+    /// The range in RUN at the start: what the policy was made for.
+    original: Limits,
     fallback: Fallback,
     fallback_output: Option<f64>,
     reference: Reference,
@@ -65,6 +67,7 @@ impl Channel {
         Self {
             tag: settings.tag,
             operator_when: settings.operator_when,
+            original: envelope.limits().run,
             envelope,
             fallback: Fallback::new(settings.fallback),
             fallback_output: None,
@@ -97,6 +100,7 @@ impl Channel {
     pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
         let Self {
             tag: _,
+            original: _,
             operator_when: _,
             stroke: _,
             envelope,
@@ -195,10 +199,11 @@ impl Channel {
         self.reversals.next_decision();
     }
 
-    /// Whether the policy asks for more than it may have.
+    /// Whether the policy asks for more than it may have. Limits that were narrowed since then curb it, but are no fault of
+    /// the policy, which does not know them.
     pub(crate) fn out_of_range(&self, value: f64) -> bool {
-        let Limits { lo, hi, .. } = self.envelope.limits().run;
-        value < lo || value > hi
+        let (now, original) = (self.envelope.limits().run, self.original);
+        value < now.lo.min(original.lo) || value > now.hi.max(original.hi)
     }
 
     /// What becomes of this setpoint in this cycle: a value that is sent, or a reason why not.

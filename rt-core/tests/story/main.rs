@@ -336,6 +336,8 @@ fn an_interlock_can_take_the_hands_off_the_plant() {
 fn limits_that_shrink_during_run_lead_the_setpoint_back() {
     let mut rig = Rig::running();
     rig.change([limits(0.0, 3.0), limits(0.0, 10.0)], 2.0);
+    rig.run(100);
+    assert_eq!((rig.cycle.mode(), rig.plant.values[0]), (Mode::Run, 3.0), "no fault of the policy");
     rig.policy.action = [2.5, 6.0];
     rig.run(60);
     assert_eq!((rig.cycle.mode(), rig.plant.values[0]), (Mode::Run, 2.5));

@@ -77,7 +77,9 @@ impl From<CallError> for Failure {
             {
                 Exit::NoPermission
             }
-            CallError::Connect(_) | CallError::Closed => Exit::Unavailable,
+            CallError::Connect(_) | CallError::Closed | CallError::Refused(Refusal::NoSuchSetpoint { .. }) => {
+                Exit::Unavailable
+            }
             CallError::Refused(Refusal::NotPermitted { .. }) => Exit::NoPermission,
             CallError::Refused(Refusal::Configuration { .. }) => Exit::BadConfiguration,
             CallError::Refused(Refusal::NotNow { .. }) | CallError::TimedOut(_) => Exit::Temporary,
