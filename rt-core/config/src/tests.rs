@@ -432,7 +432,8 @@ fn a_secured_connection_has_a_policy_and_a_user_with_a_password_or_a_certificate
 fn a_site_can_be_looked_at_where_its_passwords_are_not() {
     let text = BASE.replace(
         "security_policy: {policy: none}",
-        "security_policy: {policy: none}\n      authentication_mode: {username: u, password: {env: CORERL_CONFIG_TEST_IS_NOT_SET}}",
+        "security_policy: {policy: basic256_sha256, client_cert_path: c.der, client_key_path: k.pem}\n      \
+         authentication_mode: {username: u, password: {env: CORERL_CONFIG_TEST_IS_NOT_SET}}",
     );
     assert_ne!(text, BASE);
     assert!(crate::parse(&text, Path::new("site.yaml")).is_err());

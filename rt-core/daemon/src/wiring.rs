@@ -161,7 +161,7 @@ fn unzip<A, B, C>(all: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>) {
 pub(crate) struct AtRest {
     pub(crate) control: ControlLoop,
     pub(crate) orders: Producer<Order>,
-    pub(crate) changes: cell::Writer<ChangeSet>,
+    pub(crate) changes: cell::Writer<Box<ChangeSet>>,
     pub(crate) facts: Consumer<Event>,
     pub(crate) adopted: cell::Writer<AdoptedPolicy>,
 }
