@@ -5,7 +5,7 @@
 //! its bits depend on the terms and on whether the machine fuses multiplication and addition, and on nothing else.
 
 use ndarray::ArrayView2;
-use policy::kernels::{Arithmetic, Kernel};
+use policy::kernels::{Arithmetic, BLOCK, Kernel, KernelKind, Registers};
 
 use super::Real;
 
@@ -78,75 +78,87 @@ impl<T: Real> Product<'_, T> {
     /// Computes it.
     pub(crate) fn compute(self, kernel: Kernel) {
         assert_eq!(self.a.ncols(), self.b.nrows(), "the factors fit together");
-        kernel.run(self);
+        T::compute(self, kernel);
+    }
+
+    #[inline(always)]
+    pub(crate) fn run_on<R: Registers<T>>(self, registers: R) {
+        let (rows, depth) = self.a.dim();
+        match (self.a.to_slice(), self.a.reversed_axes().to_slice()) {
+            (Some(numbers), _) => self.of(registers, Rows { numbers, depth }),
+            (None, Some(numbers)) => self.of(registers, Columns { numbers, rows }),
+            (None, None) => unreachable!("{ORIENTED}"),
+        }
     }
 }
 
-impl<T: Real> Arithmetic for Product<'_, T> {
+impl Arithmetic for Product<'_, f32> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const LANES: usize, const FUSED: bool>(self) {
-        let (rows, depth) = self.a.dim();
-        match (self.a.to_slice(), self.a.reversed_axes().to_slice()) {
-            (Some(numbers), _) => self.of::<LANES, FUSED>(Rows { numbers, depth }),
-            (None, Some(numbers)) => self.of::<LANES, FUSED>(Columns { numbers, rows }),
-            (None, None) => unreachable!("a factor is row-major or the transpose of such a matrix"),
-        }
+    fn run<R: Registers<f32>>(self, registers: R) {
+        self.run_on(registers);
     }
 }
+
+/// What every factor is.
+const ORIENTED: &str = "a factor is row-major or the transpose of such a matrix";
+
+/// A row of a panel: `H` blocks of columns.
+type Line<T, const H: usize> = [[T; BLOCK]; H];
+/// The sums of `M` rows and as many columns as a panel has.
+type Sums<B, const M: usize, const H: usize> = [[B; H]; M];
 
 impl<T: Real> Product<'_, T> {
     #[inline(always)]
-    fn of<const LANES: usize, const FUSED: bool>(self, left: impl Left<T>) {
+    fn of<R: Registers<T>>(self, registers: R, left: impl Left<T>) {
         // Tiles as large as the registers hold beside a row of the panel.
-        match LANES {
-            16 => self.tiled::<8, 32, FUSED>(left),
-            8 => self.tiled::<4, 16, FUSED>(left),
-            _ => self.tiled::<4, 8, FUSED>(left),
+        match R::KIND {
+            KernelKind::Avx512 => self.tiled::<R, 8, 2>(registers, left),
+            KernelKind::Avx2 => self.tiled::<R, 6, 1>(registers, left),
+            KernelKind::Scalar => self.tiled::<R, 2, 1>(registers, left),
         }
     }
 
     #[inline(always)]
-    fn tiled<const M: usize, const N: usize, const FUSED: bool>(self, left: impl Left<T>) {
+    fn tiled<R: Registers<T>, const M: usize, const H: usize>(self, registers: R, left: impl Left<T>) {
         let (rows, depth, columns) = (self.a.nrows(), self.a.ncols(), self.b.ncols());
-        let mut target = Target { columns, finish: self.finish, out: self.out };
+        let mut target = Target { registers, columns, finish: self.finish, out: self.out };
         // Only where sums are added to what is there, they may be so in parts.
         let part = if matches!(self.finish, Finish::Add) { DEPTH } else { depth.max(1) };
-        for column in (0..columns).step_by(N) {
-            let (panel, _) = self.panels.room(depth * N).as_chunks_mut::<N>();
-            lay(self.b, column, panel);
+        for column in (0..columns).step_by(H * BLOCK) {
+            let panel = self.panels.room(depth * H * BLOCK);
+            lay(self.b, column, H * BLOCK, panel);
+            let (panel, _) = panel.as_chunks::<BLOCK>().0.as_chunks::<H>();
             for (i, panel) in panel.chunks(part).enumerate() {
                 for row in (0..rows - rows % M).step_by(M) {
-                    target.take(row, column, left.tile::<M, N, FUSED>(row, i * part, panel));
+                    target.take(row, column, &left.tile::<R, M, H>(registers, row, i * part, panel));
                 }
                 for row in rows - rows % M..rows {
-                    target.take(row, column, left.tile::<1, N, FUSED>(row, i * part, panel));
+                    target.take(row, column, &left.tile::<R, 1, H>(registers, row, i * part, panel));
                 }
             }
         }
     }
 }
 
-/// Lays the columns of `b` from `column` on side by side; what is missing becomes 0.
+/// Lays `width` columns of `b` from `column` on side by side; what is missing becomes 0.
 #[inline(always)]
-fn lay<T: Real, const N: usize>(b: ArrayView2<'_, T>, column: usize, panel: &mut [[T; N]]) {
-    let width = N.min(b.ncols() - column);
-    if width < N {
-        panel.fill([T::zero(); N]);
+fn lay<T: Real>(b: ArrayView2<'_, T>, column: usize, width: usize, panel: &mut [T]) {
+    let present = width.min(b.ncols() - column);
+    if present < width {
+        panel.fill(T::zero());
     }
+    let lines = panel.chunks_exact_mut(width);
     if let Some(rows) = b.to_slice() {
-        for (line, row) in panel.iter_mut().zip(rows.chunks_exact(b.ncols())) {
-            match row[column..].first_chunk() {
-                Some(row) => *line = *row,
-                None => line[..width].copy_from_slice(&row[column..]),
-            }
+        for (line, row) in lines.zip(rows.chunks_exact(b.ncols())) {
+            line[..present].copy_from_slice(&row[column..][..present]);
         }
         return;
     }
-    let columns = b.reversed_axes().to_slice().expect("a factor is row-major or the transpose of such a matrix");
-    for (j, numbers) in columns.chunks_exact(b.nrows()).skip(column).take(width).enumerate() {
-        for (line, &x) in panel.iter_mut().zip(numbers) {
+    let columns = b.reversed_axes().to_slice().expect(ORIENTED);
+    for (j, numbers) in columns.chunks_exact(b.nrows()).skip(column).take(present).enumerate() {
+        for (line, &x) in panel.chunks_exact_mut(width).zip(numbers) {
             line[j] = x;
         }
     }
@@ -155,12 +167,13 @@ fn lay<T: Real, const N: usize>(b: ArrayView2<'_, T>, column: usize, panel: &mut
 /// The left factor.
 trait Left<T: Real> {
     /// The sums of `M` rows over the terms from `from` on that the panel has.
-    fn tile<const M: usize, const N: usize, const FUSED: bool>(
+    fn tile<R: Registers<T>, const M: usize, const H: usize>(
         &self,
+        registers: R,
         row: usize,
         from: usize,
-        panel: &[[T; N]],
-    ) -> [[T; N]; M];
+        panel: &[Line<T, H>],
+    ) -> Sums<R::Block, M, H>;
 }
 
 /// Row-major.
@@ -171,24 +184,25 @@ struct Rows<'a, T> {
 
 impl<T: Real> Left<T> for Rows<'_, T> {
     #[inline(always)]
-    fn tile<const M: usize, const N: usize, const FUSED: bool>(
+    fn tile<R: Registers<T>, const M: usize, const H: usize>(
         &self,
+        registers: R,
         row: usize,
         from: usize,
-        panel: &[[T; N]],
-    ) -> [[T; N]; M] {
-        let mut sums = [[T::zero(); N]; M];
+        panel: &[Line<T, H>],
+    ) -> Sums<R::Block, M, H> {
+        let mut sums = [[registers.load(&[T::zero(); BLOCK]); H]; M];
         let rows: [&[T]; M] = std::array::from_fn(|i| &self.numbers[(row + i) * self.depth + from..][..panel.len()]);
         let blocks = rows.map(|row| row.as_chunks::<STEPS>());
         let (panel, panel_rest) = panel.as_chunks::<STEPS>();
         for (step, lines) in panel.iter().enumerate() {
             let x: [&[T; STEPS]; M] = std::array::from_fn(|i| &blocks[i].0[step]);
             for (k, line) in lines.iter().enumerate() {
-                add_products::<T, M, N, FUSED>(&mut sums, std::array::from_fn(|i| x[i][k]), line);
+                add_products(registers, &mut sums, std::array::from_fn(|i| x[i][k]), line);
             }
         }
         for (k, line) in panel_rest.iter().enumerate() {
-            add_products::<T, M, N, FUSED>(&mut sums, std::array::from_fn(|i| blocks[i].1[k]), line);
+            add_products(registers, &mut sums, std::array::from_fn(|i| blocks[i].1[k]), line);
         }
         sums
     }
@@ -202,131 +216,147 @@ struct Columns<'a, T> {
 
 impl<T: Real> Left<T> for Columns<'_, T> {
     #[inline(always)]
-    fn tile<const M: usize, const N: usize, const FUSED: bool>(
+    fn tile<R: Registers<T>, const M: usize, const H: usize>(
         &self,
+        registers: R,
         row: usize,
         from: usize,
-        panel: &[[T; N]],
-    ) -> [[T; N]; M] {
-        let mut sums = [[T::zero(); N]; M];
+        panel: &[Line<T, H>],
+    ) -> Sums<R::Block, M, H> {
+        let mut sums = [[registers.load(&[T::zero(); BLOCK]); H]; M];
         let columns = self.numbers[from * self.rows..].chunks_exact(self.rows);
         for (column, line) in columns.zip(panel) {
             if let Some(x) = column[row..].first_chunk() {
-                add_products::<T, M, N, FUSED>(&mut sums, *x, line);
+                add_products(registers, &mut sums, *x, line);
             }
         }
         sums
     }
 }
 
-/// `sums <- sums + x line`.
+/// `sums + x line`, the products of a column of the left factor and a line of the panel.
 #[inline(always)]
-fn add_products<T: Real, const M: usize, const N: usize, const FUSED: bool>(
-    sums: &mut [[T; N]; M],
+fn add_products<T: Real, R: Registers<T>, const M: usize, const H: usize>(
+    registers: R,
+    sums: &mut Sums<R::Block, M, H>,
     x: [T; M],
-    line: &[T; N],
+    line: &Line<T, H>,
 ) {
+    let line: [R::Block; H] = std::array::from_fn(|h| registers.load(&line[h]));
     for (sums, x) in sums.iter_mut().zip(x) {
-        for (sum, &y) in sums.iter_mut().zip(line) {
-            *sum = if FUSED { x.mul_add(y, *sum) } else { *sum + x * y };
+        for (sum, y) in sums.iter_mut().zip(line) {
+            *sum = registers.add_product(*sum, x, y);
         }
     }
 }
 
 /// Where finished sums go.
-struct Target<'a, T> {
+struct Target<'a, T, R> {
+    registers: R,
     columns: usize,
     finish: Finish<'a, T>,
     out: &'a mut [T],
 }
 
-impl<T: Real> Target<'_, T> {
-    /// Takes the sums of `M` rows.
+impl<T: Real, R: Registers<T>> Target<'_, T, R> {
+    /// Takes the sums of a tile.
     #[inline(always)]
-    fn take<const M: usize, const N: usize>(&mut self, row: usize, column: usize, mut sums: [[T; N]; M]) {
-        let columns = self.columns;
-        let width = N.min(columns - column);
-        let at = row * columns + column;
+    fn take<const M: usize, const H: usize>(&mut self, row: usize, column: usize, sums: &Sums<R::Block, M, H>) {
+        let (r, columns) = (self.registers, self.columns);
+        let tile = Tile { row, column, width: (H * BLOCK).min(columns - column), sums };
+        let out = &mut *self.out;
         match self.finish {
-            Finish::Set => {}
-            Finish::Add => {
-                for (sums, out) in sums.iter_mut().zip(self.out[at..].chunks(columns)) {
-                    each(sums, &load(out, width), |sum, x| x + sum);
-                }
-            }
-            Finish::Bias(bias) => {
-                let bias = load(&bias[column..], width);
-                sums.iter_mut().for_each(|sums| each(sums, &bias, |sum, x| sum + x));
-            }
+            Finish::Set => tile.write(r, out, columns, |sum, _| sum),
+            Finish::Add => tile.write(r, out, columns, |sum, x| r.add(x, sum)),
+            Finish::Bias(bias) => tile.combine(r, (bias, |_| 0), out, columns, |sum, x| r.add(sum, x)),
             Finish::Relu(bias) => {
-                let bias = load(&bias[column..], width);
-                sums.iter_mut().for_each(|sums| each(sums, &bias, |sum, x| (sum + x).positive()));
+                tile.combine(r, (bias, |_| 0), out, columns, |sum, x| r.positive(r.add(sum, x)));
             }
             Finish::ReluEach { offsets, repeat } => {
-                for (i, sums) in sums.iter_mut().enumerate() {
-                    let offsets = load(&offsets[(row + i) / repeat * columns + column..], width);
-                    each(sums, &offsets, |sum, x| (sum + x).positive());
-                }
+                let offsets = (offsets, |row| row / repeat * columns);
+                tile.combine(r, offsets, out, columns, |sum, x| r.positive(r.add(sum, x)));
             }
-            Finish::Crelu(bias) => return self.take_crelu(row, column, sums, &load(&bias[column..], width)),
+            Finish::Crelu(bias) => {
+                tile.combine(r, (bias, |_| 0), out, 2 * columns, |sum, x| r.positive(r.add(sum, x)));
+                let out = &mut out[columns..];
+                tile.combine(r, (bias, |_| 0), out, 2 * columns, |sum, x| r.positive(r.negate(r.add(sum, x))));
+            }
             Finish::Gate(output) => {
-                for (sums, output) in sums.iter_mut().zip(output[at..].chunks(columns)) {
-                    each(sums, &load(output, width), |sum, x| if x > T::zero() { sum } else { T::zero() });
-                }
+                tile.combine(r, (output, |row| row * columns), out, columns, |sum, x| r.pass(sum, x));
             }
         }
-        store(sums, &mut self.out[at..], columns, width);
     }
+}
 
+/// A tile of finished sums and its place.
+struct Tile<'a, B, const M: usize, const H: usize> {
+    row: usize,
+    column: usize,
+    /// The columns that belong to the result.
+    width: usize,
+    sums: &'a Sums<B, M, H>,
+}
+
+impl<B: Copy, const M: usize, const H: usize> Tile<'_, B, M, H> {
+    /// Writes rows of `stride` numbers, `finish` of the sums and what is there.
     #[inline(always)]
-    fn take_crelu<const M: usize, const N: usize>(
-        &mut self,
-        row: usize,
-        column: usize,
-        mut sums: [[T; N]; M],
-        bias: &[T; N],
+    fn write<T: Real, R: Registers<T, Block = B>>(
+        &self,
+        registers: R,
+        out: &mut [T],
+        stride: usize,
+        finish: impl Fn(B, B) -> B,
     ) {
-        let columns = self.columns;
-        let width = N.min(columns - column);
-        sums.iter_mut().for_each(|sums| each(sums, bias, |sum, x| sum + x));
-        let (mut plus, mut minus) = (sums, sums);
-        plus.as_flattened_mut().iter_mut().for_each(|x| *x = x.positive());
-        minus.as_flattened_mut().iter_mut().for_each(|x| *x = (-*x).positive());
-        let out = &mut self.out[2 * row * columns + column..];
-        store(plus, out, 2 * columns, width);
-        store(minus, &mut out[columns..], 2 * columns, width);
+        for (row, sums) in (self.row..).zip(self.sums) {
+            let out = &mut out[row * stride + self.column..][..self.width];
+            let (blocks, rest) = out.as_chunks_mut();
+            for (out, sum) in blocks.iter_mut().zip(sums) {
+                registers.store(finish(*sum, registers.load(out)), out);
+            }
+            if !rest.is_empty() {
+                let present = padded(rest);
+                write_part(registers, finish(sums[blocks.len()], registers.load(&present)), rest);
+            }
+        }
     }
-}
 
-/// The first `width` numbers, by value: so the compiler need not fear that they change as others are written.
-#[inline(always)]
-fn load<T: Real, const N: usize>(numbers: &[T], width: usize) -> [T; N] {
-    match numbers.first_chunk() {
-        Some(all) if width == N => *all,
-        _ => {
-            let mut part = [T::zero(); N];
-            part[..width].copy_from_slice(&numbers[..width]);
-            part
+    /// Writes rows of `stride` numbers, `finish` of the sums and the terms, which begin where the function of the row says.
+    #[inline(always)]
+    fn combine<T: Real, R: Registers<T, Block = B>>(
+        &self,
+        registers: R,
+        (terms, begin): (&[T], impl Fn(usize) -> usize),
+        out: &mut [T],
+        stride: usize,
+        finish: impl Fn(B, B) -> B,
+    ) {
+        for (row, sums) in (self.row..).zip(self.sums) {
+            let out = &mut out[row * stride + self.column..][..self.width];
+            let terms = &terms[begin(row) + self.column..][..self.width];
+            let ((blocks, rest), (term_blocks, term_rest)) = (out.as_chunks_mut(), terms.as_chunks());
+            for ((out, term), sum) in blocks.iter_mut().zip(term_blocks).zip(sums) {
+                registers.store(finish(*sum, registers.load(term)), out);
+            }
+            if !rest.is_empty() {
+                write_part(registers, finish(sums[blocks.len()], registers.load(&padded(term_rest))), rest);
+            }
         }
     }
 }
 
-/// The first `width` numbers of each row to the beginnings of rows of `columns` numbers.
-#[inline(always)]
-fn store<T: Real, const M: usize, const N: usize>(rows: [[T; N]; M], out: &mut [T], columns: usize, width: usize) {
-    for (row, out) in rows.iter().zip(out.chunks_mut(columns)) {
-        match out.first_chunk_mut() {
-            Some(all) if width == N => *all = *row,
-            _ => out[..width].copy_from_slice(&row[..width]),
-        }
-    }
+/// A block that begins with these numbers.
+fn padded<T: Real>(numbers: &[T]) -> [T; BLOCK] {
+    let mut block = [T::zero(); BLOCK];
+    block[..numbers.len()].copy_from_slice(numbers);
+    block
 }
 
+/// The beginning of a block, as much as there is room for.
 #[inline(always)]
-fn each<T: Real, const N: usize>(a: &mut [T; N], b: &[T; N], f: impl Fn(T, T) -> T) {
-    for (a, &b) in a.iter_mut().zip(b) {
-        *a = f(*a, b);
-    }
+fn write_part<T: Real, R: Registers<T>>(registers: R, block: R::Block, out: &mut [T]) {
+    let mut numbers = [T::zero(); BLOCK];
+    registers.store(block, &mut numbers);
+    out.copy_from_slice(&numbers[..out.len()]);
 }
 
 #[cfg(test)]
@@ -336,7 +366,6 @@ mod tests {
     use crate::random::Stream;
     use ndarray::linalg::general_mat_mul;
     use ndarray::{Array2, ArrayViewMut2};
-    use policy::kernels::KernelKind;
 
     fn kernels() -> impl Iterator<Item = Kernel> {
         [KernelKind::Scalar, KernelKind::Avx2, KernelKind::Avx512].into_iter().filter_map(Kernel::of)

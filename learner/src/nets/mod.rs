@@ -4,6 +4,9 @@
 //! generic over [`Real`], so that the tests can compare its gradients with finite differences in `f64`, while the
 //! learner runs it in `f32`.
 
+use gemm::Product;
+use policy::kernels::Kernel;
+
 mod activation;
 mod actor;
 mod adamw;
@@ -24,11 +27,8 @@ pub(crate) trait Real: ndarray::NdFloat + Default {
     /// The hyperbolic tangent, the same on every machine.
     fn hyperbolic_tangent(self) -> Self;
 
-    /// What is positive, else 0, without a branch.
-    #[inline(always)]
-    fn positive(self) -> Self {
-        if self > Self::zero() { self } else { Self::zero() }
-    }
+    /// Computes a product with the machine's registers.
+    fn compute(product: Product<'_, Self>, kernel: Kernel);
 }
 
 impl Real for f32 {
@@ -46,6 +46,10 @@ impl Real for f32 {
     fn hyperbolic_tangent(self) -> Self {
         policy::kernels::tanh(self)
     }
+
+    fn compute(product: Product<'_, Self>, kernel: Kernel) {
+        kernel.run(product);
+    }
 }
 
 #[cfg(test)]
@@ -61,12 +65,55 @@ impl Real for f64 {
     fn hyperbolic_tangent(self) -> Self {
         libm::tanh(self)
     }
+
+    fn compute(product: Product<'_, Self>, _: Kernel) {
+        product.run_on(check::Plain);
+    }
 }
 
 /// What the gradient tests of the networks share.
 #[cfg(test)]
 pub(crate) mod check {
+    use policy::kernels::{BLOCK, KernelKind, Registers};
+
     use crate::random::Stream;
+
+    /// Registers for `f64`, whatever the compiler makes of them.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Plain;
+
+    impl Registers<f64> for Plain {
+        const KIND: KernelKind = KernelKind::Scalar;
+        type Block = [f64; BLOCK];
+
+        fn load(self, numbers: &[f64; BLOCK]) -> Self::Block {
+            *numbers
+        }
+
+        fn store(self, block: Self::Block, numbers: &mut [f64; BLOCK]) {
+            *numbers = block;
+        }
+
+        fn add_product(self, sum: Self::Block, x: f64, y: Self::Block) -> Self::Block {
+            std::array::from_fn(|i| sum[i] + x * y[i])
+        }
+
+        fn add(self, a: Self::Block, b: Self::Block) -> Self::Block {
+            std::array::from_fn(|i| a[i] + b[i])
+        }
+
+        fn negate(self, a: Self::Block) -> Self::Block {
+            a.map(|a| -a)
+        }
+
+        fn positive(self, a: Self::Block) -> Self::Block {
+            a.map(|a| a.max(0.0))
+        }
+
+        fn pass(self, a: Self::Block, gate: Self::Block) -> Self::Block {
+            std::array::from_fn(|i| if gate[i] > 0.0 { a[i] } else { 0.0 })
+        }
+    }
 
     pub(crate) fn normals(stream: &mut Stream, count: usize) -> Vec<f64> {
         (0..count).map(|_| f64::from(stream.normal())).collect()

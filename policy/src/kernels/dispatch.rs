@@ -3,6 +3,9 @@
 use super::dense::fold;
 use super::forward::forward;
 use super::pack::{PackedNet, Scratch};
+#[cfg(target_arch = "x86_64")]
+use super::registers::{Avx2, Avx512};
+use super::registers::{Baseline, Registers};
 
 /// The kinds of kernel. All give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +53,7 @@ impl Kernel {
     /// Does the work with this machine's registers.
     pub fn run<W: Arithmetic>(self, work: W) -> W::Output {
         match self.0 {
-            KernelKind::Scalar => work.run::<4, false>(),
+            KernelKind::Scalar => work.run(Baseline),
             // SAFETY: a `Kernel` of this kind is made by `Kernel::of` alone, which has seen AVX2 and FMA on this machine.
             #[cfg(target_arch = "x86_64")]
             KernelKind::Avx2 => unsafe { run_avx2(work) },
@@ -58,7 +61,7 @@ impl Kernel {
             #[cfg(target_arch = "x86_64")]
             KernelKind::Avx512 => unsafe { run_avx512(work) },
             #[cfg(not(target_arch = "x86_64"))]
-            KernelKind::Avx2 | KernelKind::Avx512 => work.run::<4, false>(),
+            KernelKind::Avx2 | KernelKind::Avx512 => work.run(Baseline),
         }
     }
 
@@ -88,9 +91,8 @@ pub trait Arithmetic {
     /// What comes out of it.
     type Output;
 
-    /// Does it, with registers of `LANES` numbers of 32 bits. Where `FUSED`, the machine multiplies and adds in one
-    /// instruction. This and what it calls has to be inlined, or it is compiled for the narrowest registers.
-    fn run<const LANES: usize, const FUSED: bool>(self) -> Self::Output;
+    /// Does it. This and what it calls has to be inlined, or it is compiled for the narrowest registers.
+    fn run<R: Registers<f32>>(self, registers: R) -> Self::Output;
 }
 
 /// Loops that need not know the registers.
@@ -98,7 +100,7 @@ impl<T, F: FnMut() -> T> Arithmetic for F {
     type Output = T;
 
     #[inline(always)]
-    fn run<const LANES: usize, const FUSED: bool>(mut self) -> T {
+    fn run<R: Registers<f32>>(mut self, _: R) -> T {
         self()
     }
 }
@@ -151,11 +153,13 @@ fn read_avx512(words: &[u64]) -> u64 {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2<W: Arithmetic>(work: W) -> W::Output {
-    work.run::<8, true>()
+    // SAFETY: this function can only be called where there is AVX2 and FMA.
+    work.run(unsafe { Avx2::assume() })
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,avx512f,fma")]
 fn run_avx512<W: Arithmetic>(work: W) -> W::Output {
-    work.run::<16, true>()
+    // SAFETY: this function can only be called where there is AVX-512F.
+    work.run(unsafe { Avx512::assume() })
 }

@@ -22,6 +22,8 @@ mod dispatch;
 mod forward;
 mod math;
 mod pack;
+#[allow(unsafe_code)]
+mod registers;
 
 pub use dispatch::{Arithmetic, Kernel, KernelKind};
 pub(crate) use math::clip;
@@ -29,6 +31,7 @@ pub use math::{exp, normal_quantile, sigmoid, tanh};
 pub use pack::{
     LAYERS_MAX, LayerSpec, NetSpec, PARAMETERS_MAX, PackedNet, ParameterCount, Scratch, SpecError, WIDTH_MAX,
 };
+pub use registers::{BLOCK, Registers};
 pub use shm_layout::Activation;
 
 #[cfg(test)]
