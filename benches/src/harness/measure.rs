@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn an_interval_holds_the_median_and_is_wide_where_the_values_are() {
         let narrow: Vec<f64> = (0..60).map(|i| 10.0 + f64::from(i % 3) * 0.01).collect();
-        let wide: Vec<f64> = (0..60).map(|i| f64::from(i)).collect();
+        let wide: Vec<f64> = (0..60).map(f64::from).collect();
         for (values, width) in [(narrow, 0.0..0.03), (wide, 8.0..40.0)] {
             let Estimate { median, interval: [lo, hi] } = Estimate::of(&values);
             assert!(lo <= median && median <= hi, "{lo} {median} {hi}");

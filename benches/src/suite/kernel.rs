@@ -136,9 +136,17 @@ fn activate(activation: Activation, sums: &[f32], out: &mut [f32]) {
     }
 }
 
+/// A layer of somebody else's matrices and vectors, with a place for its sums.
+struct Layer<M, V> {
+    activation: Activation,
+    weights: M,
+    biases: V,
+    sums: V,
+}
+
 /// The network on ndarray, as one would write it who minds the allocations.
 struct OnNdarray {
-    layers: Vec<(Activation, Array2<f32>, Array1<f32>, Array1<f32>)>,
+    layers: Vec<Layer<Array2<f32>, Array1<f32>>>,
     /// The input, then what each layer hands on.
     stages: Vec<Array1<f32>>,
 }
@@ -147,8 +155,9 @@ impl OnNdarray {
     fn new(spec: &NetSpec, parameters: &[f32]) -> Self {
         let layer = |(layer, weights, biases): (&LayerSpec, &[f32], &[f32])| {
             let weights = Array2::from_shape_vec((layer.outputs, layer.inputs), weights.to_vec());
+            let weights = weights.expect("as many as the layer has");
             let biases = Array1::from_vec(biases.to_vec());
-            (layer.activation, weights.expect("as many as the layer has"), biases.clone(), biases)
+            Layer { activation: layer.activation, weights, sums: biases.clone(), biases }
         };
         let widths = [spec.inputs()].into_iter().chain(spec.layers.iter().map(LayerSpec::width));
         Self { layers: layers(spec, parameters).map(layer).collect(), stages: widths.map(Array1::zeros).collect() }
@@ -156,9 +165,9 @@ impl OnNdarray {
 
     fn forward(&mut self, input: &[f32]) -> &[f32] {
         self.stages[0].assign(&ArrayView1::from(input));
-        for (index, (activation, weights, biases, sums)) in self.layers.iter_mut().enumerate() {
-            sums.assign(biases);
-            general_mat_vec_mul(1.0, weights, &self.stages[index], 1.0, sums);
+        for (index, Layer { activation, weights, biases, sums }) in self.layers.iter_mut().enumerate() {
+            sums.assign(&*biases);
+            general_mat_vec_mul(1.0, &*weights, &self.stages[index], 1.0, sums);
             let out = self.stages[index + 1].as_slice_mut().expect("contiguous");
             activate(*activation, sums.as_slice().expect("contiguous"), out);
         }
@@ -168,7 +177,7 @@ impl OnNdarray {
 
 /// The network on nalgebra, likewise.
 struct OnNalgebra {
-    layers: Vec<(Activation, DMatrix<f32>, DVector<f32>, DVector<f32>)>,
+    layers: Vec<Layer<DMatrix<f32>, DVector<f32>>>,
     /// The input, then what each layer hands on.
     stages: Vec<DVector<f32>>,
 }
@@ -178,7 +187,7 @@ impl OnNalgebra {
         let layer = |(layer, weights, biases): (&LayerSpec, &[f32], &[f32])| {
             let weights = DMatrix::from_row_slice(layer.outputs, layer.inputs, weights);
             let biases = DVector::from_column_slice(biases);
-            (layer.activation, weights, biases.clone(), biases)
+            Layer { activation: layer.activation, weights, sums: biases.clone(), biases }
         };
         let widths = [spec.inputs()].into_iter().chain(spec.layers.iter().map(LayerSpec::width));
         Self { layers: layers(spec, parameters).map(layer).collect(), stages: widths.map(DVector::zeros).collect() }
@@ -186,7 +195,7 @@ impl OnNalgebra {
 
     fn forward(&mut self, input: &[f32]) -> &[f32] {
         self.stages[0].copy_from_slice(input);
-        for (index, (activation, weights, biases, sums)) in self.layers.iter_mut().enumerate() {
+        for (index, Layer { activation, weights, biases, sums }) in self.layers.iter_mut().enumerate() {
             sums.copy_from(biases);
             sums.gemv(1.0, weights, &self.stages[index], 1.0);
             activate(*activation, sums.as_slice(), self.stages[index + 1].as_mut_slice());

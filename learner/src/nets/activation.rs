@@ -34,7 +34,7 @@ pub(crate) fn crelu_backward<T: Real>(gradient: &[T], output: &[T], width: usize
 fn total<T: Real>(mut lanes: [T; LANES]) -> T {
     for half in [8, 4, 2, 1] {
         for i in 0..half {
-            lanes[i] = lanes[i] + lanes[i + half];
+            lanes[i] += lanes[i + half];
         }
     }
     lanes[0]

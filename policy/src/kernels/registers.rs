@@ -169,6 +169,7 @@ mod x86 {
         type Block = [__m256; 2];
 
         #[inline(always)]
+        #[expect(clippy::indexing_slicing, reason = "a block has two halves, by its type")]
         fn load(self, numbers: &[f32; BLOCK]) -> Self::Block {
             let halves = numbers.as_chunks::<{ BLOCK / 2 }>().0;
             // SAFETY: see above.
