@@ -406,7 +406,7 @@ fn a_cycle_that_was_changed_on_purpose_is_named_with_its_value() {
         });
         assert!(step.value.starts_with("step: upper bound of "), "{step}");
         let unchanged = difference(&|cycle| cycle.changes = None);
-        assert_eq!(unchanged.value, "the events", "{unchanged}");
+        assert_eq!(unchanged.value, "setpoint FEED_SP: sent", "{unchanged}");
         let events = difference(&|cycle| cycle.events.clear());
         assert_eq!((events.cycle, events.value.as_str()), (0, "the events"));
     });
