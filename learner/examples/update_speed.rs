@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use learner::yardstick::{MULTIPLY_ADDS_PER_STEP, Yardstick, multiply_add};
 use learner::{Agent, AgentOptions, AgentShape, Step};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -67,7 +68,31 @@ fn time(shape: AgentShape, threads: usize) -> Result<(), Box<dyn std::error::Err
     Ok(())
 }
 
+fn yardstick() -> Result<(), Box<dyn std::error::Error>> {
+    for threads in [1, 2] {
+        let mut it = Yardstick::new(threads)?;
+        it.step();
+        let mut shares = Vec::new();
+        for _ in 0..9 {
+            let start = cpu_seconds();
+            let done = multiply_add(20_000_000_000);
+            let peak = done as f64 / (cpu_seconds() - start);
+            let (start, wall) = (cpu_seconds(), Instant::now());
+            for _ in 0..20 {
+                it.step();
+            }
+            let (cpu, wall) = (cpu_seconds() - start, wall.elapsed().as_secs_f64());
+            let done = 20.0 * MULTIPLY_ADDS_PER_STEP as f64;
+            shares.push((done / cpu / peak, peak * 2e-9, 20.0 / wall));
+        }
+        shares.sort_by(|a, b| a.0.total_cmp(&b.0));
+        println!("yardstick, {threads} threads: share of the peak by CPU time, peak GF, steps/s: {:?}", shares);
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    yardstick()?;
     for threads in [1, 2] {
         time(AgentShape { state: 10, action: 1 }, threads)?;
         time(AgentShape { state: 248, action: 8 }, threads)?;

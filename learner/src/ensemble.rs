@@ -17,7 +17,7 @@ use crate::replay::{Batch, Replay};
 use crate::threads::Threads;
 
 /// Actions that are passed over in one piece; their activations stay in the second-level cache.
-const PIECE_ROWS: usize = 1_024;
+const PIECE_ROWS: usize = 256;
 
 /// What a checkpoint keeps of a critic.
 #[derive(Debug, Clone, Serialize, Deserialize)]

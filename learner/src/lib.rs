@@ -55,6 +55,7 @@ mod replay;
 mod schedule;
 mod threads;
 mod transitions;
+pub mod yardstick;
 
 pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};

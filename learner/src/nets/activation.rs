@@ -32,15 +32,22 @@ pub(crate) fn crelu_backward<T: Real>(gradient: &[T], output: &[T], width: usize
 /// The sum of all lanes, by halves.
 #[inline(always)]
 fn total<T: Real>(mut lanes: [T; LANES]) -> T {
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            lanes[i] += lanes[i + half];
-        }
-    }
-    lanes[0]
+    fold::<T, 8>(&mut lanes);
+    fold::<T, 4>(&mut lanes);
+    fold::<T, 2>(&mut lanes);
+    lanes[0] + lanes[1]
 }
 
 const _: () = assert!(LANES == 16, "the first half that is added has 8 lanes");
+
+/// Adds the lanes from `N` on to the first `N`.
+#[inline(always)]
+fn fold<T: Real, const N: usize>(lanes: &mut [T; LANES]) {
+    let (low, high) = lanes.split_at_mut(N);
+    for (low, &high) in low.iter_mut().zip(&high[..N]) {
+        *low += high;
+    }
+}
 
 /// The sum of products, in `LANES` partial sums.
 #[inline(always)]

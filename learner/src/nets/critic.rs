@@ -15,7 +15,7 @@ use policy::kernels::Kernel;
 use super::Real;
 use super::activation::{crelu_backward, layer_norm, layer_norm_backward, relu_backward, sum_repeats};
 use super::gemm::{Finish, Panels};
-use super::linear::{Layout, Linear, forward_scalar};
+use super::linear::{Head, Layout, Linear};
 use crate::random::Stream;
 
 const STATE_1: usize = 128;
@@ -41,8 +41,8 @@ pub(crate) struct Critic {
     joint_state: Linear,
     joint_action: Linear,
     joint_2: Linear,
-    q_at: usize,
-    h_at: usize,
+    q: Head,
+    h: Head,
     len: usize,
 }
 
@@ -146,8 +146,8 @@ impl Critic {
             joint_state: layout.linear(2 * STATE_3, JOINT),
             joint_action: layout.linear_unbiased(2 * ACTION_2, JOINT),
             joint_2: layout.linear(JOINT, JOINT),
-            q_at: layout.vector(JOINT),
-            h_at: layout.vector(JOINT),
+            q: layout.head(JOINT),
+            h: layout.head(JOINT),
             len: layout.len(),
         }
     }
@@ -173,17 +173,11 @@ impl Critic {
         self.joint_action.set_weights(parameters, &lower[..self.joint_action.inputs * JOINT]);
 
         let deviation = (HEAD_SCALE / JOINT as f64).sqrt();
-        for weight in &mut parameters[self.q_at..self.h_at + JOINT] {
-            *weight = T::of(deviation * f64::from(stream.normal()));
+        for head in [self.q, self.h] {
+            for weight in &mut parameters[head.range()] {
+                *weight = T::of(deviation * f64::from(stream.normal()));
+            }
         }
-    }
-
-    fn q_head<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
-        &parameters[self.q_at..self.q_at + JOINT]
-    }
-
-    fn h_head<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
-        &parameters[self.h_at..self.h_at + JOINT]
     }
 
     /// The state stream for `rows` states, up to its half of the fused layer.
@@ -236,31 +230,25 @@ impl Critic {
 
     /// The action values of a forward action pass, one per entry of `out`.
     pub(crate) fn q<T: Real>(&self, parameters: &[T], pass: &ActionPass<T>, out: &mut [T]) {
-        self.kernel.run(
-            #[inline(always)]
-            || forward_scalar(self.q_head(parameters), &pass.phi, out),
-        );
+        self.q.forward(parameters, &pass.phi, out);
     }
 
     /// The corrections of a forward action pass, one per entry of `out`.
     pub(crate) fn h<T: Real>(&self, parameters: &[T], pass: &ActionPass<T>, out: &mut [T]) {
-        self.kernel.run(
-            #[inline(always)]
-            || forward_scalar(self.h_head(parameters), &pass.phi, out),
-        );
+        self.h.forward(parameters, &pass.phi, out);
     }
 
     /// Adds the gradient of `|w_h|^2 / 2`.
     pub(crate) fn regularise_h<T: Real>(&self, parameters: &[T], gradients: &mut [T]) {
-        let into = &mut gradients[self.h_at..self.h_at + JOINT];
-        for (gradient, &weight) in into.iter_mut().zip(self.h_head(parameters)) {
+        let into = &mut gradients[self.h.range()];
+        for (gradient, &weight) in into.iter_mut().zip(&parameters[self.h.range()]) {
             *gradient += weight;
         }
     }
 
     /// Half the squared length of `w_h`.
     pub(crate) fn h_penalty<T: Real>(&self, parameters: &[T]) -> T {
-        let head = self.h_head(parameters);
+        let head = &parameters[self.h.range()];
         super::activation::dot(head, head) * T::of(0.5)
     }
 
@@ -284,16 +272,14 @@ impl Critic {
         let (rows, repeat) = (dq.len(), dq.len() / states.len());
         let ActionPass { panels, relu_1, crelu_2, phi_1, phi, d_phi, d_joint, d_crelu, d_linear, d_relu, .. } = pass;
         let d_phi = &mut d_phi[..rows * JOINT];
+        d_phi.fill(T::zero());
+        self.q.backward(p, phi, dq, d_phi, gradients);
+        if let Some(dh) = dh {
+            self.h.backward(p, phi, dh, d_phi, gradients);
+        }
         kernel.run(
             #[inline(always)]
-            || {
-                d_phi.fill(T::zero());
-                self.backward_head(p, self.q_at, dq, phi, d_phi, gradients);
-                if let Some(dh) = dh {
-                    self.backward_head(p, self.h_at, dh, phi, d_phi, gradients);
-                }
-                relu_backward(d_phi, phi);
-            },
+            || relu_backward(d_phi, phi),
         );
         self.joint_2.backward(phi_1, d_phi, rows, panels, gradients);
 
@@ -315,28 +301,6 @@ impl Critic {
         self.action_2.backward(relu_1, d_linear, rows, panels, gradients);
         self.action_2.backward_input(p, d_linear, rows, Finish::Gate(relu_1), panels, d_relu);
         self.action_1.backward(actions, d_relu, rows, panels, gradients);
-    }
-
-    #[inline(always)]
-    fn backward_head<T: Real>(
-        &self,
-        parameters: &[T],
-        head_at: usize,
-        d_value: &[T],
-        phi: &[T],
-        d_phi: &mut [T],
-        gradients: &mut [T],
-    ) {
-        let head = &parameters[head_at..head_at + JOINT];
-        let d_head = &mut gradients[head_at..head_at + JOINT];
-        let rows = phi.chunks_exact(JOINT).zip(d_phi.chunks_exact_mut(JOINT));
-        for (&d, (phi, d_phi)) in d_value.iter().zip(rows) {
-            let weights = head.iter().zip(d_head.iter_mut());
-            for ((&phi, d_phi), (&weight, d_weight)) in phi.iter().zip(d_phi).zip(weights) {
-                *d_phi += d * weight;
-                *d_weight += d * phi;
-            }
-        }
     }
 
     /// The way back of the state stream, after [`Self::backward_actions`].
@@ -403,7 +367,7 @@ mod tests {
         let mut parameters = vec![0.0_f64; critic.len()];
         critic.init(&mut parameters, stream);
         // Heads of ordinary size, so that every gradient is of ordinary size.
-        for (i, weight) in parameters[critic.q_at..].iter_mut().enumerate() {
+        for (i, weight) in parameters[critic.q.range().start..].iter_mut().enumerate() {
             *weight = ((i * 7) % 11) as f64 / 11.0 - 0.4;
         }
         let states = normals(stream, ROWS * 4);

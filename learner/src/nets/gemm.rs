@@ -127,9 +127,9 @@ impl<T: Real> Product<'_, T> {
         // Only where sums are added to what is there, they may be so in parts.
         let part = if matches!(self.finish, Finish::Add) { DEPTH } else { depth.max(1) };
         for column in (0..columns).step_by(H * BLOCK) {
-            let panel = self.panels.room(depth * H * BLOCK);
-            lay(self.b, column, H * BLOCK, panel);
-            let (panel, _) = panel.as_chunks::<BLOCK>().0.as_chunks::<H>();
+            let numbers = self.panels.room(depth * H * BLOCK);
+            let (panel, _) = numbers.as_chunks_mut::<BLOCK>().0.as_chunks_mut::<H>();
+            lay(self.b, column, panel);
             for (i, panel) in panel.chunks(part).enumerate() {
                 for row in (0..rows - rows % M).step_by(M) {
                     target.take(row, column, &left.tile::<R, M, H>(registers, row, i * part, panel));
@@ -142,24 +142,26 @@ impl<T: Real> Product<'_, T> {
     }
 }
 
-/// Lays `width` columns of `b` from `column` on side by side; what is missing becomes 0.
+/// Lays the columns of `b` from `column` on side by side; what is missing becomes 0.
 #[inline(always)]
-fn lay<T: Real>(b: ArrayView2<'_, T>, column: usize, width: usize, panel: &mut [T]) {
-    let present = width.min(b.ncols() - column);
-    if present < width {
-        panel.fill(T::zero());
+fn lay<T: Real, const H: usize>(b: ArrayView2<'_, T>, column: usize, panel: &mut [Line<T, H>]) {
+    let width = (H * BLOCK).min(b.ncols() - column);
+    if width < H * BLOCK {
+        panel.fill([[T::zero(); BLOCK]; H]);
     }
-    let lines = panel.chunks_exact_mut(width);
     if let Some(rows) = b.to_slice() {
-        for (line, row) in lines.zip(rows.chunks_exact(b.ncols())) {
-            line[..present].copy_from_slice(&row[column..][..present]);
+        for (line, row) in panel.iter_mut().zip(rows.chunks_exact(b.ncols())) {
+            match row[column..].as_chunks().0.first_chunk() {
+                Some(row) => *line = *row,
+                None => line.as_flattened_mut()[..width].copy_from_slice(&row[column..]),
+            }
         }
         return;
     }
     let columns = b.reversed_axes().to_slice().expect(ORIENTED);
-    for (j, numbers) in columns.chunks_exact(b.nrows()).skip(column).take(present).enumerate() {
-        for (line, &x) in panel.chunks_exact_mut(width).zip(numbers) {
-            line[j] = x;
+    for (j, numbers) in columns.chunks_exact(b.nrows()).skip(column).take(width).enumerate() {
+        for (line, &x) in panel.iter_mut().zip(numbers) {
+            line.as_flattened_mut()[j] = x;
         }
     }
 }

@@ -43,8 +43,13 @@ impl Layout {
         Linear { kernel: self.kernel, at: self.vector(inputs * outputs), inputs, outputs, biases: 0 }
     }
 
+    /// A layer of width 1 without a bias.
+    pub(crate) fn head(&mut self, inputs: usize) -> Head {
+        Head { kernel: self.kernel, at: self.vector(inputs), inputs }
+    }
+
     /// A vector of `len` parameters; its offset.
-    pub(crate) fn vector(&mut self, len: usize) -> usize {
+    fn vector(&mut self, len: usize) -> usize {
         let at = self.len;
         self.len += len;
         at
@@ -69,6 +74,11 @@ impl Linear {
     fn bias_range(&self) -> Range<usize> {
         let at = self.weights_range().end;
         at..at + self.biases
+    }
+
+    /// The part of the layer that belongs to its last `inputs`.
+    pub(crate) fn of_last_inputs(&self, inputs: usize) -> Self {
+        Self { at: self.at + (self.inputs - inputs) * self.outputs, inputs, ..*self }
     }
 
     /// The weights, `[inputs][outputs]`.
@@ -159,6 +169,52 @@ impl Linear {
     }
 }
 
+/// A layer of width 1 without a bias, which no product of matrices is worth: its shape and place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    kernel: Kernel,
+    inputs: usize,
+    at: usize,
+}
+
+impl Head {
+    /// Its place among the parameters.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.at..self.at + self.inputs
+    }
+
+    /// `out <- x w`, one number for each row.
+    pub(crate) fn forward<T: Real>(&self, parameters: &[T], x: &[T], out: &mut [T]) {
+        let weights = &parameters[self.range()];
+        self.kernel.run(
+            #[inline(always)]
+            || {
+                for (out, row) in out.iter_mut().zip(x.chunks_exact(weights.len())) {
+                    *out = dot(row, weights);
+                }
+            },
+        );
+    }
+
+    /// Adds the gradients of the weights to `gradients` and those at `x` to `dx`, given the gradient at each output.
+    pub(crate) fn backward<T: Real>(&self, parameters: &[T], x: &[T], d_out: &[T], dx: &mut [T], gradients: &mut [T]) {
+        let (weights, d_weights) = (&parameters[self.range()], &mut gradients[self.range()]);
+        self.kernel.run(
+            #[inline(always)]
+            || {
+                let rows = x.chunks_exact(weights.len()).zip(dx.chunks_exact_mut(weights.len()));
+                for (&d, (x, dx)) in d_out.iter().zip(rows) {
+                    let pairs = weights.iter().zip(d_weights.iter_mut());
+                    for ((&x, dx), (&weight, d_weight)) in x.iter().zip(dx).zip(pairs) {
+                        *dx += d * weight;
+                        *d_weight += d * x;
+                    }
+                }
+            },
+        );
+    }
+}
+
 /// Normal within two deviations; the few that keep falling outside are cut.
 fn truncated_normal(stream: &mut Stream) -> f64 {
     for _ in 0..16 {
@@ -190,14 +246,6 @@ fn orthonormal(length: usize, count: usize, stream: &mut Stream) -> Vec<Vec<f64>
         vectors.push(vector);
     }
     vectors
-}
-
-/// `out_r <- row_r of x . weights`, the layer of width 1.
-#[inline(always)]
-pub(crate) fn forward_scalar<T: Real>(weights: &[T], x: &[T], out: &mut [T]) {
-    for (out, row) in out.iter_mut().zip(x.chunks_exact(weights.len())) {
-        *out = dot(row, weights);
-    }
 }
 
 #[cfg(test)]

@@ -14,9 +14,12 @@ mod critic;
 mod gemm;
 mod linear;
 
+pub(crate) use activation::relu_backward;
 pub(crate) use actor::{Actor, ActorPass, SIGMA_MAX};
 pub(crate) use adamw::{AdamW, AdamWOptions, falling};
 pub(crate) use critic::{ActionPass, Critic, StatePass};
+pub(crate) use gemm::{Finish, Panels};
+pub(crate) use linear::{Head, Layout, Linear};
 
 /// The floating-point type of a network.
 pub(crate) trait Real: ndarray::NdFloat + Default {
