@@ -275,7 +275,11 @@ pub fn save(path: &Path, purpose: &Purpose, origin: &Origin, parameters: &[f32])
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
 }
 
-fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<Vec<u8>, SaveError> {
+/// The bytes of a policy file.
+///
+/// # Errors
+/// When the parameters do not fit the purpose.
+pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<Vec<u8>, SaveError> {
     let spec = purpose.spec().ok_or(SaveError::Activation)?;
     let (found, expected) = (parameters.len(), spec.parameters());
     if found != expected {
@@ -312,7 +316,11 @@ pub fn load(path: &Path, expected: &Purpose) -> Result<PolicyFile, PolicyFileRef
     from_bytes(&bytes, expected)
 }
 
-fn from_bytes(bytes: &[u8], expected: &Purpose) -> Result<PolicyFile, PolicyFileRefused> {
+/// Believes the bytes of a policy file, or says why not.
+///
+/// # Errors
+/// The first fact that does not hold.
+pub fn from_bytes(bytes: &[u8], expected: &Purpose) -> Result<PolicyFile, PolicyFileRefused> {
     let cut = PolicyFileRefused::Cut { found_bytes: bytes.len() };
     let parsed = SafeTensors::read_metadata(bytes).and_then(|(_, head)| Ok((head, SafeTensors::deserialize(bytes)?)));
     let (head, tensors) = match parsed {

@@ -1,14 +1,16 @@
 //! Same inputs, same bits: of the cycle over its recorded inputs, and of the whole system over its seed.
 
 use learner::{Agent as Learner, AgentOptions, AgentShape, Step};
+use plants::Plant;
 use policy::kernels::Kernel;
 use policy::wire::{Publication, encode, slot_words};
 use policy::{Agent, actor_spec};
 use rt_config::Site;
 use rt_core::mode::Mode;
 use rt_core::record::Flags;
+use rt_core::setpoint::ScalarKind;
 use tests::SiteFile;
-use tests::simulation::{Controller, Desk, Inputs, Newest, World};
+use tests::simulation::{Controller, Desk, Inputs, Newest, World, tour};
 
 /// Cycles of a run; one in four observes and decides.
 const CYCLES: u64 = 4_000;
@@ -18,6 +20,10 @@ const PUBLISH_EVERY: u64 = 40;
 fn site() -> Site {
     let text = SiteFile::text("opc.tcp://127.0.0.1:1", &[("explore: false", "explore: true")]);
     rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site
+}
+
+fn plant(seed: u64) -> Box<dyn Plant> {
+    plants::by_name("saturation", seed).unwrap()
 }
 
 /// Control path, world and learner, all in one thread and in simulated time.
@@ -43,7 +49,7 @@ struct Run {
 impl System {
     fn new(seed: u64, threads: usize) -> Self {
         let site = Site { seed, ..site() };
-        let (desk, agent) = Desk::new(&site, Kernel::best());
+        let (desk, agent) = Desk::new(&site, Kernel::best(), None);
         let shape = AgentShape { state: agent.step().state.len(), action: site.setpoints.len() };
         let options = AgentOptions {
             seed,
@@ -59,19 +65,19 @@ impl System {
         };
         let mut learner = Learner::new(shape, options, &[0.8], threads).unwrap();
         learner.learn_nominal(|| true);
-        let world = World::new(&site, seed);
+        let world = World::new(&site, plant(seed), &[ScalarKind::Double], seed);
         let controller = Controller::new(&site, agent);
         Self { site, world, desk, controller, learner, observations: 0, generation: 0 }
     }
 
     fn run(mut self) -> Run {
         let (mut inputs, mut modes, mut sent) = (Vec::new(), Vec::new(), None);
-        for _ in 0..CYCLES {
+        for cycle in 0..CYCLES {
             let weights = self.publication();
             if let Some(words) = &weights {
-                self.desk.adopt(words);
+                self.desk.offer(words).unwrap();
             }
-            let taken = self.world.next(sent);
+            let taken = self.world.next(sent, tour(cycle, self.site.runtime.period.span()));
             let (outcome, set) = self.controller.run(&taken);
             if outcome.flags.contains(Flags::OBSERVED) {
                 self.learn();
@@ -128,11 +134,11 @@ impl System {
 /// Plays recorded inputs to a control path that never saw the plant.
 fn replay(inputs: &[(Option<Vec<u64>>, Inputs)], seed: u64, kernel: Kernel) -> String {
     let site = Site { seed, ..site() };
-    let (mut desk, agent) = Desk::new(&site, kernel);
+    let (mut desk, agent) = Desk::new(&site, kernel, None);
     let mut controller = Controller::new(&site, agent);
     for (weights, taken) in inputs {
         if let Some(words) = weights {
-            desk.adopt(words);
+            desk.offer(words).unwrap();
         }
         controller.run(taken);
     }

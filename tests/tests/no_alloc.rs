@@ -7,10 +7,12 @@ use rt_core::image::Image;
 use rt_core::mode::Mode;
 use rt_core::ports::{Action, Moment, NoAction, Observed, Policy};
 use rt_core::record::Flags;
+use rt_core::setpoint::ScalarKind;
+use rt_core::time::Span;
 use rt_sys::guard::{self, CountingAllocator};
 use rustix::process::Signal;
 use shm_layout::Counter;
-use tests::simulation::{Controller, Desk, World};
+use tests::simulation::{Controller, Desk, World, tour};
 use tests::{Place, SiteFile, wait_for_count};
 
 #[global_allocator]
@@ -63,20 +65,22 @@ impl<P: Policy> Policy for Impure<P> {
 fn counted(impure: bool) -> (u64, u64) {
     let text = SiteFile::text("opc.tcp://127.0.0.1:1", &[]);
     let site = rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site;
-    let (_desk, agent) = Desk::new(&site, Kernel::best());
-    let world = World::new(&site, 1);
+    let (_desk, agent) = Desk::new(&site, Kernel::best(), None);
+    let plant = plants::by_name("saturation", 1).unwrap();
+    let world = World::new(&site, plant, &[ScalarKind::Double], 1);
+    let period = site.runtime.period.span();
     if impure {
-        cycles(Controller::new(&site, Impure(agent)), world)
+        cycles(Controller::new(&site, Impure(agent)), world, period)
     } else {
-        cycles(Controller::new(&site, agent), world)
+        cycles(Controller::new(&site, agent), world, period)
     }
 }
 
-fn cycles<P: Policy>(mut controller: Controller<P>, mut world: World) -> (u64, u64) {
+fn cycles<P: Policy>(mut controller: Controller<P>, mut world: World, period: Span) -> (u64, u64) {
     let (before, mut decisions, mut sent) = (guard::counts(), 0, None);
     let mut modes = Vec::new();
-    for _ in 0..CYCLES {
-        let inputs = world.next(sent);
+    for cycle in 0..CYCLES {
+        let inputs = world.next(sent, tour(cycle, period));
         guard::arm();
         let (outcome, set) = controller.run(&inputs);
         guard::disarm();

@@ -1,0 +1,108 @@
+//! Bugs that are planted to see whether the simulation finds them: each wraps a sound piece in a broken variant of it.
+
+use policy::wire::WeightsRefused;
+use rt_core::cycle::CycleSettings;
+use rt_core::envelope::LimitsByMode;
+use rt_core::ports::Command;
+use rt_core::setpoint::{ScalarKind, SetpointSet};
+use rt_core::time::{Period, Span};
+use shm_layout::WeightsHeader;
+
+use super::controller::Inputs;
+use super::desk::Desk;
+use super::witness::Witness;
+
+/// A planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// The envelope permits a step for all the time that has passed, not for one period at most.
+    EnvelopeStepsByRealTime,
+    /// The envelope keeps its limits when they are changed.
+    EnvelopeKeepsLimits,
+    /// The envelope keeps the range and forgets the rate.
+    EnvelopeForgetsRate,
+    /// The mode machine does not notice that the lease was lost.
+    ModeIgnoresLease,
+    /// The mode machine does not keep a trip.
+    ModeForgetsTrips,
+    /// The mode machine never ends a HOLD.
+    ModeHoldsForEver,
+    /// The desk hands over also when it has refused.
+    HandOverOfRefused,
+    /// The desk believes whatever epoch stands in the header.
+    HandOverOfAnyEpoch,
+    /// The desk judges, and forgets to hand over every other network.
+    HandOverForgotten,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::EnvelopeStepsByRealTime,
+        Self::EnvelopeKeepsLimits,
+        Self::EnvelopeForgetsRate,
+        Self::ModeIgnoresLease,
+        Self::ModeForgetsTrips,
+        Self::ModeHoldsForEver,
+        Self::HandOverOfRefused,
+        Self::HandOverOfAnyEpoch,
+        Self::HandOverForgotten,
+    ];
+
+    /// What the cycle is made from.
+    pub(super) fn settings(self, settings: &mut CycleSettings<'_>) {
+        match self {
+            // The period limits nothing but the envelope's step.
+            Self::EnvelopeStepsByRealTime => {
+                settings.period = Period::from_ns(1_000 * settings.period.as_ns()).unwrap_or(settings.period);
+            }
+            Self::ModeHoldsForEver => settings.modes.hold_max = Span::MAX,
+            _ => {}
+        }
+    }
+
+    /// What the cycle takes in.
+    pub(super) fn inputs(self, inputs: &Inputs) -> Inputs {
+        let mut inputs = inputs.clone();
+        match self {
+            Self::EnvelopeKeepsLimits => inputs.changes = None,
+            Self::ModeIgnoresLease => inputs.commands.retain(|command| *command != Command::Lease(false)),
+            Self::ModeForgetsTrips => inputs.commands.insert(0, Command::Reset),
+            _ => {}
+        }
+        inputs
+    }
+
+    /// What the cycle gives out.
+    pub(super) fn outputs(
+        self,
+        limits: &[(LimitsByMode, ScalarKind)],
+        seen: &mut Witness,
+        set: &mut Option<SetpointSet>,
+    ) {
+        let (Self::EnvelopeForgetsRate, Some(set)) = (self, set) else { return };
+        for ((row, value), (limits, kind)) in seen.rows.iter_mut().zip(&mut set.values).zip(limits) {
+            if let (Some(limits), ScalarKind::Double, true) = (limits.of(seen.mode), kind, row.sent.is_some())
+                && row.desired.is_finite()
+            {
+                row.sent = Some(row.desired.clamp(limits.lo, limits.hi));
+                *value = row.sent;
+            }
+        }
+    }
+
+    /// The desk's verdict.
+    pub(super) fn offer(self, desk: &mut Desk, words: &[u64]) -> Result<u64, WeightsRefused> {
+        match self {
+            Self::HandOverOfAnyEpoch => {
+                if let Some(header) = WeightsHeader::from_words(words) {
+                    desk.grant(header.epoch);
+                }
+                desk.offer(words)
+            }
+            Self::HandOverOfRefused => desk.offer(words).inspect_err(|_| desk.hand_over_unjudged()),
+            Self::HandOverForgotten if desk.newest().is_multiple_of(2) => desk.judge(words),
+            _ => desk.offer(words),
+        }
+    }
+}
