@@ -380,7 +380,7 @@ impl ModeMachine {
                 Effect::of(changed)
             }
             Command::Disarm => {
-                let changed = self.armed || self.mode.writes();
+                let changed = self.armed;
                 (self.armed, self.disarm_asked) = (false, true);
                 Effect::of(changed)
             }

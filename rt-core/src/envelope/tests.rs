@@ -126,12 +126,51 @@ fn an_interlock_whose_input_is_missing_counts_as_tripped() {
     assert_eq!(written(judge(&envelope, 5.5, 5.0)), (5.0, Acted::INTERLOCK));
 }
 
+/// Other limits in each mode that writes.
+fn by_mode() -> LimitsByMode {
+    let limits = |lo, hi| Limits { lo, hi, rate: Rate::Unlimited };
+    LimitsByMode { run: limits(0.0, 10.0), hold: limits(2.0, 8.0), fallback: limits(4.0, 6.0) }
+}
+
 #[test]
-fn a_flipped_bit_in_the_limits_is_noticed() {
-    let mut envelope = plain(ScalarKind::Double);
-    envelope.limits.run.hi = f64::from_bits(envelope.limits.run.hi.to_bits() ^ (1 << 52));
-    assert!(!envelope.intact());
-    assert_eq!(judge(&envelope, 5.0, 5.0), Verdict::Withhold(Withheld::LimitsCorrupt));
+fn each_mode_has_its_limits_and_one_that_does_not_write_gets_nothing_through() {
+    let mut envelope = Envelope::new(by_mode()).unwrap();
+    envelope.set_kind(Some(ScalarKind::Double));
+    let written_in = |mode| match envelope.judge(mode, 99.0, Some(5.0), SECOND, &empty()) {
+        Verdict::Write { value, .. } => Ok(value),
+        Verdict::Withhold(reason) => Err(reason),
+    };
+    let expected = [Err(Withheld::Mode), Err(Withheld::Mode), Ok(10.0), Ok(8.0), Ok(6.0), Err(Withheld::Mode)];
+    assert_eq!(Mode::ALL.map(written_in), expected);
+}
+
+#[test]
+fn a_flipped_bit_in_the_limits_of_any_mode_is_noticed() {
+    let flips: [fn(&mut LimitsByMode) -> &mut f64; 6] = [
+        |limits| &mut limits.run.lo,
+        |limits| &mut limits.run.hi,
+        |limits| &mut limits.hold.lo,
+        |limits| &mut limits.hold.hi,
+        |limits| &mut limits.fallback.lo,
+        |limits| &mut limits.fallback.hi,
+    ];
+    for flip in flips {
+        for bit in 0..64 {
+            let mut envelope = Envelope::new(by_mode()).unwrap();
+            envelope.set_kind(Some(ScalarKind::Double));
+            let number = flip(&mut envelope.limits);
+            *number = f64::from_bits(number.to_bits() ^ (1 << bit));
+            assert!(!envelope.intact());
+            assert_eq!(judge(&envelope, 5.0, 5.0), Verdict::Withhold(Withheld::LimitsCorrupt));
+        }
+    }
+}
+
+#[test]
+fn rounding_alone_curbs_nothing() {
+    let curbs = [Acted::RANGE, Acted::RATE, Acted::INTERLOCK, Acted::RETURNING];
+    assert!(curbs.iter().all(|acted| acted.curbed() && acted.with(Acted::ROUNDED).curbed()));
+    assert!(!Acted::ROUNDED.curbed() && !Acted::NOTHING.curbed());
 }
 
 #[test]
@@ -142,6 +181,13 @@ fn impossible_limits_and_interlocks_are_refused() {
     for per_second in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(matches!(limits(0.0, 1.0, Rate::PerSecond(per_second)), Err(EnvelopeError::Rate { .. })));
     }
+    let reversed = Limits { lo: 1.0, hi: 0.0, rate: Rate::Unlimited };
+    let one_is = [
+        LimitsByMode { run: reversed, ..by_mode() },
+        LimitsByMode { hold: reversed, ..by_mode() },
+        LimitsByMode { fallback: reversed, ..by_mode() },
+    ];
+    assert!(one_is.iter().all(|limits| matches!(Envelope::new(*limits), Err(EnvelopeError::Range { .. }))));
     let mut full = plain(ScalarKind::Double);
     let blocks = always(InterlockAction::BlockIncrease);
     assert!((0..INTERLOCKS_MAX).all(|_| full.add(blocks).is_ok()));

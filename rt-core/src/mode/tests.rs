@@ -236,6 +236,33 @@ fn a_return_an_hour_ago_no_longer_counts() {
 }
 
 #[test]
+fn a_return_counts_for_exactly_an_hour() {
+    let mut machine = machine_in(Mode::Fallback);
+    let mut returned = Vec::new();
+    for ms in [0, 10_000, 3_599_999, 3_600_000] {
+        machine.step(&good(ms));
+        returned.push(machine.step(&good(ms + 50)).is_some());
+        machine.command(Command::Reset);
+        // A reset forgets the returns as well: only its clearing of the latch is wanted here.
+        machine.returns = [None; RETURNS_MAX];
+        machine.returns[..2].fill(Some(MonoTime::ZERO + Span::from_ms(50)));
+        machine.step(&Conditions { policy_expired: true, ..good(ms + 51) });
+    }
+    assert_eq!(returned, [true, false, false, true]);
+}
+
+#[test]
+fn what_is_asked_for_again_is_ignored() {
+    let mut machine = machine_in(Mode::Run);
+    assert_eq!((machine.command(Command::Disarm), machine.command(Command::Disarm)), (Effect::Taken, Effect::Ignored));
+    let mut machine = machine_in(Mode::Release);
+    assert_eq!(machine.command(Command::Release), Effect::Ignored);
+    assert_eq!(machine.step(&good(1)), None);
+    assert_eq!((machine.command(Command::Arm), machine.command(Command::Release)), (Effect::Taken, Effect::Taken));
+    assert_eq!(machine.step(&good(2)), None, "release wins");
+}
+
+#[test]
 fn a_trip_stays_until_it_is_reset() {
     let mut machine = machine_in(Mode::Run);
     let tripped = machine.step(&Conditions { trip: Some(Cause::WriteRefused), ..good(1) }).unwrap();

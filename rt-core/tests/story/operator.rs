@@ -144,6 +144,23 @@ fn each_mode_that_writes_has_its_limits() {
     assert!((rig.plant.values[0] - 4.0).abs() < 1e-9, "the fallback that holds is led into its own range");
 }
 
+#[test]
+fn a_fallback_behind_a_limit_does_not_wind_up() {
+    let rig = with_settings(&[], |settings| {
+        let mut setpoints = settings.setpoints.to_vec();
+        setpoints[0].fallback = eager();
+        Rig::with(&rt_core::cycle::CycleSettings { setpoints: &setpoints, ..settings })
+    });
+    let mut rig = rig.started();
+    rig.policy.action = [f64::NAN; 2];
+    rig.run(1_000);
+    assert_eq!((rig.cycle.mode(), rig.plant.values[0]), (Mode::Fallback, 10.0), "at its upper limit");
+    // From 49 below its target to 50 above: it leaves the limit at once.
+    rig.plant.measured = 100.0;
+    rig.run(3);
+    assert!(rig.plant.values[0] < 10.0);
+}
+
 /// xorshift64*: which switch comes next, and when.
 struct Dice(u64);
 
