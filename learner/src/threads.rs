@@ -19,6 +19,27 @@ impl Threads {
         Ok(Self { pool })
     }
 
+    /// How many work at the same time, at most.
+    pub(crate) fn count(&self) -> usize {
+        self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+    }
+
+    /// Calls `work` on every item with one of the workspaces, each of which serves one thread: what it holds may be what
+    /// another item left there.
+    pub(crate) fn each_with<W: Send, T: Send>(
+        &self,
+        workspaces: &mut [W],
+        items: &mut [T],
+        work: impl Fn(&mut W, &mut T) + Send + Sync,
+    ) {
+        let share = items.len().div_ceil(workspaces.len().max(1)).max(1);
+        let shares = |(workspace, items): (&mut W, &mut [T])| items.iter_mut().for_each(|item| work(workspace, item));
+        match &self.pool {
+            Some(pool) => pool.install(|| workspaces.par_iter_mut().zip(items.par_chunks_mut(share)).for_each(shares)),
+            None => workspaces.iter_mut().zip(items.chunks_mut(share)).for_each(shares),
+        }
+    }
+
     /// Calls `work` on every item.
     pub(crate) fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Send + Sync) {
         match &self.pool {

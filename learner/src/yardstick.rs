@@ -122,24 +122,35 @@ impl Torso {
     }
 }
 
-/// Parameters with what moves them.
+/// Parameters and the state of their optimiser.
 #[derive(Debug)]
 struct Trained {
     parameters: Vec<f32>,
-    gradient: Vec<f32>,
     optimiser: AdamW,
+}
+
+/// What a thread needs for one network at a time.
+#[derive(Debug)]
+struct Workspace {
     pass: TorsoPass,
+    gradient: Vec<f32>,
+}
+
+impl Workspace {
+    fn new(len: usize) -> Self {
+        Self { pass: TorsoPass::new(), gradient: vec![0.0; len] }
+    }
 }
 
 impl Trained {
     fn new(len: usize, role: &str, index: usize) -> Self {
         let stream = &mut Stream::new(1, role, index);
         let parameters = (0..len).map(|_| 0.1 * (stream.uniform() - 0.5)).collect();
-        Self { parameters, gradient: vec![0.0; len], optimiser: AdamW::new(len), pass: TorsoPass::new() }
+        Self { parameters, optimiser: AdamW::new(len) }
     }
 
-    fn descend(&mut self, kernel: Kernel) {
-        self.optimiser.step(kernel, &mut self.parameters, &self.gradient, OPTIMISER);
+    fn descend(&mut self, kernel: Kernel, gradient: &[f32]) {
+        self.optimiser.step(kernel, &mut self.parameters, gradient, OPTIMISER);
     }
 }
 
@@ -160,9 +171,11 @@ pub struct Yardstick {
     critic: Torso,
     value: Head,
     critics: Vec<Critic>,
+    workspaces: Vec<Workspace>,
     actor: Torso,
     means: Linear,
     followed: Trained,
+    own: Workspace,
     states: Vec<f32>,
     /// States with actions: those of the batch, and those of the actor.
     inputs: Vec<f32>,
@@ -196,9 +209,12 @@ impl Yardstick {
             numbers
         };
         let inputs = numbers(ROWS * INPUT);
+        let threads = Threads::new(threads)?;
         Ok(Self {
             kernel: critic_layout.kernel(),
-            threads: Threads::new(threads)?,
+            workspaces: (0..threads.count()).map(|_| Workspace::new(critic_layout.len())).collect(),
+            own: Workspace::new(actor_layout.len()),
+            threads,
             critic,
             value,
             critics: critics.collect(),
@@ -226,9 +242,9 @@ impl Yardstick {
     fn learn(&mut self) {
         let (torso, value, kernel) = (self.critic, self.value, self.kernel);
         let (inputs, targets) = (&self.inputs, &self.targets);
-        self.threads.each(&mut self.critics, |critic| {
+        self.threads.each_with(&mut self.workspaces, &mut self.critics, |workspace, critic| {
             let Critic { trained, q, d_q, loss, .. } = critic;
-            let Trained { parameters: p, gradient, pass, .. } = trained;
+            let (Workspace { pass, gradient }, p) = (workspace, &trained.parameters);
             torso.forward(p, inputs, pass);
             value.forward(p, &pass.relu_2, q);
             for ((d_q, q), target) in d_q.iter_mut().zip(q.iter()).zip(targets) {
@@ -240,13 +256,13 @@ impl Yardstick {
             value.backward(p, &pass.relu_2, d_q, &mut pass.d_2, gradient);
             torso.backward_input(p, kernel, pass);
             torso.backward(inputs, pass, gradient);
-            trained.descend(kernel);
+            trained.descend(kernel, gradient);
         });
     }
 
     /// The actor's actions at the batch's states.
     fn act(&mut self) {
-        let Trained { parameters: p, pass, .. } = &mut self.followed;
+        let (Workspace { pass, .. }, p) = (&mut self.own, &self.followed.parameters);
         self.actor.forward(p, &self.states, pass);
         let TorsoPass { panels, relu_2, .. } = pass;
         self.means.forward(p, relu_2, ROWS, Finish::Bias(self.means.bias(p)), panels, &mut self.actions);
@@ -265,9 +281,9 @@ impl Yardstick {
         let (torso, value, kernel) = (self.critic, self.value, self.kernel);
         let action_part = torso.first.of_last_inputs(ACTION);
         let inputs = &self.judged;
-        self.threads.each(&mut self.critics, |critic| {
+        self.threads.each_with(&mut self.workspaces, &mut self.critics, |workspace, critic| {
             let Critic { trained, q, d_q, d_action, .. } = critic;
-            let Trained { parameters: p, gradient, pass, .. } = trained;
+            let (Workspace { pass, gradient }, p) = (workspace, &trained.parameters);
             torso.forward(p, inputs, pass);
             value.forward(p, &pass.relu_2, q);
             d_q.fill(-1.0 / (ROWS * CRITICS) as f32);
@@ -285,13 +301,13 @@ impl Yardstick {
             d_means.iter_mut().zip(&critic.d_action).for_each(|(sum, d)| *sum += d);
         }
         d_means.iter_mut().zip(&self.actions).for_each(|(d, a)| *d *= 1.0 - a * a);
-        let Trained { parameters: p, gradient, pass, .. } = &mut self.followed;
+        let (Workspace { pass, gradient }, p) = (&mut self.own, &self.followed.parameters);
         gradient.fill(0.0);
         self.means.backward(&pass.relu_2, &d_means, ROWS, &mut pass.panels, gradient);
         self.means.backward_input(p, &d_means, ROWS, Finish::Set, &mut pass.panels, &mut pass.d_2);
         self.actor.backward_input(p, self.kernel, pass);
         self.actor.backward(&self.states, pass, gradient);
-        self.followed.descend(self.kernel);
+        self.followed.descend(self.kernel, gradient);
     }
 }
 
