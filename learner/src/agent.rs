@@ -94,15 +94,16 @@ impl Agent {
         if nominal.len() != shape.action || !fits {
             return Err(AgentError::Nominal { found: nominal.to_vec(), expected: shape.action });
         }
+        let threads = Threads::new(threads)?;
         Ok(Self {
             shape,
             nominal: nominal.to_vec(),
-            ensemble: Ensemble::new(shape, &options),
-            percentile: Percentile::new(shape, &options),
+            ensemble: Ensemble::new(shape, &options, &threads),
+            percentile: Percentile::new(shape, &options, &threads),
             replay: Replay::new(shape, &options),
             schedule: Schedule::new(&options),
             exploration: Stream::new(options.seed, "exploration", 0),
-            threads: Threads::new(threads)?,
+            threads,
             act_pass: ActorPass::new(1, shape.action),
             options,
         })

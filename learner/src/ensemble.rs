@@ -33,13 +33,20 @@ pub(crate) struct CriticState {
     active: bool,
 }
 
-/// A critic with its buffers.
+/// A critic.
 #[derive(Debug)]
 struct Member {
     index: usize,
     state: CriticState,
-    gradient: Vec<f32>,
+    judged: Vec<f32>,
+    loss: f32,
+}
+
+/// What a thread needs for one critic at a time; it stays in its cache for the next one.
+#[derive(Debug)]
+struct Workspace {
     batch: Batch,
+    gradient: Vec<f32>,
     /// The state stream at the states and then at the next states.
     at: StatePass<f32>,
     pass: ActionPass<f32>,
@@ -51,8 +58,6 @@ struct Member {
     d_next_q: Vec<f32>,
     q: Vec<f32>,
     h: Vec<f32>,
-    judged: Vec<f32>,
-    loss: f32,
 }
 
 /// What judging asks: the same number of actions at each of some states.
@@ -70,6 +75,7 @@ pub(crate) struct Ensemble {
     shape: AgentShape,
     critic: Critic,
     members: Vec<Member>,
+    workspaces: Vec<Workspace>,
     optimiser: AdamWOptions,
     reset_period: u64,
     reset_warmup: u64,
@@ -84,13 +90,15 @@ pub(crate) struct EnsembleState {
 }
 
 impl Ensemble {
-    pub(crate) fn new(shape: AgentShape, options: &AgentOptions) -> Self {
+    pub(crate) fn new(shape: AgentShape, options: &AgentOptions, threads: &Threads) -> Self {
         let critic = Critic::new(shape.state, shape.action);
-        let members = (0..options.ensemble).map(|index| Member::new(index, shape, critic, options)).collect();
+        let workspaces = threads.count().min(options.ensemble);
+        let members = (0..options.ensemble).map(|index| Member::new(index, &critic, options)).collect();
         Self {
             shape,
             critic,
             members,
+            workspaces: (0..workspaces).map(|_| Workspace::new(shape, &critic, options)).collect(),
             optimiser: AdamWOptions {
                 learning_rate: options.critic_lr as f32,
                 weight_decay: options.weight_decay as f32,
@@ -110,11 +118,11 @@ impl Ensemble {
         threads: &Threads,
     ) -> f32 {
         let (critic, optimiser, d) = (self.critic, self.optimiser, self.shape.action);
-        threads.each(&mut self.members, |member| {
-            let Member { index, state, batch, .. } = member;
-            replay.sample(Some(*index), &mut state.batch_stream, batch);
-            member.draw_next_actions(actor, actor_parameters, d);
-            member.learn(&critic, optimiser);
+        threads.each_with(&mut self.workspaces, &mut self.members, |workspace, member| {
+            let Member { index, state, .. } = member;
+            replay.sample(Some(*index), &mut state.batch_stream, &mut workspace.batch);
+            workspace.draw_next_actions(actor, actor_parameters, d, &mut state.action_stream);
+            member.learn(workspace, &critic, optimiser);
         });
         self.updates += 1;
         self.reset_in_turn();
@@ -149,9 +157,9 @@ impl Ensemble {
     /// The mean value of the active critics for every candidate, into `values`.
     pub(crate) fn judge(&mut self, candidates: Candidates<'_>, threads: &Threads, values: &mut [f32]) {
         let (critic, shape) = (self.critic, self.shape);
-        threads.each(&mut self.members, |member| {
+        threads.each_with(&mut self.workspaces, &mut self.members, |workspace, member| {
             if member.state.active {
-                member.judge(&critic, shape, candidates);
+                member.judge(workspace, &critic, shape, candidates);
             }
         });
         values.fill(0.0);
@@ -176,11 +184,11 @@ impl Ensemble {
     ) {
         let (critic, optimiser) = (self.critic, self.optimiser);
         let all = options.nominal_critic_steps;
-        threads.each(&mut self.members, |member| {
+        threads.each_with(&mut self.workspaces, &mut self.members, |workspace, member| {
             for step in steps.clone() {
                 let learning_rate = falling(options.nominal_lr, step, all);
                 let optimiser = AdamWOptions { learning_rate, ..optimiser };
-                member.learn_nominal(&critic, nominal, optimiser);
+                member.learn_nominal(workspace, &critic, nominal, optimiser);
             }
             if steps.end == all {
                 member.state.optimiser.reset();
@@ -216,13 +224,11 @@ impl Ensemble {
 }
 
 impl Member {
-    fn new(index: usize, shape: AgentShape, critic: Critic, options: &AgentOptions) -> Self {
-        let (rows, repeat) = (options.batch_size, options.next_actions);
+    fn new(index: usize, critic: &Critic, options: &AgentOptions) -> Self {
         let stream = |role| Stream::new(options.seed, role, index);
         let mut init_stream = stream("critic initialisation");
         let mut parameters = vec![0.0; critic.len()];
         critic.init(&mut parameters, &mut init_stream);
-        let judged_rows = rows * options.candidates.max(1);
         Self {
             index,
             state: CriticState {
@@ -234,18 +240,7 @@ impl Member {
                 updates: 0,
                 active: true,
             },
-            gradient: vec![0.0; critic.len()],
-            batch: Batch::new(shape, rows),
-            at: StatePass::new(2 * rows),
-            pass: ActionPass::new(rows),
-            piece: ActionPass::new(PIECE_ROWS.max(options.candidates).max(repeat)),
-            next_actor: ActorPass::new(rows, shape.action),
-            next_actions: vec![0.0; rows * repeat * shape.action],
-            next_q: vec![0.0; rows * repeat],
-            d_next_q: vec![0.0; rows * repeat],
-            q: vec![0.0; rows],
-            h: vec![0.0; rows],
-            judged: vec![0.0; judged_rows],
+            judged: vec![0.0; options.batch_size * options.candidates],
             loss: 0.0,
         }
     }
@@ -257,13 +252,94 @@ impl Member {
         self.state.active = false;
     }
 
+    /// One step on the batch at hand.
+    fn learn(&mut self, workspace: &mut Workspace, critic: &Critic, optimiser: AdamWOptions) {
+        let p = &self.state.parameters;
+        let rows = workspace.batch.rows();
+        let Workspace { batch, at, pass, q, h, d_next_q, gradient, .. } = workspace;
+        critic.forward_states(p, &batch.both_states, 2 * rows, at);
+        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
+        critic.q(p, pass, q);
+        critic.h(p, pass, h);
+        next_gradients(batch, h, d_next_q);
+        gradient.fill(0.0);
+        workspace.pass_over_next_actions(critic, p);
+
+        let Workspace { batch, at, pass, q: dq, h: dh, next_q, gradient: g, .. } = workspace;
+        self.loss = own_gradients(batch, next_q, dq, dh) + critic.h_penalty(p);
+        critic.backward_actions(p, at, 0..rows, &batch.actions, dq, Some(dh), pass, g);
+        critic.backward_states(p, &batch.both_states, 2 * rows, at, g);
+        critic.regularise_h(p, g);
+        self.descend(g, critic, optimiser);
+        self.state.updates += 1;
+    }
+
+    fn descend(&mut self, gradient: &[f32], critic: &Critic, optimiser: AdamWOptions) {
+        let state = &mut self.state;
+        state.optimiser.step(critic.kernel, &mut state.parameters, gradient, optimiser);
+    }
+
+    fn learn_nominal(&mut self, workspace: &mut Workspace, critic: &Critic, nominal: &[f32], optimiser: AdamWOptions) {
+        let rows = workspace.batch.rows();
+        let Workspace { batch, at, pass, gradient: g, q, .. } = workspace;
+        let stream = &mut self.state.action_stream;
+        stream.uniforms(batch.states_mut());
+        stream.uniforms(&mut batch.actions);
+        let p = &self.state.parameters;
+        critic.forward_states(p, batch.states(), rows, at);
+        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
+        critic.q(p, pass, q);
+        let share = 1.0 / rows as f32;
+        for (q, action) in q.iter_mut().zip(batch.actions.chunks_exact(nominal.len())) {
+            let distance: f32 = action.iter().zip(nominal).map(|(a, b)| (a - b).abs()).sum();
+            *q = (*q + distance) * share;
+        }
+        g.fill(0.0);
+        critic.backward_actions(p, at, 0..rows, &batch.actions, q, None, pass, g);
+        critic.backward_states(p, batch.states(), rows, at, g);
+        self.descend(g, critic, optimiser);
+    }
+
+    fn judge(&mut self, workspace: &mut Workspace, critic: &Critic, shape: AgentShape, candidates: Candidates<'_>) {
+        let Candidates { states, actions, repeat } = candidates;
+        let rows = states.len() / shape.state;
+        let Workspace { at, piece, .. } = workspace;
+        let p = &self.state.parameters;
+        critic.forward_states(p, states, rows, at);
+        for states in pieces(rows, piece.rows() / repeat) {
+            let own = states.start * repeat..states.end * repeat;
+            let actions = &actions[own.start * shape.action..own.end * shape.action];
+            critic.forward_actions(p, at, states, actions, repeat, piece);
+            critic.q(p, piece, &mut self.judged[own]);
+        }
+    }
+}
+
+impl Workspace {
+    fn new(shape: AgentShape, critic: &Critic, options: &AgentOptions) -> Self {
+        let (rows, repeat) = (options.batch_size, options.next_actions);
+        Self {
+            batch: Batch::new(shape, rows),
+            gradient: vec![0.0; critic.len()],
+            at: StatePass::new(2 * rows),
+            pass: ActionPass::new(rows),
+            piece: ActionPass::new(PIECE_ROWS.max(options.candidates).max(repeat)),
+            next_actor: ActorPass::new(rows, shape.action),
+            next_actions: vec![0.0; rows * repeat * shape.action],
+            next_q: vec![0.0; rows * repeat],
+            d_next_q: vec![0.0; rows * repeat],
+            q: vec![0.0; rows],
+            h: vec![0.0; rows],
+        }
+    }
+
     /// `a'_j ~ actor(s')`, clipped to the bounds there.
-    fn draw_next_actions(&mut self, actor: &Actor, actor_parameters: &[f32], d: usize) {
+    fn draw_next_actions(&mut self, actor: &Actor, actor_parameters: &[f32], d: usize, stream: &mut Stream) {
         let rows = self.batch.rows();
         let repeat = self.next_q.len() / rows;
         let pass = &mut self.next_actor;
         actor.forward(actor_parameters, self.batch.next_states(), rows, pass);
-        self.state.action_stream.normals(actor.kernel, &mut self.next_actions);
+        stream.normals(actor.kernel, &mut self.next_actions);
         for (row, actions) in self.next_actions.chunks_exact_mut(repeat * d).enumerate() {
             let own = row * d..(row + 1) * d;
             let (lo, hi) = (&self.batch.next_lo[own.clone()], &self.batch.next_hi[own.clone()]);
@@ -276,36 +352,12 @@ impl Member {
         }
     }
 
-    /// One step on the batch at hand.
-    fn learn(&mut self, critic: &Critic, optimiser: AdamWOptions) {
-        let rows = self.batch.rows();
-        let Self { batch, at, pass, gradient: g, .. } = self;
-        let p = &self.state.parameters;
-        critic.forward_states(p, &batch.both_states, 2 * rows, at);
-        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
-        critic.q(p, pass, &mut self.q);
-        critic.h(p, pass, &mut self.h);
-        next_gradients(batch, &self.h, &mut self.d_next_q);
-        g.fill(0.0);
-        self.pass_over_next_actions(critic);
-
-        let Self { batch, at, pass, gradient: g, q: dq, h: dh, .. } = self;
-        let p = &self.state.parameters;
-        self.loss = own_gradients(batch, &self.next_q, dq, dh) + critic.h_penalty(p);
-        critic.backward_actions(p, at, 0..rows, &batch.actions, dq, Some(dh), pass, g);
-        critic.backward_states(p, &batch.both_states, 2 * rows, at, g);
-        critic.regularise_h(p, g);
-        self.descend(critic, optimiser);
-        self.state.updates += 1;
-    }
-
     /// The values of the next actions, and their gradients: there and back piece by piece, since the gradient at a next
     /// value does not depend on any of the values.
-    fn pass_over_next_actions(&mut self, critic: &Critic) {
+    fn pass_over_next_actions(&mut self, critic: &Critic, p: &[f32]) {
         let rows = self.batch.rows();
         let (repeat, d) = (self.next_q.len() / rows, self.next_actions.len() / self.next_q.len());
         let Self { at, piece, gradient, .. } = self;
-        let p = &self.state.parameters;
         for states in pieces(rows, piece.rows() / repeat) {
             let own = states.start * repeat..states.end * repeat;
             let actions = &self.next_actions[own.start * d..own.end * d];
@@ -313,46 +365,6 @@ impl Member {
             critic.forward_actions(p, at, states.clone(), actions, repeat, piece);
             critic.q(p, piece, &mut self.next_q[own.clone()]);
             critic.backward_actions(p, at, states, actions, &self.d_next_q[own], None, piece, gradient);
-        }
-    }
-
-    fn descend(&mut self, critic: &Critic, optimiser: AdamWOptions) {
-        let state = &mut self.state;
-        state.optimiser.step(critic.kernel, &mut state.parameters, &self.gradient, optimiser);
-    }
-
-    fn learn_nominal(&mut self, critic: &Critic, nominal: &[f32], optimiser: AdamWOptions) {
-        let rows = self.batch.rows();
-        let Self { batch, at, pass, gradient: g, .. } = self;
-        let stream = &mut self.state.action_stream;
-        stream.uniforms(batch.states_mut());
-        stream.uniforms(&mut batch.actions);
-        let p = &self.state.parameters;
-        critic.forward_states(p, batch.states(), rows, at);
-        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
-        critic.q(p, pass, &mut self.q);
-        let share = 1.0 / rows as f32;
-        for (q, action) in self.q.iter_mut().zip(batch.actions.chunks_exact(nominal.len())) {
-            let distance: f32 = action.iter().zip(nominal).map(|(a, b)| (a - b).abs()).sum();
-            *q = (*q + distance) * share;
-        }
-        g.fill(0.0);
-        critic.backward_actions(p, at, 0..rows, &batch.actions, &self.q, None, pass, g);
-        critic.backward_states(p, batch.states(), rows, at, g);
-        self.descend(critic, optimiser);
-    }
-
-    fn judge(&mut self, critic: &Critic, shape: AgentShape, candidates: Candidates<'_>) {
-        let Candidates { states, actions, repeat } = candidates;
-        let rows = states.len() / shape.state;
-        let Self { at, piece, judged, .. } = self;
-        let p = &self.state.parameters;
-        critic.forward_states(p, states, rows, at);
-        for states in pieces(rows, piece.rows() / repeat) {
-            let own = states.start * repeat..states.end * repeat;
-            let actions = &actions[own.start * shape.action..own.end * shape.action];
-            critic.forward_actions(p, at, states, actions, repeat, piece);
-            critic.q(p, piece, &mut judged[own]);
         }
     }
 }
@@ -440,8 +452,8 @@ mod tests {
     #[test]
     fn the_loss_falls_and_the_better_action_is_judged_better() {
         let options = options();
-        let mut ensemble = Ensemble::new(SHAPE, &options);
         let threads = Threads::new(1).unwrap();
+        let mut ensemble = Ensemble::new(SHAPE, &options, &threads);
         let (actor, parameters) = actor();
         let replay = replay(&options);
         let losses: Vec<f32> = (0..400).map(|_| ensemble.update(&replay, &actor, &parameters, &threads)).collect();
@@ -471,8 +483,8 @@ mod tests {
     #[test]
     fn critics_are_reset_in_turn_and_leave_the_judging_until_warmed_up() {
         let options = AgentOptions { reset_period: 10, reset_warmup: 5, batch_size: 4, ..options() };
-        let mut ensemble = Ensemble::new(SHAPE, &options);
         let threads = Threads::new(1).unwrap();
+        let mut ensemble = Ensemble::new(SHAPE, &options, &threads);
         let (actor, parameters) = actor();
         let replay = replay(&options);
         let mut history = Vec::new();
@@ -489,8 +501,8 @@ mod tests {
     #[test]
     fn an_ensemble_begins_with_the_nominal_preference() {
         let options = AgentOptions { nominal_critic_steps: 300, ..options() };
-        let mut ensemble = Ensemble::new(SHAPE, &options);
         let threads = Threads::new(1).unwrap();
+        let mut ensemble = Ensemble::new(SHAPE, &options, &threads);
         ensemble.learn_nominal(0..300, &[0.6], &options, &threads);
         let mut values = [0.0; 3];
         let candidates = Candidates { states: &[0.2, 0.8], actions: &[0.6, 0.3, 0.0], repeat: 3 };

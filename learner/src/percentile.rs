@@ -28,15 +28,20 @@ pub(crate) struct PercentileState {
     candidate_stream: Stream,
 }
 
-/// One of the two networks with its buffers: it follows the best candidates.
+/// One of the two networks: it follows the best candidates.
 #[derive(Debug)]
 struct Follower {
     trained: Trained,
     /// How many of the best candidates it moves towards.
     count: usize,
+    loss: f32,
+}
+
+/// What a thread needs for one network at a time.
+#[derive(Debug)]
+struct Workspace {
     gradient: Vec<f32>,
     pass: ActorPass<f32>,
-    loss: f32,
 }
 
 /// Actor and proposal with their buffers.
@@ -46,6 +51,7 @@ pub(crate) struct Percentile {
     net: Actor,
     /// Actor and proposal.
     followers: [Follower; 2],
+    workspaces: Vec<Workspace>,
     batch_stream: Stream,
     candidate_stream: Stream,
     optimiser: AdamWOptions,
@@ -66,20 +72,15 @@ const ACTOR: usize = 0;
 const PROPOSAL: usize = 1;
 
 impl Percentile {
-    pub(crate) fn new(shape: AgentShape, options: &AgentOptions) -> Self {
+    pub(crate) fn new(shape: AgentShape, options: &AgentOptions, threads: &Threads) -> Self {
         let net = Actor::new(shape.state, shape.action);
         let (rows, count) = (options.batch_size, options.candidates);
         let follower = |role, count| {
             let mut parameters = vec![0.0; net.len()];
             net.init(&mut parameters, &mut Stream::new(options.seed, role, 0));
-            Follower {
-                trained: Trained { parameters, optimiser: AdamW::new(net.len()) },
-                count,
-                gradient: vec![0.0; net.len()],
-                pass: ActorPass::new(rows, shape.action),
-                loss: 0.0,
-            }
+            Follower { trained: Trained { parameters, optimiser: AdamW::new(net.len()) }, count, loss: 0.0 }
         };
+        let workspace = || Workspace { gradient: vec![0.0; net.len()], pass: ActorPass::new(rows, shape.action) };
         let part = |share: f64| ((count as f64 * share) as usize).clamp(1, count);
         let actor_best = part(options.actor_percentile);
         let proposal_best = part(options.proposal_percentile).max(actor_best);
@@ -91,6 +92,7 @@ impl Percentile {
                 follower("actor initialisation", actor_best),
                 follower("proposal initialisation", proposal_best),
             ],
+            workspaces: (0..threads.count().min(2)).map(|_| workspace()).collect(),
             batch_stream: Stream::new(options.seed, "actor batch", 0),
             candidate_stream: Stream::new(options.seed, "candidates", 0),
             optimiser: AdamWOptions {
@@ -138,8 +140,8 @@ impl Percentile {
 
     fn draw_candidates(&mut self) {
         let (rows, d) = (self.batch.rows(), self.shape.action);
-        let Follower { trained, pass, .. } = &mut self.followers[PROPOSAL];
-        self.net.forward(&trained.parameters, self.batch.states(), rows, pass);
+        let pass = &mut self.workspaces[0].pass;
+        self.net.forward(&self.followers[PROPOSAL].trained.parameters, self.batch.states(), rows, pass);
         self.candidate_stream.normals(self.net.kernel, &mut self.noise);
         let count = self.values.len() / rows;
         let mut noise = self.noise.chunks_exact(d);
@@ -185,7 +187,9 @@ impl Percentile {
     fn follow(&mut self, threads: &Threads) -> f32 {
         let (net, optimiser, batch, d) = (self.net, self.optimiser, &self.batch, self.shape.action);
         let best = Best { actions: &self.best, per_state: self.best.len() / batch.rows(), d };
-        threads.each(&mut self.followers, |follower| follower.approach(&net, batch.states(), best, optimiser));
+        threads.each_with(&mut self.workspaces, &mut self.followers, |workspace, follower| {
+            follower.approach(workspace, &net, batch.states(), best, optimiser);
+        });
         self.followers[ACTOR].loss
     }
 
@@ -197,7 +201,9 @@ impl Percentile {
             let optimiser = AdamWOptions { learning_rate, ..self.optimiser };
             self.candidate_stream.uniforms(self.batch.states_mut());
             let states = self.batch.states();
-            threads.each(&mut self.followers, |follower| follower.hold(&net, states, nominal, optimiser));
+            threads.each_with(&mut self.workspaces, &mut self.followers, |workspace, follower| {
+                follower.hold(workspace, &net, states, nominal, optimiser);
+            });
         }
         for follower in &mut self.followers {
             follower.trained.optimiser.reset();
@@ -248,10 +254,17 @@ struct Best<'a> {
 
 impl Follower {
     /// A step up the mean log-likelihood of its share of the best candidates; its negative value before the step.
-    fn approach(&mut self, net: &Actor, states: &[f32], best: Best<'_>, optimiser: AdamWOptions) {
+    fn approach(
+        &mut self,
+        workspace: &mut Workspace,
+        net: &Actor,
+        states: &[f32],
+        best: Best<'_>,
+        optimiser: AdamWOptions,
+    ) {
         let (d, count) = (best.d, self.count);
         let rows = best.actions.len() / best.per_state;
-        let pass = &mut self.pass;
+        let pass = &mut workspace.pass;
         net.forward(&self.trained.parameters, states, rows, pass);
         let share = 1.0 / (rows * count) as f32;
         self.loss = 0.0;
@@ -270,12 +283,19 @@ impl Follower {
                 self.loss += (0.5 * squares - count as f32 * libm::logf(precision)) * share;
             }
         }
-        self.descend(net, states, rows, optimiser);
+        self.descend(workspace, net, states, rows, optimiser);
     }
 
     /// A step towards the mean `nominal` and the largest deviation.
-    fn hold(&mut self, net: &Actor, states: &[f32], nominal: &[f32], optimiser: AdamWOptions) {
-        let pass = &mut self.pass;
+    fn hold(
+        &mut self,
+        workspace: &mut Workspace,
+        net: &Actor,
+        states: &[f32],
+        nominal: &[f32],
+        optimiser: AdamWOptions,
+    ) {
+        let pass = &mut workspace.pass;
         let rows = pass.mu.len() / nominal.len();
         net.forward(&self.trained.parameters, states, rows, pass);
         let share = 1.0 / rows as f32;
@@ -283,15 +303,23 @@ impl Follower {
             pass.d_mu[i] = (pass.mu[i] - nominal) * share;
             pass.d_sigma[i] = (pass.sigma[i] - SIGMA_MAX as f32) * share;
         }
-        self.descend(net, states, rows, optimiser);
+        self.descend(workspace, net, states, rows, optimiser);
     }
 
     /// A step against the gradient, whose beginnings at mean and deviation are set.
-    fn descend(&mut self, net: &Actor, states: &[f32], rows: usize, optimiser: AdamWOptions) {
+    fn descend(
+        &mut self,
+        workspace: &mut Workspace,
+        net: &Actor,
+        states: &[f32],
+        rows: usize,
+        optimiser: AdamWOptions,
+    ) {
+        let Workspace { gradient, pass } = workspace;
         let Trained { parameters, optimiser: moments } = &mut self.trained;
-        self.gradient.fill(0.0);
-        net.backward(parameters, states, rows, &mut self.pass, &mut self.gradient);
-        moments.step(net.kernel, parameters, &self.gradient, optimiser);
+        gradient.fill(0.0);
+        net.backward(parameters, states, rows, pass, gradient);
+        moments.step(net.kernel, parameters, gradient, optimiser);
     }
 }
 
@@ -304,7 +332,7 @@ mod tests {
     #[test]
     fn the_nominal_start_holds_the_nominal_setpoint() {
         let options = AgentOptions { batch_size: 64, ..AgentOptions::default() };
-        let mut percentile = Percentile::new(SHAPE, &options);
+        let mut percentile = Percentile::new(SHAPE, &options, &Threads::new(1).unwrap());
         percentile.learn_nominal(&[0.2, 0.7], &options, &Threads::new(1).unwrap());
         let mut pass = ActorPass::new(1, 2);
         percentile.net.forward(percentile.actor(), &[0.3, 0.9, 0.1], 1, &mut pass);
@@ -316,7 +344,7 @@ mod tests {
     fn ranking_puts_the_best_first_and_keeps_the_order_of_equals() {
         let options =
             AgentOptions { batch_size: 1, candidates: 10, proposal_percentile: 0.4, ..AgentOptions::default() };
-        let mut percentile = Percentile::new(SHAPE, &options);
+        let mut percentile = Percentile::new(SHAPE, &options, &Threads::new(1).unwrap());
         percentile.values = vec![0.0, 5.0, 1.0, 5.0, -3.0, 2.0, 1.0, 0.0, 4.0, -9.0];
         percentile.candidates.iter_mut().enumerate().for_each(|(i, a)| *a = i as f32);
         percentile.rank();
@@ -326,7 +354,7 @@ mod tests {
     #[test]
     fn the_actor_approaches_the_best_candidates() {
         let options = AgentOptions { batch_size: 8, candidates: 20, actor_lr: 1e-2, ..AgentOptions::default() };
-        let mut percentile = Percentile::new(SHAPE, &options);
+        let mut percentile = Percentile::new(SHAPE, &options, &Threads::new(1).unwrap());
         let threads = Threads::new(1).unwrap();
         let mut loss = Vec::new();
         for _ in 0..200 {

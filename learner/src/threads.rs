@@ -39,12 +39,4 @@ impl Threads {
             None => workspaces.iter_mut().zip(items.chunks_mut(share)).for_each(shares),
         }
     }
-
-    /// Calls `work` on every item.
-    pub(crate) fn each<T: Send>(&self, items: &mut [T], work: impl Fn(&mut T) + Send + Sync) {
-        match &self.pool {
-            Some(pool) => pool.install(|| items.par_iter_mut().for_each(work)),
-            None => items.iter_mut().for_each(work),
-        }
-    }
 }
