@@ -1,6 +1,6 @@
 //! Sixteen numbers in registers: what the learner's products are summed in, and finished before they are stored.
 //!
-//! A value of [`Avx2`] or [`Avx512`] is the proof that the machine has these instructions; the dispatch alone makes one.
+//! A value of `Avx2` or `Avx512` is the proof that the machine has these instructions; the dispatch alone makes one.
 
 use super::dispatch::KernelKind;
 #[cfg(target_arch = "x86_64")]
@@ -103,50 +103,49 @@ mod x86 {
         }
     }
 
-    // SAFETY of all blocks below: `self` is the proof of AVX-512F, and a block is as long as a register.
     impl Registers<f32> for Avx512 {
         const KIND: KernelKind = KernelKind::Avx512;
         type Block = __m512;
 
         #[inline(always)]
         fn load(self, numbers: &[f32; BLOCK]) -> __m512 {
-            // SAFETY: see above.
+            // SAFETY: a block is as long as a register; `self` is the proof of AVX-512F.
             unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
         }
 
         #[inline(always)]
         fn store(self, block: __m512, numbers: &mut [f32; BLOCK]) {
-            // SAFETY: see above.
+            // SAFETY: a block is as long as a register; `self` is the proof of AVX-512F.
             unsafe { _mm512_storeu_ps(numbers.as_mut_ptr(), block) }
         }
 
         #[inline(always)]
         fn add_product(self, sum: __m512, x: f32, y: __m512) -> __m512 {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX-512F.
             unsafe { _mm512_fmadd_ps(_mm512_set1_ps(x), y, sum) }
         }
 
         #[inline(always)]
         fn add(self, a: __m512, b: __m512) -> __m512 {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX-512F.
             unsafe { _mm512_add_ps(a, b) }
         }
 
         #[inline(always)]
         fn negate(self, a: __m512) -> __m512 {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX-512F.
             unsafe { _mm512_sub_ps(_mm512_setzero_ps(), a) }
         }
 
         #[inline(always)]
         fn positive(self, a: __m512) -> __m512 {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX-512F.
             unsafe { _mm512_max_ps(a, _mm512_setzero_ps()) }
         }
 
         #[inline(always)]
         fn pass(self, a: __m512, gate: __m512) -> __m512 {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX-512F.
             unsafe { _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(gate, _mm512_setzero_ps()), a) }
         }
     }
@@ -163,7 +162,6 @@ mod x86 {
         }
     }
 
-    // SAFETY of all blocks below: `self` is the proof of AVX2 and FMA, and half a block is as long as a register.
     impl Registers<f32> for Avx2 {
         const KIND: KernelKind = KernelKind::Avx2;
         type Block = [__m256; 2];
@@ -172,21 +170,21 @@ mod x86 {
         #[expect(clippy::indexing_slicing, reason = "a block has two halves, by its type")]
         fn load(self, numbers: &[f32; BLOCK]) -> Self::Block {
             let halves = numbers.as_chunks::<{ BLOCK / 2 }>().0;
-            // SAFETY: see above.
+            // SAFETY: half a block is as long as a register; `self` is the proof of AVX2 and FMA.
             std::array::from_fn(|i| unsafe { _mm256_loadu_ps(halves[i].as_ptr()) })
         }
 
         #[inline(always)]
         fn store(self, block: Self::Block, numbers: &mut [f32; BLOCK]) {
             for (half, register) in numbers.as_chunks_mut::<{ BLOCK / 2 }>().0.iter_mut().zip(block) {
-                // SAFETY: see above.
+                // SAFETY: half a block is as long as a register; `self` is the proof of AVX2 and FMA.
                 unsafe { _mm256_storeu_ps(half.as_mut_ptr(), register) }
             }
         }
 
         #[inline(always)]
         fn add_product(self, [low, high]: Self::Block, x: f32, y: Self::Block) -> Self::Block {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             unsafe {
                 let x = _mm256_set1_ps(x);
                 [_mm256_fmadd_ps(x, y[0], low), _mm256_fmadd_ps(x, y[1], high)]
@@ -195,27 +193,27 @@ mod x86 {
 
         #[inline(always)]
         fn add(self, a: Self::Block, b: Self::Block) -> Self::Block {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
         }
 
         #[inline(always)]
         fn negate(self, a: Self::Block) -> Self::Block {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             a.map(|a| unsafe { _mm256_sub_ps(_mm256_setzero_ps(), a) })
         }
 
         #[inline(always)]
         fn positive(self, a: Self::Block) -> Self::Block {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             a.map(|a| unsafe { _mm256_max_ps(a, _mm256_setzero_ps()) })
         }
 
         #[inline(always)]
         fn pass(self, a: Self::Block, gate: Self::Block) -> Self::Block {
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             let open = gate.map(|gate| unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(gate, _mm256_setzero_ps()) });
-            // SAFETY: see above.
+            // SAFETY: `self` is the proof of AVX2 and FMA.
             unsafe { [_mm256_and_ps(open[0], a[0]), _mm256_and_ps(open[1], a[1])] }
         }
     }

@@ -215,3 +215,36 @@ fn another_number_of_parameters_changes_nothing() {
     }
     assert_eq!(net, before);
 }
+
+/// What registers make of three blocks: each operation once.
+struct EachOperation([[f32; BLOCK]; 3]);
+
+impl Arithmetic for EachOperation {
+    type Output = [[f32; BLOCK]; 5];
+
+    #[inline(always)]
+    fn run<R: Registers<f32>>(self, r: R) -> Self::Output {
+        let [a, b, gate] = self.0.map(|numbers| r.load(&numbers));
+        let blocks = [r.add_product(a, 3.0, b), r.add(a, b), r.negate(a), r.positive(a), r.pass(a, gate)];
+        blocks.map(|block| {
+            let mut numbers = [0.0; BLOCK];
+            r.store(block, &mut numbers);
+            numbers
+        })
+    }
+}
+
+#[test]
+fn registers_of_every_kind_do_what_the_operations_say() {
+    let numbers = |step: usize| std::array::from_fn(|i| ((i * step) % 7) as f32 - 3.0);
+    let (a, b, gate): ([f32; BLOCK], [f32; BLOCK], [f32; BLOCK]) = (numbers(3), numbers(5), numbers(2));
+    let expected = |f: &dyn Fn(usize) -> f32| -> [f32; BLOCK] { std::array::from_fn(f) };
+    for kernel in kernels() {
+        let [product, sum, negated, positive, passed] = kernel.run(EachOperation([a, b, gate]));
+        assert_eq!(product, expected(&|i| a[i] + 3.0 * b[i]), "{kernel:?}");
+        assert_eq!(sum, expected(&|i| a[i] + b[i]), "{kernel:?}");
+        assert_eq!(negated, expected(&|i| -a[i]), "{kernel:?}");
+        assert_eq!(positive, expected(&|i| a[i].max(0.0)), "{kernel:?}");
+        assert_eq!(passed, expected(&|i| if gate[i] > 0.0 { a[i] } else { 0.0 }), "{kernel:?}");
+    }
+}
