@@ -23,8 +23,8 @@ impl Place {
         let mut dice = Dice::new(seed, "place");
         let name = dice.pick(plants::NAMES);
         let plant = plants::by_name(name, seed).expect("one of the known plants");
-        let kinds = plant.inputs().iter().map(|signal| kind_for(signal, &mut dice)).collect();
-        let text = site_text(plant.as_ref(), &mut dice, seed, period_ns);
+        let kinds: Vec<_> = plant.inputs().iter().map(|signal| kind_for(signal, &mut dice)).collect();
+        let text = site_text(plant.as_ref(), &kinds, &mut dice, seed, period_ns);
         let site = match rt_config::parse(&text, "simulation.yaml".as_ref()) {
             Ok(loaded) => loaded.site,
             Err(refused) => panic!("the site of seed {seed} is refused: {refused}\n{text}"),
@@ -40,7 +40,7 @@ fn kind_for(signal: &Signal, dice: &mut Dice) -> ScalarKind {
     if signal.hi - signal.lo >= 50.0 { dice.pick(&coarse) } else { dice.pick(&fine) }
 }
 
-fn site_text(plant: &dyn Plant, dice: &mut Dice, seed: u64, period_ns: u64) -> String {
+fn site_text(plant: &dyn Plant, kinds: &[ScalarKind], dice: &mut Dice, seed: u64, period_ns: u64) -> String {
     let periods = |count: u64| format!("{}us", count * period_ns / 1_000);
     let observations = |count: u64| periods(count * OBSERVE_EVERY);
     let explore = dice.one_in(2);
@@ -57,10 +57,10 @@ fn site_text(plant: &dyn Plant, dice: &mut Dice, seed: u64, period_ns: u64) -> S
         observations(5),
     );
     for signal in plant.inputs() {
-        text += &tag_text(signal, "      type: ai_setpoint\n", signal.nominal);
+        text += &setpoint_text(signal);
     }
     for signal in plant.outputs() {
-        text += &tag_text(signal, "", signal.nominal);
+        text += &tag_text(signal);
     }
     text += &format!("  reward: {{value: \"-abs({{{}}} - {:.6})\"}}\n", measured.name, measured.hi / 2.0);
     text += &format!(
@@ -74,7 +74,7 @@ fn site_text(plant: &dyn Plant, dice: &mut Dice, seed: u64, period_ns: u64) -> S
         observations(60),
         observations(dice.pick(&[1, 3])),
     );
-    text += &limits_text(plant, dice, period_ns);
+    text += &limits_text(plant, kinds, dice, period_ns);
     text += &format!(
         "  io:\n    plant:\n      pairing: {}\n      phase: {}us\n      call_timeout: {}\n      \
          heartbeat: {{node: \"nsu=urn:corerl:plant;s=Heartbeat\", period: {}}}\n",
@@ -86,22 +86,31 @@ fn site_text(plant: &dyn Plant, dice: &mut Dice, seed: u64, period_ns: u64) -> S
     text
 }
 
-fn tag_text(signal: &Signal, kind: &str, nominal: f64) -> String {
-    let nominal = if kind.is_empty() { String::new() } else { format!("      nominal_setpoint: {nominal}\n") };
+fn tag_text(signal: &Signal) -> String {
+    let Signal { name, lo, hi, .. } = signal;
     format!(
-        "    - name: {}\n{kind}      node_identifier: nsu=urn:corerl:plant;s={}\n      operating_range: [{:.6}, {:.6}]\n{nominal}",
-        signal.name, signal.name, signal.lo, signal.hi
+        "    - name: {name}\n      node_identifier: nsu=urn:corerl:plant;s={name}\n      operating_range: [{lo:.6}, {hi:.6}]\n"
     )
 }
 
-fn limits_text(plant: &dyn Plant, dice: &mut Dice, period_ns: u64) -> String {
+/// A person may put a setpoint beyond its range. What is read back far beyond is nothing that a node has.
+fn setpoint_text(signal: &Signal) -> String {
+    let Signal { lo, hi, nominal, .. } = signal;
+    let half = (hi - lo) / 2.0;
+    let span = format!("      sensor_span: [{:.6}, {:.6}]\n", lo - half, hi + half);
+    tag_text(signal) + &format!("      type: ai_setpoint\n      nominal_setpoint: {nominal}\n") + &span
+}
+
+fn limits_text(plant: &dyn Plant, kinds: &[ScalarKind], dice: &mut Dice, period_ns: u64) -> String {
     let observation_s = (period_ns * OBSERVE_EVERY) as f64 * 1e-9;
     let measured = plant.outputs()[0];
     let (mut limits, mut fallbacks) = ("  limits:\n".to_owned(), "  fallback:\n".to_owned());
-    for (index, signal) in plant.inputs().iter().enumerate() {
+    for (index, (signal, kind)) in plant.inputs().iter().zip(kinds).enumerate() {
         let width = signal.hi - signal.lo;
-        // From one end to the other in so many observations.
-        let rate = width / (dice.between(5.0, 100.0) * observation_s);
+        // From one end to the other in so many observations. A whole number moves by one in a period, or never.
+        let whole = matches!(kind, ScalarKind::Int16 | ScalarKind::Byte);
+        let observations = if whole { dice.between(1.0, 1.25) } else { dice.between(5.0, 100.0) };
+        let rate = width / (observations * observation_s);
         let slower = rate / 2.0;
         let by_mode =
             if dice.one_in(3) { format!(", by_mode: {{fallback: {{rate: {slower}}}}}") } else { String::new() };

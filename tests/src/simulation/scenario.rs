@@ -122,6 +122,8 @@ struct Run {
     learner_down: bool,
     operator: Operator,
     plan: Plan,
+    /// The site's own limits hold again from the next cycle on.
+    restore: bool,
     oracle: Oracle,
     seen: Witness,
     sent: Option<SetpointSet>,
@@ -143,8 +145,9 @@ impl Run {
             world: World::new(&site, plant, &kinds, scenario.seed),
             learner: SimulatedLearner::new(&site, scenario.seed),
             learner_down: false,
-            operator: Operator::new(scenario.seed, site.setpoints.len()),
+            operator: Operator::new(scenario.seed, &site),
             plan: Plan::draw(scenario.seed, scenario.slots, &site),
+            restore: false,
             seen: Witness::default(),
             sent: None,
             file: Vec::new(),
@@ -180,6 +183,7 @@ impl Run {
             self.step(false).map_err(|broken| self.failure(broken))?;
         }
         self.plan.end();
+        self.restore = true;
         let begun = self.slot;
         let mut run_since = None;
         while run_since.is_none_or(|since| self.slot - since < RUN_SLOTS) {
@@ -205,7 +209,7 @@ impl Run {
         let slot = self.world.next_slot();
         let begins = self.plan.advance(slot);
         let mut now = self.plan.circumstances(slot);
-        if eager && now.changes.is_none() && slot.is_multiple_of(OBSERVE_EVERY) {
+        if std::mem::take(&mut self.restore) {
             now.changes = Some(Box::new(self.site.change_set(0).expect("the site's own limits")));
         }
         for strike in begins {
@@ -215,6 +219,7 @@ impl Run {
         self.teach(slot, &mut now);
         let lease = !self.plan.holds(|fault| *fault == Fault::LeaseLost);
         now.commands.extend(self.operator.speak(slot, &self.seen, lease, eager));
+        now.hand = now.hand.or_else(|| self.operator.put_back(slot, &self.seen, eager));
         now.commands.truncate(COMMANDS_PER_CYCLE_MAX);
         let inputs = self.world.next(self.sent.take(), now);
         self.slot = inputs.slot.index;

@@ -1,7 +1,6 @@
 //! `cargo xtask bench`: builds the benchmarks and the plant that one of them needs, and hands the arguments on.
 
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -23,28 +22,5 @@ pub(crate) struct BenchArguments {
 }
 
 pub(crate) fn run(BenchArguments { arguments }: &BenchArguments) -> ExitCode {
-    match build().and_then(|program| program_status(Command::new(program).args(arguments))) {
-        Ok(code) => code,
-        Err(reason) => {
-            eprintln!("xtask: {reason}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Builds in release form; the program.
-fn build() -> Result<PathBuf, String> {
-    let mut build = workspace::cargo();
-    build.args(["build", "--release", "--quiet"]).args(PACKAGES.iter().flat_map(|package| ["--package", package]));
-    match build.status() {
-        Ok(status) if status.success() => Ok(workspace::metadata()?.target_directory.join("release/benches")),
-        Ok(_) => Err("the benchmarks could not be built".to_owned()),
-        Err(error) => Err(format!("cargo cannot be run: {error}")),
-    }
-}
-
-fn program_status(program: &mut Command) -> Result<ExitCode, String> {
-    let status = program.status().map_err(|error| format!("the benchmarks cannot be started: {error}"))?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    workspace::run_released(PACKAGES, "benches", arguments)
 }

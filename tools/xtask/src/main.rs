@@ -12,6 +12,7 @@ mod children;
 mod demo;
 mod interop;
 mod scratch;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -28,7 +29,8 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:\n  \
         cargo xtask demo                 see it control a plant, and learn\n  \
         cargo xtask test                 everything that must be green\n  \
-        cargo xtask bench kernel         one benchmark"
+        cargo xtask bench kernel         one benchmark\n  \
+        cargo xtask sim --seeds 1..1000  a thousand simulated scenarios full of faults"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -45,6 +47,7 @@ enum Command {
     #[command(after_help = "Example:\n  cargo xtask tidy")]
     Tidy,
     Bench(bench::BenchArguments),
+    Sim(sim::SimArguments),
     Interop(interop::InteropArguments),
 }
 
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Sim(arguments) => sim::run(&arguments),
         Command::Interop(arguments) => interop::run(&arguments),
     }
 }

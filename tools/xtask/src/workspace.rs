@@ -1,7 +1,7 @@
 //! Where the workspace is, and what cargo says about it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use serde::Deserialize;
 
@@ -73,4 +73,30 @@ pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
+}
+
+/// Builds these packages in release form and runs a program of theirs; its exit code.
+pub(crate) fn run_released(packages: &[&str], program: &str, arguments: &[String]) -> ExitCode {
+    let run = || {
+        let path = build_released(packages, program)?;
+        let status = Command::new(path).args(arguments).status();
+        status.map_err(|error| format!("{program} cannot be started: {error}"))
+    };
+    match run() {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build_released(packages: &[&str], program: &str) -> Result<PathBuf, String> {
+    let mut build = cargo();
+    build.args(["build", "--release", "--quiet"]).args(packages.iter().flat_map(|package| ["--package", package]));
+    match build.status() {
+        Ok(status) if status.success() => Ok(metadata()?.target_directory.join("release").join(program)),
+        Ok(_) => Err(format!("{program} could not be built")),
+        Err(error) => Err(format!("cargo cannot be run: {error}")),
+    }
 }

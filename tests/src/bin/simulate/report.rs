@@ -43,7 +43,9 @@ impl<'a> Report<'a> {
             return only.hash.clone();
         }
         let mut hasher = blake3::Hasher::new();
-        self.passed.iter().for_each(|(_, passed)| drop(hasher.update(passed.hash.as_bytes())));
+        for (_, passed) in &self.passed {
+            hasher.update(passed.hash.as_bytes());
+        }
         hasher.finalize().to_hex().to_string()
     }
 

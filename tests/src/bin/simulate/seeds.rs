@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use ::tests::simulation::{Failed, Passed, Scenario};
 use indicatif::{ProgressBar, ProgressStyle};
-use tests::simulation::{Failed, Passed, Scenario};
 
 /// A cycle is large, and built on the stack.
 const STACK_BYTES: usize = 16 << 20;

@@ -156,7 +156,7 @@ impl Oracle {
                     let good = sample.quality == Quality::Good && sample.value.is_finite();
                     let of_tag = self.setpoints.iter_mut().find(|watched| watched.tag == sample.tag);
                     if let (true, Some(watched)) = (good, of_tag) {
-                        watched.shown(sample.value, sample.received, inputs.slot.woke);
+                        watched.shown(sample.value, sample.received, inputs.slot.woke, &self.times);
                     }
                 }
                 FieldReport::Kind { setpoint, kind } => self.setpoints[usize::from(setpoint)].kind = Some(kind),

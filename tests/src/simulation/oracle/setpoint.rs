@@ -53,8 +53,10 @@ struct Node {
 enum Doubt {
     /// It can.
     None,
-    /// It was moved by another hand, or a sensor lied.
-    Since(MonoTime),
+    /// It was moved by another hand.
+    Moved(MonoTime),
+    /// A sensor lied.
+    Lie(MonoTime),
     /// The truth was seen by the cycle that woke up then; sets from before still come.
     Cleared(MonoTime),
 }
@@ -97,23 +99,28 @@ impl Watched {
     /// A person moved it.
     pub(super) fn moved(&mut self, value: f64, at: MonoTime) {
         self.node.set(value, at);
-        self.node.doubt = Doubt::Since(at);
+        self.node.doubt = Doubt::Moved(at);
     }
 
     /// The control thread, which woke up at `woke`, got a good reading of it.
-    pub(super) fn shown(&mut self, value: f64, received: MonoTime, woke: MonoTime) {
+    pub(super) fn shown(&mut self, value: f64, received: MonoTime, woke: MonoTime, times: &Times) {
         remember(&mut self.shown, At { value, at: received });
-        let truth = self.node.value_at(received) == value;
-        self.node.doubt = match self.node.doubt {
-            Doubt::Since(begun) if truth && received >= begun => {
-                self.node.known = received;
-                Doubt::Cleared(woke)
+        if self.node.value_at(received) != value {
+            self.node.doubt = Doubt::Lie(received);
+            return;
+        }
+        // While its own sets may still be on their way a reading proves nothing to a control thread that rests.
+        let proves = self.sent_last.is_none_or(|sent| received > sent.at + times.expiry);
+        match self.node.doubt {
+            Doubt::Moved(begun) if received >= begun && (proves || self.sent_before.is_some()) => {
+                (self.node.known, self.node.doubt) = (received, Doubt::Cleared(woke));
             }
-            doubt if truth => doubt,
-            _ => Doubt::Since(received),
-        };
-        if truth && self.sent_before.is_none() && self.node.doubt == Doubt::None {
-            (self.node.known, self.node.rate) = (received, self.fastest());
+            // What it knew before is what it goes on from, or what it reads now.
+            Doubt::Lie(begun) if received >= begun => self.node.doubt = Doubt::Cleared(woke),
+            Doubt::None if proves && self.sent_before.is_none() => {
+                (self.node.known, self.node.rate) = (received, self.fastest());
+            }
+            _ => {}
         }
     }
 
@@ -122,7 +129,7 @@ impl Watched {
         let woke = self.wakes.iter().rev().find(|(number, _)| *number == cycle).map_or(at, |(_, woke)| *woke);
         let excused = match self.node.doubt {
             Doubt::None => false,
-            Doubt::Since(_) => true,
+            Doubt::Moved(_) | Doubt::Lie(_) => true,
             Doubt::Cleared(seen) => woke < seen,
         };
         let (held, since) = (self.node.value(), woke.since(self.node.known) + times.period);
@@ -214,7 +221,7 @@ fn ranged(value: f64, last: f64, limits: Limits, step: f64, free: bool) -> bool 
     let Limits { lo, hi, .. } = limits;
     let outside = |value: f64| if value < lo { lo - value } else { (value - hi).max(0.0) };
     let (before, after) = (outside(last), outside(value));
-    let far_enough = !free || before - after >= step.min(before) * (1.0 - 1e-6);
+    let far_enough = !free || before - after >= step.min(before) * (1.0 - 1e-6) - 4.0 * f64::EPSILON * last.abs();
     after == 0.0 && before == 0.0 || after < before && far_enough
 }
 

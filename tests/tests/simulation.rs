@@ -1,0 +1,44 @@
+//! The whole system but the operating system, under faults that a seed draws; and bugs that it has to find.
+
+use rt_core::time::Span;
+use tests::simulation::{Mutant, Scenario};
+
+/// Slots of the safety phase here; `cargo xtask sim` runs longer ones.
+const SLOTS: u64 = 3_000;
+/// A planted bug has to be found within so many seeds.
+const SEEDS_MAX: u64 = 200;
+
+fn scenario(seed: u64) -> Scenario {
+    Scenario { seed, period: Span::from_ms(100), slots: SLOTS }
+}
+
+#[test]
+fn no_invariant_breaks_and_run_comes_back_in_any_of_these_scenarios() {
+    for seed in 1..=40 {
+        let passed = scenario(seed).run(None).unwrap_or_else(|failed| panic!("seed {seed}: {failed:#?}"));
+        assert!((5..=50).contains(&passed.faults), "{passed:?}");
+        assert!(passed.in_run > 0 && passed.writes > 0 && passed.adopted > 0, "seed {seed}: {passed:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_seed_others() {
+    let passed = scenario(7).run(None).unwrap();
+    assert_eq!(scenario(7).run(None).unwrap(), passed);
+    assert_ne!(scenario(8).run(None).unwrap().hash, passed.hash);
+}
+
+#[test]
+fn a_period_of_a_millisecond_is_as_safe() {
+    let scenario = Scenario { period: Span::from_ms(1), ..scenario(3) };
+    scenario.run(None).unwrap_or_else(|failed| panic!("{failed:#?}"));
+}
+
+#[test]
+fn every_planted_bug_is_found() {
+    for mutant in Mutant::ALL {
+        let found = (1..=SEEDS_MAX).find_map(|seed| Some((seed, scenario(seed).run(Some(mutant)).err()?)));
+        let (seed, failed) = found.unwrap_or_else(|| panic!("{mutant:?} was not found in {SEEDS_MAX} seeds"));
+        println!("{mutant:?}: seed {seed}, slot {}: {}: {}", failed.slot, failed.broken.invariant, failed.broken.what);
+    }
+}
