@@ -5,6 +5,7 @@
 
 mod modes;
 mod setpoint;
+mod trips;
 
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
@@ -20,6 +21,7 @@ use super::witness::Witness;
 
 use modes::Modes;
 use setpoint::Watched;
+use trips::Trips;
 
 /// The plant heartbeat counts modulo this.
 const HEARTBEATS: u16 = 1000;
@@ -54,6 +56,7 @@ pub(crate) struct Oracle {
     times: Times,
     setpoints: Vec<Watched>,
     modes: Modes,
+    trips: Trips,
     last_woke: Option<MonoTime>,
     last_slot: Option<u64>,
     heartbeat: Option<u16>,
@@ -76,6 +79,7 @@ impl Oracle {
             },
             setpoints: site.setpoints.iter().zip(present).map(|(of, value)| Watched::new(of, *value)).collect(),
             modes: Modes::new(site),
+            trips: Trips::new(site),
             last_woke: None,
             last_slot: None,
             heartbeat: None,
@@ -87,7 +91,7 @@ impl Oracle {
     /// The runtime was started again with a policy of this generation; the plant is what it was.
     pub(crate) fn restart(&mut self, site: &Site, generation: u64) {
         self.setpoints.iter_mut().zip(&site.setpoints).for_each(|(watched, of)| watched.restart(of));
-        self.modes = Modes::new(site);
+        (self.modes, self.trips) = (Modes::new(site), Trips::new(site));
         (self.last_woke, self.heartbeat) = (None, None);
         (self.adopted, self.due) = (None, Some(generation));
     }
@@ -136,6 +140,7 @@ impl Oracle {
         self.judge_slot(inputs, seen)?;
         self.judge_policy(seen)?;
         self.modes.judge(inputs, seen, &self.times)?;
+        self.trips.judge(inputs, seen)?;
         self.judge_set(seen, set)?;
         let dt = self.last_woke.map_or(self.times.period, |last| woke.since(last)).min(self.times.period);
         for (index, (watched, row)) in self.setpoints.iter_mut().zip(&seen.rows).enumerate() {
