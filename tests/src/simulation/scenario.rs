@@ -97,7 +97,7 @@ impl Scenario {
     /// # Panics
     /// A piece of the composition cannot be made: a mistake of the simulation.
     pub fn run(&self, mutant: Option<Mutant>) -> Result<Passed, Box<Failed>> {
-        Run::new(*self, mutant).to_the_end()
+        Run::new(*self, mutant).finish()
     }
 }
 
@@ -178,7 +178,7 @@ impl Run {
         run
     }
 
-    fn to_the_end(mut self) -> Result<Passed, Box<Failed>> {
+    fn finish(mut self) -> Result<Passed, Box<Failed>> {
         while self.slot < self.scenario.slots {
             self.step(false).map_err(|broken| self.failure(broken))?;
         }
