@@ -11,7 +11,7 @@ use super::dice::Dice;
 
 /// What a learner publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
+pub(crate) enum Offer {
     /// A network that has to be adopted.
     Sound,
     /// Words at random.

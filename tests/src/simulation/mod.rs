@@ -30,8 +30,6 @@ mod world;
 
 pub use controller::{Controller, Inputs};
 pub use desk::{Desk, Newest};
-pub use learner::Offer;
-pub use mood::{Mood, Moody};
 pub use mutant::Mutant;
 pub use oracle::Broken;
 pub use scenario::{Failed, Passed, Scenario};

@@ -5,7 +5,7 @@ use rt_core::ports::{Action, Moment, NoAction, Observed, Policy};
 
 /// What is wrong with a policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mood {
+pub(crate) enum Mood {
     /// Nothing.
     #[default]
     Well,
@@ -20,17 +20,17 @@ pub enum Mood {
 }
 
 /// A policy with moods.
-pub struct Moody<P> {
+pub(crate) struct Moody<P> {
     /// The policy when it is well.
-    pub inner: P,
+    pub(crate) inner: P,
     /// How it is at present.
-    pub mood: Mood,
+    pub(crate) mood: Mood,
     turn: bool,
 }
 
 impl<P> Moody<P> {
     /// A policy that is well.
-    pub fn new(inner: P) -> Self {
+    pub(crate) fn new(inner: P) -> Self {
         Self { inner, mood: Mood::Well, turn: false }
     }
 }

@@ -1,4 +1,5 @@
 //! `cargo xtask sim`: scenarios of the simulated system, one or many, and the command that repeats one that failed.
+#![forbid(unsafe_code)]
 
 mod report;
 mod seeds;
