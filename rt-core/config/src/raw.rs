@@ -318,7 +318,7 @@ sections! {
         substitute_for: Span, Optional;
         /// `advancing`: age counts from the last receipt whose SourceTimestamp advanced.
         source_time: SourceTime, Default("any");
-        /// The sensor's span, 4 to 20 mA: values beyond 3.8 and 20.5 mA (NAMUR NE 43) are bad. Engineering units; absent: every finite value is taken.
+        /// The sensor's span, 4 to 20 mA: values beyond 3.8 and 20.5 mA (NAMUR NE 43) are bad. Engineering units; absent: every finite value is taken, and for a setpoint those no farther out of its operating range than the range is wide.
         sensor_span: Range, Optional;
         /// A change that is not believed before several samples have shown it. Absent: every change is.
         spike: Spike, Optional;

@@ -595,6 +595,9 @@ fn a_mode_tag_and_the_rules_for_samples_are_read_as_meant() {
     let settings = site.tags[1].settings;
     assert_eq!((settings.sound, settings.frozen_after), (Some((-0.2, 16.5)), Some(Span::from_ms(30_000))));
     assert_eq!(settings.spike.map(|spike| (spike.step, spike.samples)), Some((0.5, 3)));
+    let setpoint = &site.tags[site.setpoints[0].tag.index()];
+    assert_eq!(setpoint.operating_range.map(|range| (range.lo, range.hi)), Some((6.0, 8.0)));
+    assert_eq!(setpoint.settings.sound, Some((4.0, 10.0)), "a read-back far beyond is not believed");
     assert_error("name: PH,", "name: PH, spike: {step: 0},", "0}, connection", "0 is not above 0", "");
     assert_error("name: PH,", "name: PH, spike: {step: 1, samples: 1},", "1}, connection", "whole number", "2 to 255");
     assert_error("name: PH,", "name: PH, frozen_after: 0s,", "0s, connection", "zero is not possible", "");

@@ -93,12 +93,8 @@ fn tag_text(signal: &Signal) -> String {
     )
 }
 
-/// A person may put a setpoint beyond its range. What is read back far beyond is nothing that a node has.
 fn setpoint_text(signal: &Signal) -> String {
-    let Signal { lo, hi, nominal, .. } = signal;
-    let half = (hi - lo) / 2.0;
-    let span = format!("      sensor_span: [{:.6}, {:.6}]\n", lo - half, hi + half);
-    tag_text(signal) + &format!("      type: ai_setpoint\n      nominal_setpoint: {nominal}\n") + &span
+    tag_text(signal) + &format!("      type: ai_setpoint\n      nominal_setpoint: {}\n", signal.nominal)
 }
 
 fn limits_text(plant: &dyn Plant, kinds: &[ScalarKind], dice: &mut Dice, period_ns: u64) -> String {

@@ -346,7 +346,7 @@ fn settings(
     let substitute_for = given_or(&raw.substitute_for, stale_after);
     let required = given_or(&raw.required, Some(required_by_default));
     let source_time = raw.source_time.value;
-    let sound = given_or_none(&raw.sensor_span).map(|span| span.map(|Range { lo, hi }| ne43_band(lo, hi)));
+    let sound = sound(raw);
     let spike = spike(&raw.spike, complaints);
     let frozen_after =
         if raw.frozen_after.given { positive(&raw.frozen_after, complaints).map(Some) } else { Some(None) };
@@ -359,6 +359,18 @@ fn settings(
         spike: spike?,
         frozen_after: frozen_after?,
     })
+}
+
+/// Values that the tag can have at all. A read-back farther out of a setpoint's operating range than the range is wide is
+/// no place from which to move on: the envelope would only lead back from it, step by step. The outer `None` means that
+/// it was complained of.
+fn sound(raw: &RawTag) -> Option<Option<(f64, f64)>> {
+    if !raw.sensor_span.given && raw.r#type.value == Some(TagType::AiSetpoint) {
+        let Range { lo, hi } = raw.operating_range.value?;
+        let width = hi - lo;
+        return Some(Some((lo - width, hi + width)));
+    }
+    given_or_none(&raw.sensor_span).map(|span| span.map(|Range { lo, hi }| ne43_band(lo, hi)))
 }
 
 /// The outer `None` means that it was complained of.
