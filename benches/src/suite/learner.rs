@@ -1,8 +1,12 @@
 //! What an update costs, at the defaults and with the largest ensemble, on one thread and on two.
 //!
 //! The networks are the agent's own. An update is one of all critics; "with actor" adds one of actor and proposal, each
-//! with its candidates judged by the critics.
+//! with its candidates judged by the critics. An observation is worth ten updates with three of the actor after each.
+//!
+//! The yardstick is a task on which other programs have been measured, against as many multiplications and additions in
+//! registers.
 
+use learner::yardstick::{MULTIPLY_ADDS_PER_STEP, Yardstick, multiply_add};
 use learner::{Agent, AgentOptions, AgentShape, ENSEMBLE_MAX, Step};
 
 use crate::harness::{Contest, Estimate, Row, nanoseconds_of};
@@ -23,11 +27,14 @@ struct Case {
 
 pub(super) fn run() -> Result<Vec<Row>, String> {
     let case = |name, ensemble, actor_updates, threads| Case { name, ensemble, actor_updates, threads };
+    let product = AgentOptions::default().actor_updates;
     let few = AgentOptions::default().ensemble;
     let cases = [
         case("defaults (2 critics), critics", few, 0, 1),
         case("defaults (2 critics), critics and actor", few, 1, 1),
         case("defaults (2 critics), critics and actor, 2 threads", few, 1, 2),
+        case("defaults (2 critics), critics and 3 of the actor", few, product, 1),
+        case("defaults (2 critics), critics and 3 of the actor, 2 threads", few, product, 2),
         case("10 critics, critics and actor", ENSEMBLE_MAX, 1, 1),
         case("10 critics, critics and actor, 2 threads", ENSEMBLE_MAX, 1, 2),
     ];
@@ -44,7 +51,36 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
         rows.push(Row::measured(format!("{}, rate", case.name), per_second(ns), "/s"));
     }
     rows.push(Row::ratio("control", standings.control()).note("the first against itself"));
+    for (threads, ratio_max) in [(1, 1.0 / 0.68), (2, 1.0 / 0.62)] {
+        rows.extend(yardstick(threads, ratio_max)?);
+    }
     Ok(rows)
+}
+
+/// A full step of the yardstick against as many multiplications and additions on as many threads.
+fn yardstick(threads: usize, ratio_max: f64) -> Result<Vec<Row>, String> {
+    let mut task = Yardstick::new(threads).map_err(|error| error.to_string())?;
+    let standings = Contest::of_samples(ROUNDS, 1)
+        .sample("multiply-add", || nanoseconds_of(|| multiply_adds(threads)))
+        .sample("step", || nanoseconds_of(|| task.step()))
+        .run();
+    let row = |what: &str| format!("yardstick, {threads} threads, {what}");
+    Ok(vec![
+        Row::measured(row("full steps"), per_second(standings.p50("step")), "/s"),
+        Row::ratio(row("full step : multiply-add"), standings.ratio("step", "multiply-add")).at_most(ratio_max),
+        Row::ratio(row("control"), standings.control()).note("multiply-add against itself"),
+    ])
+}
+
+/// What a full step multiplies and adds, on so many threads.
+fn multiply_adds(threads: usize) {
+    let each = MULTIPLY_ADDS_PER_STEP / threads as u64;
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(move || multiply_add(each));
+        }
+        multiply_add(each);
+    });
 }
 
 fn per_second(ns: Estimate) -> Estimate {
