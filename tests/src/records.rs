@@ -5,6 +5,8 @@ use shm::Segment;
 use shm::broadcast::{self, Next};
 use shm_layout::{CycleHead, CycleLayout, EVENT_WORDS, EventKind, EventRecord, SetpointPart, TagPart};
 
+use crate::wait_for;
+
 /// One cycle's record.
 #[derive(Clone, Debug)]
 pub struct CycleRecord {
@@ -77,6 +79,20 @@ impl Events {
     pub fn modes(&mut self) -> Vec<Mode> {
         let changes = self.drain().into_iter().filter(|event| event.kind() == Some(EventKind::ModeChange));
         changes.filter_map(|event| Mode::from_number(u8::try_from(event.b).ok()?)).collect()
+    }
+
+    /// Waits until `last` was entered; the modes that were entered since the last call, that one included. A mode holds
+    /// before its event can be read, so waiting for the mode alone is too short.
+    ///
+    /// # Panics
+    /// It is not entered.
+    pub fn modes_until(&mut self, last: Mode) -> Vec<Mode> {
+        let mut modes = Vec::new();
+        wait_for(&format!("mode {}", last.name()), || {
+            modes.extend(self.modes());
+            (modes.last() == Some(&last)).then_some(())
+        });
+        modes
     }
 }
 

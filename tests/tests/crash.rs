@@ -75,13 +75,11 @@ fn a_plant_that_dies_and_comes_back_is_held_given_up_and_taken_over_again_from_w
     // Far from where a new plant starts, so that a set from before its death would be seen.
     let before = wait_for("the policy to move the setpoint", || setpoint_beyond(&cycles.drain(), 0.35));
     plant.process.kill();
-    runtime.wait_for_mode("fallback");
-    assert_eq!(events.modes(), [Mode::Shadow, Mode::Run, Mode::Hold, Mode::Fallback]);
+    assert_eq!(events.modes_until(Mode::Fallback), [Mode::Shadow, Mode::Run, Mode::Hold, Mode::Fallback]);
     cycles.drain();
 
     plant = place.plant_on(port);
-    runtime.wait_for_mode("run");
-    assert_eq!(events.modes(), [Mode::Run]);
+    assert_eq!(events.modes_until(Mode::Run), [Mode::Run]);
     wait_for_more(&runtime.counters(), Counter::Cycles, 20);
     let records = cycles.drain();
     let connected = records.iter().filter(|record| record.head.has(CycleHead::CONNECTED));
