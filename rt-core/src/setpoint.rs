@@ -39,6 +39,23 @@ pub enum ScalarKind {
     Double = 11,
 }
 
+impl ScalarKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::Boolean,
+        Self::SByte,
+        Self::Byte,
+        Self::Int16,
+        Self::UInt16,
+        Self::Int32,
+        Self::UInt32,
+        Self::Int64,
+        Self::UInt64,
+        Self::Float,
+        Self::Double,
+    ];
+}
+
 /// How fast a setpoint may move.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Rate {
@@ -145,23 +162,9 @@ impl ScalarKind {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    pub(crate) const KINDS: [ScalarKind; 11] = [
-        ScalarKind::Boolean,
-        ScalarKind::SByte,
-        ScalarKind::Byte,
-        ScalarKind::Int16,
-        ScalarKind::UInt16,
-        ScalarKind::Int32,
-        ScalarKind::UInt32,
-        ScalarKind::Int64,
-        ScalarKind::UInt64,
-        ScalarKind::Float,
-        ScalarKind::Double,
-    ];
 
     #[test]
     fn integers_are_rounded_to_whole_numbers_of_their_range() {
@@ -188,7 +191,7 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn rounding_encloses_the_value_with_values_that_are_held(value: f64) {
-            for kind in KINDS {
+            for kind in ScalarKind::ALL {
                 let (down, up) = (kind.round_down(value), kind.round_up(value));
                 prop_assert!(down.is_none_or(|down| down <= value && kind.holds(down)));
                 prop_assert!(up.is_none_or(|up| up >= value && kind.holds(up)));

@@ -12,19 +12,6 @@ use rt_core::time::Span;
 const STEPS: u64 = 10_000_000;
 /// Steps between two changes of limits, kind and interlocks.
 const REGIME: u64 = 1_000;
-const KINDS: [ScalarKind; 11] = [
-    ScalarKind::Boolean,
-    ScalarKind::SByte,
-    ScalarKind::Byte,
-    ScalarKind::Int16,
-    ScalarKind::UInt16,
-    ScalarKind::Int32,
-    ScalarKind::UInt32,
-    ScalarKind::Int64,
-    ScalarKind::UInt64,
-    ScalarKind::Float,
-    ScalarKind::Double,
-];
 
 /// xorshift64*.
 struct Malice(u64);
@@ -73,7 +60,7 @@ impl Regime {
         let (a, b) = (malice.unit() * 300.0 - 100.0, malice.unit() * 300.0 - 100.0);
         let rate = if malice.below(8) == 0 { Rate::Unlimited } else { Rate::PerSecond(malice.unit() * 5_000.0 + 1e-9) };
         let limits = Limits { lo: a.min(b), hi: a.max(b), rate };
-        let kind = KINDS[malice.below(11) as usize];
+        let kind = ScalarKind::ALL[malice.below(11) as usize];
         let mut envelope = Envelope::new(LimitsByMode::same(limits)).unwrap();
         envelope.set_kind(Some(kind));
         let (may_rise, may_fall) = (malice.below(6) != 0, malice.below(6) != 0);

@@ -1,6 +1,5 @@
 use super::*;
 use crate::expression::Op;
-use crate::setpoint::tests::KINDS;
 use crate::tag::TagId;
 use proptest::prelude::*;
 
@@ -262,7 +261,7 @@ proptest! {
     fn what_is_written_keeps_the_invariants(
         (lo, hi) in range(),
         rate in rate(),
-        kind in prop::sample::select(KINDS.to_vec()),
+        kind in prop::sample::select(ScalarKind::ALL.to_vec()),
         last in prop::option::weighted(0.95, number()),
         (desired, at_edge) in (number(), 0_u8..5),
         dt_ns in prop_oneof![Just(1_000_000_u64), Just(0), Just(1_000_000_000), 0_u64..2_000_000_000],
@@ -317,7 +316,7 @@ proptest! {
     fn what_is_permitted_passes_bit_for_bit(
         (lo, hi) in range(),
         rate in rate(),
-        kind in prop::sample::select(KINDS.to_vec()),
+        kind in prop::sample::select(ScalarKind::ALL.to_vec()),
         (last, desired) in (finite(), 0.0..=1.0),
         dt_ns in 0_u64..2_000_000_000,
     ) {
