@@ -96,12 +96,14 @@ fn said(output: &Output) -> String {
 fn sigterm_stops_the_learner_then_the_runtime_and_is_no_failure() {
     let scene = Scene::new(OBEDIENT, OBEDIENT);
     let parent = scene.start(&[]);
+    scene.wait_for("corerl-rt start", 1);
     scene.wait_for("corerl-learner start", 1);
     signal(&parent, Signal::TERM);
     let output = parent.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(output.stdout.is_empty(), "messages are no data");
-    assert_eq!(scene.log(), ["corerl-rt start", "corerl-learner start", "corerl-learner term", "corerl-rt term"]);
+    // Which of the two writes its first line sooner is the scheduler's; the order in which they are asked to end is ours.
+    assert_eq!(scene.log()[2..], ["corerl-learner term", "corerl-rt term"]);
 }
 
 #[test]
