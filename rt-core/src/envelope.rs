@@ -299,7 +299,10 @@ impl Envelope {
     /// # Real-time
     /// Wait-free.
     pub fn intact(&self) -> bool {
-        self.limits.inverted() == self.inverted
+        let (stored, copy) = (self.limits.inverted(), self.inverted);
+        // All of them, always: nine words are compared faster than nine questions are asked.
+        let differing = stored.as_flattened().iter().zip(copy.as_flattened()).fold(0, |bits, (a, b)| bits | (a ^ b));
+        differing == 0
     }
 
     /// Whether a tripped interlock demands that the hands are taken off the plant.

@@ -23,7 +23,7 @@ use bounds::Bounds;
 pub(crate) use columns::column_count;
 pub use columns::{Column, Columns};
 use reward::RewardRule;
-use traces::TagTraces;
+use traces::Traces;
 
 /// How far beyond its normal range a value is still told apart, in widths of that range. One width on either side lets
 /// the policy see an excursion, and keeps a broken range from driving the network to where it was never tried.
@@ -68,7 +68,7 @@ pub struct Pipeline {
     values: Vec<Option<f64>>,
     /// Not older than the state tolerates.
     fresh: Vec<bool>,
-    traced: Vec<TagTraces>,
+    traces: Traces,
     actions: Vec<ActionStage>,
     reward_rule: RewardRule,
 
@@ -125,7 +125,7 @@ impl Pipeline {
         let mut traced = Vec::new();
         for (index, tag) in site.tags.iter().enumerate().filter(|(_, tag)| tag.in_state) {
             let scale = tag.normal_range.ok_or_else(|| UnfitSite::NoRange { tag: tag.name.clone() })?;
-            traced.push(TagTraces::new(index, scale, &site.agent.traces));
+            traced.push((index, scale));
         }
         let actions = site.setpoints.iter().map(|setpoint| ActionStage {
             tag: setpoint.tag,
@@ -141,7 +141,7 @@ impl Pipeline {
             raw: vec![None; count],
             values: vec![None; count],
             fresh: vec![false; count],
-            traced,
+            traces: Traces::new(&traced, &site.agent.traces),
             actions: actions.collect(),
             reward_rule: RewardRule::of(site),
             complete: false,
@@ -189,12 +189,12 @@ impl Pipeline {
             action_read_back: _,
             reward: _,
             state: _,
-            traced,
+            traces,
             action,
             lo,
             hi,
         } = self;
-        traced.iter_mut().for_each(|tag| tag.carry(carrier));
+        traces.carry(carrier);
         // What could not be read keeps its last value.
         action.iter_mut().chain(lo).chain(hi).for_each(|value| carrier.carry(value));
     }
@@ -288,21 +288,13 @@ impl Pipeline {
 
     /// Whether all traces are usable.
     fn trace(&mut self) -> bool {
-        let mut usable = true;
-        let mut columns = self.state.iter_mut();
-        for tag in &mut self.traced {
-            let fresh = self.fresh.get(tag.index).copied().unwrap_or(false);
-            let value = self.values.get(tag.index).copied().flatten();
-            tag.update(value);
-            usable &= fresh && tag.usable();
-            for (trace, column) in tag.values().zip(columns.by_ref()) {
-                *column = narrowed(trace);
-            }
-        }
-        for ((lo, hi), column) in self.lo.iter().zip(&self.hi).zip(columns.into_slice().as_chunks_mut().0) {
+        let usable = self.traces.update(&self.values);
+        let Some((traced, bounds)) = self.state.split_at_mut_checked(self.traces.len()) else { return false };
+        self.traces.write(traced);
+        for ((lo, hi), column) in self.lo.iter().zip(&self.hi).zip(bounds.as_chunks_mut().0) {
             *column = [*lo, *hi];
         }
-        usable
+        usable && self.traces.all_fresh(&self.fresh)
     }
 }
 

@@ -15,7 +15,7 @@ use super::cyclictest;
 use super::latency::WARM_UP;
 use super::machine::Machine;
 use super::options::{LoopOptions, Plan, duration, keep_cpus_awake};
-use super::statistics::Median;
+use super::statistics::Ratio;
 use super::tape::Tape;
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
@@ -106,15 +106,6 @@ struct Comparison {
     opponent_lost_per_million: f64,
 }
 
-#[derive(Debug, Serialize)]
-struct Ratio {
-    quantile: &'static str,
-    subject_median_ns: f64,
-    opponent_median_ns: f64,
-    ratio: Option<Median>,
-    resolved: bool,
-}
-
 impl Comparison {
     fn run(
         plan: &Plan,
@@ -152,29 +143,17 @@ impl Comparison {
             opponent,
             pairs: pairs.len() as u64,
             degraded,
-            ratios: QUANTILES.iter().map(|&(quantile, name)| Ratio::of(quantile, name, pairs)).collect(),
+            ratios: QUANTILES.iter().map(|&(quantile, name)| Ratio::of(name, &lateness(quantile, pairs))).collect(),
             subject_lost_per_million: lost(&mut pairs.iter().map(|(one, _)| &one.tape)),
             opponent_lost_per_million: lost(&mut pairs.iter().map(|(_, other)| &other.tape)),
         }
     }
 }
 
-impl Ratio {
-    fn of(quantile: f64, name: &'static str, pairs: &[(Measured, Measured)]) -> Self {
-        let value = |of: &Measured| of.tape.lateness.corrected.quantile_ns(quantile).unwrap_or(0) as f64;
-        let (ones, others): (Vec<f64>, Vec<f64>) = pairs.iter().map(|(one, other)| (value(one), value(other))).unzip();
-        // A lateness of zero is one that the clock cannot tell from a nanosecond.
-        let ratios: Vec<f64> = ones.iter().zip(&others).map(|(one, other)| one.max(1.0) / other.max(1.0)).collect();
-        let ratio = Median::of(&ratios);
-        let median = |values: &[f64]| Median::of(values).map_or(f64::NAN, |found| found.median);
-        Self {
-            quantile: name,
-            subject_median_ns: median(&ones),
-            opponent_median_ns: median(&others),
-            ratio,
-            resolved: ratio.is_some_and(|ratio| ratio.is_resolved()),
-        }
-    }
+/// The corrected release lateness of every pair at this quantile, nanoseconds.
+fn lateness(quantile: f64, pairs: &[(Measured, Measured)]) -> Vec<(f64, f64)> {
+    let value = |of: &Measured| of.tape.lateness.corrected.quantile_ns(quantile).unwrap_or(0) as f64;
+    pairs.iter().map(|(one, other)| (value(one), value(other))).collect()
 }
 
 /// One pair: both through the same window, on the same CPU. Of four pairs, the subject has the higher priority in the

@@ -26,6 +26,10 @@ const STREAM_BYTES: usize = 64 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Records between two looks at the clock.
 const RECORDS_PER_LOOK: usize = 4096;
+/// How often a screen is drawn.
+const SCREEN_EVERY: Duration = Duration::from_millis(100);
+/// How often a recorder takes what has come in.
+const FOLLOW_EVERY: Duration = Duration::from_millis(20);
 
 /// By what means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,10 +42,17 @@ pub(super) enum Kind {
     Memory,
     /// The loop's cycle records, read without a pause.
     SharedMemory,
+    /// The newest cycle record, read as often as a screen is drawn.
+    Screen,
+    /// Every cycle record, read as it comes.
+    Recorder,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Cpu, Self::PageCache, Self::Memory, Self::SharedMemory];
+    /// What is in the way.
+    pub(super) const LOADS: [Self; 4] = [Self::Cpu, Self::PageCache, Self::Memory, Self::SharedMemory];
+    /// What only looks.
+    pub(super) const WATCHERS: [Self; 2] = [Self::Screen, Self::Recorder];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -49,7 +60,14 @@ impl Kind {
             Self::PageCache => "page-cache",
             Self::Memory => "memory",
             Self::SharedMemory => "shared-memory",
+            Self::Screen => "screen",
+            Self::Recorder => "recorder",
         }
+    }
+
+    /// It needs a loop that writes cycle records.
+    pub(super) const fn reads_records(self) -> bool {
+        matches!(self, Self::SharedMemory | Self::Screen | Self::Recorder)
     }
 
     fn processes(self) -> usize {
@@ -57,7 +75,7 @@ impl Kind {
         match self {
             Self::Cpu => 2 * cpus,
             Self::Memory => cpus,
-            Self::PageCache | Self::SharedMemory => 1,
+            Self::PageCache | Self::SharedMemory | Self::Screen | Self::Recorder => 1,
         }
     }
 }
@@ -78,7 +96,7 @@ impl Disturbance {
         for _ in 0..kind.processes() {
             let mut command = Command::new(&program);
             command.args(["bench", "disturb", kind.name(), "--seconds", &seconds.to_string()]);
-            command.stdin(match running.shared_memory().filter(|_| kind == Kind::SharedMemory) {
+            command.stdin(match running.shared_memory().filter(|_| kind.reads_records()) {
                 Some(memory) => Stdio::from(memory.try_clone_to_owned().map_err(attempt)?),
                 None => Stdio::null(),
             });
@@ -140,7 +158,9 @@ pub(super) fn run(arguments: &DisturbArguments) -> Result<Exit, Failure> {
             write_and_drop(&limit).map_err(|error| Failure::io("cannot use a temporary file", &error))?
         }
         Kind::Memory => stream(&limit),
-        Kind::SharedMemory => read_records(&limit)?,
+        Kind::SharedMemory => hammer(&limit, &cycle_records()?)?,
+        Kind::Screen => look(&limit, &cycle_records()?)?,
+        Kind::Recorder => follow(&limit, &cycle_records()?)?,
     }
     Ok(Exit::Fine)
 }
@@ -185,21 +205,51 @@ fn stream(limit: &Limit) {
     }
 }
 
-/// Standard input is the descriptor of the loop's cycle records; a loop without any has none to hammer.
-fn read_records(limit: &Limit) -> Result<(), Failure> {
-    let refused =
-        |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, format_args!("the cycle records: {error}"));
-    let descriptor = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| refused(&error))?;
-    let segment =
-        Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Cycles).map_err(|error| refused(&error))?;
+/// Standard input is the descriptor of the loop's cycle records; a loop without any has none to read.
+fn cycle_records() -> Result<Segment, Failure> {
+    let descriptor = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| unreadable(&error))?;
+    Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Cycles).map_err(|error| unreadable(&error))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Exit::Internal, format_args!("the cycle records: {error}"))
+}
+
+fn records(segment: &Segment, start: Start) -> Result<broadcast::Reader, Failure> {
+    broadcast::Reader::new(segment, start).map_err(|error| unreadable(&error))
+}
+
+fn hammer(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
     let mut words = vec![0; segment.header().slot_words()];
     while !limit.is_reached() {
-        let mut reader = broadcast::Reader::new(&segment, Start::Oldest).map_err(|error| refused(&error))?;
+        let mut reader = records(segment, Start::Oldest)?;
         let mut read = 0;
         while read < RECORDS_PER_LOOK && reader.next(&mut words) != Next::Empty {
             read += 1;
         }
         black_box(&mut words);
+    }
+    Ok(())
+}
+
+fn look(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
+    let mut words = vec![0; segment.header().slot_words()];
+    while !limit.is_reached() {
+        records(segment, Start::Back(1))?.next(&mut words);
+        black_box(&mut words);
+        std::thread::sleep(SCREEN_EVERY);
+    }
+    Ok(())
+}
+
+fn follow(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
+    let mut words = vec![0; segment.header().slot_words()];
+    let mut reader = records(segment, Start::Newest)?;
+    while !limit.is_reached() {
+        while reader.next(&mut words) != Next::Empty {
+            black_box(&mut words);
+        }
+        std::thread::sleep(FOLLOW_EVERY);
     }
     Ok(())
 }

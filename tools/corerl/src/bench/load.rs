@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &LoadArguments) -> Result<Exit, Failure> {
     let machine = Machine::describe();
     let _awake = keep_cpus_awake();
     let mut runs = Vec::new();
-    let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::SharedMemory || plan.has_shared_memory());
+    let kinds = Kind::LOADS.into_iter().filter(|kind| !kind.reads_records() || plan.has_shared_memory());
     for kind in std::iter::once(None).chain(kinds.map(Some)) {
         let beside = kind.map_or("nothing", Kind::name);
         eprintln!("beside {beside}");

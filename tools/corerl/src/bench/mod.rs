@@ -18,6 +18,7 @@ mod picture;
 mod site;
 mod statistics;
 mod tape;
+mod watch;
 
 use clap::{Args, Subcommand};
 
@@ -40,7 +41,9 @@ enum BenchCommand {
     Compare(compare::CompareArguments),
     /// The control loop while this program disturbs it, in turns by each means there is.
     Load(load::LoadArguments),
-    /// One disturbance of `corerl bench load`.
+    /// The control loop with a screen and a recorder attached, and without.
+    Watch(watch::WatchArguments),
+    /// One process beside the loop, of `corerl bench load` and `watch`.
     #[command(hide = true)]
     Disturb(disturb::DisturbArguments),
 }
@@ -50,6 +53,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<Exit, Failure> {
         BenchCommand::Latency(arguments) => latency::run(arguments),
         BenchCommand::Compare(arguments) => compare::run(arguments),
         BenchCommand::Load(arguments) => load::run(arguments),
+        BenchCommand::Watch(arguments) => watch::run(arguments),
         BenchCommand::Disturb(arguments) => disturb::run(arguments),
     }
 }

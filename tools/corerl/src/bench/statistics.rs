@@ -47,6 +47,33 @@ impl std::fmt::Display for Median {
     }
 }
 
+/// The same figure of two contestants, pair by pair.
+#[derive(Debug, Serialize)]
+pub(super) struct Ratio {
+    pub(super) quantile: &'static str,
+    pub(super) subject_median_ns: f64,
+    pub(super) opponent_median_ns: f64,
+    pub(super) ratio: Option<Median>,
+    pub(super) resolved: bool,
+}
+
+impl Ratio {
+    /// Of the first to the second value of every pair, nanoseconds.
+    pub(super) fn of(quantile: &'static str, pairs: &[(f64, f64)]) -> Self {
+        // A time of zero is one that the clock cannot tell from a nanosecond.
+        let ratios: Vec<f64> = pairs.iter().map(|(one, other)| one.max(1.0) / other.max(1.0)).collect();
+        let ratio = Median::of(&ratios);
+        let of_all = |values: Vec<f64>| median(&values).unwrap_or(f64::NAN);
+        Self {
+            quantile,
+            subject_median_ns: of_all(pairs.iter().map(|(one, _)| *one).collect()),
+            opponent_median_ns: of_all(pairs.iter().map(|(_, other)| *other).collect()),
+            ratio,
+            resolved: ratio.is_some_and(|ratio| ratio.is_resolved()),
+        }
+    }
+}
+
 fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
