@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MAGIC: [u8; 8] = *b"CORERLRC";
 /// The version of the format that this program writes, and the only one that it reads: with another one the state of a
 /// cycle may have another meaning, too.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// Magic and version.
 pub(crate) const PREAMBLE_BYTES: usize = 12;
 /// Length and inverted length before a payload.
