@@ -107,20 +107,34 @@ impl Child {
     }
 }
 
-/// Stops the learner, then the runtime; after [`STOP_TIMEOUT`], or at a second Ctrl-C, kills what is left.
-pub(super) fn stop_in_order(learner: Option<Child>, mut runtime: Child, lifeline: &Lifeline) {
+/// How long children may take to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// So long the runtime is not asked, because the learner still ends.
+    pub(super) learner: Duration,
+    /// What is left then is killed.
+    pub(super) all: Duration,
+}
+
+impl Patience {
+    /// What a service manager, and a person who pressed Ctrl-C, can expect.
+    pub(super) const PROMISED: Self = Self { learner: LEARNER_STOP_TIMEOUT, all: STOP_TIMEOUT };
+}
+
+/// Stops the learner, then the runtime; when patience ends, or at a second Ctrl-C, kills what is left.
+pub(super) fn stop_in_order(learner: Option<Child>, mut runtime: Child, patience: Patience, lifeline: &Lifeline) {
     let begin = Instant::now();
     let mut learner = learner;
     if let Some(child) = &mut learner {
         child.signal(Signal::TERM);
-        child.wait_until(begin + LEARNER_STOP_TIMEOUT, lifeline);
+        child.wait_until(begin + patience.learner, lifeline);
     }
     if runtime.ended().is_none() {
         runtime.signal(Signal::TERM);
-        kill_if_late(&mut runtime, "the runtime", begin + STOP_TIMEOUT, lifeline);
+        kill_if_late(&mut runtime, "the runtime", begin + patience.all, lifeline);
     }
     if let Some(mut child) = learner {
-        kill_if_late(&mut child, "the learner", begin + STOP_TIMEOUT, lifeline);
+        kill_if_late(&mut child, "the learner", begin + patience.all, lifeline);
     }
 }
 
@@ -202,6 +216,29 @@ mod tests {
         assert_eq!(end("exit 78"), (Exit::BadConfiguration, "ended with exit code 78".into()));
         assert_eq!(end("exit 3"), (Exit::Internal, "ended with exit code 3".into()));
         assert_eq!(end("kill -9 $$"), (Exit::Internal, "was killed by signal 9".into()));
+    }
+
+    #[test]
+    fn the_learner_has_ended_before_the_runtime_is_asked_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let child = |name: &str| {
+            let script = format!(
+                "trap 'echo {name} ends >> {log}; kill $!; exit 0' TERM; sleep 60 & echo {name} >> {log}; wait",
+                log = log.display()
+            );
+            Child::start(&["sh".into(), "-c".into(), script.into()]).unwrap()
+        };
+        let (learner, runtime) = (child("learner"), child("runtime"));
+        let lines = || std::fs::read_to_string(&log).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+        let begin = Instant::now();
+        while lines().len() < 2 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", lines());
+            std::thread::sleep(STOP_LOOK_EVERY);
+        }
+        let patience = Patience { learner: Duration::from_secs(60), all: Duration::from_secs(60) };
+        stop_in_order(Some(learner), runtime, patience, &Lifeline::new(false).unwrap());
+        assert_eq!(lines()[2..], ["learner ends", "runtime ends"]);
     }
 
     #[test]

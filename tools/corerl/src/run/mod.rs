@@ -15,7 +15,7 @@ use rt_sys::{Lifeline, Signal, Wake};
 
 use crate::failure::{Exit, Failure};
 use crate::target::Directory;
-use children::{Backoff, Child, stop_in_order};
+use children::{Backoff, Child, Patience, stop_in_order};
 use progress::Progress;
 
 /// How often the parent looks after its children.
@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let ended = wait_until_it_answers(&mut family.runtime, &address, &lifeline)
         .and_then(|()| attend(&mut family, &commands, &address, &lifeline));
     let Family { runtime, learner } = family;
-    stop_in_order(learner, runtime, &lifeline);
+    stop_in_order(learner, runtime, Patience::PROMISED, &lifeline);
     rt_control::remove_leftovers(&address);
     match ended {
         Err(Ended::Asked(why)) => {
