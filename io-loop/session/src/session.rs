@@ -337,7 +337,7 @@ mod tests {
     const WRITE: u32 = services::type_id::WRITE_REQUEST as u32;
     /// Long enough for a loaded machine; only tests of a missed deadline wait shorter.
     const PATIENCE_NS: u64 = 20_000_000_000;
-    const IMPATIENCE_NS: u64 = 50_000_000;
+    const IMPATIENCE_NS: u64 = 1_000_000_000;
 
     struct Client {
         session: Session,

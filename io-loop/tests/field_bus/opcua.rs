@@ -1,7 +1,6 @@
 //! The OPC UA backend, in clear, against async-opcua's server.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use io_loop::{BoundNode, BusError, FieldBus, OpcUa, Reading};
 use rt_core::ports::Clock as _;
@@ -15,26 +14,36 @@ use crate::plant::{Plant, SharedPlant};
 use crate::server::{NAMESPACE, Server, Setup};
 use crate::suite::{INPUTS, OUTPUTS, Rig, conformance};
 
-/// The machine's clocks; the monotonic one can be put forward.
+/// The machine's clocks; the monotonic one can be put forward, and stopped.
 #[derive(Default)]
 pub(crate) struct TestClock {
     forward_ns: Mutex<u64>,
+    stopped_ns: Mutex<Option<u64>>,
 }
 
 impl TestClock {
     pub(crate) fn put_forward(&self, by: Span) {
         *self.forward_ns.lock().unwrap() += by.as_ns();
     }
+
+    /// From now on only [`Self::put_forward`] moves it.
+    fn stop(&self) {
+        *self.stopped_ns.lock().unwrap() = Some(machine_ns());
+    }
 }
 
 impl Clock for TestClock {
     fn monotonic_ns(&self) -> u64 {
-        MonotonicClock::new().now().as_ns() + *self.forward_ns.lock().unwrap()
+        self.stopped_ns.lock().unwrap().unwrap_or_else(machine_ns) + *self.forward_ns.lock().unwrap()
     }
 
     fn unix_ns(&self) -> u64 {
         rt_sys::unix_time().as_ns()
     }
+}
+
+fn machine_ns() -> u64 {
+    MonotonicClock::new().now().as_ns()
 }
 
 /// The nodes `in0`, `in1`, … or `out0`, `out1`, … of the test server.
@@ -87,8 +96,8 @@ impl Rig for OpcUaRig {
     }
 
     fn be_late(&mut self, late: bool) -> Span {
-        self.plant.lock().unwrap().delay = Duration::from_millis(if late { 500 } else { 0 });
-        Span::from_ms(50)
+        self.plant.lock().unwrap().late = late;
+        Span::from_ms(1_000)
     }
 
     fn set_gone(&mut self, gone: bool) {
@@ -106,12 +115,15 @@ fn a_connection_without_any_answer_for_30_seconds_is_given_up() {
     let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), clock.clone(), 1, 0);
     let within = |span: Span| rt_core::time::MonoTime::from_ns(clock.monotonic_ns()) + span;
     bus.connect(within(Span::from_ms(20_000))).unwrap();
-    clock.put_forward(Span::from_ms(29_000));
-    assert_eq!(bus.maintain(within(Span::from_ms(100))), Ok(()));
+    // How long the machine does other things meanwhile is nobody's silence.
+    clock.stop();
     bus.read(&mut [Reading::MISSING], within(Span::from_ms(20_000))).unwrap();
     clock.put_forward(Span::from_ms(29_000));
     assert_eq!(bus.maintain(within(Span::from_ms(100))), Ok(()));
-    clock.put_forward(Span::from_ms(1_500));
+    bus.read(&mut [Reading::MISSING], within(Span::from_ms(20_000))).unwrap();
+    clock.put_forward(Span::from_ms(30_000));
+    assert_eq!(bus.maintain(within(Span::from_ms(100))), Ok(()));
+    clock.put_forward(Span::from_ns(1));
     assert!(matches!(bus.maintain(within(Span::from_ms(100))), Err(BusError::Lost(_))));
 }
 

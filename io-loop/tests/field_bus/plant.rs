@@ -1,7 +1,6 @@
 //! What the test server serves: the same for every client, and changed by the test at any time.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use opcua_types::{DataValue, DateTime, StatusCode, Variant};
 use rt_core::setpoint::ScalarKind;
@@ -15,8 +14,8 @@ pub(crate) struct Plant {
     pub(crate) outputs: Vec<f64>,
     /// Every write is refused with this status.
     pub(crate) refusal: Option<u32>,
-    /// Every read of the first input takes this long.
-    pub(crate) delay: Duration,
+    /// No read of the first input is answered.
+    pub(crate) late: bool,
     stamp: i64,
 }
 
@@ -30,7 +29,7 @@ impl Plant {
             quality: Quality::Good,
             outputs: vec![0.0; outputs],
             refusal: None,
-            delay: Duration::ZERO,
+            late: false,
             stamp: 0,
         }))
     }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opcua_crypto::{CertificateStore, SecurityPolicy, Thumbprint, X509Data};
@@ -32,6 +32,9 @@ pub(crate) const APPLICATION_URI: &str = "urn:corerl:test:server";
 pub(crate) const USER: &str = "operator";
 /// His password.
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// A server that is late answers at last: a test that has failed must end.
+const LATE_MAX: Duration = Duration::from_secs(20);
 
 /// Every policy of the standard that the server can speak, the refused ones too.
 const SECURED: [(SecurityPolicy, MessageSecurityMode); 8] = [
@@ -198,8 +201,10 @@ fn insert_nodes(handle: &ServerHandle, setup: &Setup, plant: &SharedPlant) {
         let id = insert(&format!("in{index}"), DataTypeId::Double, Variant::Double(0.0), false);
         let plant = plant.clone();
         manager.inner().add_read_callback(id, move |_, _, _| {
-            let delay = if index == 0 { plant.lock().unwrap().delay } else { Duration::ZERO };
-            std::thread::sleep(delay);
+            let begin = Instant::now();
+            while index == 0 && plant.lock().unwrap().late && begin.elapsed() < LATE_MAX {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             Ok(plant.lock().unwrap().read())
         });
     }
