@@ -11,6 +11,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,6 +21,9 @@ const TAIL_LINES: usize = 20;
 
 /// How often a child that shall end is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What has ended may be heard out for this long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What has ended may need this long until the kernel has forgotten it.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
@@ -34,6 +38,8 @@ pub(crate) struct Child {
     process: std::process::Child,
     output: Receiver<String>,
     tail: Tail,
+    /// They read what it prints, to its end.
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl Child {
@@ -48,13 +54,9 @@ impl Child {
             .map_err(|error| format!("{name} cannot be started: {error}"))?;
         let tail = Tail::default();
         let (lines, output) = mpsc::channel();
-        if let Some(stdout) = process.stdout.take() {
-            listen(stdout, tail.clone(), Some(lines));
-        }
-        if let Some(stderr) = process.stderr.take() {
-            listen(stderr, tail.clone(), None);
-        }
-        Ok(Self { name, process, output, tail })
+        let stdout = process.stdout.take().map(|stdout| listen(stdout, tail.clone(), Some(lines)));
+        let stderr = process.stderr.take().map(|stderr| listen(stderr, tail.clone(), None));
+        Ok(Self { name, process, output, tail, listeners: stdout.into_iter().chain(stderr).collect() })
     }
 
     /// Its name for people.
@@ -82,8 +84,7 @@ impl Child {
 
     /// How it ended and the last lines of its messages.
     pub(crate) fn obituary(&self, status: ExitStatus) -> String {
-        // The threads that read its output need a moment to see its end.
-        std::thread::sleep(Duration::from_millis(50));
+        self.hear_out();
         let how = match (status.code(), status.signal()) {
             (Some(code), _) => format!("ended with exit code {code}"),
             (None, Some(signal)) => format!("was ended by signal {signal}"),
@@ -94,6 +95,15 @@ impl Child {
             format!("{} {how} and said nothing", self.name)
         } else {
             format!("{} {how}; it said last:\n{last}", self.name)
+        }
+    }
+
+    /// Waits until everything has been read that it printed before its end; not for ever, because a child of its own may
+    /// have its output, too.
+    fn hear_out(&self) {
+        let start = Instant::now();
+        while start.elapsed() < LAST_WORDS && !self.listeners.iter().all(JoinHandle::is_finished) {
+            std::thread::sleep(LOOK_EVERY);
         }
     }
 
@@ -148,7 +158,7 @@ impl Drop for Child {
 }
 
 /// Reads a child's output to its end on a thread of its own.
-fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<Sender<String>>) {
+fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<Sender<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(source).lines().map_while(Result::ok) {
             let mut kept = tail.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -162,7 +172,7 @@ fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<Sender<S
                 let _ = lines.send(line);
             }
         }
-    });
+    })
 }
 
 /// Processes whose command line holds `text`, this one left out.
@@ -256,7 +266,7 @@ mod tests {
         let mut child =
             shell("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22; do echo line $i; done");
         end(&mut child);
-        std::thread::sleep(Duration::from_millis(50));
+        child.hear_out();
         let last = child.last_lines();
         assert_eq!(last.lines().count(), TAIL_LINES);
         assert!(last.ends_with("line 22"));
