@@ -18,6 +18,7 @@
 //! | ring, one producer, one consumer | [`spsc`] | heap | every value in order, or `Full` |
 //! | broadcast ring | [`broadcast`] | heap, segment | every record to each reader, losses counted |
 //! | counters | [`counters`] | heap, segment | one word each |
+//! | lease | [`lease`] | heap, segment | one writer of a plant at most |
 //! | histogram | [`histogram`] | heap, segment | latencies, within 1/32 |
 //!
 //! A [`Segment`] is a sealed memfd, described by a [`Spec`]. Its creator hands out
@@ -58,6 +59,7 @@ pub mod counters;
 #[doc(hidden)]
 pub mod discipline;
 pub mod histogram;
+pub mod lease;
 mod region;
 mod role;
 #[cfg(not(loom))]

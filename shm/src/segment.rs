@@ -78,6 +78,11 @@ impl Spec {
         Self::new(C::KIND, C::COUNT, 1)
     }
 
+    /// The word of a [lease](crate::lease).
+    pub const fn lease() -> Self {
+        Self::new(SegmentKind::Lease, 1, 1)
+    }
+
     /// One histogram per [`HistogramKind`].
     pub const fn histograms() -> Self {
         Self::new(SegmentKind::Histograms, HISTOGRAM_WORDS, HistogramKind::COUNT)

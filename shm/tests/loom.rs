@@ -5,6 +5,7 @@
 
 use loom::thread;
 use shm::discipline::{Discipline, NoAcquire, NoAcquireFence, NoRelease, NoReleaseFence, Sound};
+use shm::lease::Lease;
 use shm::{broadcast, cell, spsc, triple};
 
 /// Explores every interleaving with at most so many involuntary switches between threads, or all.
@@ -220,4 +221,33 @@ fn two_broadcast_readers_do_not_disturb_each_other() {
             thread.join().unwrap();
         }
     });
+}
+
+/// A holder that wakes up after its term, and an heir that finds it over: each believes that it may write.
+fn lease_model(renewal: fn(&Lease, u64) -> bool) {
+    const TERM_NS: u64 = 1_000_000_000;
+    explore(None, move || {
+        let (first, second) = (Lease::heap(TERM_NS), Lease::heap(TERM_NS));
+        assert!(first.take(1, 0));
+        let heir = first.heir();
+        let now_ns = 2 * TERM_NS;
+        let succeeding = thread::spawn(move || {
+            heir.succeed(now_ns).is_some_and(|succession| second.take(succession.epoch, now_ns))
+        });
+        // The check before sending follows the renewal, as the io thread follows the control thread.
+        let first_renewed = renewal(&first, now_ns);
+        let second_leads = succeeding.join().unwrap();
+        assert!(first_renewed != second_leads, "both or neither");
+        assert_eq!(first.permits(now_ns), first_renewed);
+    });
+}
+
+#[test]
+fn of_a_late_renewal_and_a_succession_exactly_one_happens() {
+    lease_model(|lease, now_ns| lease.renew(now_ns).is_some());
+}
+
+#[test]
+fn a_holder_that_looks_and_then_goes_on_is_refused() {
+    assert_refused(|| lease_model(|lease, _| matches!(lease.state(), shm::lease::State::Held { .. })));
 }

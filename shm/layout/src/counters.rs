@@ -89,6 +89,10 @@ abi_table! {
         MissesByWake => "misses_by_wake",
         /// Slots that began late because of a gap while spinning.
         MissesByGap => "misses_by_gap",
+        /// Epoch under which the lease of the plant is held, 0 while it is not.
+        LeaseEpoch => "lease_epoch",
+        /// Setpoint sets not sent because the lease of the plant was not held at that moment.
+        SetpointsFenced => "setpoints_fenced",
     }
 }
 

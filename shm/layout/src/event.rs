@@ -70,6 +70,10 @@ abi_table! {
         Configured => "configured",
         /// A file of the recording was begun. a: its number, b: cycles lost before it.
         Recording => "recording",
+        /// The lease of the plant was taken. a: epoch, b: epoch before, 0 when there was none.
+        LeaseTaken => "lease_taken",
+        /// The lease of the plant was let go or lost. a: epoch.
+        LeaseLost => "lease_lost",
     }
 }
 

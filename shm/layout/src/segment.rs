@@ -50,6 +50,8 @@ abi_table! {
         LearnerCounters => "learner_counters",
         /// Latency histograms: written by the runtime.
         Histograms => "histograms",
+        /// The runtime's lease of the plant: one word, renewed by the runtime and ended by whoever succeeds it.
+        Lease => "lease",
     }
 }
 
@@ -72,7 +74,7 @@ impl SegmentKind {
         match self {
             Self::Weights => Shape::Triple,
             Self::Transitions | Self::Cycles | Self::Events => Shape::Broadcast,
-            Self::Counters | Self::LearnerCounters => Shape::Counters,
+            Self::Counters | Self::LearnerCounters | Self::Lease => Shape::Counters,
             Self::Histograms => Shape::Histograms,
         }
     }
