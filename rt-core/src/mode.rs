@@ -21,6 +21,9 @@
 //! | RUN, HOLD, FALLBACK -> RELEASE | an interlock demands it |
 //! | any -> RELEASE -> STARTUP | by command; armed again |
 //!
+//! Whoever loses the lease is disarmed by it: somebody else may be in charge of the plant, and coming back is an operator's
+//! decision, or the site file's. A runtime that stands by may be armed; it writes as soon as it has the lease.
+//!
 //! A hold that an operator asked for is a HOLD like any other: it ends in FALLBACK after `t_hold`, and there it keeps the
 //! policy out until it is reset.
 //!
@@ -401,7 +404,8 @@ impl ModeMachine {
             }
             Command::Lease(held) => {
                 let changed = self.lease != held;
-                self.lease = held;
+                let lost = changed && !held;
+                (self.lease, self.armed) = (held, self.armed && !lost);
                 Effect::of(changed)
             }
             // No business of the modes.
@@ -482,11 +486,11 @@ impl ModeMachine {
     }
 
     fn next_of_writing(&mut self, conditions: &Conditions) -> Option<(Mode, Cause)> {
-        if self.disarm_asked || !self.armed {
-            return Some((Mode::Shadow, Cause::Disarmed));
-        }
         if !self.lease {
             return Some((Mode::Shadow, Cause::LeaseLost));
+        }
+        if self.disarm_asked || !self.armed {
+            return Some((Mode::Shadow, Cause::Disarmed));
         }
         if conditions.interlock_release {
             return Some((Mode::Release, Cause::InterlockRelease));

@@ -340,6 +340,24 @@ fn the_properties_of_the_modes_are_those_of_the_table() {
     assert_eq!(Mode::from_number(6), None);
 }
 
+#[test]
+fn whoever_loses_the_lease_is_disarmed_and_whoever_waits_for_it_stays_armed() {
+    let mut waiting = ModeMachine::new(SETTINGS);
+    waiting.command(Command::Arm);
+    assert_eq!(waiting.command(Command::Lease(false)), Effect::Ignored);
+    assert!(waiting.armed(), "it never had it");
+    waiting.step(&good(0));
+    assert_eq!(waiting.step(&good(1)), None);
+    waiting.command(Command::Lease(true));
+    assert_eq!(waiting.step(&good(2)).map(|edge| edge.to), Some(Mode::Run));
+
+    waiting.command(Command::Lease(false));
+    let lost = Transition { from: Mode::Run, to: Mode::Shadow, cause: Cause::LeaseLost };
+    assert_eq!((waiting.step(&good(3)), waiting.armed()), (Some(lost), false));
+    waiting.command(Command::Lease(true));
+    assert_eq!(waiting.step(&good(4)), None, "it came back, and nobody armed it");
+}
+
 fn any_command() -> impl Strategy<Value = Option<Command>> {
     use Command::*;
     let commands = [Arm, Arm, Arm, Disarm, Release, Reset, Reset, Hold, Lease(true), Lease(true), Lease(false)];

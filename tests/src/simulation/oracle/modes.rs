@@ -112,7 +112,10 @@ impl Modes {
             match command {
                 Command::Arm => self.armed = !released,
                 Command::Disarm | Command::Release => self.armed = false,
-                Command::Lease(held) => self.lease = *held,
+                Command::Lease(held) => {
+                    self.armed &= *held || !self.lease;
+                    self.lease = *held;
+                }
                 Command::Reset => self.latched = false,
                 _ => {}
             }
