@@ -1,4 +1,4 @@
-//! Where an agent's socket and lease lie.
+//! Where an agent's sockets and locks lie.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,10 @@ use thiserror::Error;
 /// The longest path that a Unix socket may have (`sun_path` holds 108 bytes, one of them the terminating zero).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// An agent below a runtime directory.
+/// What follows the agent's name in the address of a runtime that stands by. No name can hold the first character.
+const STANDBY: &str = "~standby";
+
+/// An agent below a runtime directory: where the runtime listens that leads it, or the one that stands by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     socket: PathBuf,
@@ -50,12 +53,28 @@ impl Address {
             }
         }
         let file = if instance == "main" { format!("{agent}.sock") } else { format!("{agent}@{instance}.sock") };
-        let socket = runtime_dir.join(site).join(file);
-        let bytes = socket.as_os_str().len();
+        let address = Self { socket: runtime_dir.join(site).join(file) };
+        let longest = address.standby().socket;
+        let bytes = longest.as_os_str().len();
         if bytes > SOCKET_PATH_BYTES_MAX {
-            return Err(AddressError::TooLong { path: socket, bytes });
+            return Err(AddressError::TooLong { path: longest, bytes });
         }
-        Ok(Self { socket })
+        Ok(address)
+    }
+
+    /// Where the runtime listens that stands by for the one at this address; itself, if it is such an address.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        if self.is_standby() {
+            return self.clone();
+        }
+        let name = self.socket.file_stem().unwrap_or_default().to_string_lossy();
+        Self { socket: self.socket.with_file_name(format!("{name}{STANDBY}.sock")) }
+    }
+
+    /// Whether it is the address of a runtime that stands by.
+    pub fn is_standby(&self) -> bool {
+        self.socket.file_stem().is_some_and(|name| name.to_string_lossy().ends_with(STANDBY))
     }
 
     /// The socket's path.
@@ -63,7 +82,7 @@ impl Address {
         &self.socket
     }
 
-    /// The lock file that is the lease.
+    /// The lock file: whoever holds its lock has the address.
     pub fn lock(&self) -> PathBuf {
         self.socket.with_extension("lock")
     }
@@ -125,6 +144,17 @@ mod tests {
         assert_eq!(address.label(), "works/ph");
         let second = Address::new(Path::new("/run/corerl"), "works", "ph", "blue").unwrap();
         assert_eq!(second.socket(), Path::new("/run/corerl/works/ph@blue.sock"));
+    }
+
+    #[test]
+    fn whoever_stands_by_has_an_address_that_no_agent_can_have() {
+        let address = Address::new(Path::new("/run/corerl"), "works", "ph", "blue").unwrap();
+        let standby = address.standby();
+        assert_eq!(standby.socket(), Path::new("/run/corerl/works/ph@blue~standby.sock"));
+        assert_eq!(standby.label(), "works/ph@blue~standby");
+        assert!(standby.is_standby() && !address.is_standby());
+        assert_eq!(standby.standby(), standby);
+        assert!(Address::new(Path::new("/run"), "works", "ph~standby", "main").is_err());
     }
 
     #[test]

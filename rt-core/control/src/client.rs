@@ -128,6 +128,19 @@ impl Client {
         }
     }
 
+    /// Stands by for this runtime: its process and its writable lease.
+    ///
+    /// # Errors
+    /// See [`CallError`]; a runtime that stands by itself refuses.
+    pub fn stand_by(&mut self) -> Result<(u32, OwnedFd), CallError> {
+        match self.call(&Request::StandBy)? {
+            (Answer::Lease { pid }, descriptors) => {
+                Ok((pid, descriptors.into_iter().next().ok_or(CallError::NotUnderstood)?))
+            }
+            _ => Err(CallError::NotUnderstood),
+        }
+    }
+
     /// Asks for an act; what was done, for people.
     ///
     /// # Errors

@@ -8,9 +8,10 @@
 //! dropped, never trusted. Nothing here may be called by the control thread or an io thread.
 //!
 //! # Nouns
-//! An [`Address`] names an agent (site, agent, instance) below a runtime directory. A [`Server`] holds the address
-//! exclusively (a lock file is the single-writer lease of the plant on this host) and accepts [`Conversation`]s; a
-//! [`Client`] calls it.
+//! An [`Address`] names an agent (site, agent, instance) below a runtime directory. A [`Server`] has it exclusively, by the
+//! lock of a file that the kernel lets go of when its process dies, and accepts [`Conversation`]s; a [`Client`] calls it.
+//! Two runtimes of an agent may live: one leads and has the agent's address, the other one stands by at the
+//! [standby's](Address::standby). Nobody comes to lead but from there, so that there is one heir at most.
 //!
 //! # Example
 //! ```
@@ -39,7 +40,7 @@ mod server;
 pub use address::{Address, AddressError, default_runtime_dir, list};
 pub use client::{CallError, Client, ConnectError};
 pub use message::{
-    Act, Answer, CONFIGURATION_BYTES_MAX, ConnectionStatus, Description, LearnerGrant, LearnerStatus, PROTOCOL,
+    Act, Answer, CONFIGURATION_BYTES_MAX, ConnectionStatus, Description, LearnerGrant, LearnerStatus, LeaseStatus, PROTOCOL,
     Refusal, Request, SetpointInfo, Status, TagInfo,
 };
 pub use packet::PACKET_BYTES_MAX;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
@@ -27,6 +27,8 @@ pub enum Request {
         /// The hash of tag list and columns that the learner was configured with.
         tag_list_hash: u64,
     },
+    /// To stand by for the runtime that leads. Answered by [`Answer::Lease`] with one descriptor, the writable lease.
+    StandBy,
     /// An act of an operator. Answered by [`Answer::Done`].
     Act {
         /// Which.
@@ -63,6 +65,9 @@ pub enum Act {
     Reset,
     /// Hold the present setpoints.
     Hold,
+    /// Let the runtime that stands by lead from its next cycle on: asked of it by an operator, and by it of the one that
+    /// leads.
+    HandOver,
 }
 
 impl Act {
@@ -74,6 +79,7 @@ impl Act {
             Self::Release => "release",
             Self::Reset => "reset",
             Self::Hold => "hold",
+            Self::HandOver => "hand-over",
         }
     }
 }
@@ -89,6 +95,11 @@ pub enum Answer {
     Segment,
     /// To [`Request::JoinAsLearner`]; three descriptors travel with it.
     Learner(LearnerGrant),
+    /// To [`Request::StandBy`]; one descriptor travels with it.
+    Lease {
+        /// The process that leads.
+        pid: u32,
+    },
     /// To [`Request::Act`].
     Done {
         /// What was done, for people.
@@ -230,6 +241,8 @@ pub struct Status {
     pub mode: String,
     /// The policy may write.
     pub armed: bool,
+    /// Whether it leads or stands by.
+    pub lease: LeaseStatus,
     /// A trip is latched: its cause.
     pub latched: Option<String>,
     /// Setpoints that a person has, by name.
@@ -250,6 +263,17 @@ pub struct Status {
     pub connections: Vec<ConnectionStatus>,
     /// Seconds since the start.
     pub uptime_s: f64,
+}
+
+/// Whose the plant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// This runtime has the agent's address: it leads. Else it stands by.
+    pub leads: bool,
+    /// The epoch under which this runtime holds the lease; zero while it does not.
+    pub epoch: u64,
+    /// The process that stands by for this one, or that this one stands by for.
+    pub partner: Option<u32>,
 }
 
 /// How the learner is.

@@ -23,22 +23,23 @@ use crate::packet::{self, PacketError};
 const BACKLOG: i32 = 16;
 /// How long the runtime waits for one peer: the others wait meanwhile.
 const PEER_TIMEOUT: Duration = Duration::from_millis(200);
+/// A standby's seat is tried for so often, with such pauses.
+const SEAT_ATTEMPTS: u32 = 20;
+const SEAT_PAUSE: Duration = Duration::from_millis(5);
 
-/// The agent's address, held exclusively, and the socket on it. Dropping it removes both.
+/// An agent's address, held exclusively, and the socket on it. Dropping it removes both.
 #[derive(Debug)]
 pub struct Server {
     socket: OwnedFd,
-    address: Address,
-    /// Held for as long as the server lives: the kernel lets go of it when the process dies, however it dies.
-    _lease: File,
+    seat: Seat,
 }
 
-/// Why a runtime cannot take its address.
+/// Why a runtime cannot take an address.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// Another runtime of the same agent lives.
+    /// Other runtimes of the same agent live.
     #[error(
-        "a runtime of this agent is already running (process {pid}, lease {path}): stop it first, or give this one another `runtime.instance`"
+        "a runtime of this agent is running, and so is one that stands by for it (process {pid}, lock {path}): stop one of them first, or give this one another `runtime.instance`"
     )]
     Held {
         /// The lock file.
@@ -68,28 +69,82 @@ pub struct Peer {
 }
 
 impl Server {
-    /// Takes the lease and the socket of `address`. A socket left by a crashed run is replaced.
+    /// Takes `address`, to lead; if a runtime leads already, takes its [`Address::standby`], to stand by. What a crash left is
+    /// replaced.
     ///
     /// # Errors
-    /// Another runtime holds the lease, or the directory cannot be used.
+    /// Both are taken, or the directory cannot be used.
     pub fn bind(address: &Address) -> Result<Self, BindError> {
-        let path = address.socket();
-        let io = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source: std::io::Error| BindError::Io { path, source }
-        };
-        if let Some(dir) = path.parent() {
+        if let Some(dir) = address.socket().parent() {
             DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(io(dir))?;
         }
-        let lease = take_lease(&address.lock())?;
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(path)(error)),
-            _ => {}
+        let standby = Seat::take_with_patience(&address.standby())?;
+        match Seat::take(address) {
+            Ok(leader) => {
+                let server = Self { socket: leader.listen()?, seat: leader };
+                standby.remove_files();
+                Ok(server)
+            }
+            Err(BindError::Held { .. }) => Ok(Self { socket: standby.listen()?, seat: standby }),
+            Err(error) => Err(error),
         }
-        let socket = listening(path).map_err(|errno| io(path)(errno.into()))?;
-        // Anyone may ask; who gets an answer is decided by the peer's user id, and a refusal is recorded.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(io(path))?;
-        Ok(Self { socket, address: address.clone(), _lease: lease })
+    }
+
+    /// Comes to lead from standing by: when the leader is dead, or `by_right` although it lives, because the lease was won
+    /// from it. False while the leader lives, and when there is nothing to be promoted to.
+    ///
+    /// # Errors
+    /// The kernel's. The server stays what it was.
+    pub fn promote(&mut self, leader: &Address, by_right: bool) -> Result<bool, BindError> {
+        if self.leads() {
+            return Ok(false);
+        }
+        let seat = match Seat::take(leader) {
+            Ok(seat) => seat,
+            Err(BindError::Held { .. }) if by_right => Seat::seize(leader)?,
+            Err(BindError::Held { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        self.socket = seat.listen()?;
+        std::mem::replace(&mut self.seat, seat).remove_files();
+        Ok(true)
+    }
+
+    /// Stands by from now on, after the lease was lost to somebody who has taken the address.
+    ///
+    /// # Errors
+    /// Somebody stands by already, or the kernel's. The server stays what it was: nobody can reach it.
+    pub fn step_down(&mut self) -> Result<(), BindError> {
+        if self.leads() {
+            let seat = Seat::take(&self.seat.address.standby())?;
+            self.socket = seat.listen()?;
+            self.seat = seat;
+        }
+        Ok(())
+    }
+
+    /// Whether it has the agent's own address, and not that of a standby.
+    pub fn leads(&self) -> bool {
+        !self.seat.address.is_standby()
+    }
+
+    /// Whether the lock file on disk is still the one whose lock it holds. If not, somebody has taken the address, or
+    /// removed the file.
+    pub fn is_in_place(&self) -> bool {
+        self.seat.is_in_place()
+    }
+
+    /// The epoch that whoever had the address before has written down; zero when nobody has.
+    pub fn epoch_before(&self) -> u64 {
+        self.seat.epoch_before
+    }
+
+    /// Writes the epoch down for whoever has the address next.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn write_epoch(&self, epoch: u64) -> std::io::Result<()> {
+        self.seat.write(epoch)
     }
 
     /// The next caller; `None` when none came within `timeout`.
@@ -115,7 +170,7 @@ impl Server {
 
     /// The address that is held.
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.seat.address
     }
 }
 
@@ -127,7 +182,14 @@ impl AsFd for Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        remove_files(&self.address);
+        if !self.leads() {
+            return self.seat.remove_files();
+        }
+        // Whoever stands by needs the files: it is about to take the address over.
+        if let Ok(standby) = Seat::take(&self.seat.address.standby()) {
+            self.seat.remove_files();
+            standby.remove_files();
+        }
     }
 }
 
@@ -182,53 +244,129 @@ impl Conversation {
     }
 }
 
-/// Removes the socket and lock file of a runtime that is dead, and its directory if that is empty then. A live
-/// runtime's are left alone.
-pub fn remove_leftovers(address: &Address) {
-    if address.lock().exists() || address.socket().exists() {
-        let Ok(_lease) = take_lease(&address.lock()) else { return };
-        remove_files(address);
+/// Removes the sockets and lock files of runtimes that are dead, and their directory if that is empty then. Those of live
+/// ones are left alone.
+pub fn remove_leftovers(leader: &Address) {
+    let standby = leader.standby();
+    let paths = [leader.lock(), leader.socket().into(), standby.lock(), standby.socket().into()];
+    if !paths.iter().any(|path| path.exists()) {
+        return;
+    }
+    if let Ok(standby) = Seat::take(&standby) {
+        if let Ok(leader) = Seat::take(leader) {
+            leader.remove_files();
+        }
+        standby.remove_files();
     }
 }
 
-fn remove_files(address: &Address) {
-    // Whoever opened the lock file before this instant finds out in `take_lease` that it is no longer the one on disk.
-    let _ = std::fs::remove_file(address.socket());
-    let _ = std::fs::remove_file(address.lock());
-    if let Some(site) = address.socket().parent() {
-        let _ = std::fs::remove_dir(site);
-    }
+/// An address whose lock is held. The agent's own is taken and its files are removed by nobody but whoever holds the
+/// standby's, so that of those who want it one at a time may try.
+#[derive(Debug)]
+struct Seat {
+    address: Address,
+    /// The kernel lets go of its lock when the process dies, however it dies.
+    lock: File,
+    epoch_before: u64,
 }
 
-fn take_lease(path: &Path) -> Result<File, BindError> {
-    let io = |source: std::io::Error| BindError::Io { path: path.into(), source };
-    loop {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(path)
-            .map_err(io)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                return Err(BindError::Held { path: path.into(), pid: pid.trim().into() });
+impl Seat {
+    /// Takes it if nobody has it.
+    fn take(address: &Address) -> Result<Self, BindError> {
+        let path = address.lock();
+        loop {
+            let mut lock = open_options().create(true).open(&path).map_err(io(&path))?;
+            let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+            let mut text = String::new();
+            let _ = lock.read_to_string(&mut text);
+            let mut lines = text.lines();
+            let pid = lines.next().unwrap_or_default().to_owned();
+            match locked {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(BindError::Held { path, pid }),
+                Err(errno) => return Err(io(&path)(errno.into())),
             }
-            Err(errno) => return Err(io(errno.into())),
-        }
-        // The file may have been removed between open and flock; then the lease is on a file that nobody else sees.
-        let ours = file.metadata().map_err(io)?.ino();
-        if std::fs::metadata(path).is_ok_and(|on_disk| on_disk.ino() == ours) {
-            file.set_len(0).map_err(io)?;
-            file.rewind().map_err(io)?;
-            writeln!(file, "{}", std::process::id()).map_err(io)?;
-            return Ok(file);
+            let epoch_before = lines.next().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+            let seat = Self { address: address.clone(), lock, epoch_before };
+            // The file may have been removed between open and flock; then the lock is on a file that nobody else sees.
+            if seat.is_in_place() {
+                seat.write(epoch_before).map_err(io(&path))?;
+                return Ok(seat);
+            }
         }
     }
+
+    /// Takes it, waiting a little: whoever comes to lead has a standby's seat for a moment.
+    fn take_with_patience(address: &Address) -> Result<Self, BindError> {
+        for _ in 0..SEAT_ATTEMPTS {
+            if let Ok(seat) = Self::take(address) {
+                return Ok(seat);
+            }
+            std::thread::sleep(SEAT_PAUSE);
+        }
+        Self::take(address)
+    }
+
+    /// Takes it from a holder that lives: its lock stays with it, on a file that nobody sees any more.
+    fn seize(address: &Address) -> Result<Self, BindError> {
+        let path = address.lock();
+        let fresh = path.with_extension("seized");
+        let lock = open_options().create(true).open(&fresh).map_err(io(&fresh))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| io(&fresh)(errno.into()))?;
+        let seat = Self { address: address.clone(), lock, epoch_before: 0 };
+        seat.write(0).map_err(io(&fresh))?;
+        std::fs::rename(&fresh, &path).map_err(io(&path))?;
+        Ok(seat)
+    }
+
+    fn write(&self, epoch: u64) -> std::io::Result<()> {
+        let mut lock = &self.lock;
+        lock.set_len(0)?;
+        lock.rewind()?;
+        writeln!(lock, "{}\n{epoch}", std::process::id())
+    }
+
+    fn is_in_place(&self) -> bool {
+        let place = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let on_disk = std::fs::metadata(self.address.lock()).map(place).ok();
+        on_disk.is_some() && on_disk == self.lock.metadata().map(place).ok()
+    }
+
+    fn listen(&self) -> Result<OwnedFd, BindError> {
+        let path = self.address.socket();
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(path)(error)),
+            _ => {}
+        }
+        let socket = listening(path).map_err(|errno| io(path)(errno.into()))?;
+        // Anyone may ask; who gets an answer is decided by the peer's user id, and a refusal is recorded.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(io(path))?;
+        Ok(socket)
+    }
+
+    /// Removes what is its own; the lock is held until the seat is dropped.
+    fn remove_files(&self) {
+        if !self.is_in_place() {
+            return;
+        }
+        let _ = std::fs::remove_file(self.address.socket());
+        let _ = std::fs::remove_file(self.address.lock());
+        if let Some(site) = self.address.socket().parent() {
+            let _ = std::fs::remove_dir(site);
+        }
+    }
+}
+
+/// An error of the kernel's at this path.
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> BindError + use<> {
+    let path = path.to_path_buf();
+    move |source| BindError::Io { path, source }
+}
+
+fn open_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).truncate(false).mode(0o644);
+    options
 }
 
 fn listening(path: &Path) -> Result<OwnedFd, Errno> {

@@ -18,15 +18,75 @@ fn address(dir: &tempfile::TempDir) -> Address {
 }
 
 #[test]
-fn a_live_runtime_keeps_its_address_and_is_named() {
+fn the_first_runtime_leads_the_second_stands_by_and_a_third_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let _first = Server::bind(&address(&dir)).unwrap();
-    match Server::bind(&address(&dir)) {
+    let address = address(&dir);
+    let first = Server::bind(&address).unwrap();
+    let second = Server::bind(&address).unwrap();
+    assert_eq!((first.leads(), second.leads()), (true, false));
+    assert_eq!((first.address(), second.address()), (&address, &address.standby()));
+    match Server::bind(&address) {
         Err(BindError::Held { pid, .. }) => assert_eq!(pid, std::process::id().to_string()),
         other => panic!("{other:?}"),
     }
-    remove_leftovers(&address(&dir));
-    assert!(address(&dir).socket().exists(), "a live runtime's socket was taken away");
+    remove_leftovers(&address);
+    assert!(address.socket().exists() && address.standby().socket().exists(), "a live runtime's socket was taken away");
+}
+
+#[test]
+fn whoever_stands_by_leads_as_soon_as_the_leader_is_gone_and_nobody_comes_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address(&dir);
+    let first = Server::bind(&address).unwrap();
+    first.write_epoch(7).unwrap();
+    let mut second = Server::bind(&address).unwrap();
+    assert!(!second.promote(&address, false).unwrap());
+    drop(first);
+    assert!(matches!(Server::bind(&address), Err(BindError::Held { .. })), "a newcomer was let past the heir");
+    assert!(second.promote(&address, false).unwrap());
+    assert_eq!((second.leads(), second.epoch_before()), (true, 7));
+    assert!(address.socket().exists() && !address.standby().socket().exists() && !address.standby().lock().exists());
+    drop(second);
+    assert!(list(dir.path()).unwrap().is_empty() && !address.lock().exists());
+}
+
+#[test]
+fn an_address_that_was_won_from_a_leader_that_lives_is_the_winners_and_the_loser_stands_by() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address(&dir);
+    let mut first = Server::bind(&address).unwrap();
+    let mut second = Server::bind(&address).unwrap();
+    assert!(second.promote(&address, true).unwrap());
+    assert!(second.is_in_place() && !first.is_in_place());
+    first.step_down().unwrap();
+    assert!(!first.leads() && address.standby().socket().exists());
+    let asking = thread::spawn({
+        let address = address.clone();
+        move || Client::connect(&address, WITHIN).unwrap().act(Act::Arm, "to the winner")
+    });
+    let mut conversation = second.accept(WITHIN).unwrap().unwrap();
+    assert!(matches!(conversation.receive(WITHIN), Received::Request(Request::Act { act: Act::Arm, .. })));
+    conversation.answer(&Answer::Done { message: "armed".into() }, &[]).unwrap();
+    assert!(asking.join().unwrap().is_ok());
+    drop(first);
+    assert!(address.socket().exists() && address.lock().exists(), "the loser took the winner's files away");
+    drop(second);
+    assert!(!address.lock().exists());
+}
+
+#[test]
+fn a_lease_travels_with_its_descriptor() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::bind(&address(&dir)).unwrap();
+    let asking = thread::spawn({
+        let address = address(&dir);
+        move || Client::connect(&address, WITHIN).unwrap().stand_by()
+    });
+    let mut conversation = server.accept(WITHIN).unwrap().unwrap();
+    assert_eq!(conversation.receive(WITHIN), Received::Request(Request::StandBy));
+    let file = tempfile::tempfile().unwrap();
+    conversation.answer(&Answer::Lease { pid: 7 }, &[file.as_fd()]).unwrap();
+    assert!(matches!(asking.join().unwrap(), Ok((7, _))));
 }
 
 #[test]
