@@ -1,9 +1,10 @@
-//! One slot of the I/O grid, told in time order: newest set, write, read, report, upkeep.
+//! One slot of the I/O grid, told in time order: newest set, lease, write, read, report, upkeep.
 
 use rt_core::ports::{Clock, FieldReport};
 use rt_core::setpoint::{SETPOINTS_MAX, SetpointSet};
 use rt_core::tag::{Sample, TagId};
 use rt_core::time::{MonoTime, Span};
+use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer};
 
 use crate::bus::{BusError, FieldBus, Loss, Reading, WriteResult};
@@ -48,6 +49,8 @@ pub struct Tally {
     pub setpoints_refused: u64,
     /// Sets that were too old to be sent.
     pub sets_expired: u64,
+    /// Sets that were not sent because the lease of the plant was not held at that moment.
+    pub sets_fenced: u64,
     /// Heartbeats that the plant confirmed.
     pub heartbeats: u64,
     /// Writes whose outcome is unknown.
@@ -70,6 +73,7 @@ pub struct IoLoop<B> {
     results: Box<[WriteResult]>,
     readings: Box<[Reading]>,
     newest: Option<SetpointSet>,
+    lease: Lease,
     reports: Producer<FieldReport>,
     sets: Consumer<SetpointSet>,
     news: NewsSender,
@@ -91,7 +95,7 @@ struct Beat {
 }
 
 impl<B: FieldBus> IoLoop<B> {
-    /// A loop that is not connected yet: its first slot tries.
+    /// A loop that is not connected yet: its first slot tries. It sends nothing while `lease` is not held.
     ///
     /// # Panics
     /// A setpoint index is at or beyond [`SETPOINTS_MAX`]: a mistake of the caller.
@@ -101,6 +105,7 @@ impl<B: FieldBus> IoLoop<B> {
         reports: Producer<FieldReport>,
         sets: Consumer<SetpointSet>,
         news: NewsSender,
+        lease: Lease,
     ) -> Self {
         assert!(
             settings.outputs.iter().all(|(setpoint, _)| usize::from(*setpoint) < SETPOINTS_MAX),
@@ -117,6 +122,7 @@ impl<B: FieldBus> IoLoop<B> {
             results: vec![WriteResult::NotAsked; width].into(),
             readings: vec![Reading::MISSING; settings.inputs.len()].into(),
             newest: None,
+            lease,
             reports,
             sets,
             news,
@@ -138,7 +144,7 @@ impl<B: FieldBus> IoLoop<B> {
         }
         self.tally.cycles += 1;
         let deadline = clock.now() + self.call_timeout;
-        let asked = self.collect_due(clock.now());
+        let asked = self.collect_due(clock.now()) && self.is_permitted(clock.now());
         let outcome = match (asked, self.paired) {
             (false, _) => self.read(clock, deadline),
             (true, true) => self.write_and_read_together(clock, deadline),
@@ -239,6 +245,18 @@ impl<B: FieldBus> IoLoop<B> {
             *value = due.then_some(f64::from(count));
         }
         self.values.iter().any(Option::is_some)
+    }
+
+    /// The last look before anything is sent: whether the plant is ours at this instant. Whatever is between this look and
+    /// the wire can still be overtaken by somebody who stops the process there; only the plant can exclude that.
+    fn is_permitted(&mut self, now: MonoTime) -> bool {
+        let permitted = self.lease.permits(now.as_ns());
+        if !permitted {
+            self.tally.sets_fenced += 1;
+            self.newest = None;
+            self.outputs.iter_mut().for_each(Output::let_go);
+        }
+        permitted
     }
 
     fn write(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {

@@ -4,7 +4,7 @@
 //! - Every input is read in one call and handed to the control thread through a ring; a value that finds no place is
 //!   counted. Every call has a deadline. A missed one makes samples stale and a write unknown, nothing more.
 //! - Only the newest setpoint set is written, only while it has not expired, and only those values that changed or whose
-//!   refresh is due. An unknown write is read back before it is repeated; a refused one is not repeated blindly.
+//!   refresh is due; and nothing is sent unless the lease of the plant is held at that instant. An unknown write is read back before it is repeated; a refused one is not repeated blindly.
 //! - A lost connection is made anew with pauses of 250 ms to 1 s, for ever. A new connection verifies every node before
 //!   it counts as up.
 //! - While connected the loop allocates nothing and does not log: it tells the keeper by [`News`].
@@ -21,6 +21,7 @@
 //! use rt_core::setpoint::ScalarKind;
 //! use rt_core::tag::TagId;
 //! use rt_core::time::{MonoTime, Span};
+//! use shm::lease::Lease;
 //! struct At(u64);
 //! impl Clock for At {
 //!     fn now(&self) -> MonoTime { MonoTime::from_ns(self.0) }
@@ -36,7 +37,7 @@
 //!     paired: false,
 //!     seed: 1,
 //! };
-//! let mut io = IoLoop::new(bus, &settings, reports, newest, news().0);
+//! let mut io = IoLoop::new(bus, &settings, reports, newest, news().0, Lease::unshared());
 //! io.run_slot(&At(0));
 //! let sample = std::iter::from_fn(|| reported.pop()).find_map(|report| match report {
 //!     FieldReport::Sample(sample) => Some(sample.value),

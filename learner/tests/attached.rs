@@ -10,7 +10,9 @@ use policy::kernels::Kernel;
 use policy::pipeline::Columns;
 use policy::wire::Verifier;
 use rt_config::Site;
-use rt_control::{Address, Answer, Conversation, LearnerGrant, LearnerStatus, Received, Request, Server, Status};
+use rt_control::{
+    Address, Answer, Conversation, LearnerGrant, LearnerStatus, LeaseStatus, Received, Request, Server, Status,
+};
 use shm::{Segment, Spec, broadcast, counters, triple};
 use shm_layout::{LearnerCounter, StepHead, StepLayout};
 
@@ -106,6 +108,7 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
             Received::Request(Request::Status) => {
                 let status = Status {
                     mode: "RUN".into(),
+                    lease: LeaseStatus { leads: true, epoch: 1, partner: None },
                     armed: true,
                     latched: None,
                     with_operator: Vec::new(),

@@ -230,6 +230,18 @@ impl Lease {
     }
 }
 
+/// What the word of this segment says at present, for those who only look.
+///
+/// # Errors
+///
+/// [`RoleRefused::WrongShape`].
+#[cfg(not(loom))]
+pub fn look(segment: &Segment) -> Result<State, RoleRefused> {
+    check_kind(segment)?;
+    let region = segment.readable(Shape::Counters, SegmentKind::Lease.name())?;
+    Ok(Word(region).state())
+}
+
 /// Whoever takes over from a holder.
 #[derive(Clone, Debug)]
 pub struct Heir {

@@ -231,9 +231,8 @@ fn lease_model(renewal: fn(&Lease, u64) -> bool) {
         assert!(first.take(1, 0));
         let heir = first.heir();
         let now_ns = 2 * TERM_NS;
-        let succeeding = thread::spawn(move || {
-            heir.succeed(now_ns).is_some_and(|succession| second.take(succession.epoch, now_ns))
-        });
+        let succeeding =
+            thread::spawn(move || heir.succeed(now_ns).is_some_and(|succession| second.take(succession.epoch, now_ns)));
         // The check before sending follows the renewal, as the io thread follows the control thread.
         let first_renewed = renewal(&first, now_ns);
         let second_leads = succeeding.join().unwrap();

@@ -52,23 +52,23 @@ impl Place {
         SiteFile::write(self.dir.path(), url, changes)
     }
 
-    /// `corerl-rt` alone.
+    /// `corerl-rt` alone; while another one leads, it stands by.
     pub fn runtime(&self, site: &SiteFile, options: &[&str]) -> Runtime {
-        self.start_runtime(self.command("corerl-rt"), site, options)
+        self.start_runtime(self.command("corerl-rt"), site, options, true)
     }
 
     /// `corerl run`: runtime and learner.
     pub fn company(&self, site: &SiteFile, options: &[&str]) -> Runtime {
         let mut command = self.command("corerl");
         command.arg("run").arg("--checkpoint-dir").arg(self.path("checkpoints"));
-        self.start_runtime(command, site, options)
+        self.start_runtime(command, site, options, false)
     }
 
-    fn start_runtime(&self, mut command: Command, site: &SiteFile, options: &[&str]) -> Runtime {
+    fn start_runtime(&self, mut command: Command, site: &SiteFile, options: &[&str], alone: bool) -> Runtime {
         command.arg("--config").arg(site.path()).arg("--runtime-dir").arg(self.path("run")).args(options);
         let address =
             Address::new(&self.path("run"), SiteFile::SITE, SiteFile::AGENT, "main").expect("the path is short");
-        Runtime::new(Process::start(command), address)
+        Runtime::new(Process::start(command), address, alone)
     }
 
     /// A learner of its own, with its checkpoints in this directory.

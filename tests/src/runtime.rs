@@ -11,32 +11,45 @@ use crate::{Cycles, Events, Process, wait_for};
 
 /// How long the control socket may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long it may take to say whose it is; whoever was stopped does not.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// A running runtime, or a foreground parent with everything it starts.
 pub struct Runtime {
     /// The process.
     pub process: Process,
     address: Address,
+    /// The process is the runtime itself, and not its parent.
+    alone: bool,
 }
 
 impl Runtime {
-    pub(crate) fn new(process: Process, address: Address) -> Self {
-        Self { process, address }
+    pub(crate) fn new(process: Process, address: Address, alone: bool) -> Self {
+        Self { process, address, alone }
     }
 
-    /// Where its control socket is.
+    /// Where the control socket is of whoever leads.
     pub fn socket(&self) -> &Path {
         self.address.socket()
     }
 
-    /// A client, as soon as the runtime listens.
+    /// A client, as soon as the runtime listens, wherever that is.
     pub fn client(&self) -> Client {
-        wait_for("the control socket", || Client::connect(&self.address, ANSWER).ok())
+        wait_for("the control socket", || self.connect())
+    }
+
+    fn connect(&self) -> Option<Client> {
+        let ours = |address: &Address| {
+            let described = Client::connect(address, GLANCE).ok()?.describe().ok()?;
+            (!self.alone || described.pid == self.process.pid()).then(|| address.clone())
+        };
+        let address = ours(&self.address).or_else(|| ours(&self.address.standby()))?;
+        Client::connect(&address, ANSWER).ok()
     }
 
     /// Its present state.
     pub fn status(&self) -> Status {
-        wait_for("a status", || Client::connect(&self.address, ANSWER).ok()?.status().ok())
+        wait_for("a status", || self.connect()?.status().ok())
     }
 
     /// Waits for a state in which `holds` is true.

@@ -17,7 +17,7 @@ use rt_core::schedule::Slot;
 use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::Span;
-use rt_daemon::{ControlLoop, Ends, Line, Order, Shelf, Writers};
+use rt_daemon::{ControlLoop, Ends, Line, Order, Shelf, Tenure, Writers};
 use rt_sys::{MonotonicClock, guard};
 use shm::{cell, spsc};
 
@@ -136,6 +136,7 @@ impl<'a> Runtime<'a> {
             lines: vec![Line::new(reported, setting)],
             orders: ordered,
             changes,
+            tenure: Tenure::unshared(),
             events: facts,
             networks: adopting,
             records,
@@ -162,9 +163,7 @@ impl<'a> Runtime<'a> {
 
     /// Arms it, and runs it until it writes.
     fn take_charge(&mut self) -> Result<(), String> {
-        for order in [Command::Lease(true), Command::Arm] {
-            self.orders.push(Order::Command(order)).map_err(|full| full.to_string())?;
-        }
+        self.orders.push(Order::Command(Command::Arm)).map_err(|full| full.to_string())?;
         self.report(FieldReport::Link(true));
         for setpoint in 0..SETPOINTS as u8 {
             self.report(FieldReport::Kind { setpoint, kind: ScalarKind::Double });

@@ -36,6 +36,10 @@ struct Rig {
 
 impl Rig {
     fn new(paired: bool) -> Self {
+        Self::with_lease(paired, Lease::unshared())
+    }
+
+    fn with_lease(paired: bool, lease: Lease) -> Self {
         let (producer, reports) = channel(64);
         let (sets, consumer) = channel(8);
         let (teller, news) = news();
@@ -49,7 +53,7 @@ impl Rig {
             paired,
             seed: 1,
         };
-        let io = IoLoop::new(bus, &settings, producer, consumer, teller);
+        let io = IoLoop::new(bus, &settings, producer, consumer, teller, lease);
         Self { io, clock: TestClock::default(), reports, sets, news }
     }
 
@@ -116,6 +120,33 @@ fn an_expired_set_is_counted_and_never_sent() {
     rig.clock.0.set((rig.clock.now() + PERIOD + PERIOD).as_ns());
     assert_eq!(rig.slot(), [0.0]);
     assert_eq!((rig.written(), rig.io.tally().sets_expired), (0, 1));
+}
+
+#[test]
+fn nothing_is_sent_without_the_lease_and_what_was_decided_meanwhile_is_never_sent() {
+    const TERM: Span = Span::from_ms(80);
+    for paired in [false, true] {
+        let lease = Lease::heap(TERM.as_ns());
+        let mut rig = Rig::with_lease(paired, lease.clone());
+        rig.set(1.0, Some(1));
+        assert_eq!(rig.slot(), [0.0], "nobody has taken it");
+        assert!(lease.take(1, rig.clock.now().as_ns()));
+        assert_eq!(rig.slot(), [0.0], "what was decided before is gone");
+        rig.set(2.0, Some(2));
+        assert_eq!(rig.slot(), [2.0]);
+        // The process is stopped, and nobody renews.
+        rig.clock.0.set((rig.clock.now() + TERM).as_ns());
+        rig.set(3.0, Some(3));
+        assert_eq!(rig.slot(), [2.0]);
+        assert!(lease.heir().succeed(rig.clock.now().as_ns()).is_some());
+        rig.set(4.0, Some(4));
+        assert_eq!(rig.slot(), [2.0]);
+        assert_eq!(
+            (rig.written(), rig.io.tally().heartbeats, rig.io.tally().sets_fenced),
+            (1, 1, 3),
+            "paired: {paired}"
+        );
+    }
 }
 
 #[test]

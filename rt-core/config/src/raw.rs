@@ -72,6 +72,14 @@ choices! {
         Paired = "paired",
     }
 
+    /// Who arms the runtime after a start.
+    enum Rearm {
+        /// An operator, or the command line.
+        Manual = "manual",
+        /// The runtime itself: it writes as soon as all conditions are met.
+        AfterGates = "after_gates",
+    }
+
     /// A goal's operator.
     enum GoalOp {
         /// All goals.
@@ -414,6 +422,10 @@ sections! {
         setpoint_expiry: Span, Optional;
         /// A setpoint that did not change is sent again after this long.
         refresh: Span, Default("1s");
+        /// Who arms it after a start and after the lease was lost: `manual`, an operator or `--arm`; `after_gates`, the runtime itself.
+        rearm: Rearm, Default("manual");
+        /// Of two runtimes of the same agent one writes and the other one stands by.
+        lease: Lease, Default("{}");
         /// Users and numbers of users who may arm, beside root and the service's own.
         operators: Vec<At<String>>, Default("[]");
         /// Cycle records kept in shared memory.
@@ -422,6 +434,12 @@ sections! {
         policy_file: String, Optional;
         /// How each connection is served.
         io: Named<Io>, Default("{}");
+    }
+
+    /// The right to write to the plant, which one runtime of an agent holds on a host.
+    struct Lease {
+        /// A runtime whose cycles stand still for this long has lost it to the one that stands by; at least 8 control periods. Absent: 1s, or 16 control periods when that is longer.
+        term: Span, Optional;
     }
 
     /// The CPUs of the real-time threads. Absent: the runtime chooses.

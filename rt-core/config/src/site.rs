@@ -367,6 +367,10 @@ pub struct Runtime {
     pub max_policy_age: Option<Span>,
     /// Setpoint sets expire this long after their cycle.
     pub setpoint_expiry: Span,
+    /// The runtime arms itself after a start, and after the lease was lost.
+    pub rearms: bool,
+    /// A runtime whose cycles stand still for this long has lost the lease to the one that stands by.
+    pub lease_term: Span,
     /// Users who may arm, beside root and the service's own: names or numbers.
     pub operators: Vec<String>,
     /// Cycle records kept in shared memory.

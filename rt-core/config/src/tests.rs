@@ -616,6 +616,20 @@ fn the_spin_margin_is_a_word_or_a_duration() {
 }
 
 #[test]
+fn the_lease_has_a_term_that_cycles_can_renew_and_arming_is_an_operators_unless_the_file_says_so() {
+    let with = |line: &str| accepted(&BASE.replacen("runtime:\n", &format!("runtime:\n{line}"), 1)).site.runtime;
+    assert_eq!((with("").lease_term, with("").rearms), (Span::from_ms(1_000), false));
+    assert_eq!(with("  lease: {term: 40ms}\n").lease_term, Span::from_ms(40));
+    assert!(with("  rearm: after_gates\n").rearms);
+    let wrong = |line: &str, needle: &str, message: &str| {
+        assert_error("runtime:\n", &format!("runtime:\n{line}"), needle, message, "");
+    };
+    wrong("  lease: {term: 39ms}\n", "39ms}", "not one in which cycles can renew");
+    wrong("  lease: {term: 2h}\n", "2h}", "not one in which cycles can renew");
+    wrong("  rearm: always\n", "always", "");
+}
+
+#[test]
 fn complaints_are_collected_and_sorted() {
     let text = BASE.replace("lab: true", "lab: maybe").replace("rate: 0.1, ", "").replace("[0, 14]", "[14, 0]");
     let errors: Vec<_> = complaints(&text).into_iter().filter(|said| said.severity == Severity::Error).collect();

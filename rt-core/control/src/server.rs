@@ -123,6 +123,21 @@ impl Server {
         Ok(())
     }
 
+    /// Takes the address again after somebody has removed its files.
+    ///
+    /// # Errors
+    /// Another runtime has taken it meanwhile, or the kernel's.
+    pub fn restore(&mut self) -> Result<(), BindError> {
+        let address = self.address().clone();
+        if let Some(dir) = address.socket().parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(io(dir))?;
+        }
+        let seat = Seat::take(&address)?;
+        self.socket = seat.listen()?;
+        self.seat = seat;
+        Ok(())
+    }
+
     /// Whether it has the agent's own address, and not that of a standby.
     pub fn leads(&self) -> bool {
         !self.seat.address.is_standby()

@@ -6,10 +6,13 @@ use rt_core::mode::Effect;
 use rt_core::ports::{Command, Commands, Field, FieldReport, Recorder};
 use rt_core::record::{CycleView, Event, Flags};
 use rt_core::setpoint::SetpointSet;
+use rt_core::time::MonoTime;
 use rt_recording::CycleRecords;
 use shm::spsc::{Consumer, Producer};
 use shm::{broadcast, cell};
 use shm_layout::CycleLayout;
+
+use crate::tenure::Tenure;
 
 /// One connection as the control thread sees it.
 pub struct Line {
@@ -80,36 +83,60 @@ impl Field for Lines {
 pub enum Order {
     /// A command for the cycle.
     Command(Command),
+    /// Let go of the lease for the runtime that stands by, in this cycle.
+    LetGo,
     /// Everything that happened so far has been warm-up: count allocations from now on.
     WarmedUp,
     /// Leave the loop after this cycle.
     Stop,
 }
 
-/// The keeper's orders; those that are not for the cycle are put aside.
+/// What the lease says and the keeper orders; what is not for the cycle is put aside.
 pub(crate) struct Orders {
     ring: Consumer<Order>,
     changes: cell::Reader<Box<ChangeSet>>,
+    tenure: Tenure,
+    now: MonoTime,
+    armed: bool,
     pub(crate) stop: bool,
     pub(crate) warmed_up: bool,
 }
 
 impl Orders {
-    pub(crate) fn new(ring: Consumer<Order>, changes: cell::Reader<Box<ChangeSet>>) -> Self {
-        Self { ring, changes, stop: false, warmed_up: false }
+    pub(crate) fn new(ring: Consumer<Order>, changes: cell::Reader<Box<ChangeSet>>, tenure: Tenure) -> Self {
+        Self { ring, changes, tenure, now: MonoTime::ZERO, armed: false, stop: false, warmed_up: false }
+    }
+
+    /// At the beginning of a cycle, before any command is asked for.
+    pub(crate) fn begin_cycle(&mut self, now: MonoTime) {
+        self.now = now;
+        self.tenure.turn(now);
+    }
+
+    /// At the end of a cycle; whether it was armed goes with the lease.
+    pub(crate) fn end_cycle(&mut self, armed: bool) {
+        self.armed = armed;
+    }
+
+    /// The epoch under which the lease is held; zero while it is not.
+    pub(crate) fn lease_epoch(&self) -> u64 {
+        self.tenure.epoch()
     }
 }
 
 impl Commands for Orders {
     fn next_command(&mut self) -> Option<Command> {
-        while let Some(order) = self.ring.pop() {
-            match order {
+        loop {
+            if let Some(command) = self.tenure.next_command() {
+                return Some(command);
+            }
+            match self.ring.pop()? {
                 Order::Command(command) => return Some(command),
+                Order::LetGo => self.tenure.let_go(self.armed, self.now),
                 Order::WarmedUp => self.warmed_up = true,
                 Order::Stop => self.stop = true,
             }
         }
-        None
     }
 
     fn next_changes(&mut self) -> Option<&ChangeSet> {

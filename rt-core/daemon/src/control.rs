@@ -15,6 +15,7 @@ use shm_layout::{Counter, StepLayout};
 
 use crate::adapters::{Line, Lines, Order, Orders, Recording, VerifiedPolicy};
 use crate::segments::Records;
+use crate::tenure::Tenure;
 
 /// Stack that the loop may use without a fault.
 const STACK_PREFAULT_BYTES: usize = 512 * 1024;
@@ -43,6 +44,8 @@ pub struct Ends {
     pub orders: Consumer<Order>,
     /// Changes of limits, nominal values and rules for tags.
     pub changes: cell::Reader<Box<ChangeSet>>,
+    /// The lease of the plant.
+    pub tenure: Tenure,
     /// Events, to the keeper.
     pub events: Producer<Event>,
     /// Networks that were verified and packed.
@@ -83,7 +86,7 @@ impl ControlLoop {
     /// # Errors
     /// When cycle or agent refuse the site.
     pub fn new(site: &Site, kernel: Kernel, clock: MonotonicClock, ends: Ends) -> Result<Self, UnfitForControl> {
-        let Ends { lines, orders, changes, events, networks, records } = ends;
+        let Ends { lines, orders, changes, tenure, events, networks, records } = ends;
         let Records { cycle_layout, step_layout, cycles, steps, counters, histograms } = records;
         let [lateness, execution, response] = histograms;
         let cycle = Cycle::new(&site.cycle_settings(&site.cycle_lists()))?;
@@ -97,7 +100,7 @@ impl ControlLoop {
             },
             cycle: Box::new(cycle),
             lines: Lines::new(lines),
-            orders: Orders::new(orders, changes),
+            orders: Orders::new(orders, changes, tenure),
             agent: Box::new(Agent::new(site, VerifiedPolicy::new(networks), kernel)?),
             recording: Recording::new(cycles, cycle_layout, events),
             steps: StepRing::new(steps, step_layout),
@@ -141,11 +144,13 @@ impl ControlLoop {
     /// # Real-time
     /// Wait-free.
     pub fn one_cycle(&mut self, slot: &Slot) -> CycleOutcome {
+        self.orders.begin_cycle(slot.woke);
         let Self { clock, cycle, lines, orders, agent, recording, steps, tape, .. } = self;
         let outcome = match tape {
             None => cycle.run(slot, clock, lines, orders, agent.as_mut(), recording),
             Some(tape) => tape.run(slot, steps.sent, cycle, clock, lines, orders, agent, recording),
         };
+        orders.end_cycle(outcome.flags.contains(Flags::ARMED));
         if outcome.flags.contains(Flags::OBSERVED) && outcome.mode.transitions() {
             steps.send(agent);
         }
@@ -175,6 +180,7 @@ impl ControlLoop {
             (Counter::TimeLast, slot.woke.as_ns()),
             (Counter::Mode, outcome.mode as u64),
             (Counter::Armed, u64::from(outcome.flags.contains(Flags::ARMED))),
+            (Counter::LeaseEpoch, self.orders.lease_epoch()),
             (Counter::Connected, u64::from(outcome.flags.contains(Flags::LINK))),
             (Counter::Clamps, totals.clamps),
             (Counter::NanOutputs, totals.not_finite),

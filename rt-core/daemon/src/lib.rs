@@ -6,13 +6,15 @@
 //! - The control thread runs [`control`], one io thread per connection runs [`io`], the main thread is the [`keeper`].
 //!   With `--record` one more, ordinary thread writes the recording.
 //!   Threads exchange data through rings and a triple buffer of the `shm` crate, and news through bounded channels.
+//! - Of two runtimes of an agent one leads, the other one stands by: it decides, writes nothing, and takes the lease of the
+//!   plant over when it is let go, when the leader dies, or when its cycles stand still for a term.
 //! - SIGTERM and SIGINT: the last value stays on the plant, the heartbeat stops, everything is flushed, exit 0. The death of a tethered
 //!   parent: RELEASE first, then the same.
 //! - [`ControlLoop`] and what it is made from are public, for whoever runs cycles without the process around them;
 //!   everything else is the program's own.
 //! - A [`Rehearsal`] is the same control and io threads with a simulated plant and without a keeper: what `corerl bench`
 //!   measures is what runs at a plant, and not a copy of it.
-//! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 another runtime of this agent lives, 77 privileges missing in strict
+//! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 two runtimes of this agent live already, 77 privileges missing in strict
 //!   mode, 78 site file refused.
 #![forbid(unsafe_code)]
 
@@ -26,6 +28,7 @@ mod plant;
 mod recorder;
 mod rehearsal;
 mod segments;
+mod tenure;
 mod wiring;
 
 use std::process::ExitCode;
@@ -37,6 +40,7 @@ pub use control::{ControlLoop, Ends, UnfitForControl};
 pub use failure::Failure;
 pub use rehearsal::Rehearsal;
 pub use segments::{Records, Shelf, Writers};
+pub use tenure::Tenure;
 
 /// The program: reads the command line, runs until something asks it to stop, and says why it could not.
 pub fn run() -> ExitCode {

@@ -11,6 +11,7 @@ use rt_core::ports::Command;
 use rt_core::record::Event;
 use rt_core::setpoint::ScalarKind;
 use rt_sys::{Faults, MonotonicClock, Placement, thread_faults};
+use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer};
 use shm::{broadcast, counters};
 use shm_layout::{Counter, CycleLayout, SegmentKind};
@@ -19,6 +20,7 @@ use crate::adapters::Order;
 use crate::failure::Failure;
 use crate::io::Stop;
 use crate::segments::Shelf;
+use crate::tenure::Tenure;
 use crate::wiring::{AtRest, ControlStarted, Plant, at_rest, first_policy, start_control};
 
 /// Readings of a simulated plant move through the middle of their range within so many reads.
@@ -52,17 +54,17 @@ impl Rehearsal {
         let (records, layout) = (written.cycles.reader(broadcast::Start::Oldest), written.cycle_layout);
         let counters = written.counters.clone();
         let plants = site.connections.iter().enumerate();
-        let plants =
-            plants.map(|(index, connection)| Plant::new(site, index, connection, bus(site, index, connection)));
+        let plants = plants.map(|(index, connection)| {
+            Plant::new(site, index, connection, bus(site, index, connection), Lease::unshared())
+        });
         let (lines, plants): (Vec<_>, Vec<_>) = plants.unzip();
-        let AtRest { control, mut orders, facts, .. } = at_rest(site, first_policy, written, lines)?;
+        let AtRest { control, mut orders, facts, .. } =
+            at_rest(site, first_policy, written, lines, Tenure::unshared())?;
 
         let mut degraded: Vec<_> = rt_sys::lock_memory().err().map(|error| error.to_string()).into_iter().collect();
         let control = start_control(control, site, placement)?;
         degraded.extend(control.refusals("control"));
-        [Command::Lease(true), Command::Arm].into_iter().for_each(|command| {
-            let _ = orders.push(Order::Command(command));
-        });
+        let _ = orders.push(Order::Command(Command::Arm));
         let mut rehearsal = Self {
             orders,
             control: Some(control),

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rt_config::Site;
+use shm::lease::Lease;
 use shm::{Segment, Spec, broadcast, counters, histogram, triple};
 use shm_layout::{Counter, CycleLayout, HistogramKind, LearnerCounter, SegmentKind, StepLayout};
 
@@ -23,6 +24,14 @@ pub struct Writers {
     pub records: Records,
     /// For the keeper.
     pub events: broadcast::Writer,
+    /// For everybody who writes to the plant, and for whoever stands by.
+    pub(crate) lease: SharedLease,
+}
+
+/// The lease of the plant, and the segment that it lies in.
+pub(crate) struct SharedLease {
+    pub(crate) lease: Lease,
+    pub(crate) segment: Segment,
 }
 
 /// What the control thread writes for others to read.
@@ -68,6 +77,8 @@ impl Shelf {
         let steps = create(Spec::transitions(&step_layout, STEPS_KEPT))?;
         let counters = create(Spec::counters::<Counter>())?;
         let histograms = create(Spec::histograms())?;
+        let segment = create(Spec::lease())?;
+        let lease = Lease::new(&segment, site.runtime.lease_term.as_ns()).map_err(io::Error::other)?;
         let events = broadcast::Writer::new(&events).map_err(io::Error::other)?;
         let records = Records {
             cycle_layout,
@@ -77,7 +88,7 @@ impl Shelf {
             counters: counters::Writer::new(&counters).map_err(io::Error::other)?,
             histograms: histogram::writers(&histograms).map_err(io::Error::other)?,
         };
-        Ok((Self { segments }, Writers { records, events }))
+        Ok((Self { segments }, Writers { records, events, lease: SharedLease { lease, segment } }))
     }
 
     /// The read-only descriptor of a segment.

@@ -14,10 +14,11 @@ use rt_config::{Connection, Loaded, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
-use rt_core::ports::{Command, FieldReport};
+use rt_core::ports::{Clock as _, Command, FieldReport};
 use rt_core::record::Event;
 use rt_core::time::Period;
 use rt_sys::{Cpus, Granted, Lifeline, MonotonicClock, Placement, RealtimeRequest};
+use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer, channel};
 use shm::{cell, counters};
 use shm_layout::{Counter, EventKind};
@@ -27,9 +28,12 @@ use crate::arguments::Arguments;
 use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
-use crate::keeper::{Configuration, Journal, Keeper, Service, Warmth, WeightsDesk, Wire, describe_setpoints};
+use crate::keeper::{
+    Configuration, Journal, Keeper, Service, Succession, Warmth, WeightsDesk, Wire, describe_setpoints,
+};
 use crate::recorder::{self, Recorder};
 use crate::segments::{Records, Shelf, Writers};
+use crate::tenure::Tenure;
 
 /// Sets that may wait for the io thread; it drains them to the newest.
 const SETS_WAITING_MAX: usize = 16;
@@ -60,7 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let first_policy = first_policy(&site, &spec)?;
     verifier.count(first_policy.generation());
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
-    let Writers { records, events } = writers;
+    let Writers { records, events, lease } = writers;
+    let (heirs, heir) = cell::channel([None, None, None]);
+    let tenure = Tenure::new(lease.lease.clone(), heir);
     let counters = records.counters.clone();
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
     let (tape, scribe, policy_slot) = unzip(recording);
@@ -71,10 +77,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let clock = MonotonicClock::new();
     let plants = site.connections.iter().enumerate().map(|(index, connection)| {
         let bus = crate::plant::bus(&site, index, connection)?;
-        Ok(Plant::new(&site, index, connection, bus))
+        Ok(Plant::new(&site, index, connection, bus, lease.lease.clone()))
     });
     let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
-    let AtRest { control, mut orders, changes, facts, adopted } = at_rest(&site, first_policy, records, lines)?;
+    let AtRest { control, mut orders, changes, facts, adopted } = at_rest(&site, first_policy, records, lines, tenure)?;
     let control = match tape {
         Some(tape) => control.recorded_on(tape),
         None => control,
@@ -108,12 +114,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
 
-    let _ = orders.push(Order::Command(Command::Lease(true)));
-    if arguments.arm {
+    let mut succession = Succession::new(lease, heirs, address.clone(), &site);
+    succession.begin(&server, clock.now());
+    if arguments.arm || site.runtime.rearms {
         let _ = orders.push(Order::Command(Command::Arm));
     }
     let mut journal = Journal::new(events, clock);
-    announce(&mut journal, &site, arguments, &degraded, &address);
+    announce(&mut journal, &site, arguments, &degraded, &server);
     let host = rt_sys::Host::read();
     let desk = WeightsDesk::new(verifier, slot_words, adopted, policy_slot, counters.clone());
     let service = Service::new(
@@ -135,6 +142,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         control_tid: control.tid,
         desk,
         journal,
+        succession,
         service,
         callers: Vec::new(),
         warm: Warmth::Cold,
@@ -172,13 +180,14 @@ pub(crate) fn at_rest(
     first_policy: AdoptedPolicy,
     records: Records,
     lines: Vec<Line>,
+    tenure: Tenure,
 ) -> Result<AtRest, Failure> {
     let (orders, ordered) = channel::<Order>(ORDERS_WAITING_MAX);
     let (events, facts) = channel(EVENTS_WAITING_MAX);
     let (adopted, networks) = cell::channel([first_policy.clone(), first_policy.clone(), first_policy]);
     let unchanged = Box::new(site.change_set(0).map_err(Failure::internal)?);
     let (changes, changing) = cell::channel([unchanged.clone(), unchanged.clone(), unchanged]);
-    let ends = Ends { lines, orders: ordered, changes: changing, events, networks, records };
+    let ends = Ends { lines, orders: ordered, changes: changing, tenure, events, networks, records };
     let control = ControlLoop::new(site, Kernel::best(), MonotonicClock::new(), ends).map_err(Failure::internal)?;
     Ok(AtRest { control, orders, changes, facts, adopted })
 }
@@ -215,12 +224,12 @@ pub(crate) struct Plant<B> {
 
 impl<B: FieldBus + Send + 'static> Plant<B> {
     /// The control thread's end, and everything that the io thread will own.
-    pub(crate) fn new(site: &Site, index: usize, connection: &Connection, bus: B) -> (Line, Self) {
+    pub(crate) fn new(site: &Site, index: usize, connection: &Connection, bus: B, lease: Lease) -> (Line, Self) {
         let (reports, reported) = channel::<FieldReport>(4 * REPORTS_PER_CYCLE_MAX);
         let (sets, newest) = channel(SETS_WAITING_MAX);
         let (teller, news) = news();
         let settings = crate::plant::settings(site, index, connection);
-        let io = IoLoop::new(bus, &settings, reports, newest, teller);
+        let io = IoLoop::new(bus, &settings, reports, newest, teller, lease);
         let period = Period::from_ns(connection.io_period.as_ns()).unwrap_or(site.runtime.period);
         (Line::new(reported, sets), Self { index, io, news, period, phase: connection.io_phase })
     }
@@ -317,14 +326,17 @@ fn refusals(name: &str, granted: &Granted) -> Vec<String> {
     granted.refusals().map(|refusal| format!("{name} thread: {refusal}")).collect()
 }
 
-fn announce(journal: &mut Journal, site: &Site, arguments: &Arguments, degraded: &[String], address: &Address) {
+fn announce(journal: &mut Journal, site: &Site, arguments: &Arguments, degraded: &[String], server: &Server) {
     let pid = u64::from(std::process::id());
     let text = format!("{} {}/{}", env!("CARGO_PKG_VERSION"), site.name, site.agent_name);
     journal.entry(EventKind::Started).numbers(pid, 0).text(&text).publish();
-    tracing::info!("control socket {}", address.socket().display());
+    let place = if server.leads() { "leads" } else { "stands by: another runtime leads" };
+    tracing::info!("{place}, control socket {}", server.address().socket().display());
     if arguments.arm {
         let uid = rustix::process::getuid().as_raw();
         journal.entry(EventKind::Command).uid(uid).text("arm by the command line: --arm").publish();
+    } else if site.runtime.rearms {
+        journal.note(EventKind::Command, "arm by the site file: runtime.rearm");
     }
     if site.lab {
         tracing::warn!("lab: unencrypted connections and unsigned policies are permitted");

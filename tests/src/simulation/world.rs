@@ -165,5 +165,9 @@ fn start_io(
 ) -> (IoLoop<Line>, Consumer<FieldReport>, Producer<SetpointSet>) {
     let (reports, reported) = spsc::channel(REPORTS);
     let (sets, newest) = spsc::channel(SETS);
-    (IoLoop::new(Line(Rc::clone(server)), settings, reports, newest, news().0), reported, sets)
+    (
+        IoLoop::new(Line(Rc::clone(server)), settings, reports, newest, news().0, shm::lease::Lease::unshared()),
+        reported,
+        sets,
+    )
 }

@@ -1,12 +1,12 @@
 //! `corerl agent`: how an agent is, and what an operator may tell it.
 
 use clap::{Args, Subcommand};
-use rt_control::{Act, CallError, Client, Description, Status};
+use rt_control::{Act, Address, CallError, Client, ConnectError, Description, LeaseStatus, Status};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, span};
-use crate::target::Target;
+use crate::target::{CALL_TIMEOUT, Target};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  corerl agent arm --cause 'commissioning, shift A'")]
@@ -35,6 +35,9 @@ enum AgentCommand {
     /// Hold the present setpoints for `t_hold`; then the fallback takes over until a reset.
     #[command(after_help = "Example:\n  corerl agent hold")]
     Hold(ActArguments),
+    /// Let the runtime that stands by lead from its next cycle on, armed as this one is; this one stands by then.
+    #[command(after_help = "Example:\n  corerl agent hand-over --cause 'upgrade to the next version'")]
+    HandOver(ActArguments),
     /// Give a setpoint back that a person took on the plant.
     #[command(after_help = "Example:\n  corerl agent hand-back PH_SP --cause 'manual test finished'")]
     HandBack(HandBackArguments),
@@ -77,6 +80,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
         AgentCommand::Release(arguments) => act(arguments, Act::Release),
         AgentCommand::Reset(arguments) => act(arguments, Act::Reset),
         AgentCommand::Hold(arguments) => act(arguments, Act::Hold),
+        AgentCommand::HandOver(arguments) => hand_over(arguments),
         AgentCommand::HandBack(HandBackArguments { setpoint, act }) => {
             tell(act, "hand_back", |client, cause| client.hand_back(setpoint.as_deref(), cause))
         }
@@ -120,6 +124,7 @@ fn for_people(description: &Description, status: &Status) -> String {
     let mut lines = vec![
         ("agent", format!("{site}/{agent} (instance {instance}), process {pid}, version {version}{lab}")),
         ("mode", format!("{}, {armed}", status.mode)),
+        ("lease", lease(&status.lease)),
         (
             "cycles",
             format!(
@@ -136,7 +141,7 @@ fn for_people(description: &Description, status: &Status) -> String {
         ("preemption", status.preemption.clone()),
     ];
     if let Some(cause) = &status.latched {
-        lines.insert(2, ("latched", format!("{cause}; `corerl agent reset` clears it")));
+        lines.insert(3, ("latched", format!("{cause}; `corerl agent reset` clears it")));
     }
     if !status.with_operator.is_empty() {
         let names = status.with_operator.join(", ");
@@ -150,12 +155,49 @@ fn for_people(description: &Description, status: &Status) -> String {
     lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
 }
 
+fn lease(lease: &LeaseStatus) -> String {
+    match (lease.leads, lease.epoch, lease.partner) {
+        (true, 0, _) => "lost; moving aside".to_owned(),
+        (true, epoch, None) => format!("held under epoch {epoch}; nobody stands by"),
+        (true, epoch, Some(pid)) => format!("held under epoch {epoch}; process {pid} stands by"),
+        (false, _, Some(pid)) => format!("stands by for process {pid}"),
+        (false, _, None) => "stands by; the runtime that leads does not answer yet".to_owned(),
+    }
+}
+
 fn act(arguments: &ActArguments, act: Act) -> Result<Exit, Failure> {
     tell(arguments, act.name(), |client, cause| client.act(act, cause))
 }
 
+/// The runtime that stands by is asked: it knows whether it is ready to lead.
+fn hand_over(arguments: &ActArguments) -> Result<Exit, Failure> {
+    let standby = arguments.target.standby()?;
+    let client = Client::connect(&standby, CALL_TIMEOUT).map_err(|error| match error {
+        ConnectError::NotRunning { .. } => Failure::new(
+            Exit::Unavailable,
+            format_args!(
+                "nobody stands by at {}: start a second runtime with the same site file first",
+                standby.socket().display()
+            ),
+        ),
+        error => error.into(),
+    })?;
+    tell_it(arguments, &standby, client, Act::HandOver.name(), |client, cause| client.act(Act::HandOver, cause))
+}
+
 fn tell(
     arguments: &ActArguments,
+    act: &str,
+    ask: impl FnOnce(&mut Client, &str) -> Result<String, CallError>,
+) -> Result<Exit, Failure> {
+    let (address, client) = arguments.target.connect()?;
+    tell_it(arguments, &address, client, act, ask)
+}
+
+fn tell_it(
+    arguments: &ActArguments,
+    address: &Address,
+    mut client: Client,
     act: &str,
     ask: impl FnOnce(&mut Client, &str) -> Result<String, CallError>,
 ) -> Result<Exit, Failure> {
@@ -165,7 +207,6 @@ fn tell(
         act: &'a str,
         message: &'a str,
     }
-    let (address, mut client) = arguments.target.connect()?;
     let message = ask(&mut client, &arguments.cause)?;
     if arguments.json {
         print_json("corerl.act/1", &Printed { agent: address.label(), act, message: &message })?;
@@ -200,6 +241,7 @@ mod tests {
         let status = Status {
             mode: "RUN".into(),
             armed: true,
+            lease: LeaseStatus { leads: true, epoch: 3, partner: None },
             latched: None,
             with_operator: Vec::new(),
             degraded: Vec::new(),
@@ -224,6 +266,7 @@ mod tests {
         let (description, mut status) = example();
         let text = for_people(&description, &status);
         assert!(text.contains("mode        RUN, armed\n"));
+        assert!(text.contains("lease       held under epoch 3; nobody stands by\n"));
         assert!(text.contains("policy      the nominal one\n"));
         assert!(text.contains("learner     none has joined\n"));
         assert!(text.contains("connection  plant down, opc.tcp://localhost:4840 (refused)\n"));

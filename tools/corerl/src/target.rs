@@ -14,7 +14,8 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The agent that a command talks with.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Target {
-    /// The agent as SITE/AGENT or SITE/AGENT@INSTANCE; may be left out while only one is running.
+    /// The agent as SITE/AGENT or SITE/AGENT@INSTANCE, with ~standby behind it for the runtime that stands by; may be left out
+    /// while only one is running.
     #[arg(long, value_name = "SITE/AGENT")]
     pub(crate) agent: Option<String>,
     #[command(flatten)]
@@ -65,14 +66,25 @@ impl Target {
         }
     }
 
+    /// Where the runtime listens that stands by for the agent that was named, or for the only one there is.
+    pub(crate) fn standby(&self) -> Result<Address, Failure> {
+        match &self.agent {
+            Some(label) => Ok(self.named(label)?.standby()),
+            None => Ok(self.only_one()?.0.standby()),
+        }
+    }
+
     fn named(&self, label: &str) -> Result<Address, Failure> {
-        let (site, agent, instance) = parse_label(label)?;
-        Address::new(&self.directory.path(), site, agent, instance)
-            .map_err(|error| Failure::new(Exit::BadConfiguration, error))
+        let (leader, standby) = label.strip_suffix("~standby").map_or((label, false), |leader| (leader, true));
+        let (site, agent, instance) = parse_label(leader)?;
+        let address = Address::new(&self.directory.path(), site, agent, instance)
+            .map_err(|error| Failure::new(Exit::BadConfiguration, error))?;
+        Ok(if standby { address.standby() } else { address })
     }
 
     fn only_one(&self) -> Result<(Address, Client), Failure> {
         let mut running = self.directory.running()?;
+        running.retain(|(address, _)| !address.is_standby());
         match (running.pop(), running.is_empty()) {
             (Some(found), true) => Ok(found),
             (Some((last, _)), false) => {
@@ -136,5 +148,10 @@ mod tests {
         assert_eq!(named.connect().unwrap().0.label(), "works/flow");
         drop(first);
         assert_eq!(target.connect().unwrap().0.label(), "works/flow");
+        let _standby = bind("flow");
+        assert_eq!(target.connect().unwrap().0.label(), "works/flow", "whoever stands by is meant by name only");
+        let named = Target { agent: Some("works/flow~standby".into()), ..target.clone() };
+        assert_eq!(named.connect().unwrap().0.label(), "works/flow~standby");
+        assert_eq!(target.standby().unwrap(), named.standby().unwrap());
     }
 }

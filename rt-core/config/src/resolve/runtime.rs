@@ -10,7 +10,7 @@ use crate::complaint::Complaints;
 use crate::duration::written;
 use crate::form::Field;
 use crate::form_special::ChatterChoice;
-use crate::raw::{Cpus, Inference, Priorities, Runtime as RawRuntime};
+use crate::raw::{Cpus, Inference, Lease, Priorities, Rearm, Runtime as RawRuntime};
 use crate::site::Runtime;
 use crate::value::Whole;
 
@@ -18,6 +18,13 @@ use crate::value::Whole;
 const RECORD_SPAN_USUAL: Span = Span::from_ms(60_000);
 /// A plant has shown what was written to it after this long, unless its connection is slower.
 const SETTLE_USUAL: Span = Span::from_ms(1_000);
+/// Whoever stands by takes over after this long, unless the control period is long.
+const LEASE_TERM_USUAL: Span = Span::from_ms(1_000);
+/// A longer term is a typing error.
+const LEASE_TERM_MAX: Span = Span::from_ms(3_600_000);
+/// Control periods in the usual and in the shortest term: late cycles must not lose the plant.
+const LEASE_PERIODS_USUAL: u64 = 16;
+const LEASE_PERIODS_MIN: u64 = 8;
 /// The cycle records of so long are kept at most.
 const RECORD_SPAN_MAX: Span = Span::from_ms(3_600_000);
 
@@ -37,6 +44,11 @@ pub(crate) fn resolve(
     let record_span = record_span(raw, complaints);
     let phase = context.period.and_then(|period| phase(raw, period, complaints));
     let spin = context.period.and_then(|period| spin(raw, period, complaints));
+    let lease_term = raw
+        .lease
+        .value
+        .as_ref()
+        .and_then(|lease| context.period.and_then(|period| lease_term(lease, period, complaints)));
     let max_policy_age = raw.max_policy_age.value;
     if max_policy_age.is_some_and(|age| age.0 == Some(Span::ZERO)) {
         complaints.error(raw.max_policy_age.at, "every policy would be too old", "write a longer duration, or off");
@@ -71,6 +83,8 @@ pub(crate) fn resolve(
         chatter: chatter?,
         max_policy_age: max_policy_age?.0,
         setpoint_expiry: setpoint_expiry?,
+        rearms: raw.rearm.value? == Rearm::AfterGates,
+        lease_term: lease_term?,
         operators: raw.operators.value.as_ref()?.iter().map(|operator| operator.value.clone()).collect(),
         record_span: record_span?,
         policy_file: raw.policy_file.value.as_ref().map(|path| context.path(path)),
@@ -176,6 +190,25 @@ fn setpoint_expiry(raw: &RawRuntime, connections: &Connections, complaints: &mut
         complaints.error(raw.setpoint_expiry.at, message, format!("write {} or more", written(slowest)));
     }
     Some(expiry)
+}
+
+fn lease_term(raw: &Lease, period: Period, complaints: &mut Complaints<'_>) -> Option<Span> {
+    if !raw.term.given {
+        return Some(period.span().times(LEASE_PERIODS_USUAL).max(LEASE_TERM_USUAL));
+    }
+    let term = positive(&raw.term, complaints)?;
+    let shortest = period.span().times(LEASE_PERIODS_MIN);
+    if (shortest..=LEASE_TERM_MAX).contains(&term) {
+        return Some(term);
+    }
+    let message = format!("a term of {} is not one in which cycles can renew the lease", written(term));
+    let help = format!(
+        "write {} to {}: at least {LEASE_PERIODS_MIN} control periods",
+        written(shortest),
+        written(LEASE_TERM_MAX)
+    );
+    complaints.error(raw.term.at, message, help);
+    None
 }
 
 fn record_span(raw: &RawRuntime, complaints: &mut Complaints<'_>) -> Option<Span> {

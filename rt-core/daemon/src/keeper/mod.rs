@@ -1,9 +1,10 @@
-//! The keeper: the main thread, without deadlines. Verifies weights, serves the control socket, watches heartbeats, turns
-//! facts into records and logs.
+//! The keeper: the main thread, without deadlines. Verifies weights, serves the control socket, watches heartbeats, stands
+//! by or sees to it that somebody can, turns facts into records and logs.
 
 mod configuration;
 mod journal;
 mod service;
+mod succession;
 mod weights;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::recorder::Recorder;
 pub(crate) use configuration::Configuration;
 pub(crate) use journal::Journal;
 pub(crate) use service::{Service, describe_setpoints};
+pub(crate) use succession::Succession;
 pub(crate) use weights::WeightsDesk;
 
 /// How often the keeper looks at everything.
@@ -56,6 +58,7 @@ pub(crate) struct Keeper {
     pub(crate) control_tid: i32,
     pub(crate) desk: WeightsDesk,
     pub(crate) journal: Journal,
+    pub(crate) succession: Succession,
     pub(crate) service: Service,
     pub(crate) callers: Vec<Conversation>,
     pub(crate) warm: Warmth,
@@ -76,11 +79,13 @@ impl Keeper {
         let _ = rt_sys::notify("READY=1");
         for turn in 0_u64.. {
             self.listen();
+            self.succession.turn(&mut self.server, &mut self.orders, &mut self.journal, &self.clock);
             self.desk.turn(&self.clock, &mut self.orders, &mut self.journal);
             self.take_events();
             self.take_news();
             if turn.is_multiple_of(SLOW_TURNS) {
                 self.watch_page_faults();
+                self.succession.guard_the_address(&mut self.server);
                 watchdog.feed(self.counters.get(Counter::Cycles));
             }
             match self.lifeline.wait(Duration::ZERO) {
@@ -130,13 +135,13 @@ impl Keeper {
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the control socket failed"),
         }
-        let Self { callers, service, desk, orders, journal, counters, clock, .. } = self;
+        let Self { callers, service, succession, desk, orders, journal, counters, clock, .. } = self;
         callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
             Received::Nothing => true,
             Received::Gone => false,
-            Received::Request(request) => {
-                service.answer(caller, request, service::Means { desk, orders, journal, counters, clock }).is_ok()
-            }
+            Received::Request(request) => service
+                .answer(caller, request, service::Means { desk, succession, orders, journal, counters, clock })
+                .is_ok(),
         });
     }
 

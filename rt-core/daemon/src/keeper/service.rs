@@ -21,7 +21,7 @@ use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
-use crate::keeper::{Configuration, Journal, WeightsDesk};
+use crate::keeper::{Configuration, Journal, Succession, WeightsDesk};
 use crate::segments::Shelf;
 
 /// The same complaint about a connection is repeated in the log this often.
@@ -46,6 +46,7 @@ pub(crate) struct Service {
 /// What answering needs of the keeper's other parts.
 pub(crate) struct Means<'a> {
     pub(crate) desk: &'a mut WeightsDesk,
+    pub(crate) succession: &'a mut Succession,
     pub(crate) orders: &'a mut Producer<Order>,
     pub(crate) journal: &'a mut Journal,
     pub(crate) counters: &'a counters::Writer<Counter>,
@@ -110,6 +111,7 @@ impl Service {
             Request::Status => caller.answer(&Answer::Status(self.status(&means)), &[]),
             Request::Segment { kind } => self.hand_out(caller, kind, &means),
             Request::JoinAsLearner { tag_list_hash } => self.admit_learner(caller, tag_list_hash, means),
+            Request::StandBy => stand_by(caller, means),
             Request::Act { act, cause } => {
                 let answer = self.act(peer, act, &cause, means);
                 caller.answer(&answer, &[])
@@ -171,7 +173,7 @@ impl Service {
     fn refusal(&self, peer: Peer, request: &Request) -> Option<Refusal> {
         let own = peer.uid == 0 || peer.uid == self.own_uid;
         let permitted = match request {
-            Request::JoinAsLearner { .. } => own,
+            Request::JoinAsLearner { .. } | Request::StandBy => own,
             _ => own || self.operators.contains(&peer.uid),
         };
         (!permitted).then_some(Refusal::NotPermitted { uid: peer.uid })
@@ -219,6 +221,7 @@ impl Service {
 
     fn act(&self, peer: Peer, act: Act, cause: &str, means: Means<'_>) -> Answer {
         let command = match act {
+            Act::HandOver => return self.hand_over(peer, cause, means),
             Act::Arm => Command::Arm,
             Act::Disarm => Command::Disarm,
             Act::Release => Command::Release,
@@ -233,6 +236,34 @@ impl Service {
         let text = format!("{} by uid {}: {cause}", act.name(), peer.uid);
         means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
         Answer::Done { message: format!("{}: handed to the runtime, which was in mode {mode}", act.name()) }
+    }
+
+    /// The plant goes from the runtime that leads to the one that stands by: an operator asks the latter, which knows whether
+    /// it is ready, and it asks the former.
+    fn hand_over(&self, peer: Peer, cause: &str, means: Means<'_>) -> Answer {
+        let not_now = |message: String| Answer::Refused(Refusal::NotNow { message });
+        let mode = Mode::from_number(means.counters.get(Counter::Mode).try_into().unwrap_or(u8::MAX));
+        let text = format!("hand-over by uid {}: {cause}", peer.uid);
+        if !means.succession.is_behind(peer.pid) {
+            if mode != Some(Mode::Shadow) || means.counters.get(Counter::Connected) == 0 {
+                return not_now("this runtime is not ready to lead: it has not read the plant yet".to_owned());
+            }
+            means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+            return match means.succession.ask_for_it(&text) {
+                Some(Ok(message)) => Answer::Done { message },
+                Some(Err(error)) => not_now(format!("the runtime that leads does not let go: {error}")),
+                None => not_now("this runtime leads: the one that stands by has to be asked".to_owned()),
+            };
+        }
+        // A hand-over must not clear a trip, nor end a hold or a fallback: that would be an operator's reset.
+        if self.latched.is_some() || matches!(mode, Some(Mode::Hold | Mode::Fallback) | None) {
+            return not_now(format!("it is in mode {}", mode_name(means.counters)));
+        }
+        if means.orders.push(Order::LetGo).is_err() {
+            return not_now("the control thread does not take commands: is it running?".to_owned());
+        }
+        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(cause).publish();
+        Answer::Done { message: format!("hand-over: process {} leads from its next cycle on", peer.pid) }
     }
 
     fn hand_back(&self, peer: Peer, name: Option<&str>, cause: &str, means: Means<'_>) -> Answer {
@@ -275,6 +306,7 @@ impl Service {
         Status {
             mode: mode_name(means.counters).to_owned(),
             armed: count(Counter::Armed) != 0,
+            lease: means.succession.status(),
             latched: self.latched.clone(),
             with_operator: self.names_of(self.with_operator),
             degraded: self.degraded.clone(),
@@ -285,6 +317,17 @@ impl Service {
             learner: means.desk.status(means.clock.now()),
             connections: self.connections.iter().map(|wired| wired.status.clone()).collect(),
             uptime_s: self.started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+fn stand_by(caller: &mut Conversation, means: Means<'_>) -> io::Result<()> {
+    let pid = caller.peer().pid;
+    match means.succession.admit(pid) {
+        Some(lease) => caller.answer(&Answer::Lease { pid: std::process::id() }, &[lease]),
+        None => {
+            let message = "this runtime does not hold the lease of the plant".to_owned();
+            caller.answer(&Answer::Refused(Refusal::NotNow { message }), &[])
         }
     }
 }
@@ -360,6 +403,7 @@ fn wish(request: &Request) -> &'static str {
         Request::Status => "status",
         Request::Segment { .. } => "a segment",
         Request::JoinAsLearner { .. } => "to join as learner",
+        Request::StandBy => "to stand by",
         Request::Act { act, .. } => act.name(),
         Request::HandBack { .. } => "to hand back a setpoint",
         Request::Configure { .. } => "to configure",

@@ -76,6 +76,16 @@ impl Child {
         self.process.try_wait().ok().flatten().map(How)
     }
 
+    /// Its process number.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks it to end.
+    pub(super) fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Time since it was started.
     pub(super) fn age(&self) -> Duration {
         self.started.elapsed()

@@ -1,7 +1,8 @@
 //! `corerl run`: the foreground parent of one runtime and one learner.
 //!
 //! The parent holds the other end of its children's standard input: when it dies, however it dies, they end. It is no
-//! part of the control path; all it does while they run is to look after them and to print a line now and then.
+//! part of the control path; all it does while they run is to look after them and to print a line now and then. While its
+//! runtime stands by for another one, there is no learner: the agent has one, at the runtime that leads.
 
 mod children;
 mod progress;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use rt_control::{Address, Client};
+use rt_control::{Address, CallError, Client};
 use rt_sys::{Lifeline, Signal, Wake};
 
 use crate::failure::{Exit, Failure};
@@ -20,6 +21,8 @@ use progress::Progress;
 
 /// How often the parent looks after its children.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often the runtime is asked whether it leads.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long the runtime may take until its control socket answers.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -179,9 +182,27 @@ fn look(runtime: &mut Child, lifeline: &Lifeline, patience: Duration) -> Result<
     }
 }
 
+/// What the runtime is to the agent's plant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Leads,
+    StandsBy,
+}
+
+/// The place of process `pid`, once it has one. A runtime that is too busy to say who it is counts as ours.
+fn place_of(pid: u32, address: &Address) -> Option<Place> {
+    let found = |address: &Address| Client::connect(address, LOOK_EVERY)?.describe().map(|of| of.pid);
+    match found(address) {
+        Ok(leader) if leader == pid => return Some(Place::Leads),
+        Err(CallError::TimedOut(_)) => return Some(Place::Leads),
+        _ => {}
+    }
+    found(&address.standby()).is_ok_and(|standby| standby == pid).then_some(Place::StandsBy)
+}
+
 fn wait_until_it_answers(runtime: &mut Child, address: &Address, lifeline: &Lifeline) -> Result<(), Ended> {
     let deadline = Instant::now() + START_TIMEOUT;
-    while Client::connect(address, LOOK_EVERY).is_err() {
+    while place_of(runtime.pid(), address).is_none() {
         look(runtime, lifeline, LOOK_EVERY)?;
         if Instant::now() > deadline {
             let message = format!("the runtime did not open {} within {START_TIMEOUT:?}", address.socket().display());
@@ -195,12 +216,35 @@ fn wait_until_it_answers(runtime: &mut Child, address: &Address, lifeline: &Life
 fn attend(family: &mut Family, commands: &Commands, address: &Address, lifeline: &Lifeline) -> Result<Never, Ended> {
     let mut backoff = Backoff::new();
     let mut progress = Progress::new(address);
+    let (mut place, mut asked) = (None, Instant::now());
     loop {
+        if place.is_none() || asked.elapsed() >= ASK_EVERY {
+            asked = Instant::now();
+            let now = place_of(family.runtime.pid(), address).or(place);
+            if now != place && now == Some(Place::StandsBy) {
+                eprintln!("another runtime of this agent leads: this one stands by, without a learner");
+            }
+            place = now;
+        }
+        look(&mut family.runtime, lifeline, LOOK_EVERY)?;
+        if place == Some(Place::StandsBy) {
+            send_learner_away(&mut family.learner, &mut backoff);
+            continue;
+        }
         if let Some(command) = &commands.learner {
             look_after_learner(&mut family.learner, command, &mut backoff)?;
         }
-        look(&mut family.runtime, lifeline, LOOK_EVERY)?;
         progress.show_when_due();
+    }
+}
+
+/// The learner of a runtime that has lost the lease would only follow the agent to the one that leads.
+fn send_learner_away(learner: &mut Option<Child>, backoff: &mut Backoff) {
+    if let Some(child) = learner {
+        match child.ended() {
+            Some(_) => (*learner, *backoff) = (None, Backoff::new()),
+            None => child.ask_to_end(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Segments that hold a present state: counters, histograms, weights.
 
 use serde_json::{Map, Value, json};
+use shm::lease::{self, State};
 use shm::{Segment, counters, histogram};
 use shm_layout::{
     Activation, CLAIM_WORD, CONTROL_WORD, DATA_WORD, HistogramKind, LearnerCounter, TRIPLE_SLOTS, WEIGHTS_HEADER_BYTES,
@@ -27,6 +28,19 @@ pub(super) fn counters<C: counters::Table + PartialEq + 'static>(
     let text = table(&rows.collect::<Vec<[String; 3]>>());
     let json: Map<String, Value> = values.into_iter().map(|(counter, value)| (name(counter).into(), value)).collect();
     Ok(Content { json: json!({ "counters": json }), text })
+}
+
+pub(super) fn lease(segment: &Segment) -> Result<Content, Failure> {
+    let state = lease::look(segment).map_err(internal)?;
+    let (name, epoch, until_ms) = match state {
+        State::Vacant => ("vacant", 0, None),
+        State::Held { epoch, until_ms } => ("held", epoch, Some(until_ms)),
+        State::Offered { epoch, until_ms, .. } => ("offered", epoch, Some(until_ms)),
+        State::Taken { by } => ("taken", by, None),
+    };
+    let until = until_ms.map_or(String::new(), |until| format!(" until {until} ms of CLOCK_MONOTONIC"));
+    let text = format!("{name}, epoch {epoch}{until}\n");
+    Ok(Content { json: json!({ "state": name, "epoch": epoch, "until_ms": until_ms }), text })
 }
 
 pub(super) fn histograms(segment: &Segment) -> Result<Content, Failure> {

@@ -46,6 +46,7 @@ fn every_kind_of_segment_can_be_dumped_before_anything_was_written() {
         Spec::counters::<Counter>(),
         Spec::counters::<LearnerCounter>(),
         Spec::histograms(),
+        Spec::lease(),
     ];
     for (spec, &kind) in specs.iter().zip(SegmentKind::ALL) {
         let segment = Segment::create(spec).unwrap();
@@ -125,4 +126,17 @@ fn weights_are_shown_whatever_their_writer_left() {
     assert_eq!(json["slots"].as_array().unwrap().len(), 3);
     assert!(text.contains("not a network") && text.contains("empty"));
     assert_eq!(json["writer_pid"], std::process::id());
+}
+
+#[test]
+fn a_lease_shows_who_holds_it_and_until_when() {
+    let segment = Segment::create(&Spec::lease()).unwrap();
+    let lease = shm::lease::Lease::new(&segment, 1_000_000_000).unwrap();
+    assert!(lease.take(7, 5_000_000_000));
+    let Content { json, text } = dumped(&segment, 1);
+    assert_eq!(
+        (json["state"].as_str(), json["epoch"].as_u64(), json["until_ms"].as_u64()),
+        (Some("held"), Some(7), Some(6_000))
+    );
+    assert_eq!(text, "held, epoch 7 until 6000 ms of CLOCK_MONOTONIC\n");
 }

@@ -1,0 +1,171 @@
+//! The control thread's part of the lease: it renews it with every cycle, takes it over, lets go of it, and tells the cycle.
+
+use rt_core::ports::Command;
+use rt_core::time::MonoTime;
+use shm::cell;
+use shm::lease::{Heir, Lease, State};
+
+/// The control thread's end of the lease. What does not cycle does not renew, and so loses it.
+#[derive(Debug)]
+pub struct Tenure {
+    lease: Lease,
+    /// Heir to whoever leads, while this runtime stands by.
+    heir: cell::Reader<Option<Heir>>,
+    /// The epoch under which it is held at present.
+    epoch: Option<u64>,
+    /// The cycle has been told that it is held.
+    told: bool,
+    /// The cycle shall be told that it is armed: whoever led before was.
+    arm: bool,
+}
+
+impl Tenure {
+    /// The end of this lease; through `heir` the keeper hands in whom to succeed.
+    pub(crate) fn new(lease: Lease, heir: cell::Reader<Option<Heir>>) -> Self {
+        Self { lease, heir, epoch: None, told: false, arm: false }
+    }
+
+    /// The tenure of a plant that nobody else can reach: held from the first cycle on.
+    pub fn unshared() -> Self {
+        let (_, nobody) = cell::channel([None, None, None]);
+        Self::new(Lease::unshared(), nobody)
+    }
+
+    /// At the beginning of a cycle: renews the lease, or takes it over if it can be had.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub(crate) fn turn(&mut self, now: MonoTime) {
+        self.heir.update();
+        if let Some(armed) = self.lease.take_back(now.as_ns()) {
+            self.arm = armed;
+        }
+        self.epoch = self.lease.renew(now.as_ns()).or_else(|| self.succeed(now));
+    }
+
+    fn succeed(&mut self, now: MonoTime) -> Option<u64> {
+        let succession = self.heir.get().as_ref()?.succeed(now.as_ns())?;
+        self.arm = succession.armed;
+        self.lease.take(succession.epoch, now.as_ns()).then_some(succession.epoch)
+    }
+
+    /// Lets go of it for the runtime that stands by.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub(crate) fn let_go(&mut self, armed: bool, now: MonoTime) {
+        if self.lease.offer(armed, now.as_ns()) {
+            self.epoch = None;
+        }
+    }
+
+    /// What the cycle does not know yet.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub(crate) fn next_command(&mut self) -> Option<Command> {
+        let held = self.epoch.is_some();
+        if self.told != held {
+            self.told = held;
+            return Some(Command::Lease(held));
+        }
+        (held && std::mem::take(&mut self.arm)).then_some(Command::Arm)
+    }
+
+    /// The epoch under which it is held; zero while it is not.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.unwrap_or(0)
+    }
+}
+
+/// Whether the lease is held at present, and under which epoch.
+pub(crate) fn epoch_of(lease: &Lease) -> Option<u64> {
+    match lease.state() {
+        State::Held { epoch, .. } => Some(epoch),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rt_core::time::Span;
+
+    const TERM: Span = Span::from_ms(100);
+
+    /// A runtime as far as its lease goes: what its cycle is told.
+    struct Runtime {
+        lease: Lease,
+        heirs: cell::Writer<Option<Heir>>,
+        tenure: Tenure,
+    }
+
+    impl Runtime {
+        fn new() -> Self {
+            let lease = Lease::heap(TERM.as_ns());
+            let (heirs, heir) = cell::channel([None, None, None]);
+            Self { tenure: Tenure::new(lease.clone(), heir), lease, heirs }
+        }
+
+        fn stands_by_for(&mut self, leader: &Self) {
+            *self.heirs.back_mut() = Some(leader.lease.heir());
+            self.heirs.publish();
+        }
+
+        fn cycle(&mut self, ms: u64) -> Vec<Command> {
+            self.tenure.turn(at(ms));
+            std::iter::from_fn(|| self.tenure.next_command()).collect()
+        }
+    }
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::ZERO + Span::from_ms(ms)
+    }
+
+    /// A leader since 0 ms, and whoever stands by for it.
+    fn pair() -> (Runtime, Runtime) {
+        let (mut first, mut second) = (Runtime::new(), Runtime::new());
+        assert!(first.lease.take(1, 0));
+        second.stands_by_for(&first);
+        assert_eq!(first.cycle(0), [Command::Lease(true)]);
+        assert_eq!(second.cycle(0), []);
+        (first, second)
+    }
+
+    #[test]
+    fn what_cycles_keeps_the_lease_and_what_stands_still_loses_it_in_one_term() {
+        let (mut first, mut second) = pair();
+        for ms in 1..500 {
+            assert_eq!((first.cycle(ms), second.cycle(ms)), (vec![], vec![]));
+        }
+        let taken = (500..).find(|ms| second.cycle(*ms) == [Command::Lease(true)]).unwrap();
+        assert!((500 + TERM.as_ns() / 1_000_000 * 7 / 8..=500 + TERM.as_ns() / 1_000_000).contains(&taken), "{taken}");
+        assert_eq!(first.cycle(taken), [Command::Lease(false)]);
+        assert_eq!((first.tenure.epoch(), second.tenure.epoch()), (0, 2));
+    }
+
+    #[test]
+    fn an_offered_lease_is_taken_over_in_the_next_cycle_armed_as_it_was() {
+        for armed in [false, true] {
+            let (mut first, mut second) = pair();
+            first.tenure.turn(at(1));
+            first.tenure.let_go(armed, at(1));
+            assert_eq!(first.tenure.next_command(), Some(Command::Lease(false)));
+            let told = second.cycle(1);
+            assert_eq!(told.first(), Some(&Command::Lease(true)));
+            assert_eq!(told.get(1), armed.then_some(&Command::Arm));
+            assert!(!first.lease.permits(at(1).as_ns()) && second.lease.permits(at(1).as_ns()));
+            assert_eq!(first.cycle(900), [], "it is gone");
+        }
+    }
+
+    #[test]
+    fn an_offered_lease_that_nobody_takes_comes_back_with_its_arming() {
+        let (mut first, _) = pair();
+        first.tenure.turn(at(1));
+        first.tenure.let_go(true, at(1));
+        assert_eq!(first.cycle(100), [Command::Lease(false)]);
+        assert_eq!(first.cycle(101), [Command::Lease(true), Command::Arm]);
+        assert_eq!(first.tenure.epoch(), 2);
+    }
+}
