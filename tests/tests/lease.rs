@@ -1,0 +1,305 @@
+//! Two runtimes on one plant: at most one of them writes, whatever happens to the other one.
+
+use std::collections::BTreeMap;
+
+use rt_core::mode::{Cause, Mode};
+use rustix::process::Signal;
+use shm_layout::{Counter, EventKind};
+use tests::{CycleRecord, Cycles, Events, Place, Plant, Runtime, SiteFile, wait_for, wait_for_more};
+
+/// Hand-overs, one after another.
+const SWITCHES: u32 = 20;
+/// Of the rig's site: control period, `t_hold` and the setpoint's rate.
+const PERIOD_NS: u64 = 5_000_000;
+const T_HOLD_NS: u64 = 300_000_000;
+const RATE_PER_S: f64 = 0.2;
+/// Processes that are killed, one after another.
+const KILLS: usize = 6;
+
+/// A plant, a runtime that leads and writes, and one that stands by.
+struct Pair {
+    place: Place,
+    plant: Plant,
+    site: SiteFile,
+    first: Runtime,
+    second: Runtime,
+}
+
+impl Pair {
+    /// Both are armed.
+    fn at_work() -> Self {
+        Self::with(&["--arm"])
+    }
+
+    fn with(of_second: &[&str]) -> Self {
+        let place = Place::new();
+        let plant = place.plant();
+        let site = place.site(plant.url(), &[]);
+        let first = place.runtime(&site, &["--arm"]);
+        first.wait_for_mode("run");
+        let second = place.runtime(&site, of_second);
+        stands_by(&second, &first);
+        Self { place, plant, site, first, second }
+    }
+
+    fn end(mut self) {
+        assert_eq!((self.second.process.stop(Signal::TERM), self.first.process.stop(Signal::TERM)), (0, 0));
+        drop(self.plant);
+        assert_eq!(self.place.left_behind(), Vec::<String>::new());
+    }
+}
+
+/// Waits until `second` could take over from `first`.
+fn stands_by(second: &Runtime, first: &Runtime) {
+    let leader = Some(first.process.pid());
+    second.wait_for_status("the one that leads", |status| {
+        !status.lease.leads && status.lease.partner == leader && status.mode == "shadow" && status.connections[0].up
+    });
+}
+
+/// Everything that two runtimes recorded, by the slots of the grid that they share.
+#[derive(Default)]
+struct Log {
+    slots: BTreeMap<u64, Vec<(usize, CycleRecord)>>,
+}
+
+impl Log {
+    fn add(&mut self, runtime: usize, cycles: &mut Cycles) {
+        for record in cycles.drain() {
+            self.slots.entry(record.head.release_ns).or_default().push((runtime, record));
+        }
+    }
+
+    /// Who wrote in which slot, in their order; there is never more than one.
+    fn writers(&self) -> Vec<(u64, usize)> {
+        let writes = |record: &CycleRecord| Mode::from_number(record.head.mode).is_some_and(Mode::writes);
+        let slots = self.slots.iter().filter_map(|(slot, records)| {
+            let writers: Vec<_> =
+                records.iter().filter(|(_, record)| writes(record)).map(|(runtime, _)| *runtime).collect();
+            assert!(writers.len() <= 1, "runtimes {writers:?} both wrote in slot {slot}");
+            Some((*slot, *writers.first()?))
+        });
+        slots.collect()
+    }
+
+    /// The times without a writer between two writers, and the same writer again.
+    fn gaps_ns(&self) -> Vec<u64> {
+        let writers = self.writers();
+        let changes = writers.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+        changes.map(|pair| pair[1].0 - pair[0].0 - PERIOD_NS).collect()
+    }
+
+    /// What is read back of the setpoint moves by its rate at most, whoever writes.
+    fn assert_bumpless(&self) {
+        // Whoever was stopped wakes up with what it had read before.
+        let is_fresh = |of: &CycleRecord| of.tags[0].age_ns <= 2 * PERIOD_NS;
+        let records = self.slots.iter().flat_map(|(slot, records)| records.iter().map(move |(_, of)| (*slot, of)));
+        let mut records = records.filter(|(_, of)| is_fresh(of));
+        let (mut since, mut from) = records.next().map(|(slot, of)| (slot, of.tags[0].value)).expect("records");
+        for (slot, of) in records {
+            let value = of.tags[0].value;
+            // Two slots of grace: what was written in the slot before may be read in this one or the next.
+            let permitted = RATE_PER_S * (slot - since + 2 * PERIOD_NS) as f64 * 1e-9;
+            assert!((value - from).abs() <= permitted + 1e-9, "{from} to {value} in {} ns", slot - since);
+            if value.to_bits() != from.to_bits() {
+                (since, from) = (slot, value);
+            }
+        }
+    }
+}
+
+/// The causes of the changes of mode that led to this one.
+fn causes(events: &mut Events, to: Mode) -> Vec<u32> {
+    let mut found = Vec::new();
+    wait_for(&format!("mode {}", to.name()), || {
+        found.extend(events.drain().into_iter().filter(|event| event.kind() == Some(EventKind::ModeChange)));
+        found.last().is_some_and(|event| event.b == to as u64).then_some(())
+    });
+    found.iter().map(|event| event.cause).collect()
+}
+
+#[test]
+fn f86_whoever_stands_by_writes_nothing_and_takes_over_when_the_first_is_killed() {
+    let mut pair = Pair::at_work();
+    let (mut log, mut of_first, mut of_second) = (Log::default(), pair.first.cycles(), pair.second.cycles());
+    let (first, second) = (pair.first.counters(), pair.second.counters());
+    wait_for_more(&first, Counter::Heartbeats, 3);
+    assert_eq!((second.get(Counter::SetpointsWritten), second.get(Counter::Heartbeats)), (0, 0));
+    log.add(0, &mut of_first);
+    pair.first.process.kill();
+    log.add(0, &mut of_first);
+    pair.second.wait_for_mode("run");
+    wait_for_more(&second, Counter::Heartbeats, 3);
+    log.add(1, &mut of_second);
+    println!("from the last cycle of the first to the first one of the second: {:?} ns", log.gaps_ns());
+    assert_eq!(log.gaps_ns().len(), 1, "each wrote once");
+    log.assert_bumpless();
+    let lease = pair.second.status().lease;
+    assert_eq!((lease.leads, lease.epoch, lease.partner), (true, 2, None));
+    assert_eq!(pair.second.events().texts(EventKind::LeaseTaken), ["leads under epoch 2"]);
+
+    pair.first = pair.place.runtime(&pair.site, &[]);
+    stands_by(&pair.first, &pair.second);
+    std::mem::swap(&mut pair.first, &mut pair.second);
+    pair.end();
+}
+
+#[test]
+fn f86_a_runtime_that_was_stopped_beyond_its_term_sends_nothing_when_it_wakes_up_and_stands_by() {
+    let mut pair = Pair::at_work();
+    let (mut log, mut of_first, mut of_second) = (Log::default(), pair.first.cycles(), pair.second.cycles());
+    let (counters, mut events) = (pair.first.counters(), pair.first.events());
+    causes(&mut events, Mode::Run);
+    pair.first.process.signal(Signal::STOP);
+    pair.second.wait_for_mode("run");
+    wait_for_more(&pair.second.counters(), Counter::Heartbeats, 3);
+    let sent = |of: Counter| counters.get(of);
+    let before = (sent(Counter::SetpointsWritten), sent(Counter::Heartbeats), sent(Counter::WritesUnknown));
+    pair.first.process.signal(Signal::CONT);
+    assert_eq!(causes(&mut events, Mode::Shadow), [Cause::LeaseLost as u32]);
+    stands_by(&pair.first, &pair.second);
+    log.add(0, &mut of_first);
+    log.add(1, &mut of_second);
+    assert_eq!(before, (sent(Counter::SetpointsWritten), sent(Counter::Heartbeats), sent(Counter::WritesUnknown)));
+    println!("from the last cycle before the stop to the first one of the other: {:?} ns", log.gaps_ns());
+    assert_eq!(log.gaps_ns().len(), 1, "each wrote once");
+    log.assert_bumpless();
+    assert!(!pair.first.status().armed, "whoever loses the lease is disarmed");
+    assert_eq!(pair.first.events().texts(EventKind::LeaseLost), ["taken over under epoch 2"]);
+
+    // It takes over again, and does not write: nobody has armed it.
+    pair.second.process.kill();
+    pair.first.wait_for_status("the lease", |status| status.lease.leads && status.lease.epoch == 3);
+    wait_for_more(&counters, Counter::Cycles, 50);
+    assert_eq!((pair.first.status().mode.as_str(), sent(Counter::Heartbeats)), ("shadow", before.1));
+    assert_eq!(pair.first.process.stop(Signal::TERM), 0);
+}
+
+#[test]
+fn f86_a_runtime_that_was_not_armed_takes_the_lease_over_and_writes_nothing() {
+    let mut pair = Pair::with(&[]);
+    pair.first.process.kill();
+    pair.second.wait_for_status("the lease", |status| status.lease.leads && status.lease.epoch == 2);
+    let counters = pair.second.counters();
+    wait_for_more(&counters, Counter::Cycles, 50);
+    assert_eq!((pair.second.status().mode.as_str(), counters.get(Counter::Heartbeats)), ("shadow", 0));
+    assert_eq!(pair.second.process.stop(Signal::TERM), 0);
+}
+
+#[test]
+fn f87_in_every_cycle_of_twenty_hand_overs_there_is_at_most_one_writer() {
+    let mut pair = Pair::with(&[]);
+    let mut log = Log::default();
+    let mut cycles = [pair.first.cycles(), pair.second.cycles()];
+    for switch in 1..=SWITCHES {
+        let said = pair.place.corerl(&["agent", "hand-over", "--cause", "f87"]).output().unwrap();
+        assert!(said.status.success(), "switch {switch}: {}", String::from_utf8_lossy(&said.stderr));
+        pair.second.wait_for_mode("run");
+        wait_for_more(&pair.second.counters(), Counter::SetpointsWritten, 1);
+        stands_by(&pair.first, &pair.second);
+        assert!(!pair.first.status().armed, "the arming goes with the lease");
+        cycles.iter_mut().enumerate().for_each(|(runtime, cycles)| log.add(runtime, cycles));
+        std::mem::swap(&mut pair.first, &mut pair.second);
+    }
+    let gaps = log.gaps_ns();
+    let slots: Vec<_> = gaps.iter().map(|gap| gap / PERIOD_NS).collect();
+    println!("{SWITCHES} hand-overs, slots without a writer: {slots:?}");
+    assert_eq!(gaps.len(), SWITCHES as usize, "each hand-over changed the writer once");
+    assert!(gaps.iter().all(|gap| *gap <= 10 * T_HOLD_NS), "{gaps:?}");
+    log.assert_bumpless();
+    assert_eq!(pair.first.status().lease.epoch, u64::from(SWITCHES) + 1);
+    pair.end();
+}
+
+#[test]
+fn f87_a_hand_over_needs_somebody_who_stands_by_and_is_ready_and_clears_no_trip() {
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[]);
+    let mut first = place.runtime(&site, &["--arm"]);
+    first.wait_for_mode("run");
+    let hand_over = || place.corerl(&["agent", "hand-over"]).output().unwrap();
+    let refused = hand_over();
+    assert_eq!(refused.status.code(), Some(69));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("start a second runtime with the same site file"));
+
+    let mut second = place.runtime(&site, &[]);
+    stands_by(&second, &first);
+    assert!(place.corerl(&["agent", "hold", "--cause", "f87"]).status().unwrap().success());
+    first.wait_for_status("the hold", |status| status.mode == "hold" || status.mode == "fallback");
+    let refused = hand_over();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("does not let go"), "{refused:?}");
+    assert_eq!(first.status().lease.epoch, 1);
+    assert!(place.corerl(&["agent", "reset", "--cause", "f87"]).status().unwrap().success());
+    assert_eq!((second.process.stop(Signal::TERM), first.process.stop(Signal::TERM)), (0, 0));
+}
+
+/// Which of its processes a place loses next.
+#[derive(Clone, Copy, Debug)]
+enum Loss {
+    Runtime,
+    Plant,
+    Both,
+}
+
+/// The same losses for the same seed (splitmix64).
+fn losses(seed: u64) -> impl Iterator<Item = (Loss, u64)> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let loss = [Loss::Runtime, Loss::Runtime, Loss::Plant, Loss::Both][mixed as usize % 4];
+        (loss, mixed >> 32 & 0x7f)
+    })
+}
+
+#[test]
+fn f88_whatever_is_killed_and_when_the_runtime_starts_from_where_the_plant_is_and_arms_as_the_file_says() {
+    let seed = u64::from(std::process::id());
+    println!("seed {seed}");
+    let place = Place::new();
+    let mut plant = place.plant();
+    let port = plant.port();
+    let site = place.site(plant.url(), &[("  period: 5ms", "  period: 5ms\n  rearm: after_gates")]);
+    let mut runtime = place.runtime(&site, &[]);
+    runtime.wait_for_mode("run");
+    for (loss, cycles) in losses(seed).take(KILLS) {
+        println!("{loss:?} after {cycles} more cycles");
+        let (mut log, mut recorded) = (Log::default(), runtime.cycles());
+        wait_for_more(&runtime.counters(), Counter::Cycles, cycles);
+        if matches!(loss, Loss::Runtime | Loss::Both) {
+            runtime.process.kill();
+        }
+        if matches!(loss, Loss::Plant | Loss::Both) {
+            plant.process.kill();
+            plant = place.plant_on(port);
+        } else {
+            // The plant still has what was written last.
+            log.add(0, &mut recorded);
+        }
+        if matches!(loss, Loss::Runtime | Loss::Both) {
+            runtime = place.runtime(&site, &[]);
+            let modes = runtime.events().modes_until(Mode::Run);
+            assert_eq!(modes, [Mode::Shadow, Mode::Run]);
+            assert_eq!(runtime.events().texts(EventKind::Armed).len(), 1, "armed once, by the file");
+        }
+        assert_goes_on_from_where_the_plant_is(&runtime, log);
+    }
+    assert_eq!((runtime.process.stop(Signal::TERM), plant.process.stop(Signal::TERM)), (0, 0));
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
+/// It writes again, and what it reads back moves by its rate, from what is in the log on.
+fn assert_goes_on_from_where_the_plant_is(runtime: &Runtime, mut log: Log) {
+    let (mut cycles, counters) = (runtime.cycles(), runtime.counters());
+    let before = counters.get(Counter::SetpointsWritten);
+    wait_for("a write in RUN", || {
+        log.add(0, &mut cycles);
+        (counters.get(Counter::Mode) == Mode::Run as u64 && counters.get(Counter::SetpointsWritten) > before)
+            .then_some(())
+    });
+    log.add(0, &mut cycles);
+    log.assert_bumpless();
+}
