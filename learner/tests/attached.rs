@@ -117,7 +117,10 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     cycles: 0,
                     slots_skipped: 0,
                     policy_generation: 0,
-                    learner: LearnerStatus { epoch: segments.granted, pid: 0, alive: true },
+                    on_trial: None,
+                    on_probation: None,
+                    policy_before: 0,
+                    learner: LearnerStatus { epoch: segments.granted, pid: 0, alive: true, stalled: false },
                     connections: Vec::new(),
                     uptime_s: 0.0,
                 };

@@ -85,6 +85,12 @@ impl AdoptedPolicy {
         Ok(())
     }
 
+    /// Takes over another policy of the same shape, without allocating.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.net.copy_from(&other.net);
+        (self.generation, self.nominal) = (other.generation, other.nominal);
+    }
+
     /// A policy as it was kept somewhere: parameters that [`AdoptedPolicy::parameters`] gave.
     ///
     /// # Errors

@@ -14,7 +14,7 @@
 //! # Nouns
 //! A [`pipeline::Pipeline`] turns images into **steps**: state, action read back, bounds, reward. A
 //! [`kernels::PackedNet`] is a network as the kernels read it. An [`AdoptedPolicy`] is such a network with a generation;
-//! a [`PolicySource`] hands the newest one to the agent. Networks travel as words of shared memory ([`wire`]) or as
+//! a [`PolicySource`] hands the newest one to the agent, and a [`trial::Succession`] says which one that is. Networks travel as words of shared memory ([`wire`]) or as
 //! policy files ([`mod@file`]).
 //!
 //! ```
@@ -47,6 +47,8 @@ pub mod file;
 pub mod kernels;
 pub mod pipeline;
 mod probe;
+pub mod trial;
+mod watch;
 pub mod wire;
 
 pub use agent::{
@@ -54,6 +56,7 @@ pub use agent::{
     sigma,
 };
 pub use explore::noise;
+pub use watch::{Finding, LEARNER_SILENCE_MAX, LearnerWatch, Shown};
 
 #[cfg(test)]
 mod testing;

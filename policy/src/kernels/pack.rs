@@ -249,6 +249,15 @@ impl PackedNet {
         Ok(Self { spec: spec.clone(), layers, steps: vec![Step::ZERO; steps], biases: vec![Block::ZERO; blocks] })
     }
 
+    /// Takes over a network of the same shape, without allocating.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        let Self { spec, layers, steps, biases } = other;
+        self.spec.layers.clone_from(&spec.layers);
+        self.layers.clone_from(layers);
+        self.steps.clone_from(steps);
+        self.biases.clone_from(biases);
+    }
+
     /// Takes over parameters in the order of [`NetSpec`].
     ///
     /// # Errors

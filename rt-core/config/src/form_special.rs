@@ -9,7 +9,7 @@ use rt_core::time::Span;
 
 use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Form, one_of};
-use crate::raw::{Chatter, Pid, Priority, Ramp, StateSpaceController};
+use crate::raw::{Pid, Priority, Ramp, StateSpaceController};
 use crate::value::wanted;
 use crate::yaml::{Kind, Node};
 
@@ -126,40 +126,33 @@ impl Form for Password {
     }
 }
 
-/// A duration, or `off`.
+/// A value, or `off`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PolicyAge(pub(crate) Option<Span>);
+pub(crate) enum OrOff<T> {
+    Off,
+    On(T),
+}
 
-impl Form for PolicyAge {
-    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
-        match &node.kind {
-            Kind::Scalar(scalar) if matches!(scalar.text.as_str(), "off" | "Off" | "OFF") => Some(Self(None)),
-            _ => Span::decode(node, complaints).map(|span| Self(Some(span))),
+impl<T> OrOff<T> {
+    /// The value, unless it is `off`.
+    pub(crate) fn on(&self) -> Option<&T> {
+        match self {
+            Self::Off => None,
+            Self::On(value) => Some(value),
         }
     }
-
-    fn schema() -> Value {
-        json!({ "anyOf": [{ "const": "off" }, Span::schema()] })
-    }
 }
 
-/// When a setpoint chatters, or `off`.
-#[derive(Clone, Debug)]
-pub(crate) enum ChatterChoice {
-    Off,
-    When(At<Chatter>),
-}
-
-impl Form for ChatterChoice {
+impl<T: Form> Form for OrOff<T> {
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
         match &node.kind {
             Kind::Scalar(scalar) if matches!(scalar.text.as_str(), "off" | "Off" | "OFF") => Some(Self::Off),
-            _ => At::decode(node, complaints).map(Self::When),
+            _ => T::decode(node, complaints).map(Self::On),
         }
     }
 
     fn schema() -> Value {
-        json!({ "anyOf": [{ "const": "off" }, Chatter::schema()] })
+        json!({ "anyOf": [{ "const": "off" }, T::schema()] })
     }
 }
 

@@ -10,7 +10,7 @@ use rt_core::trips::WINDOW_MAX;
 
 use crate::form::{At, choices, sections};
 use crate::form_special::{
-    ChatterChoice, FallbackChoice, Goals, Identifier, OneOrMore, Password, PolicyAge, RateChoice, SchemaVersion, Then,
+    FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, RateChoice, SchemaVersion, Then,
 };
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
@@ -415,9 +415,13 @@ sections! {
         /// Decisions that come too late.
         inference: Inference, Default("{}");
         /// Setpoints that are moved to and fro; `off`: they may be.
-        chatter: ChatterChoice, Default("{}");
+        chatter: OrOff<Chatter>, Default("{}");
+        /// What a new policy has to show in the shadow of the one in use before it is adopted; `off`: nothing but that its numbers are sound.
+        canary: OrOff<Canary>, Default("{}");
+        /// What a new policy has to show while it drives the plant, or the one before it comes back; `off`: nothing.
+        probation: OrOff<Probation>, Default("{}");
         /// RUN without a confirmation by the learner for this long leads to FALLBACK; `off`: never.
-        max_policy_age: PolicyAge, Default("60s");
+        max_policy_age: OrOff<Span>, Default("60s");
         /// A set of setpoints is not sent later than this after its cycle. Absent: 2 I/O periods of the slowest connection.
         setpoint_expiry: Span, Optional;
         /// A setpoint that did not change is sent again after this long.
@@ -484,6 +488,28 @@ sections! {
         n: Whole<1, { WINDOW_MAX as u64 }>, Default("64");
         /// A way back that is shorter than this part of the limits' range is no reversal; above 0 and at most 1.
         stroke: f64, Default("0.01");
+    }
+
+    /// A new policy answers the states of live decisions beside the one in use, and what it says does not count yet.
+    struct Canary {
+        /// It is tried on so many decisions. When decisions fail to come for four times as long as they take, what was seen decides.
+        decisions: Whole<1, 10_000>, Default("16");
+        /// At most this share of its outputs may lie beyond the ends of the setpoints' operating ranges by a tenth of their width or more.
+        saturation: f64, Default("0.5");
+        /// At most this share of its outputs may lie outside the limits' range in RUN.
+        clamps: f64, Default("0.5");
+        /// At most so far from those of the policy in use may its outputs lie on average, in parts of the operating ranges. Not judged beside the nominal policy.
+        divergence: f64, Default("0.5");
+    }
+
+    /// A new policy that drives the plant is compared with the one before it.
+    struct Probation {
+        /// Decisions of either that are compared, in RUN. When decisions fail to come for four times as long as they take, what was seen decides.
+        decisions: Whole<1, 10_000>, Default("64");
+        /// The share of outputs outside the limits' range in RUN may rise by this much.
+        clamps: f64, Default("0.5");
+        /// The mean reward may fall by so many standard deviations of the rewards before; they are taken to vary by an eighth of their mean at least.
+        reward: f64, Default("4.0");
     }
 
     /// The envelope of one setpoint.

@@ -320,6 +320,30 @@ pub struct AgentOptions {
     pub publish_every: usize,
 }
 
+/// What a new policy has to show in the shadow before it is adopted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Canary {
+    /// Decisions on which it is tried; at least 1.
+    pub decisions: u32,
+    /// The largest share of its outputs that may press against an end of a setpoint's scale.
+    pub saturation: f64,
+    /// The largest share of its outputs that may lie outside the limits' range in RUN.
+    pub clamps: f64,
+    /// The largest mean distance from the policy in use, in parts of the setpoints' scales.
+    pub divergence: f64,
+}
+
+/// What a new policy has to show after it was adopted, or the one before it comes back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probation {
+    /// Decisions with which it has to drive the plant, and with which it is compared; at least 1.
+    pub decisions: u32,
+    /// By so much the share of outputs outside the limits' range may rise.
+    pub clamps: f64,
+    /// By so many standard deviations of the rewards before the mean reward may fall.
+    pub reward: f64,
+}
+
 /// The `runtime:` section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runtime {
@@ -363,6 +387,10 @@ pub struct Runtime {
     pub late_limit: OutOf,
     /// Reversals that trip; `None`: `chatter: off`.
     pub chatter: Option<ChatterSettings>,
+    /// The trial of a new policy; `None`: `canary: off`.
+    pub canary: Option<Canary>,
+    /// The probation of a new policy; `None`: `probation: off`.
+    pub probation: Option<Probation>,
     /// RUN without a confirmation by the learner for this long leads to FALLBACK; `None`: never (`learner: off`).
     pub max_policy_age: Option<Span>,
     /// Setpoint sets expire this long after their cycle.

@@ -175,7 +175,7 @@ impl std::fmt::Display for Refusal {
 pub struct LearnerGrant {
     /// The learner's epoch: goes into every header that it publishes.
     pub epoch: u64,
-    /// The newest generation that was adopted so far: the learner publishes above it.
+    /// The newest generation that was looked at so far, adopted or not: the learner publishes above it.
     pub generation: u64,
 }
 
@@ -257,6 +257,12 @@ pub struct Status {
     pub slots_skipped: u64,
     /// The adopted generation; zero is the nominal policy.
     pub policy_generation: u64,
+    /// A newer policy is tried in the shadow.
+    pub on_trial: Option<PolicyProgress>,
+    /// The adopted policy is watched, and the one before it comes back if it fails.
+    pub on_probation: Option<PolicyProgress>,
+    /// The generation that would come back.
+    pub policy_before: u64,
     /// The learner.
     pub learner: LearnerStatus,
     /// The connections.
@@ -276,6 +282,17 @@ pub struct LeaseStatus {
     pub partner: Option<u32>,
 }
 
+/// How far a policy is on its way to being proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyProgress {
+    /// Its generation.
+    pub generation: u64,
+    /// Decisions that it has stood.
+    pub decisions: u32,
+    /// Decisions that it has to stand.
+    pub of: u32,
+}
+
 /// How the learner is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LearnerStatus {
@@ -285,6 +302,8 @@ pub struct LearnerStatus {
     pub pid: u32,
     /// Its heartbeat is recent.
     pub alive: bool,
+    /// It lives, gets steps, and neither learns nor publishes.
+    pub stalled: bool,
 }
 
 /// How a connection is.

@@ -8,7 +8,6 @@ use io_loop::{FieldBus, IoLoop, news};
 use policy::file::Purpose;
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
-use policy::wire::Verifier;
 use policy::{AdoptedPolicy, actor_spec};
 use rt_config::{Connection, Loaded, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
@@ -18,6 +17,7 @@ use rt_core::ports::{Clock as _, Command, FieldReport};
 use rt_core::record::Event;
 use rt_core::time::Period;
 use rt_sys::{Cpus, Granted, Lifeline, MonotonicClock, Placement, RealtimeRequest};
+use shm::broadcast::Start;
 use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer, channel};
 use shm::{cell, counters};
@@ -29,7 +29,7 @@ use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{
-    Configuration, Journal, Keeper, Service, Succession, Warmth, WeightsDesk, Wire, describe_setpoints,
+    Configuration, Journal, Keeper, Outlet, Service, Steps, Succession, Warmth, WeightsDesk, Wire, describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
 use crate::segments::{Records, Shelf, Writers};
@@ -60,14 +60,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let spec = actor_spec(n_state, site.setpoints.len());
     let kernel = Kernel::best();
     let slot_words = policy::wire::slot_words(&spec).map_err(Failure::internal)?;
-    let mut verifier = Verifier::new(&spec, site.tag_list_hash(), kernel).map_err(Failure::internal)?;
     let first_policy = first_policy(&site, &spec)?;
-    verifier.count(first_policy.generation());
+    let policies = policy::trial::Succession::new(&site, &spec, &first_policy, kernel).map_err(Failure::internal)?;
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
     let Writers { records, events, lease } = writers;
     let (heirs, heir) = cell::channel([None, None, None]);
     let tenure = Tenure::new(lease.lease.clone(), heir);
     let counters = records.counters.clone();
+    let steps = Steps::new(records.steps.reader(Start::Newest), records.step_layout);
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
     let (tape, scribe, policy_slot) = unzip(recording);
     if let Some(slot) = &policy_slot {
@@ -122,7 +122,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut journal = Journal::new(events, clock);
     announce(&mut journal, &site, arguments, &degraded, &server);
     let host = rt_sys::Host::read();
-    let desk = WeightsDesk::new(verifier, slot_words, adopted, policy_slot, counters.clone());
+    let outlet = Outlet { adopted, recorded: policy_slot };
+    let desk = WeightsDesk::new(site.clone(), policies, slot_words, steps, outlet, counters.clone(), clock);
     let service = Service::new(
         describe(&site),
         shelf,

@@ -17,12 +17,9 @@ use rt_core::time::MonoTime;
 use shm_layout::{CycleHead, CycleLayout, SetpointPart, StepHead, StepLayout, TagPart};
 
 use crate::compare::{self, Difference, Part};
-use crate::frame::{Changes, CycleFrame, Handover, KeptPolicy, Opening};
+use crate::frame::{Changes, CycleFrame, Handover, KeptPolicy, Opening, POLICIES_KEPT};
 use crate::outputs::CycleRecords;
 use crate::state;
-
-/// Weights that are kept for the cycles to come.
-const POLICIES_KEPT: usize = 8;
 
 /// Why a recording cannot be replayed.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use shm::broadcast;
 use shm::spsc::{Consumer, Producer, channel};
 use shm_layout::{CycleHead, CycleLayout, StepLayout};
 
-use crate::frame::{CycleFrame, Frame, Handover, KeptPolicy, Lost, Opening, Why};
+use crate::frame::{CycleFrame, Frame, Handover, KeptPolicy, Lost, Opening, POLICIES_KEPT, Why};
 use crate::state;
 use crate::tape::{CHUNK_BYTES, Entry, StateWanted, Tape};
 use crate::volume::Volume;
@@ -24,8 +24,6 @@ const ENTRIES_BESIDE: usize = 8;
 const RING_ENTRIES_MAX: usize = 1 << 20;
 /// Weights that may wait for the scribe.
 const POLICIES_WAITING_MAX: usize = 16;
-/// Weights that are kept in case that a cycle follows them.
-const POLICIES_KEPT: usize = 8;
 /// After a failure of the disk a new file is tried this often.
 const RETRY_EVERY: Span = Span::from_ms(30_000);
 /// A state that was asked for and did not come is asked for again.
@@ -159,6 +157,7 @@ pub struct Scribe {
 #[derive(Debug)]
 struct Open {
     volume: Volume,
+    /// Of the newest weights in it, which are those that a replay keeps.
     generations: Vec<u64>,
 }
 
@@ -359,6 +358,8 @@ impl Scribe {
         self.kept.push(policy.clone());
         open.volume.frame(&Frame::Policy(policy))?;
         open.generations.push(generation);
+        let surplus = open.generations.len().saturating_sub(POLICIES_KEPT);
+        open.generations.drain(..surplus);
         Ok(())
     }
 

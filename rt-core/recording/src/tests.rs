@@ -267,6 +267,14 @@ impl Rig {
         self.slot.leave(&current.clone());
     }
 
+    /// Weights that were in use before.
+    fn put_back(&mut self, policy: &AdoptedPolicy) {
+        let Weights { current, is_new } = self.agent.source_mut();
+        current.copy_from(policy);
+        *is_new = true;
+        self.slot.leave(policy);
+    }
+
     fn turn(&mut self) {
         self.turn_at(self.plant.now);
     }
@@ -532,6 +540,31 @@ fn a_recording_that_is_bounded_rotates_and_every_file_replays_by_itself() {
             opening.number
         });
         assert_eq!([numbers[1] + 1, numbers[2] + 2], [numbers[0]; 2]);
+    });
+}
+
+#[test]
+fn weights_that_come_back_replay_however_many_others_were_in_use_between() {
+    with_room(|| {
+        let mut rig = Rig::new(u64::MAX);
+        rig.publish(1);
+        rig.cycles(20);
+        rig.turn();
+        let first = rig.agent.source().current().unwrap().clone();
+        for (generation, others) in [(2, 1), (10, 7), (30, 8), (50, 20)] {
+            for generation in generation..generation + others {
+                rig.publish(generation);
+                rig.cycles(10);
+                rig.turn();
+            }
+            rig.put_back(&first);
+            rig.cycles(20);
+            rig.turn();
+        }
+        rig.close();
+        let told = replay(&fs::read(rig.path()).unwrap(), Kernel::best()).unwrap();
+        assert_eq!((told.difference, told.ending), (None, Ending::Closed));
+        assert!(told.cycles > 300, "{} cycles", told.cycles);
     });
 }
 

@@ -48,6 +48,7 @@ mod log;
 mod memory;
 mod notify;
 mod pacer;
+mod peer;
 mod power;
 mod proc;
 mod sched;
@@ -63,6 +64,7 @@ pub use log::start_logging;
 pub use memory::{LockError, LockedMemory, lock_memory, prefault_stack, set_oom_score_adj};
 pub use notify::notify;
 pub use pacer::{Paced, Pacer, Pacing};
+pub use peer::PeerProcess;
 pub use power::CpusAwake;
 pub use proc::{
     Faults, RealtimeTask, Scheduling, current_tid, page_faults, realtime_tasks, thread_faults, thread_scheduling,

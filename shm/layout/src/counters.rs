@@ -93,6 +93,12 @@ abi_table! {
         LeaseEpoch => "lease_epoch",
         /// Setpoint sets not sent because the lease of the plant was not held at that moment.
         SetpointsFenced => "setpoints_fenced",
+        /// Policies refused by their trial.
+        PoliciesFailedTrial => "policies_failed_trial",
+        /// Policies that did not stand their probation: the one before came back.
+        PoliciesRolledBack => "policies_rolled_back",
+        /// 1 while the learner lives, gets steps, and neither learns nor publishes.
+        LearnerStalled => "learner_stalled",
     }
 }
 

@@ -30,7 +30,7 @@ abi_table! {
         PolicyRefused => "policy_refused",
         /// A learner was granted its segments. a: epoch, b: process id.
         LearnerAttached => "learner_attached",
-        /// The learner is gone or silent. a: epoch.
+        /// The learner's process has ended, or it is silent. a: epoch, b: process id.
         LearnerLost => "learner_lost",
         /// The plant connection is up. a: number of the connection.
         ConnectionUp => "connection_up",
@@ -74,6 +74,16 @@ abi_table! {
         LeaseTaken => "lease_taken",
         /// The lease of the plant was let go or lost. a: epoch.
         LeaseLost => "lease_lost",
+        /// A verified policy runs in the shadow. a: generation, b: epoch.
+        PolicyOnTrial => "policy_on_trial",
+        /// A policy did not stand its trial. a: generation, b: epoch.
+        PolicyFailedTrial => "policy_failed_trial",
+        /// A policy stood its probation. a: generation.
+        PolicyProven => "policy_proven",
+        /// A policy did not stand its probation. a: its generation, b: the generation that came back.
+        PolicyRolledBack => "policy_rolled_back",
+        /// The learner lives, gets steps, and neither learns nor publishes. a: epoch, b: process id.
+        LearnerStalled => "learner_stalled",
     }
 }
 

@@ -1,7 +1,7 @@
 //! `corerl agent`: how an agent is, and what an operator may tell it.
 
 use clap::{Args, Subcommand};
-use rt_control::{Act, Address, CallError, Client, ConnectError, Description, LeaseStatus, Status};
+use rt_control::{Act, Address, CallError, Client, ConnectError, Description, LeaseStatus, PolicyProgress, Status};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -113,13 +113,13 @@ fn for_people(description: &Description, status: &Status) -> String {
     let armed = if status.armed { "armed" } else { "not armed" };
     let learner = match (status.learner.epoch, status.learner.alive) {
         (0, _) => "none has joined".to_owned(),
-        (epoch, true) => format!("alive, process {}, epoch {epoch}", status.learner.pid),
+        (epoch, true) => {
+            let stalled = if status.learner.stalled { ", but does not get on" } else { "" };
+            format!("alive{stalled}, process {}, epoch {epoch}", status.learner.pid)
+        }
         (epoch, false) => format!("silent, was process {}, epoch {epoch}", status.learner.pid),
     };
-    let policy = match status.policy_generation {
-        0 => "the nominal one".to_owned(),
-        generation => format!("generation {generation}"),
-    };
+    let policy = policy_for_people(status);
     let degraded = if status.degraded.is_empty() { "no".to_owned() } else { status.degraded.join("; ") };
     let mut lines = vec![
         ("agent", format!("{site}/{agent} (instance {instance}), process {pid}, version {version}{lab}")),
@@ -163,6 +163,22 @@ fn lease(lease: &LeaseStatus) -> String {
         (false, _, Some(pid)) => format!("stands by for process {pid}"),
         (false, _, None) => "stands by; the runtime that leads does not answer yet".to_owned(),
     }
+}
+
+fn policy_for_people(status: &Status) -> String {
+    let name = |generation| match generation {
+        0 => "the nominal one".to_owned(),
+        generation => format!("generation {generation}"),
+    };
+    let mut policy = name(status.policy_generation);
+    if let Some(PolicyProgress { decisions, of, .. }) = status.on_probation {
+        let before = name(status.policy_before);
+        policy += &format!(", on probation: {decisions} of {of} decisions, else back to {before}");
+    }
+    if let Some(PolicyProgress { generation, decisions, of }) = status.on_trial {
+        policy += &format!("; {} on trial: {decisions} of {of} decisions", name(generation));
+    }
+    policy
 }
 
 fn act(arguments: &ActArguments, act: Act) -> Result<Exit, Failure> {
@@ -249,7 +265,10 @@ mod tests {
             cycles: 1000,
             slots_skipped: 2,
             policy_generation: 0,
-            learner: LearnerStatus { epoch: 0, pid: 0, alive: false },
+            on_trial: None,
+            on_probation: None,
+            policy_before: 0,
+            learner: LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false },
             connections: vec![ConnectionStatus {
                 id: "plant".into(),
                 url: "opc.tcp://localhost:4840".into(),
@@ -275,6 +294,24 @@ mod tests {
         assert!(for_people(&description, &status).contains("operator    has PH_SP, FLOW_SP;"));
         status.latched = Some("too many late cycles".into());
         assert!(for_people(&description, &status).contains("latched     too many late cycles;"));
+    }
+
+    #[test]
+    fn the_status_tells_how_far_policies_are_and_how_the_learner_gets_on() {
+        let (description, mut status) = example();
+        status.policy_generation = 8;
+        status.on_probation = Some(PolicyProgress { generation: 8, decisions: 12, of: 64 });
+        status.on_trial = Some(PolicyProgress { generation: 9, decisions: 3, of: 16 });
+        status.learner = LearnerStatus { epoch: 2, pid: 77, alive: true, stalled: true };
+        let text = for_people(&description, &status);
+        assert!(
+            text.contains(
+                "policy      generation 8, on probation: 12 of 64 decisions, else back to the nominal one; \
+                 generation 9 on trial: 3 of 16 decisions\n"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("learner     alive, but does not get on, process 77, epoch 2\n"), "{text}");
     }
 
     #[test]

@@ -9,9 +9,12 @@ use super::{Context, given_or, number, positive};
 use crate::complaint::Complaints;
 use crate::duration::written;
 use crate::form::Field;
-use crate::form_special::ChatterChoice;
-use crate::raw::{Cpus, Inference, Lease, Priorities, Rearm, Runtime as RawRuntime};
-use crate::site::Runtime;
+use crate::form_special::OrOff;
+use crate::raw::{
+    Canary as RawCanary, Chatter, Cpus, Inference, Lease, Priorities, Probation as RawProbation, Rearm,
+    Runtime as RawRuntime,
+};
+use crate::site::{Canary, Probation, Runtime};
 use crate::value::Whole;
 
 /// The cycle records of so long are kept at least, or the reader is told.
@@ -38,7 +41,10 @@ pub(crate) fn resolve(
     let priorities = raw.priorities.value.as_ref().and_then(|priorities| self::priorities(priorities, complaints));
     let overrun_limit = raw.overruns.value.as_ref().and_then(|of| out_of(&of.m, &of.n, "late cycles", complaints));
     let inference = raw.inference.value.as_ref().and_then(|inference| self::inference(inference, context, complaints));
-    let chatter = raw.chatter.value.as_ref().and_then(|choice| chatter(choice, complaints));
+    let chatter = raw.chatter.value.as_ref().and_then(|choice| unless_off(choice, |raw| chatter(raw, complaints)));
+    let canary = raw.canary.value.as_ref().and_then(|choice| unless_off(choice, |raw| canary(raw, complaints)));
+    let probation =
+        raw.probation.value.as_ref().and_then(|choice| unless_off(choice, |raw| probation(raw, complaints)));
     let t_settle = t_settle(raw, connections, complaints);
     let setpoint_expiry = setpoint_expiry(raw, connections, complaints);
     let record_span = record_span(raw, complaints);
@@ -49,8 +55,8 @@ pub(crate) fn resolve(
         .value
         .as_ref()
         .and_then(|lease| context.period.and_then(|period| lease_term(lease, period, complaints)));
-    let max_policy_age = raw.max_policy_age.value;
-    if max_policy_age.is_some_and(|age| age.0 == Some(Span::ZERO)) {
+    let max_policy_age = raw.max_policy_age.value.map(|age| age.on().copied());
+    if max_policy_age == Some(Some(Span::ZERO)) {
         complaints.error(raw.max_policy_age.at, "every policy would be too old", "write a longer duration, or off");
     }
     let ten_observations = context.observations(10);
@@ -81,7 +87,9 @@ pub(crate) fn resolve(
         decide_within,
         late_limit,
         chatter: chatter?,
-        max_policy_age: max_policy_age?.0,
+        canary: canary?,
+        probation: probation?,
+        max_policy_age: max_policy_age?,
         setpoint_expiry: setpoint_expiry?,
         rearms: raw.rearm.value? == Rearm::AfterGates,
         lease_term: lease_term?,
@@ -161,14 +169,36 @@ fn inference(raw: &Inference, context: &Context<'_>, complaints: &mut Complaints
 }
 
 /// The outer `None` means that it was complained of.
-fn chatter(choice: &ChatterChoice, complaints: &mut Complaints<'_>) -> Option<Option<ChatterSettings>> {
-    let raw = match choice {
-        ChatterChoice::Off => return Some(None),
-        ChatterChoice::When(raw) => &raw.value,
-    };
+fn unless_off<T, U>(choice: &OrOff<T>, resolve: impl FnOnce(&T) -> Option<U>) -> Option<Option<U>> {
+    choice.on().map_or(Some(None), |raw| resolve(raw).map(Some))
+}
+
+fn chatter(raw: &Chatter, complaints: &mut Complaints<'_>) -> Option<ChatterSettings> {
     let stroke = number(&raw.stroke, |part| part > 0.0 && part <= 1.0, "above 0 and at most 1", complaints);
     let reversals = out_of(&raw.m, &raw.n, "reversals", complaints);
-    Some(Some(ChatterSettings { reversals: reversals?, stroke: stroke? }))
+    Some(ChatterSettings { reversals: reversals?, stroke: stroke? })
+}
+
+fn canary(raw: &RawCanary, complaints: &mut Complaints<'_>) -> Option<Canary> {
+    let saturation = share(&raw.saturation, complaints);
+    let clamps = share(&raw.clamps, complaints);
+    let divergence = share(&raw.divergence, complaints);
+    Some(Canary {
+        decisions: u32::try_from(raw.decisions.value?.0).ok()?,
+        saturation: saturation?,
+        clamps: clamps?,
+        divergence: divergence?,
+    })
+}
+
+fn probation(raw: &RawProbation, complaints: &mut Complaints<'_>) -> Option<Probation> {
+    let clamps = share(&raw.clamps, complaints);
+    let reward = number(&raw.reward, |deviations| deviations > 0.0, "above 0", complaints);
+    Some(Probation { decisions: u32::try_from(raw.decisions.value?.0).ok()?, clamps: clamps?, reward: reward? })
+}
+
+fn share(field: &Field<f64>, complaints: &mut Complaints<'_>) -> Option<f64> {
+    number(field, |share| (0.0..=1.0).contains(&share), "at least 0 and at most 1", complaints)
 }
 
 fn t_settle(raw: &RawRuntime, connections: &Connections, complaints: &mut Complaints<'_>) -> Option<Span> {

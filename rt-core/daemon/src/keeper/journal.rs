@@ -181,7 +181,10 @@ fn log(record: &EventRecord, message: &str) {
             | EventKind::OperatorTook
             | EventKind::ReadBackMismatch
             | EventKind::PolicyRefused
+            | EventKind::PolicyFailedTrial
+            | EventKind::PolicyRolledBack
             | EventKind::LearnerLost
+            | EventKind::LearnerStalled
             | EventKind::Lost
             | EventKind::AccessRefused,
         ) => tracing::warn!(cycle, event, "{message}"),

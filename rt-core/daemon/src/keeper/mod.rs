@@ -13,8 +13,7 @@ use crossbeam::channel::Receiver;
 use io_loop::News;
 use rt_control::{Conversation, Received, Server};
 use rt_core::ports::Command;
-use rt_core::record::Event;
-use rt_core::time::Span;
+use rt_core::record::{Event, EventKind as CoreEvent};
 use rt_sys::{Faults, Lifeline, MonotonicClock, Wake};
 use shm::counters;
 use shm::spsc::{Consumer, Producer};
@@ -27,7 +26,7 @@ pub(crate) use configuration::Configuration;
 pub(crate) use journal::Journal;
 pub(crate) use service::{Service, describe_setpoints};
 pub(crate) use succession::Succession;
-pub(crate) use weights::WeightsDesk;
+pub(crate) use weights::{Outlet, Steps, WeightsDesk};
 
 /// How often the keeper looks at everything.
 const TURN: Duration = Duration::from_millis(5);
@@ -80,7 +79,7 @@ impl Keeper {
         for turn in 0_u64.. {
             self.listen();
             self.succession.turn(&mut self.server, &mut self.orders, &mut self.journal, &self.clock);
-            self.desk.turn(&self.clock, &mut self.orders, &mut self.journal);
+            self.desk.turn(&mut self.orders, &mut self.journal);
             self.take_events();
             self.take_news();
             if turn.is_multiple_of(SLOW_TURNS) {
@@ -135,13 +134,13 @@ impl Keeper {
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "the control socket failed"),
         }
-        let Self { callers, service, succession, desk, orders, journal, counters, clock, .. } = self;
+        let Self { callers, service, succession, desk, orders, journal, counters, .. } = self;
         callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
             Received::Nothing => true,
             Received::Gone => false,
-            Received::Request(request) => service
-                .answer(caller, request, service::Means { desk, succession, orders, journal, counters, clock })
-                .is_ok(),
+            Received::Request(request) => {
+                service.answer(caller, request, service::Means { desk, succession, orders, journal, counters }).is_ok()
+            }
         });
     }
 
@@ -149,6 +148,9 @@ impl Keeper {
         while let Some(event) = self.events.pop() {
             self.service.note(&event);
             self.journal.record(&event);
+            if let CoreEvent::Latched { cause } = event.kind {
+                self.desk.trip(cause, &mut self.journal);
+            }
         }
         self.counters.set(Counter::Events, self.journal.count());
     }
@@ -195,6 +197,3 @@ impl Watchdog {
         self.cycles = cycles;
     }
 }
-
-/// How long a learner may be silent before it counts as gone.
-pub(crate) const LEARNER_SILENCE_MAX: Span = Span::from_ms(3_000);

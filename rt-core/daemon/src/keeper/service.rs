@@ -13,9 +13,8 @@ use rt_control::{
 };
 use rt_core::envelope::LimitsByMode;
 use rt_core::mode::Mode;
-use rt_core::ports::{Clock, Command};
+use rt_core::ports::Command;
 use rt_core::record::{Event, EventKind as CoreEvent};
-use rt_sys::MonotonicClock;
 use shm::counters;
 use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
@@ -50,7 +49,6 @@ pub(crate) struct Means<'a> {
     pub(crate) orders: &'a mut Producer<Order>,
     pub(crate) journal: &'a mut Journal,
     pub(crate) counters: &'a counters::Writer<Counter>,
-    pub(crate) clock: &'a MonotonicClock,
 }
 
 /// One connection's state, and where its undecided certificates go.
@@ -204,12 +202,11 @@ impl Service {
             return caller.answer(&Answer::Refused(Refusal::NotUnderstood), &[]);
         };
         let pid = caller.peer().pid;
-        let (epoch, segments) = means.desk.admit(pid, means.clock.now())?;
+        let (epoch, generation, segments) = means.desk.admit(pid)?;
         means.counters.set(Counter::LearnerEpoch, epoch);
         let [weights, counters] = segments.writable();
         let descriptors: [BorrowedFd<'_>; 3] = [steps, weights, counters];
-        let grant = LearnerGrant { epoch, generation: means.counters.get(Counter::PolicyGeneration) };
-        caller.answer(&Answer::Learner(grant), &descriptors)?;
+        caller.answer(&Answer::Learner(LearnerGrant { epoch, generation }), &descriptors)?;
         means
             .journal
             .entry(EventKind::LearnerAttached)
@@ -303,6 +300,7 @@ impl Service {
 
     fn status(&self, means: &Means<'_>) -> Status {
         let count = |counter| means.counters.get(counter);
+        let (on_trial, on_probation, policy_before) = means.desk.progress();
         Status {
             mode: mode_name(means.counters).to_owned(),
             armed: count(Counter::Armed) != 0,
@@ -314,7 +312,10 @@ impl Service {
             cycles: count(Counter::Cycles),
             slots_skipped: count(Counter::SlotsSkipped),
             policy_generation: count(Counter::PolicyGeneration),
-            learner: means.desk.status(means.clock.now()),
+            on_trial,
+            on_probation,
+            policy_before,
+            learner: means.desk.learner(),
             connections: self.connections.iter().map(|wired| wired.status.clone()).collect(),
             uptime_s: self.started.elapsed().as_secs_f64(),
         }
