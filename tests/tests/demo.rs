@@ -22,6 +22,8 @@ const COUNTS: &[&str] = &[
     "policies_published",
     "policies_adopted",
     "policies_refused",
+    "policies_failed_trial",
+    "policies_rolled_back",
     "allocations_in_cycle",
     "page_faults_in_cycle",
 ];

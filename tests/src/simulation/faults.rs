@@ -54,7 +54,9 @@ pub(crate) enum Fault {
     LearnerKilled,
     /// F02, F13: the learner stands still; when it goes on there is another one.
     LearnerStopped,
-    /// F03, F05 to F09, F12: what it publishes.
+    /// F11: the learner lives and does not get on.
+    LearnerIdle,
+    /// F03, F05 to F10, F12: what it publishes.
     Published(Offer),
     /// F25: other limits.
     Limits { number: u64 },
@@ -174,7 +176,7 @@ fn fault(number: u64, site: &Site, dice: &mut Dice) -> Fault {
     let period = site.runtime.period.span();
     let some_periods = |dice: &mut Dice, most: u64| Span::from_ns(1 + dice.below(most * period.as_ns()));
     let setpoint = dice.index(site.setpoints.len());
-    match dice.below(24) {
+    match dice.below(28) {
         0 => Fault::ServerGone,
         1 => Fault::Slow(some_periods(dice, 3)),
         2 => Fault::Deaf,
@@ -195,6 +197,8 @@ fn fault(number: u64, site: &Site, dice: &mut Dice) -> Fault {
         16 => Fault::LearnerKilled,
         17 => Fault::LearnerStopped,
         18..=19 => Fault::Published(dice.pick(&Offer::UNSOUND)),
+        24..=25 => Fault::Published(dice.pick(&Offer::WRONG)),
+        26 => Fault::LearnerIdle,
         20 => Fault::Limits { number },
         21 => Fault::Said(dice.pick(&[Command::Disarm, Command::Release, Command::Hold, Command::Reset])),
         22 => Fault::LeaseLost,

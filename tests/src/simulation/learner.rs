@@ -1,10 +1,10 @@
 //! A learner that publishes what it should, and what it should not.
 
-use policy::actor_spec;
 use policy::file::{self, Origin, Purpose};
 use policy::kernels::NetSpec;
 use policy::pipeline::Columns;
 use policy::wire::{Publication, encode, slot_words};
+use policy::{Shown, actor_spec};
 use rt_config::Site;
 
 use super::dice::Dice;
@@ -32,6 +32,12 @@ pub(crate) enum Offer {
     Repeated,
     /// From the learner before this one.
     Fenced,
+    /// A well-formed network whose outputs are one constant, beyond the range.
+    Constant,
+    /// A well-formed network that does the opposite of what it learnt.
+    Opposite,
+    /// A well-formed network whose outputs all saturate.
+    Saturating,
 }
 
 impl Offer {
@@ -47,6 +53,13 @@ impl Offer {
         Self::Repeated,
         Self::Fenced,
     ];
+    /// F10: what is well formed, and must not drive the plant.
+    pub(crate) const WRONG: [Self; 3] = [Self::Constant, Self::Opposite, Self::Saturating];
+
+    /// It is published as a learner publishes.
+    fn is_honest(self) -> bool {
+        self == Self::Sound || Self::WRONG.contains(&self)
+    }
 }
 
 /// The learner of a scenario.
@@ -57,6 +70,9 @@ pub(crate) struct SimulatedLearner {
     words: Vec<u64>,
     pub(crate) epoch: u64,
     pub(crate) generation: u64,
+    pub(crate) heartbeat: u64,
+    /// How often it has learnt something.
+    pub(crate) updates: u64,
     dice: Dice,
 }
 
@@ -64,29 +80,46 @@ impl SimulatedLearner {
     pub(crate) fn new(site: &Site, seed: u64) -> Self {
         let mut dice = Dice::new(seed, "learner");
         let spec = actor_spec(Columns::of(site).len(), site.setpoints.len());
-        let parameters = (0..spec.parameters()).map(|_| dice.between(-0.05, 0.05) as f32).collect();
+        let mut parameters: Vec<_> = (0..spec.parameters()).map(|_| dice.between(-0.05, 0.05) as f32).collect();
+        let logits = parameters.len() - spec.outputs() / 2;
+        parameters[logits - spec.outputs() / 2..logits].fill(0.5);
         let words = vec![0; slot_words(&spec).expect("a network")];
-        Self { spec, tag_list_hash: site.tag_list_hash(), parameters, words, epoch: 0, generation: 0, dice }
+        Self {
+            spec,
+            tag_list_hash: site.tag_list_hash(),
+            parameters,
+            words,
+            epoch: 0,
+            generation: 0,
+            heartbeat: 0,
+            updates: 1,
+            dice,
+        }
     }
 
     /// The learner died, and this is the next one; it goes on where the desk is.
     pub(crate) fn take_over(&mut self, epoch: u64, generation: u64) {
         (self.epoch, self.generation) = (epoch, generation);
+        (self.heartbeat, self.updates) = (0, 1);
+    }
+
+    /// What it shows of itself.
+    pub(crate) fn shown(&self) -> Shown {
+        Shown { heartbeat: self.heartbeat, best_generation: self.generation, updates: self.updates }
     }
 
     /// What lies in the slot after this offer.
     pub(crate) fn publish(&mut self, offer: Offer) -> &[u64] {
         self.learn();
-        match offer {
-            Offer::Sound => self.generation += 1,
-            Offer::Garbage => {
-                let Self { words, dice, .. } = self;
-                words.iter_mut().for_each(|word| *word = dice.draw());
-                return words;
-            }
-            _ => {}
+        if offer == Offer::Garbage {
+            let Self { words, dice, .. } = self;
+            words.iter_mut().for_each(|word| *word = dice.draw());
+            return words;
         }
-        let next = if offer == Offer::Sound { self.generation } else { self.generation + 1 };
+        let next = self.generation + 1;
+        if offer.is_honest() {
+            self.generation = next;
+        }
         let honest = Publication {
             epoch: self.epoch,
             generation: next,
@@ -117,6 +150,7 @@ impl SimulatedLearner {
             Offer::NotFinite => self.parameters[anywhere] = self.dice.pick(&[f32::NAN, f32::INFINITY]),
             Offer::Huge => self.parameters[anywhere] = 1e30,
             Offer::OtherShape => return self.write_other_shape(publication),
+            Offer::Constant | Offer::Opposite | Offer::Saturating => return self.write_wrong(offer, publication),
             _ => {}
         }
         let before = self.words.clone();
@@ -143,12 +177,29 @@ impl SimulatedLearner {
         encode(&spec, publication, &self.parameters[..spec.parameters()], &mut self.words).expect("it is smaller");
     }
 
-    /// Other means, and a few other weights.
+    /// The last layer is another one: for a constant all of its weights are zero, and its means lie beyond the range.
+    fn write_wrong(&mut self, offer: Offer, publication: &Publication) {
+        let mut parameters = self.parameters.clone();
+        let (outputs, last) = (self.spec.outputs(), self.spec.layers[self.spec.layers.len() - 1].parameters());
+        let (first, biases) = (parameters.len() - last, parameters.len() - outputs);
+        match offer {
+            Offer::Constant => {
+                parameters[first..].fill(0.0);
+                parameters[biases..].fill(self.dice.pick(&[-0.3, 1.3]));
+            }
+            Offer::Opposite => parameters[first..].iter_mut().for_each(|parameter| *parameter = -*parameter),
+            _ => parameters[first..].iter_mut().for_each(|parameter| *parameter *= 30.0),
+        }
+        encode(&self.spec, publication, &parameters, &mut self.words).expect("the slot is made for it");
+    }
+
+    /// Means that lie a little elsewhere, and a few other weights.
     fn learn(&mut self) {
         let outputs = self.spec.outputs();
         let first = self.parameters.len() - outputs;
         for index in first..first + outputs / 2 {
-            self.parameters[index] = self.dice.between(-0.2, 1.2) as f32;
+            let mean = f64::from(self.parameters[index]) + self.dice.between(-0.1, 0.1);
+            self.parameters[index] = mean.clamp(0.2, 0.8) as f32;
         }
         for _ in 0..16 {
             let index = self.dice.index(first);

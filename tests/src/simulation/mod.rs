@@ -29,7 +29,7 @@ mod witness;
 mod world;
 
 pub use controller::{Controller, Inputs};
-pub use desk::{Desk, Newest};
+pub use desk::{Desk, Newest, Told};
 pub use mutant::Mutant;
 pub use oracle::Broken;
 pub use scenario::{Failed, Passed, Scenario};

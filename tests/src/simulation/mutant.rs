@@ -1,6 +1,6 @@
 //! Bugs that are planted to see whether the simulation finds them: each wraps a sound piece in a broken variant of it.
 
-use policy::wire::WeightsRefused;
+use rt_config::Site;
 use rt_core::cycle::CycleSettings;
 use rt_core::envelope::LimitsByMode;
 use rt_core::ports::Command;
@@ -9,7 +9,7 @@ use rt_core::time::{Period, Span};
 use shm_layout::WeightsHeader;
 
 use super::controller::Inputs;
-use super::desk::Desk;
+use super::desk::{Desk, Told};
 use super::witness::Witness;
 
 /// A planted bug.
@@ -33,11 +33,15 @@ pub enum Mutant {
     HandOverOfAnyEpoch,
     /// The desk judges, and forgets to hand over every other network.
     HandOverForgotten,
+    /// The desk adopts whatever is well formed, without a trial.
+    CanaryAcceptsEverything,
+    /// The desk never ends a trial.
+    CanaryNeverEnds,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::EnvelopeStepsByRealTime,
         Self::EnvelopeKeepsLimits,
         Self::EnvelopeForgetsRate,
@@ -47,6 +51,8 @@ impl Mutant {
         Self::HandOverOfRefused,
         Self::HandOverOfAnyEpoch,
         Self::HandOverForgotten,
+        Self::CanaryAcceptsEverything,
+        Self::CanaryNeverEnds,
     ];
 
     /// What the cycle is made from.
@@ -91,18 +97,32 @@ impl Mutant {
         }
     }
 
-    /// The desk's verdict.
-    pub(super) fn offer(self, desk: &mut Desk, words: &[u64]) -> Result<u64, WeightsRefused> {
+    /// What the desk is made from.
+    pub(super) fn site(self, site: &Site) -> Site {
+        let mut site = site.clone();
         match self {
-            Self::HandOverOfAnyEpoch => {
-                if let Some(header) = WeightsHeader::from_words(words) {
-                    desk.grant(header.epoch);
-                }
-                desk.offer(words)
+            Self::CanaryAcceptsEverything => site.runtime.canary = None,
+            Self::CanaryNeverEnds => {
+                site.interaction.action_period = Span::MAX;
+                site.runtime.canary.iter_mut().for_each(|canary| canary.decisions = u32::MAX);
             }
-            Self::HandOverOfRefused => desk.offer(words).inspect_err(|_| desk.hand_over_unjudged()),
-            Self::HandOverForgotten if desk.newest().is_multiple_of(2) => desk.judge(words),
-            _ => desk.offer(words),
+            _ => {}
+        }
+        site
+    }
+
+    /// Before the desk's turn.
+    pub(super) fn before_turn(self, desk: &mut Desk) {
+        desk.forgetful = self == Self::HandOverForgotten;
+        if let (Self::HandOverOfAnyEpoch, Some(header)) = (self, desk.waiting().and_then(WeightsHeader::from_words)) {
+            desk.grant(header.epoch);
+        }
+    }
+
+    /// After the desk's turn.
+    pub(super) fn after_turn(self, desk: &mut Desk, told: &[Told]) {
+        if self == Self::HandOverOfRefused && told.iter().any(|told| matches!(told, Told::Disbelieved(_))) {
+            desk.hand_over_unjudged();
         }
     }
 }

@@ -47,6 +47,7 @@ fn site_text(plant: &dyn Plant, kinds: &[ScalarKind], dice: &mut Dice, seed: u64
     // An explorer moves to and fro by trade.
     let chatter = if explore { "off" } else { "{m: 12, n: 16, stroke: 0.02}" };
     let measured = plant.outputs()[0];
+    let (tried, watched) = (dice.pick(&[2, 4, 8]), dice.pick(&[4, 16]));
     let mut text = format!(
         "schema: corerl/1\nlab: true\nagent_name: agent\nis_simulation: true\nseed: {seed}\n\
          coreio:\n  opc_connections:\n    - {{connection_id: plant, opc_conn_url: \"opc.tcp://127.0.0.1:1\"}}\n\
@@ -65,7 +66,8 @@ fn site_text(plant: &dyn Plant, kinds: &[ScalarKind], dice: &mut Dice, seed: u64
     text += &format!("  reward: {{value: \"-abs({{{}}} - {:.6})\"}}\n", measured.name, measured.hi / 2.0);
     text += &format!(
         "runtime:\n  site: simulation\n  period: {}\n  t_hold: {}\n  t_recover: {}\n  t_release: {}\n  t_settle: {}\n  \
-         max_policy_age: {}\n  overruns: {{m: 8, n: 64}}\n  chatter: {chatter}\n  clamp_limit: 20\n  refresh: {}\n",
+         max_policy_age: {}\n  overruns: {{m: 8, n: 64}}\n  chatter: {chatter}\n  clamp_limit: 20\n  \
+         canary: {{decisions: {tried}}}\n  probation: {{decisions: {watched}}}\n  refresh: {}\n",
         periods(1),
         observations(dice.pick(&[3, 10])),
         observations(5),

@@ -2,27 +2,28 @@
 
 use std::collections::VecDeque;
 
-use policy::Agent;
-use policy::file::{self, Purpose};
+use policy::file::{self, PolicyFile, Purpose};
 use policy::kernels::Kernel;
+use policy::trial::Verdict;
+use policy::{Agent, Finding, LearnerWatch};
 use rt_config::Site;
-use rt_core::cycle::COMMANDS_PER_CYCLE_MAX;
+use rt_core::cycle::{COMMANDS_PER_CYCLE_MAX, CycleOutcome};
 use rt_core::envelope::LimitsByMode;
 use rt_core::mode::Mode;
 use rt_core::ports::Command;
-use rt_core::record::{Event, EventKind};
+use rt_core::record::{Event, EventKind, Flags};
 use rt_core::setpoint::{ScalarKind, SetpointSet};
-use rt_core::time::Span;
+use rt_core::time::{MonoTime, Span};
 
 use super::controller::{Controller, Inputs};
-use super::desk::{Desk, Newest};
+use super::desk::{Desk, Newest, Told};
 use super::dice::Dice;
 use super::faults::{Disk, Fault, Plan, Strike, draw_limits};
 use super::learner::{Offer, SimulatedLearner};
 use super::mood::Moody;
 use super::mutant::Mutant;
 use super::operator::Operator;
-use super::oracle::{Broken, Oracle};
+use super::oracle::{Broken, Oracle, Published};
 use super::place::{OBSERVE_EVERY, Place};
 use super::server::Traffic;
 use super::witness::Witness;
@@ -69,8 +70,14 @@ pub struct Passed {
     pub writes: u64,
     /// Networks that were adopted.
     pub adopted: u64,
-    /// Networks that were refused.
+    /// Networks that were not believed.
     pub refused: u64,
+    /// Networks that did not stand their trial.
+    pub failed_trial: u64,
+    /// Networks that did not stand their probation.
+    pub rolled_back: u64,
+    /// Learners that lived and did not get on.
+    pub stalled: u64,
     /// Slots without faults until RUN was there to stay.
     pub recovery: u64,
     /// A hash of every record, event and write.
@@ -105,7 +112,9 @@ impl Scenario {
 #[derive(Clone, Copy, Debug)]
 enum Note {
     Began(Strike),
-    Offered(Offer, bool),
+    Published(Offer),
+    Desk(Told),
+    Learner(Finding),
     Cycle(EventKind),
 }
 
@@ -120,6 +129,8 @@ struct Run {
     learner: SimulatedLearner,
     /// The learner does not answer at present.
     learner_down: bool,
+    watch: LearnerWatch,
+    outcome: Option<CycleOutcome>,
     operator: Operator,
     plan: Plan,
     /// The site's own limits hold again from the next cycle on.
@@ -138,13 +149,15 @@ impl Run {
     fn new(scenario: Scenario, mutant: Option<Mutant>) -> Self {
         let Place { site, plant, kinds } = Place::draw(scenario.seed, scenario.period.as_ns());
         let present: Vec<_> = plant.inputs().iter().map(|signal| signal.nominal).collect();
-        let (desk, agent) = Desk::new(&site, Kernel::best(), None);
+        let (desk, agent) = desk(&site, None, mutant);
         let mut run = Self {
             controller: controller(&site, agent, mutant),
             oracle: Oracle::new(&site, &present, 0),
             world: World::new(&site, plant, &kinds, scenario.seed),
             learner: SimulatedLearner::new(&site, scenario.seed),
             learner_down: false,
+            watch: LearnerWatch::new(&site, MonoTime::ZERO),
+            outcome: None,
             operator: Operator::new(scenario.seed, &site),
             plan: Plan::draw(scenario.seed, scenario.slots, &site),
             restore: false,
@@ -164,6 +177,9 @@ impl Run {
                 writes: 0,
                 adopted: 0,
                 refused: 0,
+                failed_trial: 0,
+                rolled_back: 0,
+                stalled: 0,
                 recovery: 0,
                 hash: String::new(),
             },
@@ -216,7 +232,7 @@ impl Run {
             self.note(slot, Note::Began(strike));
             self.begin(strike, &mut now);
         }
-        self.teach(slot, &mut now);
+        self.teach(slot, &mut now)?;
         let lease = !self.plan.holds(|fault| *fault == Fault::LeaseLost);
         now.commands.extend(self.operator.speak(slot, &self.seen, lease, eager));
         now.hand = now.hand.or_else(|| self.operator.put_back(slot, &self.seen, eager));
@@ -232,17 +248,56 @@ impl Run {
         }
         self.counts.cycles += 1;
         self.counts.in_run += u64::from(self.seen.mode == Mode::Run);
-        self.oracle.judge_cycle(&inputs, &self.seen, self.sent.as_ref())
+        self.oracle.judge_cycle(&inputs, &self.seen, self.sent.as_ref())?;
+        self.keep(inputs.slot.woke)
+    }
+
+    /// The keeper's turn after the cycle.
+    fn keep(&mut self, now: MonoTime) -> Result<(), Broken> {
+        let Some(outcome) = self.outcome else { return Ok(()) };
+        if let Some(mutant) = self.mutant {
+            mutant.before_turn(&mut self.desk);
+        }
+        let mut told = self.desk.turn(&outcome, &self.controller.policy.inner.step(), now);
+        if let Some(mutant) = self.mutant {
+            mutant.after_turn(&mut self.desk, &told);
+        }
+        for event in &self.seen.events {
+            if let EventKind::Latched { cause } = event.kind {
+                told.extend(self.desk.trip(cause));
+            }
+        }
+        for told in told {
+            self.note(self.slot, Note::Desk(told));
+            self.count_told(&told);
+            self.oracle.judge_desk(&told)?;
+        }
+        if outcome.flags.contains(Flags::OBSERVED) {
+            self.watch.note_step();
+        }
+        Ok(())
+    }
+
+    fn count_told(&mut self, told: &Told) {
+        match told {
+            Told::Believed { .. } | Told::Verdict(Verdict::Proven { .. }) => {}
+            Told::Disbelieved(_) => self.counts.refused += 1,
+            Told::Verdict(Verdict::Adopted { .. }) => self.counts.adopted += 1,
+            Told::Verdict(Verdict::Refused { .. }) => self.counts.failed_trial += 1,
+            Told::Verdict(Verdict::RolledBack { .. }) => self.counts.rolled_back += 1,
+        }
     }
 
     fn run_cycle(&mut self, inputs: &Inputs) {
         self.seen.forget();
         self.controller.policy.mood = self.plan.mood();
         let Some(mutant) = self.mutant else {
-            (_, self.sent) = self.controller.run_before(inputs, &mut self.seen);
+            let (outcome, sent) = self.controller.run_before(inputs, &mut self.seen);
+            (self.outcome, self.sent) = (Some(outcome), sent);
             return;
         };
-        (_, self.sent) = self.controller.run_before(&mutant.inputs(inputs), &mut self.seen);
+        let (outcome, sent) = self.controller.run_before(&mutant.inputs(inputs), &mut self.seen);
+        (self.outcome, self.sent) = (Some(outcome), sent);
         let limits: Vec<(LimitsByMode, ScalarKind)> =
             self.site.setpoints.iter().map(|of| of.settings.limits).zip(self.kinds.iter().copied()).collect();
         mutant.outputs(&limits, &mut self.seen, &mut self.sent);
@@ -253,7 +308,7 @@ impl Run {
         match strike.fault {
             Fault::Hand { setpoint, value, at_once } => now.hand = Some((setpoint, value, at_once)),
             Fault::Pause(span) => (now.late, now.asleep) = (span, true),
-            Fault::Published(offer) => self.offer(strike.from, offer),
+            Fault::Published(offer) => self.publish(strike.from, offer),
             Fault::Limits { number } => {
                 let mut dice = Dice::new(self.scenario.seed ^ number << 32, "limits");
                 now.changes = Some(draw_limits(&self.site, number, &mut dice));
@@ -272,56 +327,66 @@ impl Run {
         let purpose = Purpose::of(&self.site);
         let file = disk.read(&self.file).and_then(|bytes| file::from_bytes(&bytes, &purpose).ok());
         let generation = file.as_ref().map_or(0, |file| file.weights().generation());
-        let (desk, agent) = Desk::new(&self.site, Kernel::best(), file.as_ref());
+        let (desk, agent) = desk(&self.site, file.as_ref(), self.mutant);
         self.hash.update(self.controller.fingerprint().as_bytes());
         self.controller = controller(&self.site, agent, self.mutant);
         self.desk = desk;
-        self.admit_learner();
         self.world.restart();
         self.oracle.restart(&self.site, generation);
+        self.admit_learner();
+        self.outcome = None;
         self.seen = Witness::default();
         self.sent = None;
     }
 
-    /// Another learner, which goes on from what is in use.
+    /// Another learner, which goes on from what was believed.
     fn admit_learner(&mut self) {
         let epoch = self.learner.epoch + 1;
         self.desk.grant(epoch);
+        self.desk.clear_slot();
+        self.oracle.admitted(self.world.now());
         self.learner.take_over(epoch, self.desk.newest());
+        self.watch = LearnerWatch::new(&self.site, self.world.now());
     }
 
-    /// The learner's part of a cycle: it lives, it is heard, it publishes.
-    fn teach(&mut self, slot: u64, now: &mut Circumstances) {
+    /// The learner's part of a cycle: it lives, it is heard, it gets on, it publishes.
+    fn teach(&mut self, slot: u64, now: &mut Circumstances) -> Result<(), Broken> {
         let down = self.plan.holds(|fault| matches!(fault, Fault::LearnerKilled | Fault::LearnerStopped));
         if self.learner_down && !down {
             self.admit_learner();
         }
         self.learner_down = down;
-        if down || !slot.is_multiple_of(OBSERVE_EVERY) {
-            return;
+        let idle = self.plan.holds(|fault| *fault == Fault::LearnerIdle);
+        let observes = slot.is_multiple_of(OBSERVE_EVERY);
+        if !down && observes {
+            self.learner.heartbeat += 1;
+            self.learner.updates += u64::from(!idle);
+            if !idle && slot.is_multiple_of(PUBLISH_EVERY * OBSERVE_EVERY) {
+                self.publish(slot, Offer::Sound);
+            }
         }
-        if slot.is_multiple_of(PUBLISH_EVERY * OBSERVE_EVERY) {
-            self.offer(slot, Offer::Sound);
+        let at = self.world.now();
+        let finding = self.watch.look(self.learner.shown(), false, at);
+        match finding {
+            Some(Finding::Heard { best_generation }) if self.desk.confirms(best_generation) => {
+                now.commands.push(Command::PolicyConfirmed(at));
+            }
+            Some(Finding::Stalled { .. }) => self.counts.stalled += 1,
+            _ => {}
         }
-        if self.learner.generation <= self.desk.newest() {
-            now.commands.push(Command::PolicyConfirmed(self.world.now()));
+        if let Some(finding @ (Finding::Lost { .. } | Finding::Stalled { .. })) = finding {
+            self.note(slot, Note::Learner(finding));
         }
+        self.oracle.judge_watch(!down && observes, !down && observes && !idle, finding, at)
     }
 
-    fn offer(&mut self, slot: u64, offer: Offer) {
+    fn publish(&mut self, slot: u64, offer: Offer) {
         let words = self.learner.publish(offer);
-        let verdict = match self.mutant {
-            Some(mutant) => mutant.offer(&mut self.desk, words),
-            None => self.desk.offer(words),
-        };
-        match &verdict {
-            Ok(_) => self.counts.adopted += 1,
-            Err(_) => self.counts.refused += 1,
-        }
-        if offer == Offer::Sound {
-            self.oracle.published(self.learner.generation);
-        }
-        self.note(slot, Note::Offered(offer, verdict.is_ok()));
+        self.desk.publish(words);
+        let wrong = Offer::WRONG.contains(&offer);
+        let honest = wrong || offer == Offer::Sound;
+        self.oracle.published(honest.then_some(Published { generation: self.learner.generation, wrong }));
+        self.note(slot, Note::Published(offer));
     }
 
     fn count_traffic(&mut self, event: &Traffic) {
@@ -354,12 +419,18 @@ impl Run {
     fn failure(&self, broken: Broken) -> Box<Failed> {
         let told = |(slot, note): &(u64, Note)| match note {
             Note::Began(strike) => format!("{slot}: {:?} until {}", strike.fault, strike.until),
-            Note::Offered(offer, true) => format!("{slot}: {offer:?} was published and adopted"),
-            Note::Offered(offer, false) => format!("{slot}: {offer:?} was published and refused"),
+            Note::Published(offer) => format!("{slot}: {offer:?} was published"),
+            Note::Desk(told) => format!("{slot}: {told:?}"),
+            Note::Learner(finding) => format!("{slot}: {finding:?}"),
             Note::Cycle(kind) => format!("{slot}: {kind:?}"),
         };
         Box::new(Failed { slot: self.slot, broken, before: self.notes.iter().map(told).collect() })
     }
+}
+
+fn desk(site: &Site, file: Option<&PolicyFile>, mutant: Option<Mutant>) -> (Desk, Agent<Newest>) {
+    let site = mutant.map_or_else(|| site.clone(), |mutant| mutant.site(site));
+    Desk::new(&site, Kernel::best(), file)
 }
 
 fn controller(site: &Site, agent: Agent<Newest>, mutant: Option<Mutant>) -> Controller<Moody<Agent<Newest>>> {

@@ -67,7 +67,8 @@ impl<'a> Report<'a> {
         text += &format!(
             "{} seeds passed, {} failed\n\
              {} cycles, {:.0} s of simulated time in {:.1} s: {:.0} x real time, {:.0} cycles/s\n\
-             {} faults, {} changes of mode, {} trips, {} cycles in RUN, {} writes; {} networks adopted, {} refused\n\
+             {} faults, {} changes of mode, {} trips, {} cycles in RUN, {} writes; {} networks adopted, {} refused, \
+             {} failed their trial, {} rolled back\n\
              RUN again at most {longest} slots after the last fault\n\
              hash of all outputs {}\n",
             self.passed.len(),
@@ -84,6 +85,8 @@ impl<'a> Report<'a> {
             self.sum(|passed| passed.writes),
             self.sum(|passed| passed.adopted),
             self.sum(|passed| passed.refused),
+            self.sum(|passed| passed.failed_trial),
+            self.sum(|passed| passed.rolled_back),
             self.hash(),
         );
         text
@@ -114,6 +117,9 @@ impl<'a> Report<'a> {
             "writes": self.sum(|passed| passed.writes),
             "networks_adopted": self.sum(|passed| passed.adopted),
             "networks_refused": self.sum(|passed| passed.refused),
+            "networks_failed_trial": self.sum(|passed| passed.failed_trial),
+            "networks_rolled_back": self.sum(|passed| passed.rolled_back),
+            "learners_stalled": self.sum(|passed| passed.stalled),
             "recovery_slots_max": self.passed.iter().map(|(_, passed)| passed.recovery).max(),
             "hash": self.hash(),
         })

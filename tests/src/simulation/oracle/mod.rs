@@ -4,23 +4,29 @@
 //! the cycle, what came out and what happened at the plant, and nothing of what lies between.
 
 mod modes;
+mod policies;
 mod setpoint;
+mod teacher;
 mod trips;
 
+use policy::Finding;
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
 use rt_core::ports::FieldReport;
-use rt_core::record::EventKind;
 use rt_core::setpoint::SetpointSet;
 use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 
 use super::controller::Inputs;
+use super::desk::Told;
 use super::server::Traffic;
 use super::witness::Witness;
 
 use modes::Modes;
+use policies::Policies;
+pub(crate) use policies::Published;
 use setpoint::Watched;
+use teacher::Teacher;
 use trips::Trips;
 
 /// The plant heartbeat counts modulo this.
@@ -60,9 +66,8 @@ pub(crate) struct Oracle {
     last_woke: Option<MonoTime>,
     last_slot: Option<u64>,
     heartbeat: Option<u16>,
-    /// The generation in use, and one that has to be adopted in the next cycle.
-    adopted: Option<u64>,
-    due: Option<u64>,
+    policies: Policies,
+    teacher: Teacher,
 }
 
 impl Oracle {
@@ -83,8 +88,8 @@ impl Oracle {
             last_woke: None,
             last_slot: None,
             heartbeat: None,
-            adopted: None,
-            due: Some(generation),
+            policies: Policies::new(site, generation),
+            teacher: Teacher::new(site, MonoTime::ZERO),
         }
     }
 
@@ -93,12 +98,36 @@ impl Oracle {
         self.setpoints.iter_mut().zip(&site.setpoints).for_each(|(watched, of)| watched.restart(of));
         (self.modes, self.trips) = (Modes::new(site), Trips::new(site));
         (self.last_woke, self.heartbeat) = (None, None);
-        (self.adopted, self.due) = (None, Some(generation));
+        self.policies = Policies::new(site, generation);
+        self.teacher = Teacher::new(site, MonoTime::ZERO);
     }
 
-    /// A sound network of this generation was published.
-    pub(crate) fn published(&mut self, generation: u64) {
-        self.due = Some(generation);
+    /// This network was published; `None`: one that must not be believed, or nothing any more.
+    pub(crate) fn published(&mut self, published: Option<Published>) {
+        self.teacher.has_published |= published.is_some();
+        self.policies.published(published);
+    }
+
+    /// Judges what the desk tells.
+    pub(crate) fn judge_desk(&mut self, told: &Told) -> Verdict {
+        self.policies.judge_desk(told)
+    }
+
+    /// Another learner took over.
+    pub(crate) fn admitted(&mut self, now: MonoTime) {
+        self.policies.published(None);
+        self.teacher.replace(now);
+    }
+
+    /// Judges what the watch over the learner found, which lived and got on just now or did not.
+    pub(crate) fn judge_watch(
+        &mut self,
+        beats: bool,
+        gets_on: bool,
+        finding: Option<Finding>,
+        now: MonoTime,
+    ) -> Verdict {
+        self.teacher.judge_watch(beats, gets_on, finding, now)
     }
 
     /// Judges what happened at the plant while `newest` was the newest set.
@@ -138,7 +167,8 @@ impl Oracle {
         let woke = inputs.slot.woke;
         self.listen(inputs);
         self.judge_slot(inputs, seen)?;
-        self.judge_policy(seen)?;
+        self.policies.judge_cycle(seen)?;
+        self.teacher.judge_cycle(inputs, seen)?;
         self.modes.judge(inputs, seen, &self.times)?;
         self.trips.judge(inputs, seen)?;
         self.judge_set(seen, set)?;
@@ -190,20 +220,6 @@ impl Oracle {
         let in_order = self.last_slot.is_none_or(|last| slot == last + 1 + inputs.slot.skipped);
         demand(in_order, "I5", || format!("slot {slot} after {:?}, skipped {}", self.last_slot, inputs.slot.skipped))?;
         self.last_slot = Some(slot);
-        Ok(())
-    }
-
-    /// F03, F05 to F09, F12, F13: what is adopted was published, by who may, and is newer; and it is adopted at once.
-    fn judge_policy(&mut self, seen: &Witness) -> Verdict {
-        let adopted = seen.events.iter().filter_map(|event| match event.kind {
-            EventKind::PolicyAdopted { generation } => Some(generation),
-            _ => None,
-        });
-        let (adopted, due): (Vec<_>, _) = (adopted.collect(), self.due.take());
-        demand(adopted.iter().copied().eq(due), "sound policies alone", || {
-            format!("{adopted:?} was adopted, {due:?} was due, {:?} was in use", self.adopted)
-        })?;
-        self.adopted = due.or(self.adopted);
         Ok(())
     }
 

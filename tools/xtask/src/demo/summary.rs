@@ -163,8 +163,12 @@ impl Summary {
             (
                 "policies",
                 format!(
-                    "{} published, {} adopted, {} refused",
-                    self.policies_published, self.policies_adopted, self.policies_refused
+                    "{} published, {} adopted, {} refused, {} failed their trial, {} rolled back",
+                    self.policies_published,
+                    self.policies_adopted,
+                    self.policies_refused,
+                    self.policies_failed_trial,
+                    self.policies_rolled_back
                 ),
             ),
             (
