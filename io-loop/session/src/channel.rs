@@ -55,10 +55,10 @@ pub(crate) struct Secured {
 
 /// The keys of one token.
 #[derive(Debug)]
-struct TokenKeys {
-    ours: SymmetricKeys,
-    theirs: SymmetricKeys,
-    encrypts: bool,
+pub(crate) struct TokenKeys {
+    pub(crate) ours: SymmetricKeys,
+    pub(crate) theirs: SymmetricKeys,
+    pub(crate) encrypts: bool,
 }
 
 /// A security token.
@@ -665,7 +665,11 @@ impl Channel {
 }
 
 /// Verifies a symmetric chunk, decrypting it first if need be, and gives what follows its security header.
-fn open_symmetric<'a>(keys: &TokenKeys, bytes: &'a [u8], plain: &'a mut Vec<u8>) -> Result<&'a [u8], Violation> {
+pub(crate) fn open_symmetric<'a>(
+    keys: &TokenKeys,
+    bytes: &'a [u8],
+    plain: &'a mut Vec<u8>,
+) -> Result<&'a [u8], Violation> {
     let clear = HEADER_BYTES + SYMMETRIC_HEADER_BYTES;
     let (headers, cipher) = bytes.split_at_checked(clear).ok_or(Violation::Truncated)?;
     if !keys.encrypts {

@@ -46,13 +46,20 @@ pub(crate) struct Limits {
 const NAMESPACE_ARRAY: u32 = 2255;
 const MAX_NODES_PER_READ: u32 = 11_705;
 const MAX_NODES_PER_WRITE: u32 = 11_707;
+/// What is asked about the server, in this order.
+const ABOUT_SERVER: [u32; 3] = [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE];
 
 /// Reads the namespaces and the limits.
 pub(crate) fn read_server(link: &mut Link, token: &[u8], deadline_ns: u64) -> Result<(Vec<String>, Limits), CallError> {
-    let nodes = [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE].map(|id| NodeId::new(0, id));
+    let nodes = ABOUT_SERVER.map(|id| NodeId::new(0, id));
     let items: Vec<_> = nodes.iter().map(|node| (node, attribute::VALUE)).collect();
     request_read(link, token, &items, deadline_ns)?;
-    let mut reader = open_results(link.channel.body(), items.len())?;
+    parse_server(link.channel.body())
+}
+
+/// The namespaces and the limits, from the answer.
+pub(crate) fn parse_server(body: &[u8]) -> Result<(Vec<String>, Limits), CallError> {
+    let mut reader = open_results(body, ABOUT_SERVER.len())?;
     let namespaces = read_strings(&mut reader)?;
     let mut limit = || -> Result<usize, Violation> {
         let value = plan::read_data_value(&mut reader)?;
@@ -117,18 +124,33 @@ pub(crate) fn describe(
 ) -> Result<Vec<NodeDescription>, CallError> {
     let items: Vec<_> = nodes.iter().flat_map(|node| ASKED.map(|attribute| (node, attribute))).collect();
     let mut seen: Vec<Seen> = nodes.iter().map(|_| Seen::default()).collect();
-    let mut index = 0;
+    let mut first = 0;
     for items in items.chunks(limits.read) {
         request_read(link, token, items, deadline_ns)?;
-        let mut reader = open_results(link.channel.body(), items.len())?;
-        for (_, attribute) in items {
-            if let Some(seen) = seen.get_mut(index / ASKED.len()) {
-                seen.take(*attribute, &mut reader)?;
-            }
-            index += 1;
-        }
+        take_answers(&mut seen, first, items.len(), link.channel.body())?;
+        first += items.len();
     }
     Ok(seen.into_iter().map(Seen::describe).collect())
+}
+
+/// Takes in the answers to `count` questions from the one with this number on.
+fn take_answers(seen: &mut [Seen], first: usize, count: usize, body: &[u8]) -> Result<(), CallError> {
+    let mut reader = open_results(body, count)?;
+    for index in first..first + count {
+        let asked = ASKED.get(index % ASKED.len());
+        if let (Some(asked), Some(seen)) = (asked, seen.get_mut(index / ASKED.len())) {
+            seen.take(*asked, &mut reader)?;
+        }
+    }
+    Ok(())
+}
+
+/// Describes one node from the answer to all that is asked about it.
+pub(crate) fn parse_description(body: &[u8]) -> Result<NodeDescription, CallError> {
+    let mut seen = [Seen::default()];
+    take_answers(&mut seen, 0, ASKED.len(), body)?;
+    let [seen] = seen;
+    Ok(seen.describe())
 }
 
 /// What the server said about one node.

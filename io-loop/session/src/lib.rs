@@ -40,6 +40,8 @@
 
 mod address;
 mod asymmetric;
+#[doc(hidden)]
+pub mod bare;
 mod channel;
 mod chunk;
 mod clock;
