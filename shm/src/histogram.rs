@@ -177,7 +177,8 @@ impl Snapshot {
     /// The value that a part `q` (0 to 1) of all values does not exceed, nanoseconds: never below the
     /// exact one and at most 1/32 above it. `None` without values.
     pub fn quantile_ns(&self, q: f64) -> Option<u64> {
-        let rank = (q.clamp(0.0, 1.0) * self.count as f64).ceil().max(1.0) as u64;
+        // The count as f64 may be the next number above it.
+        let rank = ((q.clamp(0.0, 1.0) * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
         let mut below = 0_u64;
         let bucket = self.counts.iter().position(|count| {
             below = below.saturating_add(*count);
@@ -191,7 +192,7 @@ impl Snapshot {
     /// Number of values above a limit, nanoseconds; those in the limit's own bucket are not counted.
     pub fn count_above(&self, limit_ns: u64) -> u64 {
         let above = self.counts.get(bucket_of(limit_ns) + 1..).unwrap_or(&[]);
-        above.iter().sum()
+        above.iter().fold(0, |sum: u64, count| sum.saturating_add(*count))
     }
 
     /// The buckets that are not empty: lower bound, upper bound (nanoseconds, both included), count.
