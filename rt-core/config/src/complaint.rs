@@ -123,7 +123,7 @@ impl<'a> Complaints<'a> {
             return;
         }
         let source_line =
-            place.and_then(|place| self.text.lines().nth(place.line.saturating_sub(1))).map(printable_line);
+            place.and_then(|place| lines(self.text).nth(place.line.saturating_sub(1))).map(printable_line);
         let help = (!help.is_empty()).then_some(help);
         let complaint = Complaint { file: self.file.clone(), place, severity, message, help, source_line };
         if !self.said.contains(&complaint) {
@@ -151,6 +151,11 @@ impl<'a> Complaints<'a> {
         }
         self.said
     }
+}
+
+/// The lines of a text as YAML counts them: a carriage return alone ends one, too.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split("\r\n").flat_map(|part| part.split(['\n', '\r']))
 }
 
 /// A source line as it may be shown on a terminal: no control characters, and not too long.
@@ -184,6 +189,17 @@ mod tests {
         assert_eq!(
             shown,
             "site.yaml:2:8: error: the range is reversed\n 2 | range: [2, 1]\n   |        ^\n help: write [1, 2]"
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_as_yaml_counts_them_whatever_they_end_with() {
+        assert_eq!(lines("a\nb\r\nc\rd\r\re").collect::<Vec<_>>(), ["a", "b", "c", "d", "", "e"]);
+        let refused =
+            crate::parse("schema: corerl/1\ragent_nam: a\r\n", Path::new("site.yaml")).unwrap_err().to_string();
+        assert!(
+            refused.contains("site.yaml:2:1: error: unknown key `agent_nam`\n 2 | agent_nam: a\n   | ^"),
+            "{refused}"
         );
     }
 
