@@ -209,7 +209,8 @@ pub fn hear_messages(bytes: &[u8]) -> bool {
 /// The session breaks a promise.
 pub fn hear_sealed(bytes: &[u8], encrypts: bool) -> bool {
     let suite = Suite::of(SecurityPolicy::Basic256Sha256);
-    let keys = |ours, theirs| TokenKeys { ours: suite.derive(ours, theirs), theirs: suite.derive(theirs, ours), encrypts };
+    let keys =
+        |ours, theirs| TokenKeys { ours: suite.derive(ours, theirs), theirs: suite.derive(theirs, ours), encrypts };
     let (client, server) = (keys(&[1; 32], &[2; 32]), keys(&[2; 32], &[1; 32]));
     let mut plain = b"MSGF\0\0\0\0\x01\0\0\0\x01\0\0\0".to_vec();
     let clear = plain.len();

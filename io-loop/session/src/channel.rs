@@ -581,6 +581,10 @@ impl Channel {
         if assembled == Assembled::Incomplete {
             return Ok(None);
         }
+        // A request to open or renew is answered by an opening, and by nothing else.
+        if self.pending.as_ref().is_some_and(|pending| pending.request_id == request_id) {
+            return Err(Violation::MessageType.into());
+        }
         self.forget(request_id)?;
         if assembled == Assembled::Complete {
             return Ok(Some(Arrival::Answer(request_id)));

@@ -390,6 +390,16 @@ fn a_renewal_that_repeats_a_token_is_refused() {
 }
 
 #[test]
+fn a_renewal_that_is_answered_by_an_ordinary_message_ends_the_session() {
+    for kind in [b'F', b'A'] {
+        let mut channel = open();
+        ask(&mut channel);
+        feed(&mut channel, &chunk(kind, 1, 2, 2, &open_answer_body(2, &[])));
+        assert_eq!(channel.next_arrival(0), Err(Violation::MessageType.into()));
+    }
+}
+
+#[test]
 fn an_opening_that_nobody_asked_for_is_refused() {
     let mut channel = open();
     feed(&mut channel, &open_answer(2, 2, 2));
