@@ -8,7 +8,7 @@
 //! # Nouns
 //! A [`Place`] is that directory; it starts a [`Plant`], a [`Runtime`] and learners, each a [`Process`], and knows what they
 //! left behind. A [`SiteFile`] is what they are configured with. [`Cycles`] and [`Events`] are what a runtime records.
-//! A [`simulation`] is the control path without processes, threads and time.
+//! A [`simulation`] is the control path without processes, threads and time. The [`targets`] are what is fuzzed.
 #![forbid(unsafe_code)]
 
 mod place;
@@ -19,6 +19,7 @@ mod records;
 mod runtime;
 pub mod simulation;
 mod site;
+pub mod targets;
 
 pub use place::Place;
 pub use plant::Plant;

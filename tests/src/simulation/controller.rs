@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::slice::Iter;
 
+use policy::{Agent, PolicySource};
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::{Cycle, CycleOutcome, CycleSettings};
@@ -64,9 +65,7 @@ impl<P: Policy> Controller<P> {
 
     /// One cycle, with somebody who watches.
     pub fn run_before(&mut self, inputs: &Inputs, witness: &mut impl Recorder) -> (CycleOutcome, Option<SetpointSet>) {
-        let clock = Walking { now: Cell::new(inputs.slot.woke), pace: inputs.pace };
-        let mut field = Tape { reports: inputs.reports.iter(), sent: None };
-        let mut commands = Script { commands: inputs.commands.iter(), changes: inputs.changes.as_deref() };
+        let (clock, mut field, mut commands) = ports(inputs);
         let Self { cycle, policy, record } = self;
         let mut recorder = Both(record, witness);
         let outcome = cycle.run(&inputs.slot, &clock, &mut field, &mut commands, policy, &mut recorder);
@@ -77,6 +76,33 @@ impl<P: Policy> Controller<P> {
     pub fn fingerprint(&self) -> String {
         self.record.0.finalize().to_hex().to_string()
     }
+}
+
+impl<S: PolicySource> Controller<Agent<S>> {
+    /// One cycle, noted on a recording's tape; `steps_sent` is the number of steps that the learner was sent before.
+    pub fn run_noted(
+        &mut self,
+        inputs: &Inputs,
+        tape: &mut rt_recording::Tape,
+        steps_sent: u64,
+        witness: &mut impl Recorder,
+    ) -> (CycleOutcome, Option<SetpointSet>) {
+        let (clock, mut field, mut commands) = ports(inputs);
+        let Self { cycle, policy, record } = self;
+        let mut recorder = Both(record, witness);
+        let slot = &inputs.slot;
+        let outcome = tape.run(slot, steps_sent, cycle, &clock, &mut field, &mut commands, policy, &mut recorder);
+        (outcome, field.sent)
+    }
+}
+
+/// What a cycle sees of its inputs.
+fn ports(inputs: &Inputs) -> (Walking, Tape<'_>, Script<'_>) {
+    (
+        Walking { now: Cell::new(inputs.slot.woke), pace: inputs.pace },
+        Tape { reports: inputs.reports.iter(), sent: None },
+        Script { commands: inputs.commands.iter(), changes: inputs.changes.as_deref() },
+    )
 }
 
 /// A clock that goes on by `pace` whenever somebody looks at it.

@@ -10,6 +10,7 @@
 mod bench;
 mod children;
 mod demo;
+mod fuzz;
 mod interop;
 mod scratch;
 mod sim;
@@ -30,7 +31,8 @@ use clap::{Parser, Subcommand};
         cargo xtask demo                 see it control a plant, and learn\n  \
         cargo xtask test                 everything that must be green\n  \
         cargo xtask bench kernel         one benchmark\n  \
-        cargo xtask sim --seeds 1..1000  a thousand simulated scenarios full of faults"
+        cargo xtask sim --seeds 1..1000  a thousand simulated scenarios full of faults\n  \
+        cargo xtask fuzz ua_decode       bytes that no server should send"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -48,6 +50,7 @@ enum Command {
     Tidy,
     Bench(bench::BenchArguments),
     Sim(sim::SimArguments),
+    Fuzz(fuzz::FuzzArguments),
     Interop(interop::InteropArguments),
 }
 
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Interop(arguments) => interop::run(&arguments),
     }
 }
