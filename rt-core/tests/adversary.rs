@@ -1,8 +1,9 @@
-//! A policy that means harm, against the envelope alone: millions of wishes, and not one breaks an invariant.
+//! The envelope alone against policies: one that means harm, of whose millions of wishes not one breaks an invariant; and one
+//! that keeps to the rules, which must not be noticed.
 //!
-//! `CORERL_ADVERSARY_STEPS` sets another number of steps, for a soak.
+//! `CORERL_SOAK_COUNT` and `CORERL_SOAK_SEED` set another number of wishes and another chance: `cargo xtask soak`.
 
-use rt_core::envelope::{Envelope, Interlock, InterlockAction, Limits, LimitsByMode, Verdict};
+use rt_core::envelope::{Acted, Envelope, Interlock, InterlockAction, Limits, LimitsByMode, Verdict};
 use rt_core::expression::{Op, Program};
 use rt_core::image::Image;
 use rt_core::mode::Mode;
@@ -10,13 +11,24 @@ use rt_core::setpoint::{Rate, ScalarKind};
 use rt_core::time::Span;
 
 const STEPS: u64 = 10_000_000;
+/// Actions that keep to the rules.
+const ACTIONS: u64 = 1_000_000;
 /// Steps between two changes of limits, kind and interlocks.
 const REGIME: u64 = 1_000;
+
+/// What a soak asks for, or `usual`.
+fn asked(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
 
 /// xorshift64*.
 struct Malice(u64);
 
 impl Malice {
+    fn new() -> Self {
+        Self(0xbad_5eed ^ asked("CORERL_SOAK_SEED", 0))
+    }
+
     fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -90,8 +102,8 @@ impl Regime {
 
 #[test]
 fn no_wish_of_millions_gets_through() {
-    let steps = std::env::var("CORERL_ADVERSARY_STEPS").ok().and_then(|text| text.parse().ok()).unwrap_or(STEPS);
-    let (image, mut malice) = (Image::new(&[]).unwrap(), Malice(0xbad_5eed));
+    let steps = asked("CORERL_SOAK_COUNT", STEPS);
+    let (image, mut malice) = (Image::new(&[]).unwrap(), Malice::new());
     let mut regime = Regime::new(&mut malice);
     let (mut last, mut written, mut moved) = (0.0, 0_u64, 0_u64);
     for step in 0..steps {
@@ -110,4 +122,60 @@ fn no_wish_of_millions_gets_through() {
         }
     }
     assert!(written > steps / 4 && moved > steps / 20, "{written} of {steps} written, {moved} moved");
+}
+
+/// A wish that range, rate, interlocks and the node's data type permit, or one that they do not.
+fn tame(malice: &mut Malice, regime: &Regime, last: f64, dt: Span) -> Option<f64> {
+    let Limits { lo, hi, rate } = regime.limits;
+    let step = match rate {
+        Rate::PerSecond(rate) => rate * dt.as_seconds(),
+        Rate::Unlimited => hi - lo,
+    };
+    let wish = match malice.below(4) {
+        0 => lo,
+        1 => hi,
+        2 => last,
+        _ => last + step * (2.0 * malice.unit() - 1.0),
+    };
+    let wish = if regime.kind.holds(wish) { wish } else { f64::from(wish as f32).round() };
+    let permitted = lo <= wish
+        && wish <= hi
+        && (wish - last).abs() <= step
+        && (regime.may_rise || wish <= last)
+        && (regime.may_fall || wish >= last)
+        && regime.kind.holds(wish);
+    permitted.then_some(wish)
+}
+
+#[test]
+fn an_action_within_all_limits_passes_unchanged_bit_for_bit() {
+    let actions = asked("CORERL_SOAK_COUNT", ACTIONS);
+    let (image, mut malice) = (Image::new(&[]).unwrap(), Malice::new());
+    let mut regime = Regime::new(&mut malice);
+    let (mut last, mut tried, mut passed, mut moved) = (0.0, 0_u64, 0, 0);
+    while passed < actions {
+        if tried % REGIME == 0 {
+            regime = Regime::new(&mut malice);
+            // Inside the range: the way back into it is another promise.
+            last = malice.number(regime.limits.lo).clamp(regime.limits.lo, regime.limits.hi);
+        }
+        tried += 1;
+        let dt = Span::from_ns(malice.below(1_000_001));
+        let Some(wish) = tame(&mut malice, &regime, last, dt) else { continue };
+        let mode = [Mode::Run, Mode::Hold, Mode::Fallback][malice.below(3) as usize];
+        match regime.envelope.judge(mode, wish, Some(last), dt, &image) {
+            Verdict::Write { value, acted } => {
+                assert_eq!(
+                    (value.to_bits(), acted),
+                    (wish.to_bits(), Acted::default()),
+                    "{last} -> {wish}, {:?}",
+                    regime.kind
+                );
+            }
+            withheld => panic!("{withheld:?}: {last} -> {wish} in {:?} of {:?}", regime.limits, regime.kind),
+        }
+        moved += u64::from(wish != last);
+        (last, passed) = (wish, passed + 1);
+    }
+    assert!(moved > passed / 10, "{moved} of {passed} moved");
 }

@@ -19,6 +19,7 @@ mod records;
 mod runtime;
 pub mod simulation;
 mod site;
+pub mod soak;
 pub mod targets;
 
 pub use place::Place;

@@ -14,6 +14,7 @@ mod fuzz;
 mod interop;
 mod scratch;
 mod sim;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
@@ -32,7 +33,8 @@ use clap::{Parser, Subcommand};
         cargo xtask test                 everything that must be green\n  \
         cargo xtask bench kernel         one benchmark\n  \
         cargo xtask sim --seeds 1..1000  a thousand simulated scenarios full of faults\n  \
-        cargo xtask fuzz ua_decode       bytes that no server should send"
+        cargo xtask fuzz ua_decode       bytes that no server should send\n  \
+        cargo xtask soak --share 0.01    a hundredth of the counts of a release"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -51,6 +53,7 @@ enum Command {
     Bench(bench::BenchArguments),
     Sim(sim::SimArguments),
     Fuzz(fuzz::FuzzArguments),
+    Soak(soak::SoakArguments),
     Interop(interop::InteropArguments),
 }
 
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Interop(arguments) => interop::run(&arguments),
     }
 }

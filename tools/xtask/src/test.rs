@@ -35,7 +35,7 @@ struct Outcome {
 
 /// Tests as their runner counted them.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Tally {
+pub(crate) struct Tally {
     passed: u64,
     failed: u64,
     ignored: u64,
@@ -48,8 +48,13 @@ impl Tally {
         self.ignored += other.ignored;
     }
 
+    /// Whether so many tests ran, and none failed.
+    pub(crate) fn has_run(self, count: u64) -> bool {
+        self.passed == count && self.failed == 0
+    }
+
     /// Reads `test result: ok. 12 passed; 0 failed; 1 ignored; …`; `None` for any other line.
-    fn from_summary(line: &str) -> Option<Self> {
+    pub(crate) fn from_summary(line: &str) -> Option<Self> {
         let (_, counts) = line.split_once("test result: ")?;
         let number = |word: &str| {
             let (before, _) = counts.split_once(word)?;
