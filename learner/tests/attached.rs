@@ -13,11 +13,15 @@ use rt_config::Site;
 use rt_control::{
     Address, Answer, Conversation, LearnerGrant, LearnerStatus, LeaseStatus, Received, Request, Server, Status,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use shm::{Segment, Spec, broadcast, counters, triple};
 use shm_layout::{LearnerCounter, StepHead, StepLayout};
 
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Steps that the runtime keeps for its learner.
+const STEPS_KEPT: usize = 256;
 
 fn site_text() -> String {
     let small = "  ensemble: 2\n  batch_size: 8\n  candidates: 20\n  publish_every: 5\n";
@@ -45,7 +49,7 @@ impl Segments {
         let (n, d) = (Columns::of(site).len(), site.setpoints.len());
         let layout = StepLayout::new(n as u32, d as u32).unwrap();
         let spec = policy::actor_spec(n, d);
-        let steps_segment = Segment::create(&Spec::transitions(&layout, 256)).unwrap();
+        let steps_segment = Segment::create(&Spec::transitions(&layout, STEPS_KEPT)).unwrap();
         let words = policy::wire::slot_words(&spec).unwrap();
         let weights_segment = Segment::create(&Spec::weights(words).generation(epoch)).unwrap();
         let counters_segment = Segment::create(&Spec::counters::<LearnerCounter>().generation(epoch)).unwrap();
@@ -236,6 +240,39 @@ fn it_learns_publishes_survives_the_runtime_and_goes_on_from_its_checkpoint() {
     });
     let (code, said) = end(child.take().unwrap());
     assert_eq!(code, Some(75), "{said}");
+}
+
+#[test]
+fn f17_steps_that_a_stopped_learner_misses_are_counted_one_by_one_and_nobody_waits_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    std::fs::write(directory.join("site.yaml"), site_text()).unwrap();
+    let site = rt_config::parse(&site_text(), "site.yaml".as_ref()).unwrap().site;
+    let address = Address::new(&directory.join("run"), &site.name, &site.agent_name, &site.instance).unwrap();
+    let server = Server::bind(&address).unwrap();
+    let mut segments = Segments::new(&site, 1);
+    let mut child = start(directory, &["--threads", "1"]);
+    let received = |segments: &Segments| segments.counters.get(LearnerCounter::TransitionsReceived);
+    play(&server, &site, &mut segments, |segments| received(segments) > 20);
+
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::STOP).unwrap();
+    // Four times what the ring holds.
+    (0..4 * STEPS_KEPT).for_each(|_| segments.publish_step());
+    kill_process(pid, Signal::CONT).unwrap();
+    let lost = |segments: &Segments| segments.counters.get(LearnerCounter::TransitionsLost);
+    let start = Instant::now();
+    while received(&segments) + lost(&segments) < segments.sequence {
+        assert!(start.elapsed() < PATIENCE, "{} and {} of {}", received(&segments), lost(&segments), segments.sequence);
+        if let Some(mut conversation) = server.accept(Duration::from_millis(5)).unwrap() {
+            answer(&mut conversation, &site, &mut segments);
+        }
+    }
+    assert_eq!(received(&segments) + lost(&segments), segments.sequence);
+    assert!(lost(&segments) >= 3 * STEPS_KEPT as u64, "{}", lost(&segments));
+    drop(child.stdin.take());
+    let (code, said) = end(child);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

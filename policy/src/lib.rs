@@ -56,7 +56,7 @@ pub use agent::{
     sigma,
 };
 pub use explore::noise;
-pub use watch::{Finding, LEARNER_SILENCE_MAX, LearnerWatch, Shown};
+pub use watch::{Finding, LearnerWatch, Shown};
 
 #[cfg(test)]
 mod testing;

@@ -174,7 +174,7 @@ mod tests {
     const COUNT: usize = 4 * 4 + 9 * 2;
 
     #[test]
-    fn every_class_of_bad_number_is_named_with_its_place() {
+    fn f09_every_class_of_bad_number_is_named_with_its_place() {
         let judged = |index: usize, value: f32| {
             let mut parameters = [0.1; COUNT];
             parameters[index] = value;
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_without_bounds_are_refused() {
+    fn f09_answers_without_bounds_are_refused() {
         let refused = probe().judge(&[100.0; COUNT]).unwrap_err();
         assert!(matches!(refused, ParametersRefused::Output { probe: 0, output: 0, .. }), "{refused:?}");
     }

@@ -4,7 +4,7 @@ use rt_config::Site;
 use rt_core::time::{MonoTime, Span};
 
 /// A learner that shows no heartbeat for so long is silent.
-pub const LEARNER_SILENCE_MAX: Span = Span::from_ms(3_000);
+const SILENCE_MAX: Span = Span::from_ms(3_000);
 /// A learner that is given steps and does nothing with them for so long does not get on ...
 const STALL_MIN: Span = Span::from_ms(30_000);
 /// ... or for so many observation periods, when that is longer.
@@ -87,7 +87,7 @@ impl LearnerWatch {
             return Some(Finding::Heard { best_generation: shown.best_generation });
         }
         let silent_for = now.since(self.heard_at);
-        if self.alive && (has_ended || silent_for > LEARNER_SILENCE_MAX) {
+        if self.alive && (has_ended || silent_for > SILENCE_MAX) {
             self.alive = false;
             return Some(Finding::Lost { silent_for });
         }
@@ -159,7 +159,6 @@ mod tests {
         }
     }
 
-    /// F20: whatever a process that has ended left in memory, and whoever did not wait for it.
     #[test]
     fn f20_a_learner_whose_process_has_ended_is_lost_at_once_whatever_its_heartbeat_says() {
         let found = findings(20, |second| (beating(second, second), second >= 10), true);

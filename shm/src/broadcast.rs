@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_ring_is_reported_and_left_behind() {
+    fn f18_a_damaged_ring_is_reported_and_left_behind() {
         let mut writer = heap(1, 4);
         let mut reader = writer.reader(Start::Oldest);
         for n in 0..3 {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn any_garbage_ends_in_a_finite_number_of_calls() {
+    fn f18_any_garbage_ends_in_a_finite_number_of_calls() {
         for garbage in [0, 1, 5, u64::MAX - 1, u64::MAX] {
             let writer = heap(1, 4);
             let mut reader = writer.reader(Start::Oldest);
@@ -417,7 +417,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn read_and_lost_records_add_up_to_the_published_ones(
+        fn f17_read_and_lost_records_add_up_to_the_published_ones(
             slots in 2_usize..40,
             bursts in prop::collection::vec((0_u64..60, 0_usize..60), 1..20),
         ) {

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_control_word_ends_the_buffer_and_leaves_the_front() {
+    fn f05_a_damaged_control_word_ends_the_buffer_and_leaves_the_front() {
         for damage in (0..64).map(|bit| 1_u64 << bit).chain([3, 7, u64::MAX]) {
             let (mut writer, mut reader) = heap(1);
             writer.publish(&[5]).unwrap();

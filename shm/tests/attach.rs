@@ -27,7 +27,7 @@ fn an_attached_segment_has_the_facts_of_its_creator() {
 }
 
 #[test]
-fn every_flipped_bit_of_the_header_is_refused() {
+fn f05_every_flipped_bit_of_the_header_is_refused() {
     let segment = events();
     for bit in 0..HEADER_BYTES * 8 {
         let offset = (bit / 8) as u64;
@@ -83,7 +83,7 @@ fn tempfile() -> OwnedFd {
 }
 
 #[test]
-fn nobody_can_change_a_segment_s_size_or_seals() {
+fn f14_nobody_can_change_a_segment_s_size_or_seals() {
     let segment = events();
     for length in [0, 1, 1 << 20] {
         assert_eq!(rustix::fs::ftruncate(segment.as_fd(), length), Err(Errno::PERM));

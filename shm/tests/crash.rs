@@ -106,7 +106,7 @@ fn newest(reader: &mut triple::Reader) -> [u64; WORDS] {
 }
 
 #[test]
-fn a_writer_killed_before_any_store_leaves_a_whole_value() {
+fn f01_a_writer_killed_before_any_store_leaves_a_whole_value() {
     for store in 0..=PUBLICATIONS * STORES {
         let segment = Segment::create(&Spec::weights(WORDS)).unwrap();
         let mut reader = triple::Reader::new(&segment).unwrap();
@@ -122,7 +122,7 @@ fn a_writer_killed_before_any_store_leaves_a_whole_value() {
 }
 
 #[test]
-fn a_stopped_writer_that_wakes_up_cannot_disturb_its_successor() {
+fn f02_a_stopped_writer_that_wakes_up_cannot_disturb_its_successor() {
     for store in (0..PUBLICATIONS * STORES).step_by(2) {
         let stale = Segment::create(&Spec::weights(WORDS).generation(1)).unwrap();
         let mut reader = triple::Reader::new(&stale).unwrap();

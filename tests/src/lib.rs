@@ -7,10 +7,12 @@
 //!
 //! # Nouns
 //! A [`Place`] is that directory; it starts a [`Plant`], a [`Runtime`] and learners, each a [`Process`], and knows what they
-//! left behind. A [`SiteFile`] is what they are configured with. [`Cycles`] and [`Events`] are what a runtime records.
-//! A [`simulation`] is the control path without processes, threads and time. The [`targets`] are what is fuzzed.
+//! left behind. A [`SiteFile`] is what they are configured with. A [`Forger`] is a learner without conscience. [`Cycles`] and
+//! [`Events`] are what a runtime records. A [`simulation`] is the control path without processes, threads and time. The
+//! [`targets`] are what is fuzzed.
 #![forbid(unsafe_code)]
 
+mod forger;
 mod place;
 mod plant;
 mod process;
@@ -22,6 +24,7 @@ mod site;
 pub mod soak;
 pub mod targets;
 
+pub use forger::Forger;
 pub use place::Place;
 pub use plant::Plant;
 pub use process::{Process, is_alive, signal_to};

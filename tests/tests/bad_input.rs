@@ -3,13 +3,10 @@
 use std::io::Write;
 use std::net::TcpListener;
 
-use policy::pipeline::Columns;
-use policy::wire::{Publication, encode, slot_words};
 use rt_control::{CallError, Refusal};
 use rustix::process::Signal;
-use shm::{Access, Segment, SegmentKind, counters, triple};
-use shm_layout::{Counter, EventKind, LearnerCounter, WEIGHTS_HEADER_WORDS};
-use tests::{Events, Place, Runtime, SiteFile, wait_for, wait_for_count, wait_for_more};
+use shm_layout::{Counter, EventKind, WEIGHTS_HEADER_WORDS};
+use tests::{Events, Forger, Place, SiteFile, wait_for, wait_for_count, wait_for_more};
 
 /// Runs a runtime on such a site until it complains about its connection: the complaint. It waits, writes nothing, and ends
 /// in order.
@@ -116,70 +113,14 @@ fn a_site_file_that_is_cut_or_missing_is_refused_with_its_place_by_every_program
     assert_eq!(place.left_behind(), Vec::<String>::new());
 }
 
-/// A learner that says what the test wants it to say.
-struct Forger {
-    weights: triple::Writer,
-    counters: counters::Writer<LearnerCounter>,
-    spec: policy::kernels::NetSpec,
-    publication: Publication,
-}
-
-impl Forger {
-    fn join(runtime: &Runtime, site: &SiteFile) -> Self {
-        let site = rt_config::load(site.path()).unwrap().site;
-        let tag_list_hash = site.tag_list_hash();
-        let (grant, [_, weights, counters]) = runtime.client().join_as_learner(tag_list_hash).unwrap();
-        let attach = |descriptor, kind| Segment::attach(descriptor, Access::ReadWrite, kind).unwrap();
-        Self {
-            weights: triple::Writer::new(&attach(weights, SegmentKind::Weights)).unwrap(),
-            counters: counters::Writer::new(&attach(counters, SegmentKind::LearnerCounters)).unwrap(),
-            spec: policy::actor_spec(Columns::of(&site).len(), site.setpoints.len()),
-            publication: Publication {
-                epoch: grant.epoch,
-                generation: grant.generation + 1,
-                updates: 1,
-                tag_list_hash,
-                nominal: false,
-            },
-        }
-    }
-
-    /// The words of a network that the runtime would adopt, but for the changes of `publication` and `parameters`.
-    fn words(&self, change: impl FnOnce(&mut Publication, &mut [f32])) -> Vec<u64> {
-        let mut publication = self.publication;
-        let mut parameters = vec![0.01; self.spec.parameters()];
-        change(&mut publication, &mut parameters);
-        let mut words = vec![0; slot_words(&self.spec).unwrap()];
-        encode(&self.spec, &publication, &parameters, &mut words).unwrap();
-        words
-    }
-
-    fn sound(&self) -> Vec<u64> {
-        self.words(|_, _| {})
-    }
-
-    /// A sound network for an agent with one column more.
-    fn of_other_shape(&self) -> Vec<u64> {
-        let mut spec = self.spec.clone();
-        spec.layers[0].inputs -= 1;
-        let mut words = vec![0; slot_words(&self.spec).unwrap()];
-        encode(&spec, &self.publication, &vec![0.01; spec.parameters()], &mut words).unwrap();
-        words
-    }
-
-    fn publish(&mut self, words: &[u64]) {
-        self.weights.publish(words).unwrap();
-        self.counters.add(LearnerCounter::Heartbeat, 1);
-    }
-}
-
 fn changed(mut words: Vec<u64>, word: usize, bits: u64) -> Vec<u64> {
     words[word] ^= bits;
     words
 }
 
 #[test]
-fn weights_that_are_not_what_they_should_be_are_refused_counted_and_named_and_the_next_sound_ones_are_adopted() {
+fn f05_to_f12_weights_that_are_not_what_they_should_be_are_refused_counted_and_named_and_the_next_sound_ones_are_adopted()
+ {
     let place = Place::new();
     let plant = place.plant();
     let site = place.site(plant.url(), &[]);

@@ -13,7 +13,7 @@ const LEARNERS: u64 = 5;
 const POLICIES: u64 = 3;
 
 #[test]
-fn a_learner_killed_while_it_publishes_leaves_the_last_policy_and_the_next_one_joins_by_a_new_epoch() {
+fn f01_a_learner_killed_while_it_publishes_leaves_the_last_policy_and_the_next_one_joins_by_a_new_epoch() {
     let place = Place::new();
     let plant = place.plant();
     let site = place.site(plant.url(), &[("publish_every: 2", "publish_every: 1")]);
@@ -39,7 +39,7 @@ fn a_learner_killed_while_it_publishes_leaves_the_last_policy_and_the_next_one_j
 }
 
 #[test]
-fn a_stopped_learner_is_fenced_out_by_the_next_one_and_ends_when_it_wakes_up() {
+fn f13_a_stopped_learner_is_fenced_out_by_the_next_one_and_ends_when_it_wakes_up() {
     let place = Place::new();
     let plant = place.plant();
     let site = place.site(plant.url(), &[]);
@@ -104,7 +104,7 @@ fn assert_moves_within_its_rate(records: &[&CycleRecord]) {
 }
 
 #[test]
-fn a_runtime_that_was_killed_starts_unarmed_on_its_stale_socket_and_everybody_attaches_anew() {
+fn f15_a_runtime_that_was_killed_starts_unarmed_on_its_stale_socket_and_everybody_attaches_anew() {
     let place = Place::new();
     let plant = place.plant();
     let site = place.site(plant.url(), &[]);
@@ -219,7 +219,7 @@ fn a_killed_runtime_ends_its_foreground_parent_which_cleans_up_after_it() {
 }
 
 #[test]
-fn a_killed_learner_is_started_again_by_its_foreground_parent() {
+fn f19_a_killed_learner_is_started_again_by_its_foreground_parent() {
     let mut company = Company::at_work();
     signal_to(company.learner_pid, Signal::KILL);
     let next = company.parent.wait_for_status("the next learner", |status| status.learner.epoch == 2);

@@ -142,7 +142,6 @@ fn steps_without_a_decision_or_with_an_incomplete_state_count_for_nothing() {
     assert_eq!(rig.succession.trial().map(|trial| trial.decisions), Some(0));
 }
 
-/// F10: outputs saturate.
 #[test]
 fn f10_a_network_whose_outputs_saturate_is_refused_with_the_measure_and_the_one_in_use_stays() {
     for means in [[-0.4, 1.4], [5.0, 0.5], [-0.4, -0.4]] {
@@ -157,7 +156,6 @@ fn f10_a_network_whose_outputs_saturate_is_refused_with_the_measure_and_the_one_
     }
 }
 
-/// F10: a flipped sign leads the means below the scale.
 #[test]
 fn f10_a_network_with_flipped_signs_is_refused() {
     let mut rig = Rig::new();
@@ -198,7 +196,6 @@ fn a_network_that_does_something_else_is_refused_unless_nothing_was_learnt_befor
     rig.adopt(4, [0.5, 0.5]);
 }
 
-/// F04: a learner that publishes all the time.
 #[test]
 fn f04_a_newer_network_replaces_a_candidate_that_was_not_asked_and_waits_for_one_that_was() {
     let mut rig = Rig::new();

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use shm_layout::Activation;
 
@@ -52,7 +54,7 @@ fn what_was_encoded_is_verified_once() {
 }
 
 #[test]
-fn weights_of_another_epoch_or_an_old_generation_are_refused() {
+fn f12_weights_of_another_epoch_or_an_old_generation_are_refused() {
     let verify = |publication: Publication| {
         let mut verifier = verifier();
         verifier.count(4);
@@ -75,9 +77,8 @@ fn weights_for_other_tags_are_refused() {
     assert_eq!(verifier().verify(&words).unwrap_err(), WeightsRefused::OtherTags { found: 1, expected: TAGS });
 }
 
-/// F05: any bit of the header.
 #[test]
-fn every_flipped_bit_of_header_and_payload_is_refused() {
+fn f05_every_flipped_bit_of_header_and_payload_is_refused() {
     let words = encoded(&publication(), &parameters());
     // The filling half word after an odd number of parameters is nobody's.
     let bits = 8 * WEIGHTS_HEADER_BYTES + 32 * parameters().len();
@@ -90,9 +91,27 @@ fn every_flipped_bit_of_header_and_payload_is_refused() {
     assert!(verifier.verify(&words).is_ok());
 }
 
-/// F08: cut anywhere.
 #[test]
-fn weights_of_every_shorter_length_are_refused() {
+fn f06_bits_flipped_at_random_in_the_payload_are_refused() {
+    let words = encoded(&publication(), &parameters());
+    let mut verifier = verifier();
+    let mut random = 1_u64;
+    let mut draw = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as usize % below
+    };
+    for _ in 0..20_000 {
+        let mut flipped = words.clone();
+        // Different bits, so that none is flipped back.
+        let bits: BTreeSet<_> = (0..=draw(8)).map(|_| draw(32 * parameters().len())).collect();
+        bits.iter().for_each(|bit| flipped[WEIGHTS_HEADER_WORDS + bit / 64] ^= 1 << (bit % 64));
+        assert_eq!(verifier.verify(&flipped).unwrap_err(), WeightsRefused::Checksum, "{bits:?}");
+    }
+    assert!(verifier.verify(&words).is_ok());
+}
+
+#[test]
+fn f08_weights_of_every_shorter_length_are_refused() {
     let words = encoded(&publication(), &parameters());
     for length in 0..words.len() {
         let refused = verifier().verify(&words[..length]).unwrap_err();
@@ -100,9 +119,8 @@ fn weights_of_every_shorter_length_are_refused() {
     }
 }
 
-/// F08: sizes that do not fit the bytes, or fit another network.
 #[test]
-fn wrong_sizes_are_refused_even_with_a_right_checksum() {
+fn f08_wrong_sizes_are_refused_even_with_a_right_checksum() {
     let refused = |change: fn(&mut WeightsHeader)| verifier().verify(&forged(change)).unwrap_err().name();
     assert_eq!(refused(|header| header.payload_bytes -= 4), "malformed");
     assert_eq!(refused(|header| header.payload_bytes += 4), "malformed");
@@ -123,9 +141,9 @@ fn wrong_sizes_are_refused_even_with_a_right_checksum() {
     assert_eq!(verifier().verify(&slot).unwrap_err().name(), "other_shape");
 }
 
-/// F09: every class, through the whole path. A refused network changes nothing: the good one of the same number passes.
+/// Every class, through the whole path. A refused network changes nothing: the good one of the same number passes.
 #[test]
-fn bad_numbers_are_refused_by_class() {
+fn f09_bad_numbers_are_refused_by_class() {
     let mut verifier = verifier();
     for (value, name) in [(f32::NAN, "not_finite"), (f32::INFINITY, "not_finite"), (1e30, "too_large"), (9e3, "probe")]
     {
@@ -139,7 +157,7 @@ fn bad_numbers_are_refused_by_class() {
 }
 
 #[test]
-fn denormals_are_encoded_as_zeros_and_refused_when_found() {
+fn f09_denormals_are_encoded_as_zeros_and_refused_when_found() {
     let mut tiny = parameters();
     tiny[7] = 1e-40;
     let mut words = encoded(&publication(), &tiny);

@@ -504,7 +504,7 @@ sections! {
 
     /// A new policy that drives the plant is compared with the one before it.
     struct Probation {
-        /// Decisions of either that are compared, in RUN. When decisions fail to come for four times as long as they take, what was seen decides.
+        /// Decisions of either that are compared, in RUN: as many as the plant's usual swings take, or a swing passes for a collapse. When decisions fail to come for four times as long as they take, what was seen decides.
         decisions: Whole<1, 10_000>, Default("64");
         /// The share of outputs outside the limits' range in RUN may rise by this much.
         clamps: f64, Default("0.5");

@@ -504,6 +504,13 @@ fn the_runtime_section_is_checked() {
     assert_eq!((site.runtime.t_settle, site.runtime.decide_within), (Span::from_ms(3_000), Span::from_ns(2_500_000)));
     assert!(site.runtime.chatter.is_some());
     assert_eq!(accepted(&BASE.replacen("runtime:\n", &runtime("chatter: off"), 1)).site.runtime.chatter, None);
+    assert_error("runtime:\n", &runtime("canary: {saturation: 1.5}"), "1.5", "1.5 is not at least 0 and at most 1", "");
+    assert_error("runtime:\n", &runtime("canary: {decisions: 0}"), "0}", "whole number", "");
+    assert_error("runtime:\n", &runtime("probation: {reward: 0}"), "0}", "0 is not above 0", "");
+    assert_eq!(site.runtime.canary.map(|canary| (canary.decisions, canary.divergence)), Some((16, 0.5)));
+    assert_eq!(site.runtime.probation.map(|probation| (probation.decisions, probation.reward)), Some((64, 4.0)));
+    let off = accepted(&BASE.replacen("runtime:\n", &runtime("canary: off\n  probation: off"), 1)).site.runtime;
+    assert_eq!((off.canary, off.probation), (None, None));
     assert_error("runtime:\n", &runtime("record_span: 2h"), "2h", "fill the memory", "");
     assert_error("runtime:\n", &runtime("max_policy_age: 0s"), "0s", "too old", "off");
     assert_error("runtime:\n", &runtime("phase: 5ms"), "5ms\n  period", "not below the control period", "");

@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_is_refused() {
+    fn f05_every_flipped_bit_is_refused() {
         for bit in 0..HEADER_BYTES * 8 {
             let mut damaged = header();
             damaged.as_mut_bytes()[bit / 8] ^= 1 << (bit % 8);
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbouring_version_is_refused_with_both_versions() {
+    fn f07_a_neighbouring_version_is_refused_with_both_versions() {
         for found in [LAYOUT_VERSION - 1, LAYOUT_VERSION + 1] {
             let mut other = header();
             other.layout_version = found;
