@@ -121,7 +121,9 @@ mod tests {
 
     /// Looks once a second; the findings but heartbeats, each with its second.
     fn findings(seconds: u64, mut shows: impl FnMut(u64) -> (Shown, bool), steps: bool) -> Vec<(u64, Finding)> {
-        let mut watch = LearnerWatch::new(&site(), MonoTime::ZERO);
+        let mut site = site();
+        site.interaction.warmup_period = Span::from_ms(10_000);
+        let mut watch = LearnerWatch::new(&site, MonoTime::ZERO);
         let mut found = Vec::new();
         for second in 1..=seconds {
             if steps {
@@ -174,9 +176,8 @@ mod tests {
     #[test]
     fn f11_a_learner_without_steps_or_before_its_first_update_has_nothing_to_get_on_with() {
         assert_eq!(findings(100, |second| (beating(second, second.min(20)), false), false), []);
-        // The example warms up for a second.
         let found = findings(100, |second| (beating(second, 0), false), true);
-        assert_eq!(found, [(33, Finding::Stalled { idle_for: Span::from_ms(32_000) })]);
+        assert_eq!(found, [(43, Finding::Stalled { idle_for: Span::from_ms(42_000) })]);
     }
 
     #[test]

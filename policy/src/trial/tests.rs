@@ -292,11 +292,14 @@ fn only_decisions_that_drive_the_plant_prove_a_policy() {
 }
 
 #[test]
-fn without_anything_to_compare_with_there_is_no_collapse() {
-    let mut rig = Rig::new();
-    rig.adopt(1, [0.4, 0.6]);
-    let verdict = (0..WATCHED).find_map(|_| rig.decide(Mode::Run, -5.0));
-    assert_eq!(verdict, Some(Verdict::Proven { generation: 1 }));
+fn without_enough_to_compare_with_there_is_no_collapse() {
+    for (decisions_before, compared) in [(0, false), (7, false), (8, true)] {
+        let mut rig = Rig::new();
+        rig.drive(decisions_before);
+        rig.adopt(1, [0.4, 0.6]);
+        let verdict = (0..WATCHED).find_map(|_| rig.decide(Mode::Run, -5.0));
+        assert_eq!(matches!(verdict, Some(Verdict::RolledBack { .. })), compared, "{decisions_before}: {verdict:?}");
+    }
 }
 
 #[test]
