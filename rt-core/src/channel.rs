@@ -136,6 +136,11 @@ impl Channel {
         self.envelope.set_kind(None);
     }
 
+    /// Until this instant the plant was somebody else's.
+    pub(crate) fn begin_anew(&mut self, now: MonoTime) {
+        self.reference.begin_anew(now);
+    }
+
     /// Finds what the next value moves from, and whether it is ours to move.
     pub(crate) fn settle(&mut self, image: &Image, link: bool, previous: Mode, patience: Patience) -> Option<Finding> {
         let read_back = if link { image.read_back(self.tag) } else { None };

@@ -282,6 +282,9 @@ impl Cycle {
                     continue;
                 }
                 Command::Lease(_) if effect == Effect::Ignored => continue,
+                Command::Lease(true) => {
+                    self.channels.iter_mut().flatten().for_each(|channel| channel.begin_anew(pass.slot.woke));
+                }
                 Command::Reset => self.reset_counts(),
                 _ => {}
             }

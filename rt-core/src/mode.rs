@@ -22,7 +22,8 @@
 //! | any -> RELEASE -> STARTUP | by command; armed again |
 //!
 //! Whoever loses the lease is disarmed by it: somebody else may be in charge of the plant, and coming back is an operator's
-//! decision, or the site file's. A runtime that stands by may be armed; it writes as soon as it has the lease.
+//! decision, or the site file's. A runtime that stands by may be armed; it writes as soon as it has the lease and has read
+//! back what the one before it wrote last.
 //!
 //! A hold that an operator asked for is a HOLD like any other: it ends in FALLBACK after `t_hold`, and there it keeps the
 //! policy out until it is reset.

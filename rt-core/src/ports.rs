@@ -77,7 +77,7 @@ pub enum Command {
     Reset,
     /// Stay in HOLD until the next reset (bounded by `t_hold` like any other hold).
     Hold,
-    /// The lease of this plant was won (`true`), or lost, which disarms.
+    /// The lease of this plant was won (`true`): every setpoint has to be read back anew. Or lost, which disarms.
     Lease(bool),
     /// A person gives a setpoint back that was taken on the plant.
     HandBack {

@@ -38,6 +38,8 @@ pub(crate) struct Reference {
     /// The last hand-over, and whether the cycle before this one made it.
     handed_over: Option<MonoTime>,
     writing: bool,
+    /// Until then somebody else may have written: a read-back counts only if it is newer.
+    anew_since: Option<MonoTime>,
     trail: Trail,
     confirmed: Option<f64>,
     /// What is written differs from what is confirmed, and nothing was confirmed since.
@@ -49,6 +51,7 @@ impl Reference {
         value: None,
         handed_over: None,
         writing: false,
+        anew_since: None,
         trail: Trail::EMPTY,
         confirmed: None,
         unconfirmed_since: None,
@@ -68,7 +71,10 @@ impl Reference {
         if self.writing && recent && self.value.is_some() {
             return self.compare(read_back, patience.settle);
         }
-        let settled = |received: MonoTime| self.handed_over.is_none_or(|at| received > at.plus(patience.expiry));
+        let settled = |received: MonoTime| {
+            self.handed_over.is_none_or(|at| received > at.plus(patience.expiry))
+                && self.anew_since.is_none_or(|at| received > at)
+        };
         let fresh = read_back.filter(|read_back| settled(read_back.received));
         self.value = match fresh {
             Some(read_back) => {
@@ -121,6 +127,12 @@ impl Reference {
         }
     }
 
+    /// Until this instant the plant was somebody else's: nothing that was read before counts.
+    pub(crate) fn begin_anew(&mut self, now: MonoTime) {
+        self.lose();
+        self.anew_since = Some(now);
+    }
+
     /// A write failed, or its outcome is unknown: the value on the plant has to be read back.
     pub(crate) fn lose(&mut self) {
         self.value = None;
@@ -158,6 +170,17 @@ mod tests {
         assert_eq!(reference.value(), Some(3.0));
         reference.settle(None, at(1), PATIENCE);
         assert_eq!(reference.value(), None);
+    }
+
+    #[test]
+    fn what_was_read_while_the_plant_was_somebody_elses_does_not_count() {
+        let mut reference = Reference::UNKNOWN;
+        reference.settle(read(3.0, 4), at(5), PATIENCE);
+        reference.begin_anew(at(6));
+        reference.settle(read(3.0, 6), at(6), PATIENCE);
+        assert_eq!(reference.value(), None);
+        reference.settle(read(3.5, 7), at(8), PATIENCE);
+        assert_eq!(reference.value(), Some(3.5));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The whole system but the operating system, under faults that a seed draws; and bugs that it has to find.
 
 use rt_core::time::Span;
-use tests::simulation::{Mutant, Scenario};
+use tests::simulation::{Mutant, Pair, PairPassed, Scenario};
 
 /// Slots of the safety phase here; `cargo xtask sim` runs longer ones.
 const SLOTS: u64 = 3_000;
@@ -47,4 +47,30 @@ fn every_planted_bug_is_found() {
         let (seed, failed) = found.unwrap_or_else(|| panic!("{mutant:?} was not found in {SEEDS_MAX} seeds"));
         println!("{mutant:?}: seed {seed}, slot {}: {}: {}", failed.slot, failed.broken.invariant, failed.broken.what);
     }
+}
+
+#[test]
+fn f86_f87_of_two_runtimes_one_writes_in_every_cycle_and_the_other_takes_over_within_a_term() {
+    let mut all = PairPassed::default();
+    for seed in 1..=25 {
+        let pair = Pair { seed, slots: SLOTS, blind: false };
+        let passed = pair.run().unwrap_or_else(|broken| panic!("seed {seed}: {broken:?}"));
+        assert!(passed.writes > 0 && passed.switches > 0, "seed {seed}: {passed:?}");
+        all.handed_over += passed.handed_over;
+        all.seized += passed.seized;
+        all.killed += passed.killed;
+        all.switches += passed.switches;
+        all.vacant_max = all.vacant_max.max(passed.vacant_max);
+    }
+    println!("{all:?}");
+    assert!(all.handed_over > 0 && all.seized > 0 && all.killed > 0, "{all:?}");
+}
+
+#[test]
+fn a_lease_that_is_not_looked_at_before_sending_is_found() {
+    let blind = |seed| Pair { seed, slots: SLOTS, blind: true };
+    let found = (1..=SEEDS_MAX).find_map(|seed| Some((seed, blind(seed).run().err()?)));
+    let (seed, broken) = found.expect("two writers were not noticed");
+    println!("seed {seed}: {broken:?}");
+    assert_eq!(broken.invariant, "sent under the newest epoch");
 }

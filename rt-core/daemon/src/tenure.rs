@@ -21,7 +21,7 @@ pub struct Tenure {
 
 impl Tenure {
     /// The end of this lease; through `heir` the keeper hands in whom to succeed.
-    pub(crate) fn new(lease: Lease, heir: cell::Reader<Option<Heir>>) -> Self {
+    pub fn new(lease: Lease, heir: cell::Reader<Option<Heir>>) -> Self {
         Self { lease, heir, epoch: None, told: false, arm: false }
     }
 
@@ -35,7 +35,7 @@ impl Tenure {
     ///
     /// # Real-time
     /// Wait-free.
-    pub(crate) fn turn(&mut self, now: MonoTime) {
+    pub fn turn(&mut self, now: MonoTime) {
         self.heir.update();
         if let Some(armed) = self.lease.take_back(now.as_ns()) {
             self.arm = armed;
@@ -53,7 +53,7 @@ impl Tenure {
     ///
     /// # Real-time
     /// Wait-free.
-    pub(crate) fn let_go(&mut self, armed: bool, now: MonoTime) {
+    pub fn let_go(&mut self, armed: bool, now: MonoTime) {
         if self.lease.offer(armed, now.as_ns()) {
             self.epoch = None;
         }
@@ -63,7 +63,7 @@ impl Tenure {
     ///
     /// # Real-time
     /// Wait-free.
-    pub(crate) fn next_command(&mut self) -> Option<Command> {
+    pub fn next_command(&mut self) -> Option<Command> {
         let held = self.epoch.is_some();
         if self.told != held {
             self.told = held;
@@ -73,7 +73,7 @@ impl Tenure {
     }
 
     /// The epoch under which it is held; zero while it is not.
-    pub(crate) fn epoch(&self) -> u64 {
+    pub fn epoch(&self) -> u64 {
         self.epoch.unwrap_or(0)
     }
 }

@@ -11,6 +11,9 @@
 //! phase an oracle, which shares no code with what it judges, checks the invariants I1 to I6 of the catalogue of faults in
 //! every cycle and for every telegram; in its liveness phase there are no faults, and RUN has to come back. A [`Mutant`] is a
 //! bug that is planted to see that the oracle finds it.
+//!
+//! A [`Pair`] is two runtimes of one agent on one plant: stopped, killed, started again and handed over from a seed, with an
+//! oracle that demands one writer in every cycle.
 
 mod controller;
 mod desk;
@@ -21,6 +24,7 @@ mod mood;
 mod mutant;
 mod operator;
 mod oracle;
+mod pair;
 mod place;
 mod scenario;
 mod server;
@@ -32,6 +36,7 @@ pub use controller::{Controller, Inputs};
 pub use desk::{Desk, Newest, Told};
 pub use mutant::Mutant;
 pub use oracle::Broken;
+pub use pair::{Pair, PairPassed};
 pub use scenario::{Failed, Passed, Scenario};
 pub use server::{Fate, Malady, Weather};
 pub use tour::tour;

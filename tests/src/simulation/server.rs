@@ -1,6 +1,6 @@
 //! The plant and its server, as the I/O loop meets them: a field bus in simulated time, with everything that can go wrong.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 
 use io_loop::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, WriteResult};
@@ -109,7 +109,6 @@ pub(crate) struct Server {
     setpoints: Vec<f64>,
     kinds: Vec<ScalarKind>,
     measured: Vec<f64>,
-    connected: bool,
     reads: u64,
     /// What was read last, and the time before.
     answers: [Vec<Reading>; 2],
@@ -131,7 +130,6 @@ impl Server {
             measured,
             plant,
             clock,
-            connected: false,
             reads: 0,
             answers: [Vec::new(), Vec::new()],
             hand: None,
@@ -148,11 +146,6 @@ impl Server {
         }
     }
 
-    /// The client is gone without a farewell.
-    pub(crate) fn hang_up(&mut self) {
-        self.connected = false;
-    }
-
     fn let_hand_act(&mut self) {
         if let Some((setpoint, value)) = self.hand.take() {
             // The node holds what its data type can.
@@ -167,11 +160,6 @@ impl Server {
             self.plant.step(&self.setpoints, &mut self.measured);
             self.next_step = self.next_step + self.step;
         }
-    }
-
-    fn line(&mut self) -> Result<(), BusError> {
-        self.connected &= !self.weather.gone;
-        if self.connected { Ok(()) } else { Err(BusError::Lost(Loss { what: "the server is gone", status: 0 })) }
     }
 
     /// Lets the time pass that a call takes; whether the answer comes before its deadline.
@@ -227,22 +215,37 @@ impl Server {
     }
 }
 
-/// The line to a server that outlives the runtime.
-pub(crate) struct Line(pub(crate) Rc<RefCell<Server>>);
+/// One client's line to a server that outlives it.
+pub(crate) struct Line {
+    server: Rc<RefCell<Server>>,
+    connected: bool,
+}
+
+impl Line {
+    pub(crate) fn new(server: &Rc<RefCell<Server>>) -> Self {
+        Self { server: Rc::clone(server), connected: false }
+    }
+
+    /// The server, as long as there is a connection.
+    fn reach(&mut self) -> Result<RefMut<'_, Server>, BusError> {
+        let server = self.server.borrow_mut();
+        self.connected &= !server.weather.gone;
+        if self.connected { Ok(server) } else { Err(BusError::Lost(Loss { what: "the server is gone", status: 0 })) }
+    }
+}
 
 impl FieldBus for Line {
     fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure> {
-        let mut server = self.0.borrow_mut();
+        let server = self.server.borrow_mut();
         if server.weather.gone || !server.take_time(deadline) {
             return Err(ConnectFailure { message: "the server is gone".into(), untrusted: None });
         }
-        server.connected = true;
+        self.connected = true;
         Ok(Connected { kinds: server.kinds.clone(), notices: Vec::new() })
     }
 
     fn read(&mut self, inputs: &mut [Reading], deadline: MonoTime) -> Result<(), BusError> {
-        let mut server = self.0.borrow_mut();
-        server.line()?;
+        let mut server = self.reach()?;
         server.let_hand_act();
         if server.weather.deaf {
             server.clock.set(deadline);
@@ -271,8 +274,7 @@ impl FieldBus for Line {
         results: &mut [WriteResult],
         deadline: MonoTime,
     ) -> Result<(), BusError> {
-        let mut server = self.0.borrow_mut();
-        server.line()?;
+        let mut server = self.reach()?;
         let asked_at = server.clock.now();
         if server.weather.writes == Fate::NotSent {
             server.clock.set(deadline);
@@ -292,10 +294,10 @@ impl FieldBus for Line {
     }
 
     fn maintain(&mut self, _deadline: MonoTime) -> Result<(), BusError> {
-        self.0.borrow_mut().line()
+        self.reach().map(drop)
     }
 
     fn disconnect(&mut self, _deadline: MonoTime) {
-        self.0.borrow_mut().connected = false;
+        self.connected = false;
     }
 }

@@ -13,6 +13,7 @@ use rt_core::schedule::Grid;
 use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::tag::TagId;
 use rt_core::time::{MonoTime, Span};
+use shm::lease::Lease;
 use shm::spsc::{self, Consumer, Producer};
 
 use super::controller::Inputs;
@@ -71,15 +72,8 @@ impl World {
         let io_clock = Rc::new(SimulatedClock::new(start));
         let server = Server::new(Rc::clone(&io_clock), plant, kinds, site.interaction.obs_period);
         let server = Rc::new(RefCell::new(server));
-        let settings = Settings {
-            inputs: (0..site.tags.len()).filter_map(TagId::new).collect(),
-            outputs: (0_u8..).zip(&site.setpoints).map(|(index, of)| (index, of.settings.refresh)).collect(),
-            heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
-            call_timeout: connection.call_timeout,
-            paired: connection.paired,
-            seed,
-        };
-        let (io, reported, sets) = start_io(&server, &settings);
+        let settings = io_settings(site, seed);
+        let (io, reported, sets) = start_io(&server, &settings, Lease::unshared());
         Self {
             grid: Grid::new(start, site.runtime.period),
             io_clock,
@@ -128,10 +122,9 @@ impl World {
 
     /// The runtime dies and is started again; what it knew is gone, the plant goes on.
     pub fn restart(&mut self) {
-        (self.io, self.reported, self.sets) = start_io(&self.server, &self.settings);
+        (self.io, self.reported, self.sets) = start_io(&self.server, &self.settings, Lease::unshared());
         self.way.clear();
         self.newest = None;
-        self.server.borrow_mut().hang_up();
     }
 
     /// What happened at the plant since the last call, and the set that was newest meanwhile.
@@ -159,15 +152,29 @@ impl World {
     }
 }
 
-fn start_io(
+/// An io thread's loop with a line of its own, and the control thread's ends of its rings.
+pub(crate) fn start_io(
     server: &Rc<RefCell<Server>>,
     settings: &Settings,
+    lease: Lease,
 ) -> (IoLoop<Line>, Consumer<FieldReport>, Producer<SetpointSet>) {
     let (reports, reported) = spsc::channel(REPORTS);
     let (sets, newest) = spsc::channel(SETS);
-    (
-        IoLoop::new(Line(Rc::clone(server)), settings, reports, newest, news().0, shm::lease::Lease::unshared()),
-        reported,
-        sets,
-    )
+    (IoLoop::new(Line::new(server), settings, reports, newest, news().0, lease), reported, sets)
+}
+
+/// How the io thread of this site's first connection is driven.
+///
+/// # Panics
+/// The site has no connection.
+pub(crate) fn io_settings(site: &Site, seed: u64) -> Settings {
+    let connection = site.connections.first().expect("a site has a connection");
+    Settings {
+        inputs: (0..site.tags.len()).filter_map(TagId::new).collect(),
+        outputs: (0_u8..).zip(&site.setpoints).map(|(index, of)| (index, of.settings.refresh)).collect(),
+        heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
+        call_timeout: connection.call_timeout,
+        paired: connection.paired,
+        seed,
+    }
 }

@@ -252,9 +252,15 @@ impl Service {
                 None => not_now("this runtime leads: the one that stands by has to be asked".to_owned()),
             };
         }
-        // A hand-over must not clear a trip, nor end a hold or a fallback: that would be an operator's reset.
+        // Whoever takes over knows nothing of a trip, a hold or a person's setpoint: it must not end them.
         if self.latched.is_some() || matches!(mode, Some(Mode::Hold | Mode::Fallback) | None) {
             return not_now(format!("it is in mode {}", mode_name(means.counters)));
+        }
+        if self.with_operator != 0 {
+            return not_now(format!(
+                "a person has {}: hand it back first",
+                self.names_of(self.with_operator).join(", ")
+            ));
         }
         if means.orders.push(Order::LetGo).is_err() {
             return not_now("the control thread does not take commands: is it running?".to_owned());
