@@ -501,16 +501,19 @@ impl Cycle {
     }
 
     fn trip(&self) -> Option<Cause> {
-        let any = |wrong: &dyn Fn(&Channel) -> bool| self.channels.iter().flatten().any(wrong);
         let chatter = self.trips.chatter.map(|chatter| chatter.reversals);
         let trips = [
             (self.decisions.not_finite.exceeds(self.trips.not_finite_cycles_max), Cause::OutputNotFinite),
             (self.decisions.out_of_bounds.exceeds(self.trips.out_of_bounds_max), Cause::OutputOutOfBounds),
-            (any(&|channel| channel.refused_more_than(self.trips.refused_max)), Cause::WriteRefused),
+            (self.any_channel(|channel| channel.refused_more_than(self.trips.refused_max)), Cause::WriteRefused),
             (self.overruns.reaches(self.trips.overruns), Cause::Overruns),
-            (any(&|channel| chatter.is_some_and(|limit| channel.reverses(limit))), Cause::Chatter),
+            (self.any_channel(|channel| chatter.is_some_and(|limit| channel.reverses(limit))), Cause::Chatter),
         ];
         trips.iter().find(|(tripped, _)| *tripped).map(|(_, cause)| *cause)
+    }
+
+    fn any_channel(&self, wrong: impl Fn(&Channel) -> bool) -> bool {
+        self.channels.iter().flatten().any(wrong)
     }
 
     /// Passes what the mode's law asks for through the envelope; the set, when the mode writes.

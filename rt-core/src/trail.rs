@@ -59,9 +59,10 @@ impl Trail {
         if let (Some(newer), Some(oldest)) = (second.as_mut(), last.take()) {
             (newer.lo, newer.hi) = (newer.lo.min(oldest.lo), newer.hi.max(oldest.hi));
         }
-        self.entries.rotate_right(1);
-        if let Some(newest) = self.entries.first_mut() {
-            *newest = Some(Entry { lo: value, hi: value, cycle, superseded: None });
+        // Everything moves one place on. (Not by `rotate_right`: it asserts, and the compiler does not see that it need not.)
+        let mut moving = Some(Entry { lo: value, hi: value, cycle, superseded: None });
+        for place in &mut self.entries {
+            core::mem::swap(place, &mut moving);
         }
     }
 

@@ -3,18 +3,16 @@
 use rt_core::ports::Clock;
 use rt_core::time::{MonoTime, NS_PER_S};
 use rustix::thread::clock_nanosleep_absolute;
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::{ClockId, Timespec};
 
 /// CLOCK_MONOTONIC: nanoseconds since boot, the same in every process of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicClock(());
 
 impl MonotonicClock {
-    /// The clock. Reads it once, so that the first reading of the control thread finds the vDSO already looked up.
-    pub fn new() -> Self {
-        let clock = Self(());
-        clock.now();
-        clock
+    /// The clock.
+    pub const fn new() -> Self {
+        Self(())
     }
 
     /// Sleeps until `deadline`; returns at once when it has passed. A signal does not end the sleep.
@@ -43,9 +41,18 @@ impl Clock for MonotonicClock {
     /// # Real-time
     /// A read in the vDSO, no system call.
     fn now(&self) -> MonoTime {
-        let time = clock_gettime(ClockId::Monotonic);
+        let time = read(libc::CLOCK_MONOTONIC);
         MonoTime::from_ns((time.tv_sec as u64).saturating_mul(NS_PER_S).saturating_add(time.tv_nsec as u64))
     }
+}
+
+/// The time of a clock that exists: reading it cannot fail. Through the C library, which has looked up the vDSO before any
+/// thread begins; rustix looks it up when it is first asked, and asserts what it read, so that it could allocate and panic.
+fn read(clock: libc::clockid_t) -> libc::timespec {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` lives across the call, which writes to it and keeps no pointer.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time
 }
 
 /// The instant as the kernel takes it. An instant beyond the kernel's range (292 years) becomes the last one in it.
@@ -73,7 +80,7 @@ impl UnixTime {
 
 /// The wall time now; zero when the clock stands before 1970.
 pub fn unix_time() -> UnixTime {
-    let time = clock_gettime(ClockId::Realtime);
+    let time = read(libc::CLOCK_REALTIME);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     UnixTime(seconds.saturating_mul(NS_PER_S).saturating_add(time.tv_nsec as u64))
 }
