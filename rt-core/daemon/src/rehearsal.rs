@@ -10,7 +10,7 @@ use rt_config::{Connection, Range, Site};
 use rt_core::ports::Command;
 use rt_core::record::Event;
 use rt_core::setpoint::ScalarKind;
-use rt_sys::{Faults, MonotonicClock, Placement, thread_faults};
+use rt_sys::{Faults, MonotonicClock, Placement};
 use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer};
 use shm::{broadcast, counters};
@@ -63,7 +63,7 @@ impl Rehearsal {
 
         let mut degraded: Vec<_> = rt_sys::lock_memory().err().map(|error| error.to_string()).into_iter().collect();
         let control = start_control(control, site, placement)?;
-        degraded.extend(control.refusals("control"));
+        degraded.extend(control.watched.refusals());
         let _ = orders.push(Order::Command(Command::Arm));
         let mut rehearsal = Self {
             orders,
@@ -78,7 +78,7 @@ impl Rehearsal {
         };
         for plant in plants {
             let started = plant.start(site, placement, MonotonicClock::new(), counters.clone())?;
-            rehearsal.degraded.extend(started.refusals("io"));
+            rehearsal.degraded.extend(started.watched.refusals());
             rehearsal.io.push((started.stop, started.handle));
         }
         Ok(rehearsal)
@@ -111,7 +111,7 @@ impl Rehearsal {
 
     /// The control thread's page faults since it began; `None` when the kernel does not tell.
     pub fn page_faults(&self) -> Option<Faults> {
-        self.control.as_ref().and_then(|control| thread_faults(control.tid).ok())
+        self.control.as_ref().and_then(|control| control.watched.view().faults().ok())
     }
 }
 

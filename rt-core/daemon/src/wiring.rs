@@ -29,7 +29,8 @@ use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{
-    Configuration, Journal, Keeper, Outlet, Service, Steps, Succession, Warmth, WeightsDesk, Wire, describe_setpoints,
+    Configuration, Journal, Keeper, Lookout, Outlet, Service, Steps, Succession, Warmth, Watched, WeightsDesk, Wire,
+    describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
 use crate::segments::{Records, Shelf, Writers};
@@ -43,6 +44,9 @@ const ORDERS_WAITING_MAX: usize = 64;
 const EVENTS_WAITING_MAX: usize = 1024;
 /// How long a thread may take to say what the kernel granted it.
 const GRANT_PATIENCE: Duration = Duration::from_secs(5);
+/// What the real-time threads need of a CPU: the control thread may spin for a quarter of each period, and its cycle and the
+/// io thread may share the CPU with it.
+const THROTTLE_SHARE_MIN: f64 = 0.5;
 /// What the out-of-memory killer shall think of this process.
 const OOM_SCORE: i16 = -900;
 
@@ -55,6 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let server = Server::bind(&address)?;
+    let manager =
+        rt_sys::ServiceManager::from_environment().map_err(Failure::resource("the service manager's socket"))?;
 
     let n_state = Columns::of(&site).len();
     let spec = actor_spec(n_state, site.setpoints.len());
@@ -87,7 +93,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
 
     let memory = rt_sys::lock_memory();
-    let _ = rt_sys::set_oom_score_adj(OOM_SCORE);
+    if let Err(error) = rt_sys::set_oom_score_adj(OOM_SCORE) {
+        tracing::warn!("this process is not protected when memory is short: {error} (grant CAP_SYS_RESOURCE)");
+    }
     // Where it is not permitted, `corerl doctor` says what it costs.
     let _awake = rt_sys::CpusAwake::hold();
     let placement = Cpus::allowed().placement(site.runtime.control_cpu, site.runtime.io_cpu);
@@ -97,9 +105,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         .map(|plant| plant.start(&site, &placement, clock, counters.clone()))
         .collect::<Result<_, _>>()?;
 
-    let mut degraded: Vec<String> = memory.err().map(|error| error.to_string()).into_iter().collect();
-    degraded.extend(control.refusals("control"));
-    degraded.extend(io.iter().flat_map(|thread| thread.refusals("io")));
+    let (io, watched) = split(io);
+    let lookout = Lookout::new(control.watched, watched, memory.err(), site.runtime.period);
+    let degraded = lookout.degraded().to_vec();
     counters.set(Counter::Degraded, degraded.len() as u64);
     if site.runtime.strict && !degraded.is_empty() {
         let _ = orders.push(Order::Stop);
@@ -122,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut journal = Journal::new(events, clock);
     announce(&mut journal, &site, arguments, &degraded, &server);
     let host = rt_sys::Host::read();
+    warn_of_throttling(&host, &site);
     let outlet = Outlet { adopted, recorded: policy_slot };
     let desk = WeightsDesk::new(site.clone(), policies, slot_words, steps, outlet, counters.clone(), clock);
     let service = Service::new(
@@ -131,21 +140,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         host.preemption.value.map_or("unknown".to_owned(), |mode| format!("{mode:?}").to_lowercase()),
         Configuration::new(site, arguments.config.clone(), changes),
     );
-    let (wires, stops, io): (Vec<_>, Vec<_>, Vec<_>) = split(io);
+    let Io { wires, stops, handles } = io;
     let mut keeper = Keeper {
         clock,
         lifeline,
+        manager,
         server,
         orders,
         events: facts,
         wires,
         counters,
-        control_tid: control.tid,
+        lookout,
         desk,
         journal,
         succession,
         service,
         callers: Vec::new(),
+        complained: None,
         warm: Warmth::Cold,
         recorder,
     };
@@ -154,7 +165,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for mut stop in stops {
         let _ = stop.push(Stop);
     }
-    keeper.wind_up(|| control.thread.is_finished() && io.iter().all(JoinHandle::is_finished));
+    keeper.wind_up(|| control.thread.is_finished() && handles.iter().all(JoinHandle::is_finished));
     Ok(())
 }
 
@@ -255,52 +266,46 @@ impl<B: FieldBus + Send + 'static> Plant<B> {
         };
         let request = RealtimeRequest { cpu: placement.io, priority: Some(site.runtime.io_priority) };
         let handle = rt_sys::spawn_realtime("corerl-io", request, move |found| {
-            let _ = grant.send(found);
+            let _ = grant.send((found, rt_sys::current_tid()));
             thread.run();
         })
         .map_err(Failure::resource("the io thread"))?;
-        let granted = granted
-            .recv_timeout(GRANT_PATIENCE)
-            .map_err(|_| Failure::Internal("an io thread did not start".to_owned()))?;
-        Ok(IoStarted { granted, handle, stop, wire: Wire { index: self.index, news: self.news } })
+        let watched = watched("io", &granted)?;
+        Ok(IoStarted { watched, handle, stop, wire: Wire { index: self.index, news: self.news } })
     }
 }
 
 /// A started io thread.
 pub(crate) struct IoStarted {
-    granted: Granted,
+    pub(crate) watched: Watched,
     pub(crate) handle: JoinHandle<()>,
     pub(crate) stop: Producer<Stop>,
     wire: Wire,
 }
 
-impl IoStarted {
-    pub(crate) fn refusals(&self, name: &str) -> Vec<String> {
-        refusals(name, &self.granted)
-    }
+/// The io threads, by what is done with them.
+#[derive(Default)]
+struct Io {
+    wires: Vec<Wire>,
+    stops: Vec<Producer<Stop>>,
+    handles: Vec<JoinHandle<()>>,
 }
 
-fn split(io: Vec<IoStarted>) -> (Vec<Wire>, Vec<Producer<Stop>>, Vec<JoinHandle<()>>) {
-    let (mut wires, mut stops, mut handles) = (Vec::new(), Vec::new(), Vec::new());
-    for IoStarted { handle, stop, wire, .. } in io {
-        wires.push(wire);
-        stops.push(stop);
-        handles.push(handle);
+fn split(started: Vec<IoStarted>) -> (Io, Vec<Watched>) {
+    let (mut io, mut all) = (Io::default(), Vec::new());
+    for IoStarted { watched, handle, stop, wire } in started {
+        io.wires.push(wire);
+        io.stops.push(stop);
+        io.handles.push(handle);
+        all.push(watched);
     }
-    (wires, stops, handles)
+    (io, all)
 }
 
 /// The started control thread.
 pub(crate) struct ControlStarted {
-    granted: Granted,
+    pub(crate) watched: Watched,
     pub(crate) thread: JoinHandle<()>,
-    pub(crate) tid: i32,
-}
-
-impl ControlStarted {
-    pub(crate) fn refusals(&self, name: &str) -> Vec<String> {
-        refusals(name, &self.granted)
-    }
 }
 
 pub(crate) fn start_control(
@@ -317,14 +322,28 @@ pub(crate) fn start_control(
         });
     })
     .map_err(Failure::resource("the control thread"))?;
-    let (granted, tid) = granted
-        .recv_timeout(GRANT_PATIENCE)
-        .map_err(|_| Failure::Internal("the control thread did not start".to_owned()))?;
-    Ok(ControlStarted { granted, thread, tid })
+    Ok(ControlStarted { watched: watched("control", &granted)?, thread })
 }
 
-fn refusals(name: &str, granted: &Granted) -> Vec<String> {
-    granted.refusals().map(|refusal| format!("{name} thread: {refusal}")).collect()
+/// Waits until a new thread says what it was granted, and who it is.
+fn watched(name: &'static str, granted: &Receiver<(Granted, i32)>) -> Result<Watched, Failure> {
+    let (granted, tid) = granted
+        .recv_timeout(GRANT_PATIENCE)
+        .map_err(|_| Failure::Internal(format!("the {name} thread did not start")))?;
+    Watched::new(name, tid, granted).map_err(Failure::resource("a thread's state"))
+}
+
+/// The kernel stops real-time threads that use up their share of a CPU; control may use what it spins, and a cycle.
+fn warn_of_throttling(host: &rt_sys::Host, site: &Site) {
+    if let Some(limit) = host.throttling.value.filter(|limit| limit.share() < THROTTLE_SHARE_MIN) {
+        tracing::warn!(
+            period_us = site.runtime.period.as_ns() / 1000,
+            "the kernel stops real-time threads beyond {:.0} % of a CPU ({}): with less than {:.0} %, cycles may be lost",
+            100.0 * limit.share(),
+            host.throttling.source,
+            100.0 * THROTTLE_SHARE_MIN
+        );
+    }
 }
 
 fn announce(journal: &mut Journal, site: &Site, arguments: &Arguments, degraded: &[String], server: &Server) {

@@ -49,6 +49,9 @@ pub enum RefusalCause {
     /// The call succeeded, but reading back shows something else.
     #[error("the call succeeded, but the kernel shows something else")]
     NotConfirmed,
+    /// It was granted, and somebody changed it since.
+    #[error("taken away since it was granted (taskset, chrt, a cpuset, an unplugged CPU)")]
+    TakenAway,
     /// Another error of the operating system.
     #[error("error {0} of the operating system")]
     Os(i32),

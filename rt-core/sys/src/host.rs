@@ -33,6 +33,13 @@ pub struct CpuLimit {
     pub period_us: u64,
 }
 
+impl CpuLimit {
+    /// The part of a CPU that real-time threads may have, 0 to 1.
+    pub fn share(self) -> f64 {
+        self.runtime_us.map_or(1.0, |runtime_us| runtime_us as f64 / self.period_us.max(1) as f64)
+    }
+}
+
 /// The kernel's preemption mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preemption {

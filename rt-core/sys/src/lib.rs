@@ -16,7 +16,7 @@
 //!
 //! # Nouns
 //! [`Cpus`] are the CPUs that this process may use, a [`Placement`] says who gets which. A [`RealtimeRequest`] applied to
-//! a thread yields [`Granted`]; a [`Pacer`] keeps that thread on its grid as a [`Pacing`] says. [`lock_memory`] yields [`LockedMemory`]. [`Host`] is what `corerl doctor` reports:
+//! a thread yields [`Granted`], which a [`ThreadView`] compares with what the thread has later; a [`Pacer`] keeps that thread on its grid as a [`Pacing`] says. [`lock_memory`] yields [`LockedMemory`]. [`Host`] is what `corerl doctor` reports:
 //! facts, each with the place where it was read.
 //!
 //! # Example
@@ -54,6 +54,7 @@ mod proc;
 mod sched;
 mod signals;
 mod threads;
+mod view;
 
 pub use clock::{MonotonicClock, UnixTime, unix_time};
 pub use cpus::{Cpus, Placement};
@@ -62,13 +63,12 @@ pub use host::{CpuLimit, Fact, Host, HugePages, Limit, Preemption, cpu_list_cont
 pub use lifeline::{Lifeline, Wake};
 pub use log::start_logging;
 pub use memory::{LockError, LockedMemory, lock_memory, prefault_stack, set_oom_score_adj};
-pub use notify::notify;
+pub use notify::ServiceManager;
 pub use pacer::{Paced, Pacer, Pacing};
 pub use peer::PeerProcess;
 pub use power::CpusAwake;
-pub use proc::{
-    Faults, RealtimeTask, Scheduling, current_tid, page_faults, realtime_tasks, thread_faults, thread_scheduling,
-};
+pub use proc::{Faults, Scheduling, Task, current_tid, page_faults, realtime_tasks, tasks_of, thread_scheduling};
 pub use sched::{RealtimeRequest, become_batch, become_ordinary};
 pub use signals::{Signal, Signals, without_blocked_signals};
 pub use threads::{spawn_helper, spawn_realtime};
+pub use view::ThreadView;

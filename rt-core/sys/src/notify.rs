@@ -6,26 +6,43 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-/// Sends `state`, for example `READY=1`, `WATCHDOG=1`, `STOPPING=1` or `STATUS=…`, to the service manager; `false` when
-/// there is none. Never blocks: a manager that does not read loses the message.
-///
-/// # Errors
-/// `NOTIFY_SOCKET` names no socket that takes the message.
-pub fn notify(state: &str) -> io::Result<bool> {
-    match std::env::var_os("NOTIFY_SOCKET") {
-        Some(name) if !name.is_empty() => notify_at(&name, state).map(|()| true),
-        _ => Ok(false),
-    }
+/// The service manager, if there is one. Its socket is opened once, so that telling it something takes no new descriptor.
+#[derive(Debug)]
+pub struct ServiceManager {
+    socket: UnixDatagram,
+    address: SocketAddr,
 }
 
-fn notify_at(name: &OsStr, state: &str) -> io::Result<()> {
-    let address = match name.as_bytes() {
-        [b'@', hidden @ ..] => SocketAddr::from_abstract_name(hidden)?,
-        _ => SocketAddr::from_pathname(name)?,
-    };
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.send_to_addr(state.as_bytes(), &address).map(|_| ())
+impl ServiceManager {
+    /// The one that `NOTIFY_SOCKET` names; `None` when there is none.
+    ///
+    /// # Errors
+    /// The name is none, or the process has no descriptor left.
+    pub fn from_environment() -> io::Result<Option<Self>> {
+        match std::env::var_os("NOTIFY_SOCKET") {
+            Some(name) if !name.is_empty() => Self::at(&name).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn at(name: &OsStr) -> io::Result<Self> {
+        let address = match name.as_bytes() {
+            [b'@', hidden @ ..] => SocketAddr::from_abstract_name(hidden)?,
+            _ => SocketAddr::from_pathname(name)?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, address })
+    }
+
+    /// Sends `state`, for example `READY=1`, `WATCHDOG=1`, `STOPPING=1` or `STATUS=…`. Never blocks: a manager that does not
+    /// read loses the message.
+    ///
+    /// # Errors
+    /// Nobody listens at the address, or the manager does not read.
+    pub fn tell(&self, state: &str) -> io::Result<()> {
+        self.socket.send_to_addr(state.as_bytes(), &self.address).map(|_| ())
+    }
 }
 
 #[cfg(test)]
@@ -43,7 +60,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("notify");
         let manager = UnixDatagram::bind(&path).expect("a socket");
-        notify_at(path.as_os_str(), "READY=1").expect("sent");
+        ServiceManager::at(path.as_os_str()).expect("a socket").tell("READY=1").expect("sent");
         assert_eq!(received(&manager), "READY=1");
     }
 
@@ -52,12 +69,13 @@ mod tests {
         let name = format!("rt-sys-notify-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
         let manager = UnixDatagram::bind_addr(&address).expect("a socket");
-        notify_at(OsStr::new(&format!("@{name}")), "WATCHDOG=1").expect("sent");
+        ServiceManager::at(OsStr::new(&format!("@{name}"))).expect("a socket").tell("WATCHDOG=1").expect("sent");
         assert_eq!(received(&manager), "WATCHDOG=1");
     }
 
     #[test]
     fn a_socket_that_is_not_there_is_an_error_and_no_panic() {
-        assert!(notify_at(OsStr::new("/nonexistent/notify"), "READY=1").is_err());
+        let absent = ServiceManager::at(OsStr::new("/nonexistent/notify")).expect("a socket");
+        assert!(absent.tell("READY=1").is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel tells of a thread in `/proc`, and the parsers for it.
 
 use std::io;
+use std::path::PathBuf;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
@@ -33,9 +34,16 @@ pub struct Scheduling {
     pub priority: u8,
 }
 
-/// A thread of this machine with a real-time policy.
+impl Scheduling {
+    /// The policy is FIFO, round robin or deadline.
+    pub const fn is_realtime(self) -> bool {
+        matches!(self.policy, 1 | 2 | 6)
+    }
+}
+
+/// A thread of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RealtimeTask {
+pub struct Task {
     /// Its number.
     pub tid: i32,
     /// Its name, at most 15 bytes.
@@ -46,19 +54,25 @@ pub struct RealtimeTask {
     pub is_kernel: bool,
     /// The CPU on which it ran last.
     pub cpu: usize,
+    /// Its page faults so far.
+    pub faults: Faults,
 }
 
 /// All threads that have a real-time policy at present, as far as `/proc` shows them.
-pub fn realtime_tasks() -> Vec<RealtimeTask> {
-    let directories = |path: &str| std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let processes = directories("/proc").filter(|path| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    let threads = processes.flat_map(|process| directories(&format!("{}/task", process.display())).collect::<Vec<_>>());
+pub fn realtime_tasks() -> Vec<Task> {
+    let processes = entries("/proc").filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    processes.flat_map(tasks_of).filter(|task| task.scheduling.is_realtime()).collect()
+}
+
+/// The threads of process `pid`; none when there is no such process.
+pub fn tasks_of(pid: u32) -> Vec<Task> {
     // A thread may end while it is looked at.
-    threads.filter_map(|thread| parse_realtime(&std::fs::read_to_string(thread.join("stat")).ok()?)).collect()
+    let read = |thread: PathBuf| parse_task(&std::fs::read_to_string(thread.join("stat")).ok()?);
+    entries(&format!("/proc/{pid}/task")).filter_map(read).collect()
+}
+
+fn entries(directory: &str) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// The kernel's number of the calling thread.
@@ -71,15 +85,7 @@ pub fn current_tid() -> i32 {
 /// # Errors
 /// `/proc` is not mounted or not readable.
 pub fn page_faults() -> io::Result<Faults> {
-    thread_faults(current_tid())
-}
-
-/// Page faults of thread `tid` of this process; meant for watching a real-time thread from outside.
-///
-/// # Errors
-/// There is no such thread (any more), or `/proc` is not readable.
-pub fn thread_faults(tid: i32) -> io::Result<Faults> {
-    read_stat(tid, parse_faults)
+    read_faults(&open_stat(current_tid())?)
 }
 
 /// Policy and priority of thread `tid` of this process, as the kernel has them now.
@@ -87,18 +93,29 @@ pub fn thread_faults(tid: i32) -> io::Result<Faults> {
 /// # Errors
 /// There is no such thread (any more), or `/proc` is not readable.
 pub fn thread_scheduling(tid: i32) -> io::Result<Scheduling> {
-    read_stat(tid, parse_scheduling)
+    read_scheduling(&open_stat(tid)?)
 }
 
-/// Reads into the stack, so that asking does not disturb what is asked about.
-fn read_stat<T>(tid: i32, parse: fn(&str) -> Option<T>) -> io::Result<T> {
+pub(crate) fn open_stat(tid: i32) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/task/{tid}/stat");
-    let file: OwnedFd = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+pub(crate) fn read_faults(stat: &OwnedFd) -> io::Result<Faults> {
+    read_stat(stat, parse_faults)
+}
+
+pub(crate) fn read_scheduling(stat: &OwnedFd) -> io::Result<Scheduling> {
+    read_stat(stat, parse_scheduling)
+}
+
+/// Reads the line as it is now, into the stack, so that asking does not disturb what is asked about.
+fn read_stat<T>(stat: &OwnedFd, parse: fn(&str) -> Option<T>) -> io::Result<T> {
     let mut bytes = [0_u8; STAT_BYTES_MAX];
-    let length = rustix::io::read(&file, &mut bytes)?;
+    let length = rustix::io::pread(stat, &mut bytes, 0)?;
     let text = bytes.get(..length).and_then(|line| std::str::from_utf8(line).ok());
     text.and_then(parse)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{path} is not in the known form")))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a thread's stat is not in the known form"))
 }
 
 /// Field `number` of a `stat` line as proc(5) counts them, from 3 on. The second field is the thread's name in
@@ -112,18 +129,15 @@ fn parse_faults(line: &str) -> Option<Faults> {
     Some(Faults { minor: stat_field(line, 10)?.parse().ok()?, major: stat_field(line, 12)?.parse().ok()? })
 }
 
-/// `None` for a thread without a real-time policy, too.
-fn parse_realtime(line: &str) -> Option<RealtimeTask> {
+fn parse_task(line: &str) -> Option<Task> {
     /// Flag of a kernel thread, from the kernel's `sched.h`.
     const PF_KTHREAD: u64 = 0x0020_0000;
-    /// FIFO, round robin and deadline.
-    const REALTIME: [u32; 3] = [1, 2, 6];
-    let scheduling = parse_scheduling(line).filter(|found| REALTIME.contains(&found.policy))?;
     let (tid, rest) = line.split_once(" (")?;
-    Some(RealtimeTask {
+    Some(Task {
         tid: tid.parse().ok()?,
         name: rest.rsplit_once(')')?.0.to_owned(),
-        scheduling,
+        scheduling: parse_scheduling(line)?,
+        faults: parse_faults(line)?,
         is_kernel: stat_field(line, 9)?.parse::<u64>().ok()? & PF_KTHREAD != 0,
         cpu: stat_field(line, 39)?.parse().ok()?,
     })
@@ -171,13 +185,14 @@ mod tests {
 
     #[test]
     fn a_real_time_thread_is_told_from_an_ordinary_one_and_the_kernels_from_ours() {
-        let found = parse_realtime(&stat_line()).expect("policy 1 is FIFO");
+        let found = parse_task(&stat_line()).expect("it is complete");
         assert_eq!((found.tid, found.name.as_str(), found.cpu, found.is_kernel), (4711, "a) (b c", 39, false));
         assert_eq!(found.scheduling, Scheduling { policy: 1, priority: 40 });
+        assert_eq!(found.faults, Faults { minor: 10, major: 12 });
         let kernel = stat_line().replace(" 9 ", " 2097216 ");
-        assert!(parse_realtime(&kernel).expect("as above").is_kernel);
+        assert!(parse_task(&kernel).expect("as above").is_kernel);
         let ordinary = stat_line().replace(" 40 1 ", " 0 0 ");
-        assert_eq!(parse_realtime(&ordinary), None);
+        assert!(found.scheduling.is_realtime() && !parse_task(&ordinary).expect("as above").scheduling.is_realtime());
     }
 
     #[test]
@@ -206,7 +221,7 @@ mod tests {
         drop(std::hint::black_box(vec![1_u8; 8 << 20]));
         let after = page_faults().expect("/proc is mounted");
         assert!(after.since(before).minor > 0);
-        assert!(thread_faults(i32::MAX).is_err());
+        assert!(thread_scheduling(i32::MAX).is_err());
         assert!(thread_scheduling(current_tid()).expect("/proc is mounted").priority <= 99);
     }
 

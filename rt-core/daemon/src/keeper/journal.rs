@@ -176,6 +176,7 @@ fn log(record: &EventRecord, message: &str) {
         Some(
             EventKind::Trip
             | EventKind::Fault
+            | EventKind::Degraded
             | EventKind::ConnectionDown
             | EventKind::SetpointRejected
             | EventKind::OperatorTook

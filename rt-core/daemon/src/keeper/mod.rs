@@ -3,18 +3,21 @@
 
 mod configuration;
 mod journal;
+mod lookout;
 mod service;
 mod succession;
 mod weights;
 
+use std::io;
 use std::time::Duration;
 
 use crossbeam::channel::Receiver;
 use io_loop::News;
 use rt_control::{Conversation, Received, Server};
-use rt_core::ports::Command;
+use rt_core::ports::{Clock, Command};
 use rt_core::record::{Event, EventKind as CoreEvent};
-use rt_sys::{Faults, Lifeline, MonotonicClock, Wake};
+use rt_core::time::{MonoTime, Span};
+use rt_sys::{Faults, Lifeline, MonotonicClock, ServiceManager, Wake};
 use shm::counters;
 use shm::spsc::{Consumer, Producer};
 use shm_layout::{Counter, EventKind};
@@ -24,6 +27,7 @@ use crate::recorder::Recorder;
 
 pub(crate) use configuration::Configuration;
 pub(crate) use journal::Journal;
+pub(crate) use lookout::{Lookout, Watched};
 pub(crate) use service::{Service, describe_setpoints};
 pub(crate) use succession::Succession;
 pub(crate) use weights::{Outlet, Steps, WeightsDesk};
@@ -32,8 +36,10 @@ pub(crate) use weights::{Outlet, Steps, WeightsDesk};
 const TURN: Duration = Duration::from_millis(5);
 /// Cycles before which nothing is counted as an allocation or a page fault of the cycle.
 const WARM_UP_CYCLES: u64 = 200;
-/// How often page faults are read and the service manager is told.
+/// How often page faults and grants are read and the service manager is told.
 const SLOW_TURNS: u64 = 50;
+/// The same complaint about the control socket is repeated in the log this often.
+const REPEAT_COMPLAINT: Span = Span::from_ms(10_000);
 /// Callers that are listened to at the same time; the one that was silent for longest makes room.
 const CALLERS_MAX: usize = 32;
 /// How long the threads may take to stop.
@@ -49,17 +55,20 @@ pub(crate) struct Wire {
 pub(crate) struct Keeper {
     pub(crate) clock: MonotonicClock,
     pub(crate) lifeline: Lifeline,
+    pub(crate) manager: Option<ServiceManager>,
     pub(crate) server: Server,
     pub(crate) orders: Producer<Order>,
     pub(crate) events: Consumer<Event>,
     pub(crate) wires: Vec<Wire>,
     pub(crate) counters: counters::Writer<Counter>,
-    pub(crate) control_tid: i32,
+    pub(crate) lookout: Lookout,
     pub(crate) desk: WeightsDesk,
     pub(crate) journal: Journal,
     pub(crate) succession: Succession,
     pub(crate) service: Service,
     pub(crate) callers: Vec<Conversation>,
+    /// When the control socket failed last, as far as the log tells.
+    pub(crate) complained: Option<MonoTime>,
     pub(crate) warm: Warmth,
     pub(crate) recorder: Option<Recorder>,
 }
@@ -75,17 +84,22 @@ impl Keeper {
     /// Runs until something asks the process to stop. The plant is released first when the parent is gone.
     pub(crate) fn run(&mut self) {
         let mut watchdog = Watchdog::default();
-        let _ = rt_sys::notify("READY=1");
+        self.tell_manager("READY=1");
         for turn in 0_u64.. {
             self.listen();
             self.succession.turn(&mut self.server, &mut self.orders, &mut self.journal, &self.clock);
             self.desk.turn(&mut self.orders, &mut self.journal);
             self.take_events();
             self.take_news();
+            let cycles = self.counters.get(Counter::Cycles);
+            self.lookout.follow(cycles, self.clock.now(), &mut self.journal);
             if turn.is_multiple_of(SLOW_TURNS) {
                 self.watch_page_faults();
+                self.watch_grants();
                 self.succession.guard_the_address(&mut self.server);
-                watchdog.feed(self.counters.get(Counter::Cycles));
+                if watchdog.sees_progress(cycles) {
+                    self.tell_manager("WATCHDOG=1");
+                }
             }
             match self.lifeline.wait(Duration::ZERO) {
                 Wake::Quiet => {}
@@ -113,8 +127,13 @@ impl Keeper {
         self.journal.note(EventKind::Stopping, "stopped in order");
     }
 
+    /// A manager that does not listen is none: what it does about it is its own business.
+    fn tell_manager(&self, state: &str) {
+        let _ = self.manager.as_ref().map(|manager| manager.tell(state));
+    }
+
     fn begin_to_stop(&mut self, wake: Wake) {
-        let _ = rt_sys::notify("STOPPING=1");
+        self.tell_manager("STOPPING=1");
         if wake == Wake::ParentGone {
             self.journal.note(EventKind::Stopping, "the foreground parent is gone: releasing the plant");
             let _ = self.orders.push(Order::Command(Command::Release));
@@ -132,7 +151,7 @@ impl Keeper {
                 self.callers.push(caller);
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the control socket failed"),
+            Err(error) => self.cannot_listen(&error),
         }
         let Self { callers, service, succession, desk, orders, journal, counters, .. } = self;
         callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
@@ -142,6 +161,16 @@ impl Keeper {
                 service.answer(caller, request, service::Means { desk, succession, orders, journal, counters }).is_ok()
             }
         });
+    }
+
+    /// No new caller for a while: without a descriptor for it, say. The others are served as before.
+    fn cannot_listen(&mut self, error: &io::Error) {
+        let now = self.clock.now();
+        if self.complained.is_none_or(|at| now.since(at) >= REPEAT_COMPLAINT) {
+            tracing::error!(%error, "no caller can be accepted at the control socket");
+            self.complained = Some(now);
+        }
+        std::thread::sleep(TURN);
     }
 
     fn take_events(&mut self) {
@@ -166,8 +195,16 @@ impl Keeper {
         }
     }
 
+    /// What the kernel granted may be taken away by anybody who is permitted to.
+    fn watch_grants(&mut self) {
+        if self.lookout.look_again(&mut self.journal) {
+            self.counters.set(Counter::Degraded, self.lookout.degraded().len() as u64);
+            self.service.set_degraded(self.lookout.degraded());
+        }
+    }
+
     fn watch_page_faults(&mut self) {
-        let Ok(now) = rt_sys::thread_faults(self.control_tid) else { return };
+        let Ok(now) = self.lookout.control().faults() else { return };
         match self.warm {
             Warmth::Cold if self.counters.get(Counter::Cycles) >= WARM_UP_CYCLES => {
                 if self.orders.push(Order::WarmedUp).is_ok() {
@@ -183,17 +220,14 @@ impl Keeper {
     }
 }
 
-/// Tells the service manager that we live, but only while the control thread's cycles advance.
+/// The service manager is told that we live only while the control thread's cycles advance.
 #[derive(Default)]
 struct Watchdog {
     cycles: u64,
 }
 
 impl Watchdog {
-    fn feed(&mut self, cycles: u64) {
-        if cycles > self.cycles {
-            let _ = rt_sys::notify("WATCHDOG=1");
-        }
-        self.cycles = cycles;
+    fn sees_progress(&mut self, cycles: u64) -> bool {
+        cycles > std::mem::replace(&mut self.cycles, cycles)
     }
 }

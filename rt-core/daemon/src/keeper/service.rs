@@ -125,6 +125,11 @@ impl Service {
         }
     }
 
+    /// From now on this is what was asked of the kernel and is not so.
+    pub(crate) fn set_degraded(&mut self, degraded: &[String]) {
+        self.degraded = degraded.to_vec();
+    }
+
     /// Keeps in mind what an event says about the state.
     pub(crate) fn note(&mut self, event: &Event) {
         match event.kind {

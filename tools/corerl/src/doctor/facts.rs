@@ -78,14 +78,12 @@ fn throttling(host: &Host) -> Finding {
     match host.throttling.value {
         Some(limit) => match limit.runtime_us {
             None => finding("off".into()),
-            Some(runtime_us) => {
-                let share = runtime_us as f64 / limit.period_us.max(1) as f64;
-                finding(format!("real-time threads may run {runtime_us} of {} us", limit.period_us)).degraded_unless(
-                    share >= THROTTLE_SHARE_MIN,
+            Some(runtime_us) => finding(format!("real-time threads may run {runtime_us} of {} us", limit.period_us))
+                .degraded_unless(
+                    limit.share() >= THROTTLE_SHARE_MIN,
                     "the kernel stops a control thread that uses up its share, for the rest of each period",
                     "sysctl kernel.sched_rt_runtime_us=950000 (or -1, with a watchdog that does not depend on it)",
-                )
-            }
+                ),
         },
         None => finding("not limited by this kernel, or not shown".into()),
     }
