@@ -57,6 +57,17 @@ impl Place {
         self.start_runtime(self.command("corerl-rt"), site, options, true)
     }
 
+    /// `corerl-rt` started by another program, which becomes it: one that takes privileges away, say.
+    pub fn runtime_under(&self, starter: &[&str], site: &SiteFile, options: &[&str]) -> Runtime {
+        let mut command = Command::new(starter[0]);
+        command
+            .args(&starter[1..])
+            .arg(program("corerl-rt"))
+            .current_dir(self.dir.path())
+            .env("TMPDIR", self.path("tmp"));
+        self.start_runtime(command, site, options)
+    }
+
     /// `corerl run`: runtime and learner.
     pub fn company(&self, site: &SiteFile, options: &[&str]) -> Runtime {
         let mut command = self.command("corerl");

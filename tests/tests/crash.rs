@@ -232,7 +232,7 @@ fn f19_a_killed_learner_is_started_again_by_its_foreground_parent() {
 }
 
 #[test]
-fn sigterm_and_sigint_end_every_program_in_order() {
+fn f78_sigterm_and_sigint_end_every_program_in_order() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut company = Company::at_work();
         assert_eq!(company.parent.process.stop(signal), 0, "{}", company.parent.process.said());

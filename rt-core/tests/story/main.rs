@@ -182,7 +182,7 @@ fn a_pause_of_the_process_is_one_overrun_and_no_burst() {
 }
 
 #[test]
-fn a_burst_of_overruns_trips() {
+fn f69_a_burst_of_overruns_trips() {
     let mut rig = Rig::running();
     for _ in 0..3 {
         rig.cycle_late(Span::from_ms(1));
