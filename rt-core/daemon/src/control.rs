@@ -132,11 +132,22 @@ impl ControlLoop {
         let mut allocations = Allocations::default();
         while !self.orders.stop {
             let slot = pacer.next_slot().slot;
-            let outcome = self.one_cycle(&slot);
-            allocations.note(self.orders.warmed_up);
-            self.count(&pacer, &slot, &outcome, &allocations);
+            self.work(&slot, &pacer, &mut allocations);
         }
         guard::disarm();
+    }
+
+    /// All that is done between two sleeps. `cargo xtask purity` follows every call from here in the released program, and
+    /// has RealtimeSanitizer watch it in a build of its own (`--cfg rtsan`).
+    ///
+    /// # Real-time
+    /// Wait-free.
+    #[inline(never)]
+    #[cfg_attr(rtsan, sanitize(realtime = "nonblocking"))]
+    fn work(&mut self, slot: &Slot, pacer: &Pacer, allocations: &mut Allocations) {
+        let outcome = self.one_cycle(slot);
+        allocations.note(self.orders.warmed_up);
+        self.count(pacer, slot, &outcome, allocations);
     }
 
     /// The work of one slot: the cycle, and the step for the learner.

@@ -17,6 +17,7 @@
 //! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 two runtimes of this agent live already, 77 privileges missing in strict
 //!   mode, 78 site file refused.
 #![forbid(unsafe_code)]
+#![cfg_attr(rtsan, feature(sanitize))]
 
 mod adapters;
 mod arguments;

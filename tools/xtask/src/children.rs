@@ -6,8 +6,10 @@
 //! are let go.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -45,10 +47,19 @@ pub(crate) struct Child {
 impl Child {
     /// Starts a program under a name for people.
     pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
+        Self::spawn(name, command.stderr(Stdio::piped()))
+    }
+
+    /// The same for a program whose messages are all needed: they go into a file, and nothing of them is kept here.
+    pub(crate) fn start_into(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, String> {
+        let file = File::create(log).map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
+        Self::spawn(name, command.stderr(file))
+    }
+
+    fn spawn(name: &'static str, command: &mut Command) -> Result<Self, String> {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
             .map_err(|error| format!("{name} cannot be started: {error}"))?;
@@ -57,6 +68,11 @@ impl Child {
         let stdout = process.stdout.take().map(|stdout| listen(stdout, tail.clone(), Some(lines)));
         let stderr = process.stderr.take().map(|stderr| listen(stderr, tail.clone(), None));
         Ok(Self { name, process, output, tail, listeners: stdout.into_iter().chain(stderr).collect() })
+    }
+
+    /// Its process number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its name for people.
@@ -259,6 +275,16 @@ mod tests {
         assert!(found.iter().any(|(pid, _)| *pid == child.process.id()), "{found:?}");
         drop(child);
         assert!(processes_with(&mark).is_empty());
+    }
+
+    #[test]
+    fn messages_can_go_into_a_file_as_a_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let script = "for i in $(seq 1 100); do echo line $i >&2; done";
+        let mut child = Child::start_into("child", Command::new("sh").args(["-c", script]), &log).unwrap();
+        end(&mut child);
+        assert_eq!(std::fs::read_to_string(&log).unwrap().lines().count(), 100);
     }
 
     #[test]

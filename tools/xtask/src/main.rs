@@ -2,7 +2,7 @@
 //!
 //! # Contract
 //! - `test` runs everything that must be green before a commit; `tidy` is its part that checks the project's own rules.
-//! - `demo` and `interop` start real processes, in process groups of their own and tethered to this one, and leave none
+//! - `demo`, `interop` and `purity` start real processes, in process groups of their own and tethered to this one, and leave none
 //!   of them behind, whatever ends them.
 //! - Data goes to standard output, messages go to standard error. Exit code 0 means that everything went well.
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@ mod children;
 mod demo;
 mod fuzz;
 mod interop;
+mod purity;
 mod scratch;
 mod sim;
 mod soak;
@@ -55,6 +56,7 @@ enum Command {
     Fuzz(fuzz::FuzzArguments),
     Soak(soak::SoakArguments),
     Interop(interop::InteropArguments),
+    Purity(purity::PurityArguments),
 }
 
 fn main() -> ExitCode {
@@ -67,5 +69,6 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Interop(arguments) => interop::run(&arguments),
+        Command::Purity(arguments) => purity::run(&arguments),
     }
 }

@@ -91,7 +91,8 @@ pub(crate) fn run_released(packages: &[&str], program: &str, arguments: &[String
     }
 }
 
-fn build_released(packages: &[&str], program: &str) -> Result<PathBuf, String> {
+/// Builds these packages in release form; where a program of theirs is.
+pub(crate) fn build_released(packages: &[&str], program: &str) -> Result<PathBuf, String> {
     let mut build = cargo();
     build.args(["build", "--release", "--quiet"]).args(packages.iter().flat_map(|package| ["--package", package]));
     match build.status() {

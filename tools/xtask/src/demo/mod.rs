@@ -17,7 +17,8 @@ use clap::Args;
 
 use crate::workspace;
 pub(crate) use observe::Observer;
-use plan::DemoPlant;
+pub(crate) use plan::{AGENT, DemoPlant, SITE, Values};
+pub(crate) use run::plant_url;
 use run::{End, Order};
 use summary::Summary;
 

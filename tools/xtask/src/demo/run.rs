@@ -128,7 +128,7 @@ fn start(order: &Order, directory: &TempDir) -> Result<Company, String> {
 }
 
 /// Waits for the line in which the plant says where it listens.
-fn plant_url(plant: &mut Child) -> Result<String, String> {
+pub(crate) fn plant_url(plant: &mut Child) -> Result<String, String> {
     let line = plant.line(PLANT_START).ok_or_else(|| match plant.check() {
         Err(message) => message,
         Ok(()) => format!("{} did not say where it listens within {PLANT_START:?}", plant.name()),
