@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-sys", &["rt-core"]),
     ("rt-config", &["rt-core"]),
     ("rt-control", &["shm-layout"]),
+    ("rt-state", &[]),
     ("policy", &["rt-core", "rt-config", "shm-layout"]),
     ("io-loop", &["ua-session", "rt-core", "shm"]),
     ("rt-recording", &["policy", "rt-config", "rt-core", "shm", "shm-layout"]),
@@ -36,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rt-config",
             "rt-control",
             "rt-recording",
+            "rt-state",
         ],
     ),
 ];

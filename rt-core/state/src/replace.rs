@@ -1,0 +1,47 @@
+//! Files that are replaced as a whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Readable for the service's group, writable for the service.
+pub(crate) const FILE_MODE: u32 = 0o640;
+
+/// Writes a file: beside its place first, then to the disk, then moved into place. So there is the old file or the new one,
+/// whenever the process dies or the power fails.
+///
+/// # Errors
+/// The system's. The old file is untouched then.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_added_extension("part");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync_directory(path)
+}
+
+/// A name is on the disk once its directory is.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_finds_no_room_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        replace(&path, b"old").unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("file.part")).unwrap();
+        assert_eq!(replace(&path, b"new").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        fs::remove_file(dir.path().join("file.part")).unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+}
