@@ -2,8 +2,8 @@
 //!
 //! The tensors are `layer0.weight` (`[outputs, inputs]`), `layer0.bias`, `layer1.weight`, …, all F32, as any reader of
 //! safetensors understands them. The metadata has one entry, [`MANIFEST_KEY`], a [`Manifest`] as JSON. [`load`]
-//! believes a file only when every column, scale, action and layer is the site's own, in its order, and the parameters pass the
-//! same judgement as published weights.
+//! believes a file only when somebody whom the site trusts has signed every byte of it ([`Trust`]), every column, scale, action
+//! and layer is the site's own, in its order, and the parameters pass the same judgement as published weights.
 //!
 //! Nothing here is for a real-time thread.
 
@@ -23,6 +23,10 @@ use crate::kernels::{Kernel, LayerSpec, NetSpec, PARAMETERS_MAX, ParameterCount}
 use crate::pipeline::{Column, Columns};
 use crate::probe::{ParametersRefused, Probe};
 use crate::wire::{Publication, VerifiedWeights};
+
+mod signature;
+
+pub use signature::{KeyRefused, SecretKey, SignError, Signature, Trust, sign};
 
 /// The key of the manifest in the file's metadata.
 pub const MANIFEST_KEY: &str = "corerl.policy";
@@ -81,6 +85,9 @@ pub struct Manifest {
     pub purpose: Purpose,
     /// BLAKE3 of the parameters in the order of [`NetSpec`], in hexadecimal digits.
     pub parameters_hash: String,
+    /// Who vouches for the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
 }
 
 impl Purpose {
@@ -194,6 +201,18 @@ pub enum PolicyFileRefused {
     /// The manifest lacks something or says something impossible.
     #[error("the policy's manifest is malformed: {0}")]
     Manifest(serde_json::Error),
+    /// Nobody signed it.
+    #[error("the policy is not signed: sign it with `corerl model sign`, or permit unsigned ones with `lab: true`")]
+    Unsigned,
+    /// The signature is none of the key that it names, over these bytes.
+    #[error("the policy's signature does not fit: the file was changed after it was signed")]
+    Forged,
+    /// The key is none that the site trusts.
+    #[error("the policy is signed with the key {key}, which is not in `runtime.policy_keys` of the site file")]
+    OtherKey {
+        /// The public key.
+        key: String,
+    },
     /// A column or setpoint differs: another tag, another order, another unit.
     #[error(
         "{list} {index} of the policy is {found}, this site has {expected}: the policy belongs to another tag list"
@@ -254,20 +273,19 @@ pub enum PolicyFileRefused {
     Parameters(#[from] ParametersRefused),
 }
 
-/// Writes a policy file: beside its place first, then to the disk, then moved into place. So there is the old file
+/// Writes the bytes of a policy file: beside its place first, then to the disk, then moved into place. So there is the old file
 /// or the new one, whenever the power fails.
 ///
 /// # Errors
-/// When the parameters do not fit the purpose, or the system refuses. The old file is untouched then.
-pub fn save(path: &Path, purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<(), SaveError> {
-    let bytes = to_bytes(purpose, origin, parameters)?;
+/// The system refuses. The old file is untouched then.
+pub fn save(path: &Path, bytes: &[u8]) -> Result<(), SaveError> {
     let beside = path.with_added_extension("part");
     let failed = |act, path: &Path| {
         let path = path.to_owned();
         move |error| SaveError::Io { act, path, error }
     };
     let mut file = File::create(&beside).map_err(failed("create", &beside))?;
-    file.write_all(&bytes).map_err(failed("write", &beside))?;
+    file.write_all(bytes).map_err(failed("write", &beside))?;
     file.sync_all().map_err(failed("sync", &beside))?;
     fs::rename(&beside, path).map_err(failed("rename to", path))?;
     // The rename itself is on the disk once the directory is.
@@ -275,7 +293,7 @@ pub fn save(path: &Path, purpose: &Purpose, origin: &Origin, parameters: &[f32])
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
 }
 
-/// The bytes of a policy file.
+/// The bytes of a policy file that nobody has signed yet.
 ///
 /// # Errors
 /// When the parameters do not fit the purpose.
@@ -290,6 +308,7 @@ pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Resul
         origin: origin.clone(),
         purpose: purpose.clone(),
         parameters_hash: hash_of(parameters),
+        signature: None,
     };
     let mut rest = parameters;
     let mut tensors = Vec::new();
@@ -298,8 +317,12 @@ pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Resul
         rest = after;
         tensors.push((name, TensorView::new(Dtype::F32, shape, tensor.as_bytes())?));
     }
+    serialized(&manifest, tensors)
+}
+
+fn serialized(manifest: &Manifest, tensors: Vec<(String, TensorView<'_>)>) -> Result<Vec<u8>, SaveError> {
     // One entry alone: a map of several would be written in an arbitrary order.
-    let metadata = HashMap::from([(MANIFEST_KEY.to_owned(), serde_json::to_string(&manifest)?)]);
+    let metadata = HashMap::from([(MANIFEST_KEY.to_owned(), serde_json::to_string(manifest)?)]);
     Ok(safetensors::serialize(tensors, Some(metadata))?)
 }
 
@@ -307,20 +330,28 @@ pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Resul
 ///
 /// # Errors
 /// The first fact that does not hold.
-pub fn load(path: &Path, expected: &Purpose) -> Result<PolicyFile, PolicyFileRefused> {
+pub fn load(path: &Path, expected: &Purpose, trust: &Trust) -> Result<PolicyFile, PolicyFileRefused> {
+    from_bytes(&read(path)?, expected, trust)
+}
+
+/// The bytes of a file that is no longer than a policy file may be.
+///
+/// # Errors
+/// It is longer, or cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, PolicyFileRefused> {
     let mut bytes = Vec::new();
     File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(PolicyFileRefused::TooLong);
     }
-    from_bytes(&bytes, expected)
+    Ok(bytes)
 }
 
 /// Believes the bytes of a policy file, or says why not.
 ///
 /// # Errors
 /// The first fact that does not hold.
-pub fn from_bytes(bytes: &[u8], expected: &Purpose) -> Result<PolicyFile, PolicyFileRefused> {
+pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<PolicyFile, PolicyFileRefused> {
     let cut = PolicyFileRefused::Cut { found_bytes: bytes.len() };
     let parsed = SafeTensors::read_metadata(bytes).and_then(|(_, head)| Ok((head, SafeTensors::deserialize(bytes)?)));
     let (head, tensors) = match parsed {
@@ -334,6 +365,8 @@ pub fn from_bytes(bytes: &[u8], expected: &Purpose) -> Result<PolicyFile, Policy
     };
     let text = head.metadata().as_ref().and_then(|entries| entries.get(MANIFEST_KEY));
     let manifest = read_manifest(text.ok_or(PolicyFileRefused::NoManifest)?)?;
+    // Before anything else is said of it: what nobody vouches for may say anything.
+    trust.check(bytes, manifest.signature.as_ref())?;
     compare(&manifest.purpose, expected)?;
 
     let spec = NetSpec { layers: expected.spec().map(|spec| spec.layers).unwrap_or_default() };

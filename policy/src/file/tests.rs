@@ -4,6 +4,8 @@ use super::*;
 use crate::agent::AdoptedPolicy;
 use crate::testing::{LEVEL, site};
 
+const LAB: Trust = Trust { keys: Vec::new(), lab: true };
+
 fn origin() -> Origin {
     Origin { created_by: "a test".into(), generation: 12, updates: 3_400, nominal: false }
 }
@@ -17,7 +19,7 @@ fn written(purpose: &Purpose) -> Vec<u8> {
 }
 
 fn refused(bytes: &[u8]) -> PolicyFileRefused {
-    from_bytes(bytes, &Purpose::of(&site())).map(|file| file.manifest).unwrap_err()
+    from_bytes(bytes, &Purpose::of(&site()), &LAB).map(|file| file.manifest).unwrap_err()
 }
 
 /// A directory of this process and test, removed at the end.
@@ -43,8 +45,9 @@ fn what_was_saved_is_loaded_bit_for_bit() {
     let path = directory.0.join("policy.safetensors");
     let purpose = Purpose::of(&site());
     for generation in [12, 13] {
-        save(&path, &purpose, &Origin { generation, ..origin() }, &parameters(&purpose)).unwrap();
-        let file = load(&path, &purpose).unwrap();
+        let bytes = to_bytes(&purpose, &Origin { generation, ..origin() }, &parameters(&purpose)).unwrap();
+        save(&path, &bytes).unwrap();
+        let file = load(&path, &purpose, &LAB).unwrap();
         assert_eq!(file.manifest().origin, Origin { generation, ..origin() });
         assert_eq!(file.manifest().purpose, purpose);
         assert_eq!(file.weights().parameters(), parameters(&purpose));
@@ -63,11 +66,10 @@ fn the_same_policy_is_written_in_the_same_bytes() {
 
 #[test]
 fn a_directory_that_is_not_there_is_named() {
-    let purpose = Purpose::of(&site());
     let path = std::env::temp_dir().join("corerl-policy-no-such-directory/policy");
-    let error = save(&path, &purpose, &origin(), &parameters(&purpose)).unwrap_err().to_string();
+    let error = save(&path, &[]).unwrap_err().to_string();
     assert!(error.starts_with("cannot create ") && error.contains("policy.part"), "{error}");
-    assert!(matches!(load(&path, &purpose), Err(PolicyFileRefused::Io(_))));
+    assert!(matches!(load(&path, &Purpose::of(&site()), &LAB), Err(PolicyFileRefused::Io(_))));
 }
 
 #[test]
@@ -122,7 +124,7 @@ fn forged(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
 
 #[test]
 fn other_manifests_are_refused_by_what_is_wrong_with_them() {
-    assert!(from_bytes(&forged(|_| ()), &Purpose::of(&site())).is_ok());
+    assert!(from_bytes(&forged(|_| ()), &Purpose::of(&site()), &LAB).is_ok());
     let version = refused(&forged(|manifest| manifest["format_version"] = 2.into()));
     assert!(matches!(version, PolicyFileRefused::FormatVersion { found: 2 }));
     let hash = refused(&forged(|manifest| manifest["parameters_hash"] = "00".into()));
@@ -154,6 +156,94 @@ fn another_number_of_parameters_is_not_saved() {
     assert!(matches!(to_bytes(&purpose, &origin(), &[0.0]), Err(SaveError::Count(ParameterCount { found: 1, .. }))));
 }
 
+/// A purpose of so few parameters that every bit of its file can be changed.
+fn small() -> Purpose {
+    let layer = Layer { inputs: 2, outputs: 1, activation: Activation::Relu.name().to_owned() };
+    let whole = Purpose::of(&site());
+    Purpose { layers: vec![layer], columns: serde_json::from_str("[]").unwrap(), actions: Vec::new(), ..whole }
+}
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed([seed; 32])
+}
+
+/// A plant that trusts this key and no other.
+fn trusting(key: &SecretKey) -> Trust {
+    Trust { keys: vec![key.public()], lab: false }
+}
+
+#[test]
+fn s8_a_signed_policy_is_loaded_by_those_who_trust_the_key_and_by_nobody_else() {
+    let purpose = small();
+    let unsigned = written(&purpose);
+    let signed = sign(&unsigned, &key(1)).unwrap();
+    let file = from_bytes(&signed, &purpose, &trusting(&key(1))).unwrap();
+    assert_eq!(file.weights().parameters(), parameters(&purpose));
+    assert_eq!(file.manifest().signature.as_ref().map(|signature| &signature.key), Some(&key(1).public()));
+    let refused = |bytes: &[u8], trust: &Trust| from_bytes(bytes, &purpose, trust).map(drop).unwrap_err();
+    assert!(matches!(refused(&unsigned, &trusting(&key(1))), PolicyFileRefused::Unsigned));
+    let other = refused(&signed, &trusting(&key(2)));
+    assert!(matches!(&other, PolicyFileRefused::OtherKey { key: named } if *named == key(1).public()), "{other}");
+    assert!(matches!(refused(&signed, &Trust::default()), PolicyFileRefused::OtherKey { .. }));
+    assert!(from_bytes(&unsigned, &purpose, &LAB).is_ok() && from_bytes(&signed, &purpose, &LAB).is_ok());
+    // Signed again by somebody else, it is the same as if signed by him at first.
+    assert_eq!(sign(&signed, &key(2)).unwrap(), sign(&unsigned, &key(2)).unwrap());
+    assert!(from_bytes(&sign(&signed, &key(2)).unwrap(), &purpose, &trusting(&key(2))).is_ok());
+}
+
+#[test]
+fn s8_every_single_bit_of_a_signed_policy_is_vouched_for() {
+    let purpose = small();
+    let signed = sign(&written(&purpose), &key(1)).unwrap();
+    let trust = trusting(&key(1));
+    assert!(from_bytes(&signed, &purpose, &trust).is_ok());
+    for bit in 0..8 * signed.len() {
+        let mut changed = signed.clone();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        assert!(from_bytes(&changed, &purpose, &trust).is_err(), "bit {bit} of {}", 8 * signed.len());
+    }
+    for length in 0..signed.len() {
+        assert!(from_bytes(&signed[..length], &purpose, &trust).is_err(), "cut after {length} bytes");
+    }
+}
+
+#[test]
+fn s8_a_signature_of_another_file_or_by_another_key_is_refused_in_the_laboratory_too() {
+    let purpose = small();
+    let (first, second) =
+        (written(&purpose), to_bytes(&purpose, &Origin { generation: 13, ..origin() }, &parameters(&purpose)));
+    let (first, second) = (sign(&first, &key(1)).unwrap(), sign(&second.unwrap(), &key(1)).unwrap());
+    let signature = |bytes: &[u8]| from_bytes(bytes, &purpose, &LAB).unwrap().manifest().signature.clone().unwrap();
+    let replaced = |from: &str, to: &str| {
+        let place = first.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        [&first[..place], to.as_bytes(), &first[place + from.len()..]].concat()
+    };
+    let moved = replaced(&signature(&first).ed25519, &signature(&second).ed25519);
+    let renamed = replaced(&signature(&first).key, &key(2).public());
+    for forged in [moved, renamed] {
+        let refused = from_bytes(&forged, &purpose, &LAB).map(drop).unwrap_err();
+        assert!(matches!(refused, PolicyFileRefused::Forged), "{refused}");
+    }
+}
+
+#[test]
+fn s8_a_secret_key_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = Directory::new("keys");
+    let path = directory.0.join("policy.key");
+    key(7).save(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(SecretKey::load(&path).map(|key| key.public()).unwrap(), key(7).public());
+    assert_eq!(key(8).save(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists, "a key is never overwritten");
+    for mode in [0o640, 0o604, 0o620] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(matches!(SecretKey::load(&path), Err(KeyRefused::Mode { mode: found, .. }) if found == mode));
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&path, "-----BEGIN PRIVATE KEY-----\n").unwrap();
+    assert!(matches!(SecretKey::load(&path), Err(KeyRefused::Format { .. })));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -162,7 +252,7 @@ proptest! {
         let mut bytes = written(&Purpose::of(&site()));
         prop_assume!(bytes[at] != value);
         bytes[at] = value;
-        if let Ok(file) = from_bytes(&bytes, &Purpose::of(&site())) {
+        if let Ok(file) = from_bytes(&bytes, &Purpose::of(&site()), &LAB) {
             // Only what describes the origin may differ, or white space and escapes in the text.
             prop_assert_eq!(file.weights().parameters(), parameters(&Purpose::of(&site())));
         }

@@ -41,6 +41,30 @@ impl Form for SchemaVersion {
     }
 }
 
+/// Digits of a [`PolicyKey`].
+const POLICY_KEY_DIGITS: usize = 64;
+
+/// A public key: 64 hexadecimal digits, in small letters.
+#[derive(Clone, Debug)]
+pub(crate) struct PolicyKey(pub(crate) String);
+
+impl Form for PolicyKey {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        let text = String::decode(node, complaints)?;
+        if text.len() == POLICY_KEY_DIGITS && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return Some(Self(text.to_ascii_lowercase()));
+        }
+        let help =
+            format!("write the {POLICY_KEY_DIGITS} hexadecimal digits that `corerl model keygen` prints, in quotes");
+        complaints.error(node.at, format!("{} is no public key", quoted(&text)), help);
+        None
+    }
+
+    fn schema() -> Value {
+        json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" })
+    }
+}
+
 /// The most characters of an [`Identifier`].
 const IDENTIFIER_MAX: usize = 32;
 

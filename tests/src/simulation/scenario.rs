@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use policy::file::{self, PolicyFile, Purpose};
+use policy::file::{self, PolicyFile, Purpose, Trust};
 use policy::kernels::Kernel;
 use policy::trial::Verdict;
 use policy::{Agent, Finding, LearnerWatch};
@@ -325,7 +325,8 @@ impl Run {
     /// The runtime is started again, and believes its policy file or not.
     fn restart(&mut self, disk: Disk) {
         let purpose = Purpose::of(&self.site);
-        let file = disk.read(&self.file).and_then(|bytes| file::from_bytes(&bytes, &purpose).ok());
+        let file =
+            disk.read(&self.file).and_then(|bytes| file::from_bytes(&bytes, &purpose, &Trust::of(&self.site)).ok());
         let generation = file.as_ref().map_or(0, |file| file.weights().generation());
         let (desk, agent) = desk(&self.site, file.as_ref(), self.mutant);
         self.hash.update(self.controller.fingerprint().as_bytes());
