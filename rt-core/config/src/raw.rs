@@ -10,7 +10,7 @@ use rt_core::trips::WINDOW_MAX;
 
 use crate::form::{At, choices, sections};
 use crate::form_special::{
-    FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, RateChoice, SchemaVersion, Then,
+    FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, Then,
 };
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
@@ -434,8 +434,12 @@ sections! {
         operators: Vec<At<String>>, Default("[]");
         /// Cycle records kept in shared memory.
         record_span: Span, Default("60s");
+        /// Where the audit log and what was applied live are kept; relative to the site file. Absent: systemd's state directory for a service, else `state` beside the site file.
+        state_dir: String, Optional;
         /// The policy file to start from; relative to the site file. Absent: the nominal policy.
         policy_file: String, Optional;
+        /// The public keys of those whose signatures on policy files are trusted: 64 hexadecimal digits each, as `corerl model keygen` prints them.
+        policy_keys: Vec<At<PolicyKey>>, Default("[]");
         /// How each connection is served.
         io: Named<Io>, Default("{}");
     }

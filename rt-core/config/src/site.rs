@@ -403,6 +403,10 @@ pub struct Runtime {
     pub operators: Vec<String>,
     /// Cycle records kept in shared memory.
     pub record_span: Span,
+    /// Where the audit log and what was applied live are kept, if the file says so.
+    pub state_dir: Option<PathBuf>,
     /// The policy file to start from, if any.
     pub policy_file: Option<PathBuf>,
+    /// The public keys whose signatures on policy files are trusted: 64 hexadecimal digits, small letters.
+    pub policy_keys: Vec<String>,
 }

@@ -139,7 +139,7 @@ fn the_example_is_accepted_and_its_remarks_too() {
 }
 
 #[test]
-fn every_truncation_of_the_example_is_refused() {
+fn f84_every_truncation_of_the_example_is_refused() {
     let text = example();
     for end in (0..text.trim_end().len()).filter(|end| text.is_char_boundary(*end)) {
         let refused = parse(&text[..end], Path::new("site.yaml")).expect_err("a part is no site");
@@ -193,7 +193,7 @@ fn aliases_stand_for_their_anchors() {
 }
 
 #[test]
-fn unknown_keys_are_answered_with_the_nearest_known_one() {
+fn f84_unknown_keys_are_answered_with_the_nearest_known_one() {
     assert_error(
         "obs_period:",
         "obs_perod: 1s\n  obs_period:",
@@ -231,7 +231,7 @@ fn values_of_the_wrong_form_are_answered_with_the_right_one() {
 }
 
 #[test]
-fn another_schema_is_refused_alone_and_names_both_versions() {
+fn f84_another_schema_is_refused_alone_and_names_both_versions() {
     let text = format!("schema: corerl/9\nnew_key: 1\n{BASE}");
     let said = complaints(&text);
     let [only] = said.as_slice() else { panic!("{said:?}") };
@@ -273,6 +273,21 @@ fn ranges_and_setpoints_are_checked() {
     assert_error("then: release", "then: {force: 9}", "{force", "forced value 9", "");
     assert_notice("range: [6, 8], rate", "range: [5, 9], rate", "wider than the operating range");
     assert_notice("7.5]", "8.5]", "outside the operating range");
+    for (from, to) in [
+        ("range: [6, 8], rate", "range: [6, 7.2], rate"),
+        ("\"{PH_SP} - 0.2\", 7.5]", "6, 7.5]"),
+        (", action_bounds: [\"{PH_SP} - 0.2\", 7.5]", ""),
+        ("action_bounds: [\"{PH_SP} - 0.2\", 7.5]", "red_bounds: [6.5, 7.5]"),
+    ] {
+        let text =
+            BASE.replacen(from, to, 1).replacen("rate: 0.1,", "rate: 0.1, by_mode: {run: {range: [6.9, 7.4]}},", 1);
+        let beyond = complaints(&text).into_iter().any(|said| said.message.contains("the agent may choose"));
+        assert!(beyond, "{text}");
+    }
+    assert!(
+        !complaints(BASE).iter().any(|said| said.message.contains("the agent may choose")),
+        "the bounds are inside"
+    );
     let entry = "{when: \"{PH} > 1\", then: release}";
     let five = [entry; 5].join(", ");
     assert_error(
@@ -465,6 +480,24 @@ fn the_laboratory_alone_speaks_in_clear() {
     let said = complaints(&plain);
     assert!(said.iter().any(|said| said.message == "a password must not stand in the file"), "{said:?}");
     assert!(said.iter().all(|said| !said.message.contains("geheim")));
+}
+
+#[test]
+fn s8_a_policy_file_needs_a_trusted_key_outside_the_laboratory() {
+    let secured = "security_policy: {policy: basic256_sha256, client_cert_path: c.der, client_key_path: /k.pem}";
+    let text = BASE.replacen("lab: true\n", "", 1).replacen("security_policy: {policy: none}", secured, 1);
+    let with = |line: &str| text.replacen("runtime:\n", &format!("runtime:\n  {line}\n"), 1);
+    let said = complaints(&with("policy_file: best.safetensors"));
+    assert!(said.iter().any(|said| said.message.contains("no key is trusted")), "{said:?}");
+    let key = "0123456789abcdef".repeat(4);
+    let upper = key.to_uppercase();
+    let site = accepted(&with(&format!("policy_file: best.safetensors\n  policy_keys: [\"{upper}\"]"))).site;
+    assert_eq!(site.runtime.policy_keys, [key]);
+    assert_eq!(site.runtime.policy_file.as_deref(), Some(Path::new("/etc/corerl/best.safetensors")));
+    assert_error("runtime:\n", "runtime:\n  policy_keys: [abc]\n", "abc]", "is no public key", "corerl model keygen");
+    assert!(
+        accepted(&BASE.replacen("runtime:\n", "runtime:\n  policy_file: p\n", 1)).site.runtime.policy_keys.is_empty()
+    );
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub(crate) fn resolve(
     let record_span = record_span(raw, complaints);
     let phase = context.period.and_then(|period| phase(raw, period, complaints));
     let spin = context.period.and_then(|period| spin(raw, period, complaints));
+    complain_of_unsigned(raw, context, complaints);
     let lease_term = raw
         .lease
         .value
@@ -95,8 +96,18 @@ pub(crate) fn resolve(
         lease_term: lease_term?,
         operators: raw.operators.value.as_ref()?.iter().map(|operator| operator.value.clone()).collect(),
         record_span: record_span?,
+        state_dir: raw.state_dir.value.as_ref().map(|path| context.path(path)),
         policy_file: raw.policy_file.value.as_ref().map(|path| context.path(path)),
+        policy_keys: raw.policy_keys.value.as_ref()?.iter().map(|key| key.value.0.clone()).collect(),
     })
+}
+
+/// Outside a laboratory somebody has to vouch for a policy file.
+fn complain_of_unsigned(raw: &RawRuntime, context: &Context<'_>, complaints: &mut Complaints<'_>) {
+    if raw.policy_file.given && !context.lab && raw.policy_keys.value.as_ref().is_some_and(Vec::is_empty) {
+        let help = "write the public key of whoever signs policies into `runtime.policy_keys`; `corerl model keygen` makes one";
+        complaints.error(raw.policy_file.at, "no key is trusted that could have signed the policy file", help);
+    }
 }
 
 fn phase(raw: &RawRuntime, period: Period, complaints: &mut Complaints<'_>) -> Option<Span> {

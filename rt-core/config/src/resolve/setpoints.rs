@@ -15,7 +15,7 @@ use crate::form::{At, Field};
 use crate::form_special::{RateChoice, Then};
 use crate::raw::{Limits, ModeLimits, Runtime, Tag as RawTag, TagType};
 use crate::site::{Range, Setpoint};
-use crate::value::{FormulaPair, Named};
+use crate::value::{Formula, FormulaPair, Named};
 
 pub(crate) fn resolve(
     tags: &Tags<'_>,
@@ -118,6 +118,9 @@ fn setpoint(
     let given = Given { choice: find(&runtime.fallback, name).map(|(_, choice)| choice), nominal, range, rate };
     let fallback = fallback::resolve(&given, tags, context, complaints);
     let by_mode = by_mode(limits, range.zip(rate), complaints);
+    if let (Some(scale), Some(by_mode)) = (scale, &by_mode) {
+        tell_of_bounds_beyond_limits(raw, scale, by_mode.run, tags, complaints);
+    }
     let operator_when = operator_when(limits, tags, complaints);
     let interlocks = interlocks(limits, range, tags, complaints);
     let tag = TagId::new(index)?;
@@ -247,6 +250,31 @@ fn action_bounds(
         (true, None) => None,
         (true, Some(red)) => Some(Some((constant(red.lo)?, constant(red.hi)?))),
         (false, _) => Some(None),
+    }
+}
+
+/// The agent knows its own bounds alone. Where the limits are narrower, what it learns to do trips the runtime.
+fn tell_of_bounds_beyond_limits(
+    raw: &RawTag,
+    scale: Range,
+    run: envelope::Limits,
+    tags: &Tags<'_>,
+    complaints: &mut Complaints<'_>,
+) {
+    // A bound that moves with a tag may be anywhere; it is judged while it runs.
+    let mut bound = |formula: &Formula| tags.tree(formula, complaints).and_then(|tree| tree.constant());
+    let (at, lo, hi) = match (&raw.action_bounds.value, raw.red_bounds.value) {
+        (Some(FormulaPair(lo, hi)), _) => (raw.action_bounds.at, bound(lo), bound(hi)),
+        (None, Some(red)) => (raw.red_bounds.at, Some(red.lo), Some(red.hi)),
+        (None, None) => (raw.operating_range.at, Some(scale.lo), Some(scale.hi)),
+    };
+    let below = lo.is_some_and(|lo| lo.max(scale.lo) < run.lo);
+    let above = hi.is_some_and(|hi| hi.min(scale.hi) > run.hi);
+    if below || above {
+        let message = format!("the agent may choose what is beyond the limits [{}, {}]", run.lo, run.hi);
+        let help =
+            "write `action_bounds` inside the limits: too many such actions in a row (`runtime.clamp_limit`) trip";
+        complaints.notice(at, message, help);
     }
 }
 

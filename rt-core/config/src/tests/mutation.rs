@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_mutation_of_a_file_panics(
+    fn f84_no_mutation_of_a_file_panics(
         at in 0..BASE.len(),
         length in 0..12_usize,
         put in prop_oneof!["[ -~\\n]{0,6}", Just("\n".to_owned()), Just("{".to_owned()), Just("&a *a".to_owned()), "\\PC{0,3}"],
