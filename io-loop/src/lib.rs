@@ -58,5 +58,5 @@ mod simulated;
 pub use bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
 pub use io_loop::{IoLoop, Settings, Tally};
 pub use news::{News, NewsSender, news};
-pub use opcua::{BoundNode, OpcUa};
+pub use opcua::{BoundNode, OpcUa, Pace};
 pub use simulated::{Faults, Simulated};

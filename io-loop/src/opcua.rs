@@ -26,6 +26,17 @@ pub struct BoundNode {
     pub name: String,
     /// Where it is on the server.
     pub address: NodeAddress,
+    /// How fast it may be moved, where something limits that.
+    pub pace: Option<Pace>,
+}
+
+/// How fast a setpoint may be moved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Engineering units per second.
+    pub rate: f64,
+    /// The control period, in which it moves once.
+    pub period: Span,
 }
 
 /// An OPC UA server as a field bus.
@@ -90,7 +101,10 @@ impl OpcUa {
             scalar(node, found).and_then(|kind| permit(node, found.readable, "read").map(|()| kind))
         });
         let writable = self.outputs.iter().zip(outputs).map(|(node, found)| {
-            scalar(node, found).and_then(|kind| permit(node, found.writable, "written").map(|()| kind))
+            scalar(node, found).and_then(|kind| {
+                permit(node, found.writable, "written")?;
+                can_move(node, kind).map(|()| kind)
+            })
         });
         let kinds = collect_all(readable.chain(writable))?;
         Ok(kinds.into_iter().skip(self.inputs.len()).collect())
@@ -195,8 +209,24 @@ fn collect_all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result<Ve
     if complaints.is_empty() { Ok(good) } else { Err(complaints.join("; ")) }
 }
 
+/// A whole number that may not move by one at a time never moves: what is left of a step is not added up.
+fn can_move(node: &BoundNode, kind: ScalarKind) -> Result<(), String> {
+    let BoundNode { name, address, pace } = node;
+    let Some(Pace { rate, period }) = pace else { return Ok(()) };
+    let period_s = period.as_ns() as f64 * 1e-9;
+    let step = rate * period_s;
+    if kind.holds(0.5) || step >= 1.0 {
+        return Ok(());
+    }
+    let least = 1.0 / period_s;
+    Err(format!(
+        "tag `{name}`: node {address} holds whole numbers, and a rate of {rate} moves it by {step} in one control period, which is never \
+         one: write a rate of at least {least} in runtime.limits, or `unlimited`"
+    ))
+}
+
 fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, String> {
-    let BoundNode { name, address } = node;
+    let BoundNode { name, address, .. } = node;
     if found.status & SEVERITY_MASK != 0 {
         return Err(format!(
             "tag `{name}`: the server knows no readable node {address} ({}): correct node_identifier in the site file",
@@ -215,7 +245,7 @@ fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, Strin
 }
 
 fn permit(node: &BoundNode, permitted: bool, verb: &str) -> Result<(), String> {
-    let BoundNode { name, address } = node;
+    let BoundNode { name, address, .. } = node;
     if permitted {
         return Ok(());
     }
@@ -297,3 +327,25 @@ macro_rules! same_kinds {
     };
 }
 same_kinds!(Boolean, SByte, Byte, Int16, UInt16, Int32, UInt32, Int64, UInt64, Float, Double);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_that_its_rate_never_moves_is_refused_with_the_smallest_rate_that_does() {
+        let node = |rate: Option<f64>| BoundNode {
+            name: "VALVE".into(),
+            address: "ns=2;s=Valve".parse().unwrap(),
+            pace: rate.map(|rate| Pace { rate, period: Span::from_ms(5) }),
+        };
+        let refused = can_move(&node(Some(199.0)), ScalarKind::Int16).unwrap_err();
+        assert!(refused.contains("`VALVE`") && refused.contains("a rate of at least 200 "), "{refused}");
+        assert!(can_move(&node(Some(0.1)), ScalarKind::Boolean).is_err());
+        assert_eq!(can_move(&node(Some(200.0)), ScalarKind::Int16), Ok(()));
+        assert_eq!(can_move(&node(None), ScalarKind::UInt64), Ok(()));
+        for kind in [ScalarKind::Float, ScalarKind::Double] {
+            assert_eq!(can_move(&node(Some(1e-3)), kind), Ok(()));
+        }
+    }
+}

@@ -73,7 +73,7 @@ fn a_node_that_is_unknown_no_number_or_not_writable_is_named_with_its_tag() {
     let plant = place.plant();
     let level = "nsu=urn:corerl:plant;s=saturation.level";
     let setpoint = "nsu=urn:corerl:plant;s=saturation.u";
-    let cases: [(&str, &str, &[&str]); 5] = [
+    let cases: [(&str, &str, &[&str]); 6] = [
         (
             level,
             "nsu=urn:corerl:plant;s=saturation.nowhere",
@@ -83,6 +83,12 @@ fn a_node_that_is_unknown_no_number_or_not_writable_is_named_with_its_tag() {
         (level, "ns=0;i=2261", &["`level`", "i=2261", "holds no number", "correct node_identifier"]),
         (level, "ns=0;i=2254", &["`level`", "i=2254", "is an array", "correct node_identifier"]),
         (setpoint, level, &["`u`", "saturation.level", "may not be written", "access level"]),
+        // At 0.2 per second a whole number would never move in a period of 5 ms.
+        (
+            setpoint,
+            "nsu=urn:corerl:plant;s=saturation.Heartbeat",
+            &["`u`", "holds whole numbers", "a rate of at least 200 in runtime.limits"],
+        ),
     ];
     for (from, to, parts) in cases {
         let complaint = complaint(&place, &place.site(plant.url(), &[(from, to)]));

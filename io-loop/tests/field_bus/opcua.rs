@@ -51,6 +51,7 @@ pub(crate) fn nodes(what: &str, count: usize) -> Vec<BoundNode> {
     let node = |index| BoundNode {
         name: format!("{what}{index}"),
         address: format!("nsu={NAMESPACE};s={what}{index}").parse().unwrap(),
+        pace: None,
     };
     (0..count).map(node).collect()
 }

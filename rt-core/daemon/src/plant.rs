@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{BoundNode, OpcUa, Settings};
+use io_loop::{BoundNode, OpcUa, Pace, Settings};
 use rt_config::{Connection, Identity, Security, Setpoint, Site};
+use rt_core::envelope::LimitsByMode;
 use rt_core::ports::Clock as _;
+use rt_core::setpoint::Rate;
 use rt_core::tag::TagId;
 use rt_sys::MonotonicClock;
 use ua_session::{ApplicationInstance, Clock, HostMismatch, MessageMode, SecurityPolicy, Target, Trust};
@@ -54,18 +56,30 @@ pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Se
 /// # Errors
 /// Certificate or key cannot be used; a node is no address; there are no more threads.
 pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<OpcUa, Failure> {
-    let node = |name: &str, node: &str| {
+    let node = |name: &str, node: &str, pace: Option<Pace>| {
         let address = node.parse().map_err(|error| Failure::Config(format!("tag `{name}`: {error}")))?;
-        Ok(BoundNode { name: name.to_owned(), address })
+        Ok(BoundNode { name: name.to_owned(), address, pace })
     };
-    let read: Vec<_> = inputs(site, index).map(|(_, name, text)| node(name, text)).collect::<Result<_, Failure>>()?;
-    let mut written: Vec<_> =
-        outputs(site, index).map(|(_, _, name, text)| node(name, text)).collect::<Result<_, Failure>>()?;
+    let read: Vec<_> =
+        inputs(site, index).map(|(_, name, text)| node(name, text, None)).collect::<Result<_, Failure>>()?;
+    let paced = |(_, setpoint, name, text): (usize, &Setpoint, &str, &str)| node(name, text, pace(site, setpoint));
+    let mut written: Vec<_> = outputs(site, index).map(paced).collect::<Result<_, Failure>>()?;
     if let Some(heartbeat) = &connection.heartbeat {
-        written.push(node("heartbeat", &heartbeat.node)?);
+        written.push(node("heartbeat", &heartbeat.node, None)?);
     }
     OpcUa::new(target(site, connection)?, Arc::new(Clocks(MonotonicClock::new())), read, written)
         .map_err(Failure::resource("the thread that renews keys"))
+}
+
+/// How fast a setpoint may be moved in the mode that permits least.
+fn pace(site: &Site, setpoint: &Setpoint) -> Option<Pace> {
+    let LimitsByMode { run, hold, fallback } = setpoint.settings.limits;
+    let rates = [run, hold, fallback].into_iter().filter_map(|limits| match limits.rate {
+        Rate::PerSecond(rate) => Some(rate),
+        Rate::Unlimited => None,
+    });
+    let rate = rates.min_by(f64::total_cmp)?;
+    Some(Pace { rate, period: site.runtime.period.span() })
 }
 
 fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
