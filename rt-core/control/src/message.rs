@@ -139,6 +139,11 @@ pub enum Refusal {
         /// The name asked for.
         name: String,
     },
+    /// What would change what the plant gets cannot be recorded in the audit log, and is not done.
+    NotRecorded {
+        /// Why, for people.
+        reason: String,
+    },
     /// The packet was not understood.
     NotUnderstood,
     /// The act makes no sense in the present mode.
@@ -164,6 +169,10 @@ impl std::fmt::Display for Refusal {
             Self::NoSuchSetpoint { name } => {
                 write!(f, "there is no setpoint `{name}`: `corerl agent status` lists them")
             }
+            Self::NotRecorded { reason } => write!(
+                f,
+                "{reason}; what cannot be recorded is not done (disarm, hold and release are always done): make room, or let the runtime's user write there"
+            ),
             Self::NotUnderstood => write!(f, "the runtime did not understand the request: are both of one version?"),
             Self::NotNow { message } => f.write_str(message),
         }
@@ -267,6 +276,10 @@ pub struct Status {
     pub learner: LearnerStatus,
     /// The connections.
     pub connections: Vec<ConnectionStatus>,
+    /// The audit log.
+    pub audit: AuditStatus,
+    /// The file with what was applied live, which the next start will use; `None` while the site file alone holds.
+    pub applied: Option<String>,
     /// Seconds since the start.
     pub uptime_s: f64,
 }
@@ -291,6 +304,18 @@ pub struct PolicyProgress {
     pub decisions: u32,
     /// Decisions that it has to stand.
     pub of: u32,
+}
+
+/// How the audit log is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditStatus {
+    /// Where it is.
+    pub path: String,
+    /// Its newest entry, `NUMBER:HASH`: noted elsewhere, it proves later that the log was not rewritten. `None` before the
+    /// first one.
+    pub head: Option<String>,
+    /// Why it cannot be written at the moment.
+    pub trouble: Option<String>,
 }
 
 /// How the learner is.

@@ -4,7 +4,7 @@
 //! # Contract
 //! - Everything is created, checked and allocated before the control thread's first cycle; then memory is locked.
 //! - The control thread runs [`control`], one io thread per connection runs [`io`], the main thread is the [`keeper`].
-//!   With `--record` one more, ordinary thread writes the recording.
+//!   One more, ordinary thread writes the audit log, and with `--record` another one the recording.
 //!   Threads exchange data through rings and a triple buffer of the `shm` crate, and news through bounded channels.
 //! - Of two runtimes of an agent one leads, the other one stands by: it decides, writes nothing, and takes the lease of the
 //!   plant over when it is let go, when the leader dies, or when its cycles stand still for a term.
@@ -29,6 +29,7 @@ mod plant;
 mod recorder;
 mod rehearsal;
 mod segments;
+mod state;
 mod tenure;
 mod wiring;
 

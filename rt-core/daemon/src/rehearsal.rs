@@ -48,7 +48,7 @@ impl Rehearsal {
     /// The site's policy file cannot be used, or the kernel gives no memory or thread.
     pub fn start(site: &Site, placement: &Placement) -> Result<Self, Failure> {
         let n_state = Columns::of(site).len();
-        let first_policy = first_policy(site, &actor_spec(n_state, site.setpoints.len()))?;
+        let (first_policy, _) = first_policy(site, &actor_spec(n_state, site.setpoints.len()))?;
         let (shelf, writers) = Shelf::create(site, n_state).map_err(Failure::resource("the shared memory"))?;
         let written = writers.records;
         let (records, layout) = (written.cycles.reader(broadcast::Start::Oldest), written.cycle_layout);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
 use io_loop::{FieldBus, IoLoop, news};
-use policy::file::Purpose;
+use policy::file::{Purpose, Trust};
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
 use policy::{AdoptedPolicy, actor_spec};
-use rt_config::{Connection, Loaded, Site};
+use rt_config::{Connection, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
@@ -17,7 +17,7 @@ use rt_core::ports::{Clock as _, Command, FieldReport};
 use rt_core::record::Event;
 use rt_core::time::Period;
 use rt_sys::{Cpus, Granted, Lifeline, MonotonicClock, Placement, RealtimeRequest};
-use shm::broadcast::Start;
+use shm::broadcast;
 use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer, channel};
 use shm::{cell, counters};
@@ -29,11 +29,12 @@ use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{
-    Configuration, Journal, Keeper, Lookout, Outlet, Service, Steps, Succession, Warmth, Watched, WeightsDesk, Wire,
-    describe_setpoints,
+    Audit, Configuration, Journal, Keeper, Lookout, Outlet, START_PATIENCE, Service, Steps, Succession, Warmth,
+    Watched, WeightsDesk, Wire, describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
 use crate::segments::{Records, Shelf, Writers};
+use crate::state::{self, Start};
 use crate::tenure::Tenure;
 
 /// Sets that may wait for the io thread; it drains them to the newest.
@@ -54,7 +55,7 @@ const OOM_SCORE: i16 = -900;
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
-    let Loaded { site, text, .. } = load(arguments)?;
+    let Start { site, text, audit, kept, said } = state::start(&arguments.config)?;
     rt_sys::start_logging("corerl-rt", &site.agent_name);
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
@@ -66,14 +67,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let spec = actor_spec(n_state, site.setpoints.len());
     let kernel = Kernel::best();
     let slot_words = policy::wire::slot_words(&spec).map_err(Failure::internal)?;
-    let first_policy = first_policy(&site, &spec)?;
+    let (first_policy, of_file) = first_policy(&site, &spec)?;
     let policies = policy::trial::Succession::new(&site, &spec, &first_policy, kernel).map_err(Failure::internal)?;
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
     let Writers { records, events, lease } = writers;
     let (heirs, heir) = cell::channel([None, None, None]);
     let tenure = Tenure::new(lease.lease.clone(), heir);
     let counters = records.counters.clone();
-    let steps = Steps::new(records.steps.reader(Start::Newest), records.step_layout);
+    let steps = Steps::new(records.steps.reader(broadcast::Start::Newest), records.step_layout);
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
     let (tape, scribe, policy_slot) = unzip(recording);
     if let Some(slot) = &policy_slot {
@@ -124,11 +125,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
     let mut succession = Succession::new(lease, heirs, address.clone(), &site);
     succession.begin(&server, clock.now());
-    if arguments.arm || site.runtime.rearms {
+    let audit = Audit::start(audit, &placement.others).map_err(Failure::resource("the audit log's thread"))?;
+    let mut journal = Journal::new(events, clock, audit);
+    announce(&mut journal, &site, &degraded, &server);
+    for said in said.into_iter().chain(of_file) {
+        journal.note(EventKind::Configured, &said);
+    }
+    if let Some(by) = armed_by(arguments, &site)
+        && may_arm(&mut journal, by)
+    {
         let _ = orders.push(Order::Command(Command::Arm));
     }
-    let mut journal = Journal::new(events, clock);
-    announce(&mut journal, &site, arguments, &degraded, &server);
     let host = rt_sys::Host::read();
     warn_of_throttling(&host, &site);
     let outlet = Outlet { adopted, recorded: policy_slot };
@@ -138,7 +145,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         shelf,
         degraded,
         host.preemption.value.map_or("unknown".to_owned(), |mode| format!("{mode:?}").to_lowercase()),
-        Configuration::new(site, arguments.config.clone(), changes),
+        Configuration::new(site, arguments.config.clone(), kept, changes),
     );
     let Io { wires, stops, handles } = io;
     let mut keeper = Keeper {
@@ -204,25 +211,20 @@ pub(crate) fn at_rest(
     Ok(AtRest { control, orders, changes, facts, adopted })
 }
 
-fn load(arguments: &Arguments) -> Result<Loaded, Failure> {
-    match rt_config::load(&arguments.config) {
-        Ok(loaded) => {
-            loaded.notices.iter().for_each(|notice| eprintln!("{notice}"));
-            Ok(loaded)
-        }
-        Err(refused) => Err(Failure::Config(refused.to_string())),
-    }
-}
-
-/// The policy file that the site names, or the nominal policy.
-pub(crate) fn first_policy(site: &Site, spec: &NetSpec) -> Result<AdoptedPolicy, Failure> {
+/// The policy file that the site names, and what is to be told of it; or the nominal policy.
+pub(crate) fn first_policy(site: &Site, spec: &NetSpec) -> Result<(AdoptedPolicy, Option<String>), Failure> {
     let mut first = AdoptedPolicy::nominal(spec, site).map_err(Failure::internal)?;
-    if let Some(path) = &site.runtime.policy_file {
-        let refused = |reason: String| Failure::Policy(format!("{}: {reason}", path.display()));
-        let file = policy::file::load(path, &Purpose::of(site)).map_err(|error| refused(error.to_string()))?;
-        first.adopt(&file.weights()).map_err(|error| refused(error.to_string()))?;
-    }
-    Ok(first)
+    let Some(path) = &site.runtime.policy_file else { return Ok((first, None)) };
+    let refused = |reason: String| Failure::Policy(format!("{}: {reason}", path.display()));
+    let file = policy::file::load(path, &Purpose::of(site), &Trust::of(site));
+    let file = file.map_err(|error| refused(error.to_string()))?;
+    first.adopt(&file.weights()).map_err(|error| refused(error.to_string()))?;
+    let signer = match &file.manifest().signature {
+        Some(signature) => format!("signed with the key {}", signature.key),
+        None => "signed by nobody".to_owned(),
+    };
+    let generation = file.manifest().origin.generation;
+    Ok((first, Some(format!("policy of generation {generation} from {}, {signer}", path.display()))))
 }
 
 /// One connection before its thread is started.
@@ -346,18 +348,32 @@ fn warn_of_throttling(host: &rt_sys::Host, site: &Site) {
     }
 }
 
-fn announce(journal: &mut Journal, site: &Site, arguments: &Arguments, degraded: &[String], server: &Server) {
+/// What arms the runtime at its start, if anything does.
+fn armed_by(arguments: &Arguments, site: &Site) -> Option<&'static str> {
+    match (arguments.arm, site.runtime.rearms) {
+        (true, _) => Some("the command line: --arm"),
+        (false, true) => Some("the site file: runtime.rearm"),
+        (false, false) => None,
+    }
+}
+
+/// Arms at the start as by the socket: recorded first, or not at all.
+fn may_arm(journal: &mut Journal, by: &str) -> bool {
+    let uid = rustix::process::getuid().as_raw();
+    let entry = journal.entry(EventKind::Command).uid(uid).text(&format!("arm by {by}"));
+    let recorded = entry.require(START_PATIENCE);
+    if let Err(reason) = &recorded {
+        tracing::error!("not armed by {by}: {reason}; `corerl agent arm` arms when the log can be written");
+    }
+    recorded.is_ok()
+}
+
+fn announce(journal: &mut Journal, site: &Site, degraded: &[String], server: &Server) {
     let pid = u64::from(std::process::id());
     let text = format!("{} {}/{}", env!("CARGO_PKG_VERSION"), site.name, site.agent_name);
     journal.entry(EventKind::Started).numbers(pid, 0).text(&text).publish();
     let place = if server.leads() { "leads" } else { "stands by: another runtime leads" };
     tracing::info!("{place}, control socket {}", server.address().socket().display());
-    if arguments.arm {
-        let uid = rustix::process::getuid().as_raw();
-        journal.entry(EventKind::Command).uid(uid).text("arm by the command line: --arm").publish();
-    } else if site.runtime.rearms {
-        journal.note(EventKind::Command, "arm by the site file: runtime.rearm");
-    }
     if site.lab {
         tracing::warn!("lab: unencrypted connections and unsigned policies are permitted");
     }

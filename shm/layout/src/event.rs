@@ -66,7 +66,8 @@ abi_table! {
         Signal => "signal",
         /// A setpoint on the plant stays what it was before our confirmed write. a: setpoint.
         ReadBackMismatch => "read_back_mismatch",
-        /// Limits, nominal values and rules for tags were changed live. a: number of the change.
+        /// What the runtime was started with, or limits, nominal values and rules for tags that were changed live. a: number of
+        /// the change.
         Configured => "configured",
         /// A file of the recording was begun. a: its number, b: cycles lost before it.
         Recording => "recording",
@@ -84,6 +85,8 @@ abi_table! {
         PolicyRolledBack => "policy_rolled_back",
         /// The learner lives, gets steps, and neither learns nor publishes. a: epoch, b: process id.
         LearnerStalled => "learner_stalled",
+        /// The audit log cannot be written, or can again. a: 1 when it cannot, b: entries that are or were late.
+        AuditLog => "audit_log",
     }
 }
 

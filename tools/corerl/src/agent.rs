@@ -140,6 +140,14 @@ fn for_people(description: &Description, status: &Status) -> String {
         ("degraded", degraded),
         ("preemption", status.preemption.clone()),
     ];
+    let audit = match (&status.audit.trouble, &status.audit.head) {
+        (Some(trouble), _) => format!("NOT WRITTEN: {trouble}"),
+        (None, head) => format!("{}, head {}", status.audit.path, head.as_deref().unwrap_or("none yet")),
+    };
+    lines.push(("audit log", audit));
+    if let Some(applied) = &status.applied {
+        lines.push(("applied", format!("{applied}, and not the site file alone")));
+    }
     if let Some(cause) = &status.latched {
         lines.insert(3, ("latched", format!("{cause}; `corerl agent reset` clears it")));
     }
@@ -235,7 +243,7 @@ fn tell_it(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rt_control::{ConnectionStatus, LearnerStatus, PROTOCOL};
+    use rt_control::{AuditStatus, ConnectionStatus, LearnerStatus, PROTOCOL};
 
     fn example() -> (Description, Status) {
         let description = Description {
@@ -275,6 +283,8 @@ mod tests {
                 up: false,
                 last_error: Some("refused".into()),
             }],
+            audit: AuditStatus { path: "state/works.ph.main.audit".into(), head: Some("2:5b1f".into()), trouble: None },
+            applied: None,
             uptime_s: f64::NAN,
         };
         (description, status)
@@ -289,7 +299,13 @@ mod tests {
         assert!(text.contains("policy      the nominal one\n"));
         assert!(text.contains("learner     none has joined\n"));
         assert!(text.contains("connection  plant down, opc.tcp://localhost:4840 (refused)\n"));
-        assert!(!text.contains("latched"));
+        assert!(text.contains("audit log   state/works.ph.main.audit, head 2:5b1f\n"));
+        assert!(!text.contains("latched") && !text.contains("applied"));
+        status.audit.trouble = Some("the disk is full".into());
+        status.applied = Some("state/works.ph.main.applied.yaml".into());
+        let text = for_people(&description, &status);
+        assert!(text.contains("audit log   NOT WRITTEN: the disk is full\n"));
+        assert!(text.contains("applied     state/works.ph.main.applied.yaml, and not the site file alone\n"));
         status.with_operator = vec!["PH_SP".into(), "FLOW_SP".into()];
         assert!(for_people(&description, &status).contains("operator    has PH_SP, FLOW_SP;"));
         status.latched = Some("too many late cycles".into());

@@ -42,9 +42,10 @@ enum ConfigAction {
     /// Apply limits, nominal values and rules for tags of a site file to a running agent, all or nothing.
     ///
     /// Whatever else differs from the running configuration needs a restart, and refuses the file. The runtime does not
-    /// touch the file that it was started with: put this one in its place to keep the change.
+    /// touch the file that it was started with. It keeps this one in its state directory, and the next start uses it for as long
+    /// as the file of the start is the same; a file that was edited meanwhile counts instead. `corerl agent status` tells which.
     #[command(
-        after_help = "Example:\n  corerl config apply site.yaml --cause 'narrower limits for the night shift'\n\nExit codes: 0 applied, 69 no runtime, 77 no permission, 78 the file is refused."
+        after_help = "Example:\n  corerl config apply site.yaml --cause 'narrower limits for the night shift'\n\nExit codes: 0 applied, 69 no runtime, 75 it cannot be recorded, 77 no permission, 78 the file is refused."
     )]
     Apply(ApplyArguments),
     /// Print the JSON Schema (draft-07) of site files: every key with description and default.

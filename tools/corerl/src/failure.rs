@@ -82,7 +82,9 @@ impl From<CallError> for Failure {
             }
             CallError::Refused(Refusal::NotPermitted { .. }) => Exit::NoPermission,
             CallError::Refused(Refusal::Configuration { .. }) => Exit::BadConfiguration,
-            CallError::Refused(Refusal::NotNow { .. }) | CallError::TimedOut(_) => Exit::Temporary,
+            CallError::Refused(Refusal::NotNow { .. } | Refusal::NotRecorded { .. }) | CallError::TimedOut(_) => {
+                Exit::Temporary
+            }
             CallError::Refused(_) | CallError::NotUnderstood | CallError::Io(_) => Exit::Internal,
         };
         Self::new(exit, error)

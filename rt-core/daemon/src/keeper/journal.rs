@@ -1,5 +1,9 @@
-//! Events: one record in shared memory and one line in the log each.
+//! Events: each is one record in shared memory, one line in the log, and an entry of the audit log if it belongs there. Of what
+//! goes on and on, every single one is in shared memory; log and audit log get the beginning, and sums.
 
+use std::time::Duration;
+
+use rt_control::{AuditStatus, Peer};
 use rt_core::mode::Mode;
 use rt_core::ports::{Clock, Command};
 use rt_core::record::{Event, EventKind as CoreEvent};
@@ -8,6 +12,8 @@ use shm::broadcast;
 use shm_layout::{EventKind, EventRecord};
 
 use crate::adapters::effect_name;
+use crate::keeper::audit::{self, Alarm, Audit};
+use crate::keeper::restraint::{Restraint, Subject, Verdict};
 
 /// The one writer of the event ring.
 pub(crate) struct Journal {
@@ -15,11 +21,13 @@ pub(crate) struct Journal {
     clock: MonotonicClock,
     count: u64,
     cycle: u64,
+    restraint: Restraint,
+    audit: Audit,
 }
 
 impl Journal {
-    pub(crate) fn new(ring: broadcast::Writer, clock: MonotonicClock) -> Self {
-        Self { ring, clock, count: 0, cycle: 0 }
+    pub(crate) fn new(ring: broadcast::Writer, clock: MonotonicClock, audit: Audit) -> Self {
+        Self { ring, clock, count: 0, cycle: 0, restraint: Restraint::default(), audit }
     }
 
     /// Events so far.
@@ -32,11 +40,51 @@ impl Journal {
         self.entry(kind).text(text).publish();
     }
 
+    /// What somebody asked for.
+    pub(crate) fn command(&mut self, peer: Peer, text: &str) {
+        self.entry(EventKind::Command).numbers(peer.pid.into(), 0).by(peer).text(text).publish();
+    }
+
     /// An entry of the keeper's, to be completed.
     pub(crate) fn entry(&mut self, kind: EventKind) -> Entry<'_> {
         let (cycle, at) = (self.cycle, self.clock.now().as_ns());
         let record = EventRecord::new(kind, cycle, at);
-        Entry { journal: self, record, message: String::new() }
+        Entry { journal: self, record, message: String::new(), pid: None }
+    }
+
+    /// One look at the clock and at the audit log's thread: sums that are due, and what it has to tell.
+    pub(crate) fn turn(&mut self) {
+        for (subject, count) in self.restraint.sums(self.clock.now()) {
+            let text = format!("{} {}: {count} more since the last line", subject.name, subject.of);
+            tracing::warn!(event = subject.name, count, "{text}");
+            if subject.audited {
+                self.audit.note(audit::entry(subject.name, text));
+            }
+        }
+        while let Some(Alarm { failing, entries, text }) = self.audit.next_alarm() {
+            self.entry(EventKind::AuditLog).numbers(failing.into(), entries).text(&text).publish();
+        }
+    }
+
+    /// How the audit log is.
+    pub(crate) fn audit_status(&self) -> &AuditStatus {
+        self.audit.status()
+    }
+
+    /// Waits for the last entries of the audit log, as long as that may take.
+    pub(crate) fn close(&mut self) {
+        self.audit.close();
+        self.turn();
+    }
+
+    /// A complaint that may come again and again, for the log alone.
+    pub(crate) fn complain(&mut self, connection: u64, id: &str, message: &str) {
+        let subject = Subject { name: "cannot_connect", of: connection, audited: false };
+        match self.restraint.judge(subject, self.clock.now()) {
+            Verdict::Say => tracing::warn!(connection_id = %id, "cannot connect: {message}"),
+            Verdict::SayAsTheLast => tracing::warn!(connection_id = %id, "cannot connect: {message}{COUNTED}"),
+            Verdict::Count => {}
+        }
     }
 
     /// An event of the control thread.
@@ -97,19 +145,39 @@ impl Journal {
         };
         record.set_text(&message);
         self.publish(&record);
-        log(&record, &message);
+        self.say(&record, message, None);
     }
 
     fn publish(&mut self, record: &EventRecord) {
         self.count += u64::from(self.ring.publish(&record.to_words()).is_ok());
     }
+
+    fn say(&mut self, record: &EventRecord, mut message: String, pid: Option<u32>) {
+        let verdict = match subject(record) {
+            Some(subject) => self.restraint.judge(subject, self.clock.now()),
+            None => Verdict::Say,
+        };
+        match verdict {
+            Verdict::Count => return,
+            Verdict::SayAsTheLast => message += COUNTED,
+            Verdict::Say => {}
+        }
+        log(record, &message);
+        if record.kind().is_some_and(is_audited) {
+            self.audit.note(audit_entry(record, message, pid));
+        }
+    }
 }
+
+/// What the last line says before others are counted.
+const COUNTED: &str = " (again and again: the next ones are counted, and told in sums)";
 
 /// An entry that is being written.
 pub(crate) struct Entry<'a> {
     journal: &'a mut Journal,
     record: EventRecord,
     message: String,
+    pid: Option<u32>,
 }
 
 impl Entry<'_> {
@@ -123,6 +191,12 @@ impl Entry<'_> {
         self
     }
 
+    /// Whoever asked for it.
+    pub(crate) fn by(mut self, peer: Peer) -> Self {
+        self.pid = Some(peer.pid);
+        self.uid(peer.uid)
+    }
+
     pub(crate) fn text(mut self, text: &str) -> Self {
         self.record.set_text(text);
         self.message = text.to_owned();
@@ -131,7 +205,18 @@ impl Entry<'_> {
 
     pub(crate) fn publish(self) {
         self.journal.publish(&self.record);
+        self.journal.say(&self.record, self.message, self.pid);
+    }
+
+    /// Publishes it once it is on the disk.
+    ///
+    /// # Errors
+    /// Why it cannot be recorded, or was not within `patience`. Then it is not published, and must not be done.
+    pub(crate) fn require(self, patience: Duration) -> Result<(), String> {
+        self.journal.audit.require(audit_entry(&self.record, self.message.clone(), self.pid), patience)?;
+        self.journal.publish(&self.record);
         log(&self.record, &self.message);
+        Ok(())
     }
 }
 
@@ -162,6 +247,52 @@ fn command_name(command: Command) -> &'static str {
     }
 }
 
+/// What belongs into the audit log: acts of people and processes, and what became of the plant's control by them or by itself.
+const fn is_audited(kind: EventKind) -> bool {
+    use EventKind as Kind;
+    match kind {
+        Kind::Started | Kind::Stopping | Kind::Signal | Kind::Degraded => true,
+        Kind::Command | Kind::Armed | Kind::Disarmed | Kind::Configured | Kind::AccessRefused => true,
+        Kind::ModeChange | Kind::Trip | Kind::TripReset | Kind::Fault => true,
+        Kind::OperatorTook | Kind::OperatorReturned => true,
+        Kind::LearnerAttached | Kind::PolicyRefused | Kind::PolicyFailedTrial | Kind::PolicyRolledBack => true,
+        Kind::LeaseTaken | Kind::LeaseLost => true,
+        // A log that cannot be written says so itself when it can again.
+        Kind::AuditLog => false,
+        Kind::PolicyAdopted | Kind::PolicyOnTrial | Kind::PolicyProven => false,
+        Kind::LearnerLost | Kind::LearnerStalled | Kind::ConnectionUp | Kind::ConnectionDown => false,
+        Kind::SetpointRejected | Kind::SetpointKind | Kind::SetpointUnknown | Kind::ReadBackMismatch => false,
+        Kind::TagBad | Kind::TagGood | Kind::SlotsSkipped | Kind::Lost | Kind::Recording => false,
+    }
+}
+
+/// What may come again and again, and what is counted together then. An act of a person, and what it led to, is always said;
+/// a trip latches.
+fn subject(record: &EventRecord) -> Option<Subject> {
+    use EventKind as Kind;
+    let kind = record.kind()?;
+    let (name, of) = match kind {
+        Kind::ConnectionUp | Kind::ConnectionDown => ("connection", record.a),
+        Kind::OperatorTook | Kind::OperatorReturned => ("operator", record.a),
+        Kind::TagBad | Kind::TagGood => ("tag", record.a),
+        Kind::ReadBackMismatch | Kind::SetpointKind | Kind::SetpointUnknown => (kind.name(), record.a),
+        Kind::ModeChange | Kind::SetpointRejected | Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
+        Kind::PolicyAdopted | Kind::PolicyRefused | Kind::LearnerLost | Kind::LearnerAttached => (kind.name(), 0),
+        Kind::PolicyOnTrial | Kind::PolicyProven | Kind::PolicyFailedTrial | Kind::PolicyRolledBack => (kind.name(), 0),
+        Kind::LearnerStalled | Kind::AccessRefused | Kind::AuditLog => (kind.name(), 0),
+        Kind::Started | Kind::Stopping | Kind::Signal | Kind::Degraded | Kind::Recording => return None,
+        Kind::Command | Kind::Armed | Kind::Disarmed | Kind::Configured | Kind::Trip | Kind::TripReset => return None,
+        Kind::LeaseTaken | Kind::LeaseLost => return None,
+    };
+    Some(Subject { name, of, audited: is_audited(kind) })
+}
+
+fn audit_entry(record: &EventRecord, text: String, pid: Option<u32>) -> rt_state::audit::Entry {
+    let what = record.kind().map_or("unknown", EventKind::name);
+    let uid = (record.uid != u32::MAX).then_some(record.uid);
+    rt_state::audit::Entry { cycle: record.cycle, uid, pid, ..audit::entry(what, text) }
+}
+
 /// What an operator has to look at is a warning, the rest is information; skipped slots come in crowds and are for
 /// those who ask.
 fn log(record: &EventRecord, message: &str) {
@@ -187,9 +318,77 @@ fn log(record: &EventRecord, message: &str) {
             | EventKind::LearnerLost
             | EventKind::LearnerStalled
             | EventKind::Lost
-            | EventKind::AccessRefused,
+            | EventKind::AccessRefused
+            | EventKind::AuditLog,
         ) => tracing::warn!(cycle, event, "{message}"),
         _ if to_degraded => tracing::warn!(cycle, event, "{message}"),
         _ => tracing::info!(cycle, event, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rt_core::time::MonoTime;
+    use shm::broadcast::Start;
+    use shm_layout::EVENT_WORDS;
+
+    const EVENTS: u64 = 2_000;
+
+    /// How many events a journal put into its ring, and the texts of its audit log up to the one that ends like this.
+    fn kept(say: impl FnOnce(&mut Journal), last: &str) -> (u64, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit");
+        let ring = broadcast::heap(EVENT_WORDS, 4096);
+        let mut reader = ring.reader(Start::Oldest);
+        let audit = Audit::start(path.clone(), &[]).unwrap();
+        let mut journal = Journal::new(ring, MonotonicClock::new(), audit);
+        say(&mut journal);
+        journal.close();
+        let (mut words, mut events) = ([0; EVENT_WORDS], 0);
+        while matches!(reader.next(&mut words), broadcast::Next::Record { .. }) {
+            events += 1;
+        }
+        // A busy disk may be slower than what is promised at the end.
+        let texts = || -> Vec<String> {
+            let entries = rt_state::audit::records(&path).into_iter().flatten();
+            entries.filter_map(|entry| Some(entry.ok()?.ok()?.entry.text)).collect()
+        };
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        while texts().last().is_none_or(|text| !text.ends_with(last)) {
+            assert!(std::time::Instant::now() < deadline, "{last:?} is not in {:?}", texts());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        (events, texts())
+    }
+
+    fn event(cycle: u64, kind: CoreEvent) -> Event {
+        Event { cycle, at: MonoTime::ZERO, kind }
+    }
+
+    #[test]
+    fn f94_an_error_in_every_cycle_is_in_the_ring_each_time_and_in_the_logs_at_its_beginning() {
+        let every_cycle = |journal: &mut Journal| {
+            for cycle in 0..EVENTS {
+                journal.record(&event(cycle, CoreEvent::ChangesUnfit { number: cycle }));
+            }
+        };
+        let (events, entries) = kept(every_cycle, COUNTED);
+        assert_eq!(events, EVENTS);
+        assert!(entries.len() <= 8 && entries[0].starts_with("change 0 "), "{entries:?}");
+    }
+
+    #[test]
+    fn f94_acts_are_recorded_each_and_in_order_however_much_is_said_besides() {
+        let peer = Peer { pid: 7, uid: 1000 };
+        let acts_and_noise = |journal: &mut Journal| {
+            for act in 0..50 {
+                (0..40).for_each(|_| journal.note(EventKind::Fault, "noise"));
+                journal.command(peer, &format!("act {act}"));
+            }
+        };
+        let (_, entries) = kept(acts_and_noise, "act 49");
+        let acts: Vec<_> = entries.iter().filter(|text| text.starts_with("act ")).cloned().collect();
+        assert_eq!(acts, (0..50).map(|act| format!("act {act}")).collect::<Vec<_>>());
     }
 }

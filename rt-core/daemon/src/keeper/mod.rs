@@ -1,9 +1,11 @@
 //! The keeper: the main thread, without deadlines. Verifies weights, serves the control socket, watches heartbeats, stands
 //! by or sees to it that somebody can, turns facts into records and logs.
 
+mod audit;
 mod configuration;
 mod journal;
 mod lookout;
+mod restraint;
 mod service;
 mod succession;
 mod weights;
@@ -25,7 +27,8 @@ use shm_layout::{Counter, EventKind};
 use crate::adapters::Order;
 use crate::recorder::Recorder;
 
-pub(crate) use configuration::Configuration;
+pub(crate) use audit::{ACT_PATIENCE, Audit, START_PATIENCE};
+pub(crate) use configuration::{Configuration, Kept};
 pub(crate) use journal::Journal;
 pub(crate) use lookout::{Lookout, Watched};
 pub(crate) use service::{Service, describe_setpoints};
@@ -93,6 +96,7 @@ impl Keeper {
             self.take_news();
             let cycles = self.counters.get(Counter::Cycles);
             self.lookout.follow(cycles, self.clock.now(), &mut self.journal);
+            self.journal.turn();
             if turn.is_multiple_of(SLOW_TURNS) {
                 self.watch_page_faults();
                 self.watch_grants();
@@ -125,6 +129,7 @@ impl Keeper {
             recorder.stop(&mut self.journal);
         }
         self.journal.note(EventKind::Stopping, "stopped in order");
+        self.journal.close();
     }
 
     /// A manager that does not listen is none: what it does about it is its own business.

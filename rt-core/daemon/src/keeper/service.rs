@@ -20,11 +20,11 @@ use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
-use crate::keeper::{Configuration, Journal, Succession, WeightsDesk};
+use crate::keeper::{ACT_PATIENCE, Configuration, Journal, Succession, WeightsDesk};
 use crate::segments::Shelf;
 
 /// The same complaint about a connection is repeated in the log this often.
-const REPEAT_COMPLAINT: Duration = Duration::from_secs(10);
+const REPEAT_COMPLAINT: Duration = Duration::from_secs(120);
 
 /// What is said about this runtime, and to whom.
 pub(crate) struct Service {
@@ -94,14 +94,8 @@ impl Service {
     ) -> io::Result<()> {
         let peer = caller.peer();
         if let Some(refusal) = self.refusal(peer, &request) {
-            let number = u64::from(peer.pid);
-            means
-                .journal
-                .entry(EventKind::AccessRefused)
-                .numbers(number, 0)
-                .uid(peer.uid)
-                .text(wish(&request))
-                .publish();
+            let wish = wish(&request);
+            means.journal.entry(EventKind::AccessRefused).numbers(peer.pid.into(), 0).by(peer).text(wish).publish();
             return caller.answer(&Answer::Refused(refusal), &[]);
         }
         match request {
@@ -164,7 +158,11 @@ impl Service {
                     .publish();
                 (wired.status.up, wired.status.last_error) = (false, Some(reason));
             }
-            News::CannotConnect(failure) => wired.complain(failure),
+            News::CannotConnect(failure) => {
+                if let Some(message) = wired.complaint(failure) {
+                    journal.complain(index as u64, &wired.status.id, &message);
+                }
+            }
         }
     }
 
@@ -206,8 +204,8 @@ impl Service {
         let Some(steps) = self.shelf.descriptor(SegmentKind::Transitions) else {
             return caller.answer(&Answer::Refused(Refusal::NotUnderstood), &[]);
         };
-        let pid = caller.peer().pid;
-        let (epoch, generation, segments) = means.desk.admit(pid)?;
+        let peer = caller.peer();
+        let (epoch, generation, segments) = means.desk.admit(peer.pid)?;
         means.counters.set(Counter::LearnerEpoch, epoch);
         let [weights, counters] = segments.writable();
         let descriptors: [BorrowedFd<'_>; 3] = [steps, weights, counters];
@@ -215,28 +213,35 @@ impl Service {
         means
             .journal
             .entry(EventKind::LearnerAttached)
-            .numbers(epoch, pid.into())
-            .text(&format!("process {pid}"))
+            .numbers(epoch, peer.pid.into())
+            .by(peer)
+            .text(&format!("process {}", peer.pid))
             .publish();
         Ok(())
     }
 
+    /// What may change what the plant gets is done when it is recorded. What takes hands off the plant is done in any case.
     fn act(&self, peer: Peer, act: Act, cause: &str, means: Means<'_>) -> Answer {
-        let command = match act {
+        let (command, must_be_recorded) = match act {
             Act::HandOver => return self.hand_over(peer, cause, means),
-            Act::Arm => Command::Arm,
-            Act::Disarm => Command::Disarm,
-            Act::Release => Command::Release,
-            Act::Reset => Command::Reset,
-            Act::Hold => Command::Hold,
+            Act::Arm => (Command::Arm, true),
+            Act::Reset => (Command::Reset, true),
+            Act::Disarm => (Command::Disarm, false),
+            Act::Release => (Command::Release, false),
+            Act::Hold => (Command::Hold, false),
         };
         let mode = mode_name(means.counters);
-        if means.orders.push(Order::Command(command)).is_err() {
-            let message = "the control thread does not take commands: is it running?".to_owned();
-            return Answer::Refused(Refusal::NotNow { message });
-        }
         let text = format!("{} by uid {}: {cause}", act.name(), peer.uid);
-        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+        if must_be_recorded {
+            if let Err(refusal) = record(means.journal, peer, &text) {
+                return Answer::Refused(refusal);
+            }
+        } else {
+            means.journal.command(peer, &text);
+        }
+        if means.orders.push(Order::Command(command)).is_err() {
+            return not_taken(means.journal, peer, &text);
+        }
         Answer::Done { message: format!("{}: handed to the runtime, which was in mode {mode}", act.name()) }
     }
 
@@ -250,7 +255,9 @@ impl Service {
             if mode != Some(Mode::Shadow) || means.counters.get(Counter::Connected) == 0 {
                 return not_now("this runtime is not ready to lead: it has not read the plant yet".to_owned());
             }
-            means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+            if let Err(refusal) = record(means.journal, peer, &text) {
+                return Answer::Refused(refusal);
+            }
             return match means.succession.ask_for_it(&text) {
                 Some(Ok(message)) => Answer::Done { message },
                 Some(Err(error)) => not_now(format!("the runtime that leads does not let go: {error}")),
@@ -267,10 +274,12 @@ impl Service {
                 self.names_of(self.with_operator).join(", ")
             ));
         }
-        if means.orders.push(Order::LetGo).is_err() {
-            return not_now("the control thread does not take commands: is it running?".to_owned());
+        if let Err(refusal) = record(means.journal, peer, cause) {
+            return Answer::Refused(refusal);
         }
-        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(cause).publish();
+        if means.orders.push(Order::LetGo).is_err() {
+            return not_taken(means.journal, peer, cause);
+        }
         Answer::Done { message: format!("hand-over: process {} leads from its next cycle on", peer.pid) }
     }
 
@@ -281,32 +290,46 @@ impl Service {
         if let (true, Some(name)) = (wanted.is_empty(), name) {
             return Answer::Refused(Refusal::NoSuchSetpoint { name: name.to_owned() });
         }
-        for (setpoint, _) in &wanted {
-            if means.orders.push(Order::Command(Command::HandBack { setpoint: *setpoint })).is_err() {
-                let message = "the control thread does not take commands: is it running?".to_owned();
-                return Answer::Refused(Refusal::NotNow { message });
-            }
-        }
         let what = name.unwrap_or("all setpoints");
         let text = format!("hand back {what} by uid {}: {cause}", peer.uid);
-        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
+        if let Err(refusal) = record(means.journal, peer, &text) {
+            return Answer::Refused(refusal);
+        }
+        for (setpoint, _) in &wanted {
+            if means.orders.push(Order::Command(Command::HandBack { setpoint: *setpoint })).is_err() {
+                return not_taken(means.journal, peer, &text);
+            }
+        }
         Answer::Done { message: format!("hand back {what}: handed to the runtime") }
     }
 
     fn configure(&mut self, peer: Peer, text: &str, cause: &str, means: &mut Means<'_>) -> Answer {
-        let (said, answer) = match self.configuration.apply(text) {
-            Ok(number) => {
-                self.description.setpoints = describe_setpoints(self.configuration.site());
-                let message = format!("change {number}: handed to the runtime, which takes it in its next cycle");
-                (format!("configure, change {number}"), Answer::Done { message })
-            }
+        let by = format!("by uid {}: {cause}", peer.uid);
+        let proposal = match self.configuration.judge(text) {
+            Ok(proposal) => proposal,
             Err(complaints) => {
-                ("configure, refused".to_owned(), Answer::Refused(Refusal::Configuration { complaints }))
+                means.journal.command(peer, &format!("configure, refused, {by}"));
+                return Answer::Refused(Refusal::Configuration { complaints });
             }
         };
-        let text = format!("{said}, by uid {}: {cause}", peer.uid);
-        means.journal.entry(EventKind::Command).uid(peer.uid).numbers(peer.pid.into(), 0).text(&text).publish();
-        answer
+        if let Err(refusal) = record(means.journal, peer, &format!("configure {by}")) {
+            return Answer::Refused(refusal);
+        }
+        let number = match self.configuration.apply(proposal) {
+            Ok(number) => number,
+            Err(error) => {
+                let reason = format!("the file cannot be kept for the next start: {error}");
+                means.journal.command(peer, &format!("configure, not done: {reason}"));
+                return Answer::Refused(Refusal::NotRecorded { reason });
+            }
+        };
+        self.description.setpoints = describe_setpoints(self.configuration.site());
+        let kept = match self.configuration.applied() {
+            Some(path) => format!("kept in {} for the next start, unless the site file is edited", path.display()),
+            None => "it is the file that the runtime was started with".to_owned(),
+        };
+        let message = format!("change {number}: handed to the runtime, which takes it in its next cycle; {kept}");
+        Answer::Done { message }
     }
 
     fn status(&self, means: &Means<'_>) -> Status {
@@ -328,6 +351,8 @@ impl Service {
             policy_before,
             learner: means.desk.learner(),
             connections: self.connections.iter().map(|wired| wired.status.clone()).collect(),
+            audit: means.journal.audit_status().clone(),
+            applied: self.configuration.applied().map(|path| path.display().to_string()),
             uptime_s: self.started.elapsed().as_secs_f64(),
         }
     }
@@ -342,6 +367,21 @@ fn stand_by(caller: &mut Conversation, means: Means<'_>) -> io::Result<()> {
             caller.answer(&Answer::Refused(Refusal::NotNow { message }), &[])
         }
     }
+}
+
+/// Puts an act on the disk before it is done.
+fn record(journal: &mut Journal, peer: Peer, text: &str) -> Result<(), Refusal> {
+    let entry = journal.entry(EventKind::Command).numbers(peer.pid.into(), 0).by(peer).text(text);
+    entry.require(ACT_PATIENCE).map_err(|reason| {
+        journal.command(peer, &format!("not recorded, not done: {text}"));
+        Refusal::NotRecorded { reason }
+    })
+}
+
+fn not_taken(journal: &mut Journal, peer: Peer, text: &str) -> Answer {
+    journal.command(peer, &format!("not taken by the control thread: {text}"));
+    let message = "the control thread does not take commands: is it running?".to_owned();
+    Answer::Refused(Refusal::NotNow { message })
 }
 
 /// The setpoints for people, with the widest range that any mode has.
@@ -373,9 +413,9 @@ impl Wired {
         Self { status, trust_dir, complained: None }
     }
 
-    /// A connection that does not come about is tried again twice a second; that is said when the reason changes, and once
-    /// in a while.
-    fn complain(&mut self, failure: &ConnectFailure) {
+    /// A connection that does not come about is tried again twice a second; what to say about it when the reason changes, and
+    /// once in a while.
+    fn complaint(&mut self, failure: &ConnectFailure) -> Option<String> {
         let mut message = failure.message.clone();
         if let (Some(certificate), Some(dir)) = (&failure.untrusted, &self.trust_dir) {
             let thumbprint = &certificate.thumbprint;
@@ -388,11 +428,12 @@ impl Wired {
             };
         }
         let same = self.status.last_error.as_ref() == Some(&message);
-        if !same || self.complained.is_none_or(|at| at.elapsed() >= REPEAT_COMPLAINT) {
-            tracing::warn!(connection_id = %self.status.id, "cannot connect: {message}");
+        let due = !same || self.complained.is_none_or(|at| at.elapsed() >= REPEAT_COMPLAINT);
+        (self.status.up, self.status.last_error) = (false, Some(message.clone()));
+        due.then(|| {
             self.complained = Some(Instant::now());
-        }
-        (self.status.up, self.status.last_error) = (false, Some(message));
+            message
+        })
     }
 }
 

@@ -1,0 +1,62 @@
+//! What this agent keeps on disk, and the site to start with.
+
+use std::path::{Path, PathBuf};
+
+use rt_config::{Loaded, Site};
+use rt_state::applied::{self, Found};
+
+use crate::failure::Failure;
+use crate::keeper::Kept;
+
+/// Where systemd gives a service room (systemd.exec(5)).
+const SERVICE_STATE: &str = "STATE_DIRECTORY";
+/// Where it is when neither the site file nor the service manager says so: beside the site file.
+const USUAL: &str = "state";
+
+/// What a start found.
+pub(crate) struct Start {
+    /// The site that holds from now on.
+    pub(crate) site: Site,
+    /// Its text.
+    pub(crate) text: String,
+    /// Where the audit log is.
+    pub(crate) audit: PathBuf,
+    /// Where what is applied is kept.
+    pub(crate) kept: Kept,
+    /// What is to be told about the choice between the site file and what was applied.
+    pub(crate) said: Option<String>,
+}
+
+/// Reads the site file; and, if it is the one with which something was applied to the agent, that.
+///
+/// # Errors
+/// Either is refused.
+pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
+    let Loaded { site, text: base, notices, .. } =
+        rt_config::load(config).map_err(|refused| Failure::Config(refused.to_string()))?;
+    notices.iter().for_each(|notice| eprintln!("{notice}"));
+    let directory = directory(&site, config);
+    let file = |what: &str| directory.join(format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance));
+    let (audit, path) = (file("audit"), file("applied.yaml"));
+    let shown = path.display().to_string();
+    let kept = |in_use| Kept { path: path.clone(), base: base.clone(), in_use };
+    match applied::find(&path, &base).map_err(|error| Failure::Config(error.to_string()))? {
+        Found::Nothing => Ok(Start { text: base.clone(), audit, kept: kept(false), said: None, site }),
+        Found::Superseded(aside) => {
+            let said = format!("the site file was edited after something was applied, and counts: {}", aside.display());
+            Ok(Start { text: base.clone(), audit, kept: kept(false), said: Some(said), site })
+        }
+        Found::Applied(text) => {
+            let Loaded { site, .. } = rt_config::parse(&text, config)
+                .map_err(|refused| Failure::Config(format!("{shown}, which was applied to the agent:\n{refused}")))?;
+            let said = format!("what was applied holds, and not the site file: {shown}");
+            Ok(Start { site, text, audit, kept: kept(true), said: Some(said) })
+        }
+    }
+}
+
+fn directory(site: &Site, config: &Path) -> PathBuf {
+    let service = || std::env::var(SERVICE_STATE).ok()?.split(':').next().map(PathBuf::from);
+    let given = site.runtime.state_dir.clone().or_else(service);
+    given.unwrap_or_else(|| config.parent().unwrap_or(Path::new("")).join(USUAL))
+}
