@@ -11,11 +11,13 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod audit;
 mod bench;
 mod config;
 mod doctor;
 mod failure;
 mod field;
+mod model;
 mod output;
 mod replay;
 mod run;
@@ -56,8 +58,12 @@ enum Command {
     Replay(replay::ReplayArguments),
     /// Ask a running agent how it is, or tell it what to do.
     Agent(agent::AgentArguments),
+    /// Show what was done to an agent, and prove that the record of it is the one that was written.
+    Audit(audit::AuditArguments),
     /// Check, apply, describe and exemplify site files.
     Config(config::ConfigCommand),
+    /// Policy files: export, sign, verify.
+    Model(model::ModelArguments),
     /// Look into the shared memory of running agents.
     Shm(segments::ShmArguments),
     /// Certificates: whom the connections trust, and who they are.
@@ -73,7 +79,9 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Config(command) => return config::run(&command),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -3,6 +3,8 @@
 mod records;
 mod states;
 
+pub(crate) use states::published_weights;
+
 use clap::{Args, Subcommand};
 use rt_control::{Address, CallError, Client, Description};
 use serde::Serialize;

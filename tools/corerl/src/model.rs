@@ -1,0 +1,242 @@
+//! `corerl model`: policy files, and who vouches for them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use policy::file::{
+    self, KeyRefused, Manifest, Origin, PolicyFileRefused, Purpose, SaveError, SecretKey, SignError, Trust,
+};
+use policy::kernels::Kernel;
+use policy::wire::Verifier;
+use rt_config::Site;
+use rt_control::Client;
+use serde::Serialize;
+use shm::{Access, Segment, SegmentKind};
+use shm_layout::WeightsHeader;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{print_json, print_text};
+use crate::segments::published_weights;
+use crate::target::Target;
+
+/// How long the policy in use may take to be found among those that a learner publishes meanwhile.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  corerl model sign best.safetensors --key policy.key")]
+pub(crate) struct ModelArguments {
+    #[command(subcommand)]
+    command: ModelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ModelCommand {
+    /// Make a key to sign policy files with, and print its public half.
+    #[command(
+        after_help = "Example:\n  corerl model keygen --key policy.key\n\nPut the line that is printed into `runtime.policy_keys` of the site file. The key file is readable for its owner alone and never\noverwritten; keep it where policies are approved, and not on the plant's machine."
+    )]
+    Keygen {
+        /// Where to put the secret key (PEM).
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the policy that a running agent uses into a file, unsigned.
+    #[command(after_help = "Example:\n  corerl model export --config site.yaml best.safetensors")]
+    Export(ExportArguments),
+    /// Sign a policy file in place: every byte of it.
+    #[command(after_help = "Example:\n  corerl model sign best.safetensors --key policy.key")]
+    Sign {
+        /// The policy file.
+        file: PathBuf,
+        /// The secret key, which must be readable for its owner alone.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Find out whether a site's runtime would start with a policy file.
+    #[command(
+        after_help = "Example:\n  corerl model verify best.safetensors --config site.yaml\n\nExit codes: 0 it would, 1 it would not, 69 the file cannot be read, 78 the site file is refused."
+    )]
+    Verify {
+        /// The policy file.
+        file: PathBuf,
+        /// The site file: its tags, and the keys that it trusts.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ExportArguments {
+    /// Where to put the policy.
+    file: PathBuf,
+    /// The site file of the agent.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    target: Target,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(arguments: &ModelArguments) -> Result<Exit, Failure> {
+    match &arguments.command {
+        ModelCommand::Keygen { key, json } => keygen(key, *json),
+        ModelCommand::Export(arguments) => export(arguments),
+        ModelCommand::Sign { file, key, json } => sign(file, key, *json),
+        ModelCommand::Verify { file, config, json } => verify(file, config, *json),
+    }
+}
+
+fn keygen(path: &Path, json: bool) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Made<'a> {
+        public: &'a str,
+        key: &'a Path,
+    }
+    const RANDOM: &str = "/dev/urandom";
+    let mut seed = [0; 32];
+    File::open(RANDOM)
+        .and_then(|mut random| random.read_exact(&mut seed))
+        .map_err(|error| Failure::io(RANDOM, &error))?;
+    let key = SecretKey::from_seed(seed);
+    key.save(path).map_err(|error| Failure::io(path.display(), &error))?;
+    let public = &key.public();
+    if json {
+        print_json("corerl.key/1", &Made { public, key: path })?;
+    } else {
+        print_text(&format!("{public}\n"))?;
+        eprintln!("made {}; policies signed with it are used where the site file has this public key", path.display());
+    }
+    Ok(Exit::Fine)
+}
+
+fn sign(path: &Path, key: &Path, json: bool) -> Result<Exit, Failure> {
+    let key = SecretKey::load(key).map_err(|refused| key_refused(&refused))?;
+    let unsigned = file::read(path).map_err(|refused| file_refused(path, &refused))?;
+    let signed = file::sign(&unsigned, &key).map_err(|error| match &error {
+        SignError::Refused(refused) => file_refused(path, refused),
+        SignError::Save(error) => Failure::new(Exit::Internal, error),
+    })?;
+    save(path, &signed)?;
+    told(path, &format!("signed with the key {}", key.public()), json)
+}
+
+fn verify(path: &Path, config: &Path, json: bool) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Verdict<'a> {
+        file: &'a Path,
+        ok: bool,
+        reason: Option<String>,
+        manifest: Option<&'a Manifest>,
+    }
+    let site = crate::run::load_site(config)?;
+    let loaded = match file::load(path, &Purpose::of(&site), &Trust::of(&site)) {
+        Err(PolicyFileRefused::Io(error)) => return Err(Failure::io(path.display(), &error)),
+        loaded => loaded,
+    };
+    let manifest = loaded.as_ref().ok().map(file::PolicyFile::manifest);
+    let reason = loaded.as_ref().err().map(ToString::to_string);
+    match (json, &manifest, &reason) {
+        (true, ..) => print_json("corerl.model/1", &Verdict { file: path, ok: reason.is_none(), reason, manifest })?,
+        (false, Some(Manifest { origin, signature, .. }), _) => {
+            let signer = signature.as_ref().map_or("nobody (laboratory)", |signature| signature.key.as_str());
+            eprintln!("{}: fine. Generation {}, signed by {signer}", path.display(), origin.generation);
+        }
+        (false, None, reason) => eprintln!("{}: refused: {}", path.display(), reason.as_deref().unwrap_or_default()),
+    }
+    Ok(if loaded.is_ok() { Exit::Fine } else { Exit::CheckFailed })
+}
+
+fn export(arguments: &ExportArguments) -> Result<Exit, Failure> {
+    let site = crate::run::load_site(&arguments.config)?;
+    let (_, mut client) = arguments.target.connect()?;
+    let (origin, parameters) = policy_in_use(&site, &mut client)?;
+    let bytes = file::to_bytes(&Purpose::of(&site), &origin, &parameters).map_err(internal)?;
+    save(&arguments.file, &bytes)?;
+    told(&arguments.file, &format!("generation {}, not signed yet", origin.generation), arguments.json)
+}
+
+/// The policy that the runtime adopted, from the memory into which the learner published it, and verified once more.
+fn policy_in_use(site: &Site, client: &mut Client) -> Result<(Origin, Vec<f32>), Failure> {
+    let descriptor = client.segment(SegmentKind::Weights.code())?;
+    let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Weights).map_err(internal)?;
+    let spec = Purpose::of(site).spec().ok_or_else(|| internal("the site has no network"))?;
+    let deadline = Instant::now() + EXPORT_PATIENCE;
+    loop {
+        let adopted = client.status()?.policy_generation;
+        for words in published_weights(&segment)? {
+            let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).map_err(internal)?;
+            verifier.grant(WeightsHeader::from_words(&words).map_or(0, |header| header.epoch));
+            let Ok(weights) = verifier.verify(&words) else { continue };
+            if weights.generation() == adopted {
+                let publication = weights.publication();
+                let origin = Origin {
+                    created_by: format!("corerl {}", env!("CARGO_PKG_VERSION")),
+                    generation: publication.generation,
+                    updates: publication.updates,
+                    nominal: publication.nominal,
+                };
+                return Ok((origin, weights.parameters().to_vec()));
+            }
+        }
+        if Instant::now() > deadline {
+            let message = format!(
+                "generation {adopted}, which the agent uses, is not among those that a learner published: try again"
+            );
+            return Err(Failure::new(Exit::Temporary, message));
+        }
+    }
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    file::save(path, bytes).map_err(|error| match &error {
+        SaveError::Io { act, path, error } => Failure::io(format_args!("cannot {act} {}", path.display()), error),
+        _ => internal(&error),
+    })
+}
+
+fn told(path: &Path, what: &str, json: bool) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        file: &'a Path,
+        message: &'a str,
+    }
+    if json {
+        print_json("corerl.model/1", &Told { file: path, message: what })?;
+    } else {
+        eprintln!("{}: {what}", path.display());
+    }
+    Ok(Exit::Fine)
+}
+
+fn key_refused(refused: &KeyRefused) -> Failure {
+    match refused {
+        KeyRefused::Io { path, source } => Failure::io(path.display(), source),
+        KeyRefused::Mode { .. } => Failure::new(Exit::NoPermission, refused),
+        KeyRefused::Format { .. } => Failure::new(Exit::CheckFailed, refused),
+    }
+}
+
+fn file_refused(path: &Path, refused: &PolicyFileRefused) -> Failure {
+    match refused {
+        PolicyFileRefused::Io(error) => Failure::io(path.display(), error),
+        _ => Failure::new(Exit::CheckFailed, format_args!("{}: {refused}", path.display())),
+    }
+}
+
+fn internal(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Internal, error)
+}
