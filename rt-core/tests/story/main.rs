@@ -65,7 +65,7 @@ fn from_startup_to_run_through_an_outage_and_back() {
 }
 
 #[test]
-fn the_heartbeat_counts_modulo_1000_and_stops_with_writing() {
+fn f96_the_heartbeat_counts_modulo_1000_and_stops_with_writing() {
     let mut rig = Rig::running();
     for _ in 0..1_100 {
         rig.say(&[Command::PolicyConfirmed(rig.clock.0.get())]);

@@ -94,7 +94,7 @@ fn request(channel: &mut Channel, body: &[u8]) -> u32 {
 }
 
 #[test]
-fn sequence_numbers_wrap_where_the_standard_says() {
+fn f96_sequence_numbers_wrap_where_the_standard_says() {
     let wrap = u64::from(SEQUENCE_WRAP);
     assert_eq!([0, 1, wrap - 1, wrap, wrap + 1].map(sequence_number), [1, 2, SEQUENCE_WRAP, 1, 2]);
     assert!(follows(Some(SEQUENCE_WRAP), 0));
@@ -107,7 +107,7 @@ fn sequence_numbers_wrap_where_the_standard_says() {
 }
 
 #[test]
-fn messages_go_on_over_the_wrap_in_both_directions() {
+fn f96_messages_go_on_over_the_wrap_in_both_directions() {
     let mut channel = open();
     channel.sent = u64::from(SEQUENCE_WRAP);
     channel.received_sequence = Some(u32::MAX - 1);
@@ -118,6 +118,16 @@ fn messages_go_on_over_the_wrap_in_both_directions() {
     feed(&mut channel, &chunk(b'F', 1, 3, first, b"y"));
     assert_eq!(channel.next_arrival(0), Ok(Some(Arrival::Answer(first))));
     assert_eq!(channel.body(), b"xy");
+}
+
+#[test]
+fn f96_request_ids_go_on_over_the_wrap_without_zero_and_without_one_that_is_waited_for() {
+    let mut channel = open();
+    channel.last_request_id = u32::MAX - 2;
+    let ids: Vec<_> = (0..3).map(|_| request(&mut channel, b"a")).collect();
+    assert_eq!(ids, [u32::MAX - 1, u32::MAX, 1]);
+    channel.last_request_id = u32::MAX - 2;
+    assert_eq!(request(&mut channel, b"b"), 2, "the ones before it are still waited for");
 }
 
 #[test]
@@ -369,7 +379,7 @@ fn an_answer_to_a_renewal_has_the_sequence_number_between_its_neighbours() {
 }
 
 #[test]
-fn near_the_wrap_everything_waits_for_the_answer_to_a_renewal() {
+fn f96_near_the_wrap_everything_waits_for_the_answer_to_a_renewal() {
     let mut channel = open();
     channel.received_sequence = Some(u32::MAX - 5);
     let id = request(&mut channel, b"");
