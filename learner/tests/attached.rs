@@ -11,7 +11,8 @@ use policy::pipeline::Columns;
 use policy::wire::Verifier;
 use rt_config::Site;
 use rt_control::{
-    Address, Answer, Conversation, LearnerGrant, LearnerStatus, LeaseStatus, Received, Request, Server, Status,
+    Address, Answer, AuditStatus, Conversation, LearnerGrant, LearnerStatus, LeaseStatus, Received, Request, Server,
+    Status,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use shm::{Segment, Spec, broadcast, counters, triple};
@@ -126,6 +127,8 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     policy_before: 0,
                     learner: LearnerStatus { epoch: segments.granted, pid: 0, alive: true, stalled: false },
                     connections: Vec::new(),
+                    audit: AuditStatus { path: String::new(), head: None, trouble: None },
+                    applied: None,
                     uptime_s: 0.0,
                 };
                 let _ = conversation.answer(&Answer::Status(status), &[]);

@@ -65,7 +65,7 @@ impl Place {
             .arg(program("corerl-rt"))
             .current_dir(self.dir.path())
             .env("TMPDIR", self.path("tmp"));
-        self.start_runtime(command, site, options)
+        self.start_runtime(command, site, options, true)
     }
 
     /// `corerl run`: runtime and learner.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use policy::file::{Layer, Origin, Purpose, from_bytes, to_bytes};
+use policy::file::{Layer, Origin, Purpose, Trust, from_bytes, to_bytes};
 use policy::wire::PARAMETER_MAX;
 
 use super::{Verdict, forge};
@@ -20,7 +20,9 @@ static PURPOSE: LazyLock<Purpose> = LazyLock::new(|| {
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let [what, rest @ ..] = bytes else { return Verdict::Refused };
     let file = if what % 2 == 0 { rest.to_vec() } else { forged(rest) };
-    match from_bytes(&file, &PURPOSE) {
+    // Whoever is trusted can still be wrong: what lies behind the signature has to hold by itself.
+    let anybody = Trust { keys: Vec::new(), lab: true };
+    match from_bytes(&file, &PURPOSE, &anybody) {
         Ok(policy) => {
             assert!(policy.weights().parameters().iter().all(|x| x.abs() <= PARAMETER_MAX));
             assert_eq!(policy.manifest().purpose, *PURPOSE, "a policy for another purpose was believed");

@@ -49,6 +49,7 @@ fn forged(kind: SegmentKind, words: &[u8]) -> Vec<u8> {
         SegmentKind::Counters => Spec::counters::<Counter>(),
         SegmentKind::LearnerCounters => Spec::counters::<LearnerCounter>(),
         SegmentKind::Histograms => Spec::histograms(),
+        SegmentKind::Lease => Spec::lease(),
     };
     let segment = Segment::create(&spec).expect("a small segment");
     let mut memory = vec![0; segment.header().length_bytes()];
