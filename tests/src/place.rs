@@ -44,7 +44,12 @@ impl Place {
 
     /// Starts the plant on this port: again after a kill, say.
     pub fn plant_on(&self, port: u16) -> Plant {
-        Plant::start(self, port)
+        Plant::start(self, port, &[])
+    }
+
+    /// Starts the plant on a free port, with these options.
+    pub fn plant_with(&self, options: &[&str]) -> Plant {
+        Plant::start(self, 0, options)
     }
 
     /// The rig's site file for the plant at `url`, with these changes.

@@ -13,10 +13,10 @@ pub struct Plant {
 }
 
 impl Plant {
-    pub(crate) fn start(place: &Place, port: u16) -> Self {
+    pub(crate) fn start(place: &Place, port: u16, options: &[&str]) -> Self {
         let mut command = place.command("corerl-plant");
         command.args(["--plant", "saturation", "--step", "20ms", "--json", "--tether", "--port", &port.to_string()]);
-        command.arg("--pki").arg(place.path("plant-pki"));
+        command.arg("--pki").arg(place.path("plant-pki")).args(options);
         command.stdout(Stdio::piped());
         let mut process = Process::start(command);
         let mut line = String::new();

@@ -35,6 +35,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "10ms", value_parser = parse_step)]
     pub(crate) step: Duration,
 
+    /// The plant's own logic takes the inputs over when the heartbeat stands still for this long, 1ms to 3600s, and at the
+    /// start; a controller that beats has them again after a write of true to Rearm. Without it they are always a controller's.
+    #[arg(long, value_name = "TIME", value_parser = parse_step)]
+    pub(crate) heartbeat_timeout: Option<Duration>,
+
     /// `encrypt` offers Basic256Sha256 SignAndEncrypt alone.
     #[arg(long, value_enum, default_value_t = Security::None)]
     pub(crate) security: Security,

@@ -21,8 +21,12 @@ pub(crate) enum Role {
     Output(usize),
     /// The plant's own reward of the last step.
     Reward,
-    /// A counter that a controller writes while it is in charge; the plant does not judge it.
+    /// A counter that a controller writes while it is in charge.
     Heartbeat,
+    /// True while a controller sets the inputs; else the plant's own logic holds them at their nominal values.
+    Remote,
+    /// Somebody at the plant lets the controller set the inputs again, if it beats; false again at the next step.
+    Rearm,
     /// Steps done.
     Step,
     /// Steps that were skipped because this program was late.
@@ -88,6 +92,8 @@ pub(crate) fn nodes(plant: &dyn Plant) -> Vec<Node> {
     let others = [
         ("Reward", DataType::Double, Role::Reward),
         ("Heartbeat", DataType::UInt16, Role::Heartbeat),
+        ("Remote", DataType::Boolean, Role::Remote),
+        ("Rearm", DataType::Boolean, Role::Rearm),
         ("Step", DataType::UInt32, Role::Step),
         ("StepsSkipped", DataType::UInt32, Role::StepsSkipped),
         ("Time", DataType::Double, Role::Time),
@@ -108,11 +114,11 @@ fn bare(plant: &str, name: &str, data_type: DataType, role: Role) -> Node {
         data_type,
         writable: matches!(
             role,
-            Role::Input(_) | Role::Heartbeat | Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality
+            Role::Input(_) | Role::Heartbeat | Role::Rearm | Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality
         ),
         unit: None,
         range: None,
-        initial: 0.0,
+        initial: if role == Role::Remote { 1.0 } else { 0.0 },
         role,
     }
 }
@@ -151,8 +157,10 @@ mod tests {
             assert_eq!(ids.len(), nodes.len());
             for node in &nodes {
                 assert_eq!(node.node_id, format!("ns=2;s={name}.{}", node.name));
-                let set_by_plant =
-                    matches!(node.role, Role::Output(_) | Role::Reward | Role::Step | Role::StepsSkipped | Role::Time);
+                let set_by_plant = matches!(
+                    node.role,
+                    Role::Output(_) | Role::Reward | Role::Remote | Role::Step | Role::StepsSkipped | Role::Time
+                );
                 assert_eq!(node.writable, !set_by_plant, "{}", node.node_id);
             }
         }

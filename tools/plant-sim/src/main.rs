@@ -9,7 +9,7 @@
 //!
 //! # Parts
 //! `args` is the command line, `catalogue` the list of nodes as data, `space` the address space made from it,
-//! `stepper` the plant in motion, `server` the OPC UA server, `identity` its certificate.
+//! `stepper` the plant in motion, `watchdog` its side of the heartbeat, `server` the OPC UA server, `identity` its certificate.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -18,6 +18,7 @@ mod identity;
 mod server;
 mod space;
 mod stepper;
+mod watchdog;
 
 use std::io::{Read as _, Write as _};
 use std::process::ExitCode;
@@ -117,7 +118,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let port = listener.local_addr().map_err(|error| Failure::new(EXIT_INTERNAL, error))?.port();
     let (server, handle, space) =
         server::build(port, &access, &args.plant, &nodes).map_err(|error| Failure::new(EXIT_INTERNAL, error))?;
-    let stepper = Stepper::new(plant, &nodes, space, handle.subscriptions().clone(), args.step);
+    let stepper = Stepper::new(plant, &nodes, space, handle.subscriptions().clone(), args.step, args.heartbeat_timeout);
     let mut serving = tokio::spawn(server.run_with(listener));
     announce(&args, port, identity.as_ref());
 

@@ -22,9 +22,12 @@ const UNITS_URI: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 /// The part of the node manager that is ours: which writes are accepted.
 ///
 /// The library would store a text in a node of type Double; a controller's mistake has to be answered, so this one
-/// answers BadTypeMismatch, and BadOutOfRange for a number that is not finite.
+/// answers BadTypeMismatch, and BadOutOfRange for a number that is not finite. An input that the plant's own logic has
+/// is BadNotWritable.
 pub(crate) struct PlantNodes {
     namespace_index: u16,
+    inputs: Vec<NodeId>,
+    remote: NodeId,
 }
 
 impl PlantNodes {
@@ -39,7 +42,12 @@ impl PlantNodes {
             let is_fault = matches!(node.role, Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality);
             insert(space, if is_fault { &faults } else { &folder }, node);
         }
-        Self { namespace_index }
+        let of_role = |wanted: fn(&Role) -> bool| nodes.iter().filter(move |node| wanted(&node.role)).map(id_of);
+        Self {
+            namespace_index,
+            inputs: of_role(|role| matches!(role, Role::Input(_))).collect(),
+            remote: of_role(|role| *role == Role::Remote).next().unwrap_or_default(),
+        }
     }
 }
 
@@ -137,7 +145,12 @@ impl InMemoryNodeManagerImpl for PlantNodes {
     ) -> Result<(), StatusCode> {
         let mut space = address_space.write();
         let type_tree = context.type_tree.read();
+        let is_local = value_of(&space, &self.remote) == Some(Variant::Boolean(false));
         for write in nodes_to_write {
+            if is_local && self.inputs.contains(&write.value().node_id) {
+                write.set_status(StatusCode::BadNotWritable);
+                continue;
+            }
             let outcome =
                 space.validate_node_write(context, write.value(), &*type_tree).and_then(|node| store(node, write));
             write.set_status(outcome.map_or_else(|refusal| refusal, |()| StatusCode::Good));

@@ -1,5 +1,5 @@
-//! The plant in motion: on a grid of absolute times it reads its inputs from the address space, steps, and writes
-//! its outputs back.
+//! The plant in motion: on a grid of absolute times it sees who has its inputs, reads them from the address space, steps,
+//! and writes its outputs back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::catalogue::{Node, Role};
 use crate::space::{PlantSpace, id_of, value_of};
+use crate::watchdog::Watchdog;
 
 /// A plant and its nodes.
 pub(crate) struct Stepper {
@@ -20,6 +21,7 @@ pub(crate) struct Stepper {
     ids: Ids,
     inputs: Vec<f64>,
     outputs: Vec<f64>,
+    watchdog: Option<Watchdog>,
     step: Duration,
     steps: u32,
     steps_skipped: u32,
@@ -33,6 +35,9 @@ struct Ids {
     step: NodeId,
     steps_skipped: NodeId,
     time: NodeId,
+    heartbeat: NodeId,
+    remote: NodeId,
+    rearm: NodeId,
     freeze: NodeId,
     nan: NodeId,
     bad_quality: NodeId,
@@ -50,6 +55,9 @@ impl Ids {
             step: one(Role::Step),
             steps_skipped: one(Role::StepsSkipped),
             time: one(Role::Time),
+            heartbeat: one(Role::Heartbeat),
+            remote: one(Role::Remote),
+            rearm: one(Role::Rearm),
             freeze: one(Role::FaultFreeze),
             nan: one(Role::FaultNan),
             bad_quality: one(Role::FaultBadQuality),
@@ -73,21 +81,24 @@ impl Stepper {
         space: Arc<PlantSpace>,
         subscriptions: Arc<SubscriptionCache>,
         step: Duration,
+        heartbeat_timeout: Option<Duration>,
     ) -> Self {
         let inputs = plant.inputs().iter().map(|input| input.nominal).collect();
         let mut outputs = vec![f64::NAN; plant.outputs().len()];
         plant.observe(&mut outputs);
-        let stepper = Self {
+        let mut stepper = Self {
             plant,
             space,
             subscriptions,
             ids: Ids::of(nodes),
             inputs,
             outputs,
+            watchdog: heartbeat_timeout.map(Watchdog::new),
             step,
             steps: 0,
             steps_skipped: 0,
         };
+        stepper.judge_charge(Duration::ZERO);
         stepper.show(stepper.faults());
         stepper
     }
@@ -103,12 +114,13 @@ impl Stepper {
             let slot = slot_of(tick - start, self.step);
             self.steps_skipped = self.steps_skipped.wrapping_add(slot.saturating_sub(slot_next));
             slot_next = slot.wrapping_add(1);
-            self.advance();
+            self.advance(tick - start);
         }
     }
 
     /// One step, unless the plant is frozen.
-    fn advance(&mut self) {
+    fn advance(&mut self, now: Duration) {
+        self.judge_charge(now);
         let faults = self.faults();
         if faults.freeze {
             return;
@@ -117,6 +129,30 @@ impl Stepper {
         self.plant.step(&self.inputs, &mut self.outputs);
         self.steps = self.steps.wrapping_add(1);
         self.show(faults);
+    }
+
+    /// Sees who has the inputs; the plant's own logic holds them at their nominal values.
+    fn judge_charge(&mut self, now: Duration) {
+        let Some(watchdog) = &mut self.watchdog else { return };
+        let (beat, arm) = {
+            let space = self.space.address_space().read();
+            let beat = match value_of(&space, &self.ids.heartbeat) {
+                Some(Variant::UInt16(beat)) => beat,
+                _ => 0,
+            };
+            (beat, value_of(&space, &self.ids.rearm) == Some(Variant::Boolean(true)))
+        };
+        let remote = watchdog.look(beat, arm, now);
+        let mut values = vec![(&self.ids.remote, Variant::Boolean(remote)), (&self.ids.rearm, Variant::Boolean(false))];
+        if !remote {
+            let nominal = self.plant.inputs().iter().map(|input| Variant::Double(input.nominal));
+            values.extend(self.ids.inputs.iter().zip(nominal));
+        }
+        let time = DateTime::now();
+        let values = values.into_iter().map(|(id, value)| (id, None, DataValue::new_at(value, time)));
+        // The nodes come from the same catalogue as the address space: none of them can be unknown.
+        let set = self.space.set_values(&self.subscriptions, values);
+        debug_assert_eq!(set, Ok(()));
     }
 
     fn take_inputs(&mut self) {
