@@ -111,7 +111,9 @@ fn s12_every_entry_that_is_taken_out_put_in_moved_or_doubled_is_found() {
         place.put(&without);
         let fault = place.fault();
         let is_last = at + 1 == whole.len();
-        assert_eq!(matches!(fault, Fault::Unfinished { n: 5 }), is_last, "{fault:?}");
+        let line = at as u64 + 1;
+        let expected = if is_last { Fault::Unfinished { n: 5 } } else { Fault::Misplaced { line, found: line + 1 } };
+        assert_eq!(fault, expected);
         for to in 0..whole.len() {
             let mut more = whole.clone();
             more.insert(to, whole[at].clone());
@@ -128,6 +130,8 @@ fn s12_every_entry_that_is_taken_out_put_in_moved_or_doubled_is_found() {
     let forged = Record { n: 6, entry: entry(6), before: hash_of(whole[4].trim_end().as_bytes()) };
     place.put(&[whole.concat(), serde_json::to_string(&forged).unwrap() + "\n"]);
     assert_eq!(place.fault(), Fault::Beyond { head: 5 }, "an entry that goes with the chain, and that nobody wrote");
+    place.put(&[whole.concat(), "{".to_owned()]);
+    assert_eq!(place.fault(), Fault::Beyond { head: 5 }, "something behind the end that is no line");
 }
 
 #[test]
