@@ -56,6 +56,7 @@ impl Panel {
         let node = |name: &str| BoundNode {
             name: name.to_owned(),
             address: format!("nsu=urn:corerl:plant;s=saturation.{name}").parse().unwrap(),
+            pace: None,
         };
         let clock = Arc::new(Clocks(MonotonicClock::new()));
         let mut bus = OpcUa::new(target, clock, vec![node("Remote"), node("u")], vec![node("Rearm")]).unwrap();
