@@ -35,7 +35,8 @@ use clap::{Parser, Subcommand};
         cargo xtask bench kernel         one benchmark\n  \
         cargo xtask sim --seeds 1..1000  a thousand simulated scenarios full of faults\n  \
         cargo xtask fuzz ua_decode       bytes that no server should send\n  \
-        cargo xtask soak --share 0.01    a hundredth of the counts of a release"
+        cargo xtask soak --share 0.01    a hundredth of the counts of a release\n  \
+        cargo xtask purity               what the control thread never does, proven"
 )]
 struct Arguments {
     #[command(subcommand)]

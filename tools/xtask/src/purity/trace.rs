@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The control thread's one system call.
 const SLEEP: &str = "clock_nanosleep";
 
+/// What strace says where nobody may look at another process: in a container without CAP_SYS_PTRACE, say.
+pub(super) const NOT_PERMITTED: &str = "Operation not permitted";
+
 /// What a thread asked of the kernel, by the name of the call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls(BTreeMap<String, u64>);
