@@ -204,6 +204,12 @@ impl Succession {
         self.on_trial.as_ref().is_none_or(|canary| !canary.course().has_begun())
     }
 
+    /// Whether a learner that stands by this generation was understood: it was looked at, or waits until it is. One that
+    /// stands by a newer generation failed to bring it across.
+    pub fn has_heard_of(&self, generation: u64) -> bool {
+        generation <= self.newest() || !self.takes_offers()
+    }
+
     /// Verifies the network in these words, which nobody else may write any more, and makes it the candidate; its
     /// generation. To be called when [`Self::takes_offers`].
     ///
@@ -254,10 +260,9 @@ impl Succession {
     fn judge_policy_in_use(&mut self, now: MonoTime) -> Option<Verdict> {
         let (course, settings) = self.on_probation.zip(self.probation)?;
         let over = course.is_over(settings.decisions, self.decide_every, now);
-        if over || course.decisions >= settings.decisions.div_ceil(COLLAPSE_SEEN_FROM) {
-            if let Err(why) = probation::judge(&settings, &self.window_before, &self.window) {
-                return Some(self.roll_back(why));
-            }
+        let shown = over || course.decisions >= settings.decisions.div_ceil(COLLAPSE_SEEN_FROM);
+        if shown && let Err(why) = probation::judge(&settings, &self.window_before, &self.window) {
+            return Some(self.roll_back(why));
         }
         if !over {
             return None;

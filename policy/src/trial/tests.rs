@@ -203,10 +203,11 @@ fn f04_a_newer_network_replaces_a_candidate_that_was_not_asked_and_waits_for_one
         assert!(rig.succession.takes_offers());
         assert_eq!(rig.offer(generation, [0.4, 0.6]), Ok(generation));
     }
+    assert!(rig.succession.has_heard_of(99) && !rig.succession.has_heard_of(100));
     assert_eq!(rig.decide(Mode::Shadow, USUAL), None);
-    assert!(!rig.succession.takes_offers());
+    assert!(!rig.succession.takes_offers() && rig.succession.has_heard_of(100));
     assert_eq!(rig.tried(), Verdict::Adopted { generation: 99 });
-    assert!(rig.succession.takes_offers());
+    assert!(rig.succession.takes_offers() && !rig.succession.has_heard_of(100));
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Desk {
 
     /// Whether a learner that stands by this generation stands by the policy in use, or by one that waits for its trial.
     pub fn confirms(&self, best_generation: u64) -> bool {
-        best_generation <= self.succession.newest() || !self.succession.takes_offers()
+        self.succession.has_heard_of(best_generation)
     }
 
     /// A learner puts these words into its slot, over what lies there.

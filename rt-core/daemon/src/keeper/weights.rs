@@ -149,14 +149,11 @@ impl WeightsDesk {
         let mut entry =
             |kind, text: &str| journal.entry(kind).numbers(self.epoch, u64::from(*pid)).text(text).publish();
         match watch.look(shown(&segments.counters), has_ended, now) {
-            // A heartbeat confirms the policy in use when the learner's best generation is no newer one that it failed to
-            // bring across. One that waits for the end of a trial has come across.
-            Some(Finding::Heard { best_generation }) => {
-                if best_generation <= self.succession.newest() || !self.succession.takes_offers() {
-                    let _ = orders.push(Order::Command(Command::PolicyConfirmed(now)));
-                    self.confirmed_at = now;
-                }
+            Some(Finding::Heard { best_generation }) if self.succession.has_heard_of(best_generation) => {
+                let _ = orders.push(Order::Command(Command::PolicyConfirmed(now)));
+                self.confirmed_at = now;
             }
+            Some(Finding::Heard { .. }) | None => {}
             Some(Finding::Lost { silent_for }) => {
                 let how =
                     if has_ended { "has ended".to_owned() } else { format!("silent for {}", seconds(silent_for)) };
@@ -174,7 +171,6 @@ impl WeightsDesk {
                 let text = format!("process {pid} lives, but learns nothing for {}", seconds(idle_for));
                 entry(EventKind::LearnerStalled, &text);
             }
-            None => {}
         }
         self.counters.set(Counter::LearnerAlive, u64::from(watch.is_alive()));
         self.counters.set(Counter::LearnerStalled, u64::from(watch.is_stalled()));
