@@ -303,3 +303,23 @@ fn assert_goes_on_from_where_the_plant_is(runtime: &Runtime, mut log: Log) {
     log.add(0, &mut cycles);
     log.assert_bumpless();
 }
+
+#[test]
+fn a_second_foreground_parent_stands_by_without_a_learner_and_gets_one_when_it_leads() {
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[]);
+    let mut first = place.company(&site, &["--arm"]);
+    let before = first.wait_for_status("the learner", |status| status.learner.alive && status.mode == "run");
+    let mut second = place.company(&site, &["--arm"]);
+    second.process.wait_until_it_says("this one stands by, without a learner");
+    let status = first.wait_for_status("whoever stands by", |status| status.lease.partner.is_some());
+    assert_eq!((status.learner.pid, status.learner.epoch), (before.learner.pid, 1), "the learner was driven out");
+    assert_eq!(first.process.stop(Signal::INT), 0);
+    let after = second.wait_for_status("its own learner", |status| status.learner.alive && status.mode == "run");
+    assert_eq!((after.lease.epoch, after.lease.partner), (2, None));
+    assert_ne!(after.learner.pid, before.learner.pid);
+    assert_eq!(second.process.stop(Signal::INT), 0, "{}", second.process.said());
+    drop(plant);
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
