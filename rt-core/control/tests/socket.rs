@@ -75,6 +75,33 @@ fn an_address_that_was_won_from_a_leader_that_lives_is_the_winners_and_the_loser
 }
 
 #[test]
+fn a_leader_that_ends_after_its_address_was_won_from_it_leaves_the_winners_files_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address(&dir);
+    let first = Server::bind(&address).unwrap();
+    let mut second = Server::bind(&address).unwrap();
+    assert!(second.promote(&address, true).unwrap());
+    drop(first);
+    assert!(second.is_in_place() && address.socket().exists());
+    assert!(Client::connect(&address, WITHIN).is_ok());
+}
+
+#[test]
+fn an_address_whose_files_were_removed_is_taken_again_unless_somebody_else_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address(&dir);
+    let mut server = Server::bind(&address).unwrap();
+    std::fs::remove_dir_all(address.socket().parent().unwrap()).unwrap();
+    assert!(!server.is_in_place());
+    server.restore().unwrap();
+    assert!(server.is_in_place() && Client::connect(&address, WITHIN).is_ok());
+    std::fs::remove_dir_all(address.socket().parent().unwrap()).unwrap();
+    let other = Server::bind(&address).unwrap();
+    assert!(other.leads(), "it cannot know better");
+    assert!(matches!(server.restore(), Err(BindError::Held { .. })));
+}
+
+#[test]
 fn a_lease_travels_with_its_descriptor() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::bind(&address(&dir)).unwrap();
