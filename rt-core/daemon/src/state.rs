@@ -39,18 +39,18 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let file = |what: &str| directory.join(format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance));
     let (audit, path) = (file("audit"), file("applied.yaml"));
     let shown = path.display().to_string();
-    let kept = |in_use| Kept { path: path.clone(), base: base.clone(), in_use };
+    let kept = |holds: &str| Kept { path: path.clone(), base: base.clone(), holds: holds.to_owned() };
     match applied::find(&path, &base).map_err(|error| Failure::Config(error.to_string()))? {
-        Found::Nothing => Ok(Start { text: base.clone(), audit, kept: kept(false), said: None, site }),
+        Found::Nothing => Ok(Start { text: base.clone(), audit, kept: kept(&base), said: None, site }),
         Found::Superseded(aside) => {
             let said = format!("the site file was edited after something was applied, and counts: {}", aside.display());
-            Ok(Start { text: base.clone(), audit, kept: kept(false), said: Some(said), site })
+            Ok(Start { text: base.clone(), audit, kept: kept(&base), said: Some(said), site })
         }
         Found::Applied(text) => {
             let Loaded { site, .. } = rt_config::parse(&text, config)
                 .map_err(|refused| Failure::Config(format!("{shown}, which was applied to the agent:\n{refused}")))?;
             let said = format!("what was applied holds, and not the site file: {shown}");
-            Ok(Start { site, text, audit, kept: kept(true), said: Some(said) })
+            Ok(Start { site, kept: kept(&text), text, audit, said: Some(said) })
         }
     }
 }

@@ -71,28 +71,46 @@ pub fn keep(path: &Path, base: &str, text: &str) -> io::Result<()> {
     }
 }
 
-/// What was applied to the runtime that was started with `base`.
+/// What was applied to the runtime that was started with `base`, for its next start.
 ///
 /// # Errors
 /// The file is damaged, or cannot be read.
 pub fn find(path: &Path, base: &str) -> Result<Found, LoadError> {
+    match load(path)? {
+        None => Ok(Found::Nothing),
+        Some((of, text)) if of == hash_of(&[base]) => Ok(Found::Applied(text)),
+        Some(_) => {
+            let aside = path.with_added_extension("superseded");
+            let moved = fs::rename(path, &aside).and_then(|()| sync_directory(path));
+            moved.map_err(|source| LoadError::Io { path: path.to_owned(), source })?;
+            Ok(Found::Superseded(aside))
+        }
+    }
+}
+
+/// What is applied to a running runtime that was started with `base`, for another one that was; nothing is touched.
+///
+/// # Errors
+/// The file is damaged, or cannot be read.
+pub fn look(path: &Path, base: &str) -> Result<Option<String>, LoadError> {
+    let found = load(path)?;
+    Ok(found.filter(|(of, _)| *of == hash_of(&[base])).map(|(_, text)| text))
+}
+
+/// The hash of the base, and the text.
+fn load(path: &Path) -> Result<Option<(String, String)>, LoadError> {
     let io = |source| LoadError::Io { path: path.to_owned(), source };
     let bytes = match fs::metadata(path) {
         // Where the state directory should be may be something else: then the audit log says so.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Found::Nothing);
+            return Ok(None);
         }
         Err(error) => return Err(io(error)),
         Ok(file) if file.len() > BYTES_MAX => Vec::new(),
         Ok(_) => fs::read(path).map_err(io)?,
     };
-    let (base_then, text) = parse(&bytes).ok_or_else(|| LoadError::Damaged { path: path.to_owned() })?;
-    if base_then == hash_of(&[base]) {
-        return Ok(Found::Applied(text.to_owned()));
-    }
-    let aside = path.with_added_extension("superseded");
-    fs::rename(path, &aside).and_then(|()| sync_directory(path)).map_err(io)?;
-    Ok(Found::Superseded(aside))
+    let (of, text) = parse(&bytes).ok_or_else(|| LoadError::Damaged { path: path.to_owned() })?;
+    Ok(Some((of.to_owned(), text.to_owned())))
 }
 
 /// The hash of the base, and the text, if it is the text that was written.
@@ -130,6 +148,9 @@ mod tests {
         keep(&path, BASE, "limits: narrower\n").unwrap();
         keep(&path, BASE, APPLIED).unwrap();
         assert_eq!(find(&path, BASE).unwrap(), Found::Applied(APPLIED.into()));
+        assert_eq!(look(&path, BASE).unwrap().as_deref(), Some(APPLIED));
+        assert_eq!(look(&path, "limits: edited\n").unwrap(), None);
+        assert!(path.exists(), "a look touches nothing");
         let aside = path.with_added_extension("superseded");
         assert_eq!(find(&path, "limits: edited\n").unwrap(), Found::Superseded(aside.clone()));
         assert!(aside.exists());

@@ -22,8 +22,8 @@ pub(crate) struct Kept {
     pub(crate) path: PathBuf,
     /// The text of the site file with which this runtime was started.
     pub(crate) base: String,
-    /// Something is kept there.
-    pub(crate) in_use: bool,
+    /// The text that holds at the moment.
+    pub(crate) holds: String,
 }
 
 /// A site file that may be applied.
@@ -45,7 +45,7 @@ impl Configuration {
 
     /// The file that holds what was applied, if anything was.
     pub(crate) fn applied(&self) -> Option<&Path> {
-        self.kept.in_use.then_some(self.kept.path.as_path())
+        (self.kept.holds != self.kept.base).then_some(self.kept.path.as_path())
     }
 
     /// Judges a file; nothing is changed.
@@ -72,14 +72,32 @@ impl Configuration {
     /// # Errors
     /// It cannot be kept. Nothing is changed then.
     pub(crate) fn apply(&mut self, proposal: Proposal<'_>) -> io::Result<u64> {
-        let Proposal { site, changes, text } = proposal;
-        rt_state::applied::keep(&self.kept.path, &self.kept.base, text)?;
-        self.kept.in_use = text != self.kept.base;
+        rt_state::applied::keep(&self.kept.path, &self.kept.base, proposal.text)?;
+        Ok(self.hand_over(proposal))
+    }
+
+    /// Takes over what the runtime that leads has applied, from where it is kept: whoever stands by has to lead under the same
+    /// limits. The number of the change, if there is one.
+    ///
+    /// # Errors
+    /// What is kept there cannot be used. Nothing is changed then.
+    pub(crate) fn follow(&mut self) -> Result<Option<u64>, String> {
+        let applied = rt_state::applied::look(&self.kept.path, &self.kept.base).map_err(|error| error.to_string())?;
+        let text = applied.unwrap_or_else(|| self.kept.base.clone());
+        if text == self.kept.holds {
+            return Ok(None);
+        }
+        let proposal = self.judge(&text)?;
+        Ok(Some(self.hand_over(proposal)))
+    }
+
+    fn hand_over(&mut self, Proposal { site, changes, text }: Proposal<'_>) -> u64 {
+        text.clone_into(&mut self.kept.holds);
         self.number = changes.number();
         self.site = *site;
         **self.changes.back_mut() = changes;
         self.changes.publish();
-        Ok(self.number)
+        self.number
     }
 }
 
@@ -102,7 +120,7 @@ mod tests {
             let site = rt_config::parse(rt_config::example(), &path).unwrap().site;
             let (changes, taken) = cell::channel([0; 3].map(|number| Box::new(site.change_set(number).unwrap())));
             let base = rt_config::example().to_owned();
-            let kept = Kept { path: dir.path().join("applied.yaml"), base, in_use: false };
+            let kept = Kept { path: dir.path().join("applied.yaml"), holds: base.clone(), base };
             Self { configuration: Configuration::new(site, path, kept, changes), dir, taken }
         }
 
@@ -135,6 +153,25 @@ mod tests {
         assert!(place.configuration.applied().is_some());
         assert_eq!(place.apply(rt_config::example()), Ok(2), "and back");
         assert_eq!((place.next(), place.configuration.applied()), (Found::Nothing, None));
+    }
+
+    #[test]
+    fn whoever_stands_by_follows_what_is_applied_to_the_one_who_leads_and_back() {
+        let mut leader = Place::new();
+        let mut follower = Place::new();
+        follower.configuration.kept.path.clone_from(&leader.configuration.kept.path);
+        assert_eq!(follower.configuration.follow(), Ok(None));
+        leader.apply(&narrower()).unwrap();
+        assert_eq!(follower.configuration.follow(), Ok(Some(1)));
+        assert!(follower.taken.update());
+        assert!(follower.taken.get().setpoints().any(|tuning| tuning.limits.run.hi == 0.4));
+        assert_eq!(follower.configuration.follow(), Ok(None), "once");
+        assert_eq!(follower.configuration.applied(), leader.configuration.applied());
+        leader.apply(rt_config::example()).unwrap();
+        assert_eq!(follower.configuration.follow(), Ok(Some(2)));
+        assert_eq!(follower.configuration.applied(), None);
+        std::fs::write(&leader.configuration.kept.path, "damaged").unwrap();
+        assert!(follower.configuration.follow().unwrap_err().contains("is damaged"));
     }
 
     #[test]

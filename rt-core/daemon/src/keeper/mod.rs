@@ -101,6 +101,9 @@ impl Keeper {
                 self.watch_page_faults();
                 self.watch_grants();
                 self.succession.guard_the_address(&mut self.server);
+                if !self.succession.status().leads {
+                    self.service.follow(&mut self.journal);
+                }
                 if watchdog.sees_progress(cycles) {
                     self.tell_manager("WATCHDOG=1");
                 }

@@ -166,6 +166,19 @@ impl Service {
         }
     }
 
+    /// Has the limits of the runtime that leads, while this one stands by.
+    pub(crate) fn follow(&mut self, journal: &mut Journal) {
+        match self.configuration.follow() {
+            Ok(None) => {}
+            Ok(Some(number)) => {
+                self.description.setpoints = describe_setpoints(self.configuration.site());
+                let text = format!("change {number}: what was applied to the runtime that leads");
+                journal.entry(EventKind::Configured).numbers(number, 0).text(&text).publish();
+            }
+            Err(reason) => journal.note(EventKind::Fault, &format!("cannot follow the runtime that leads: {reason}")),
+        }
+    }
+
     fn names_of(&self, setpoints: u32) -> Vec<String> {
         let named = (0..u32::BITS).zip(&self.description.setpoints);
         named.filter(|(bit, _)| setpoints >> bit & 1 == 1).map(|(_, setpoint)| setpoint.name.clone()).collect()
@@ -304,6 +317,10 @@ impl Service {
     }
 
     fn configure(&mut self, peer: Peer, text: &str, cause: &str, means: &mut Means<'_>) -> Answer {
+        if !means.succession.status().leads {
+            let message = "this runtime stands by, and follows what is applied to the one that leads: apply it there";
+            return Answer::Refused(Refusal::NotNow { message: message.to_owned() });
+        }
         let by = format!("by uid {}: {cause}", peer.uid);
         let proposal = match self.configuration.judge(text) {
             Ok(proposal) => proposal,

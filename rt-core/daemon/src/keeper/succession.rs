@@ -15,7 +15,7 @@ use shm::{Access, Segment, SegmentKind, cell};
 use shm_layout::EventKind;
 
 use crate::adapters::Order;
-use crate::keeper::Journal;
+use crate::keeper::{ACT_PATIENCE, Journal};
 use crate::segments::SharedLease;
 use crate::tenure::epoch_of;
 
@@ -149,8 +149,14 @@ impl Succession {
             return journal.entry(EventKind::LeaseTaken).numbers(epoch, before).text(&text).publish();
         }
         journal.entry(EventKind::LeaseLost).numbers(before, 0).text(&self.how_it_went()).publish();
-        if self.rearms && orders.push(Order::Command(Command::Arm)).is_ok() {
-            journal.note(EventKind::Command, "arm by the site file: runtime.rearm");
+        if !self.rearms {
+            return;
+        }
+        let recorded =
+            journal.entry(EventKind::Command).text("arm by the site file: runtime.rearm").require(ACT_PATIENCE);
+        match recorded {
+            Ok(()) => drop(orders.push(Order::Command(Command::Arm))),
+            Err(reason) => tracing::error!("not armed by runtime.rearm: {reason}"),
         }
     }
 
