@@ -444,3 +444,29 @@ fn s8_a_policy_is_exported_signed_and_started_from_where_its_key_is_trusted_and_
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
     position(&entries(&place), "configured", &format!("signed with the key {trusted}"), 0);
 }
+
+#[test]
+fn a_runtime_that_stands_by_follows_what_is_applied_and_leads_under_it_when_the_other_one_dies() {
+    let place = Place::new();
+    let site = place.site("opc.tcp://127.0.0.1:1", &[]);
+    let mut first = place.runtime(&site, &[]);
+    first.wait_for_status("the lease", |status| status.lease.leads);
+    let mut second = place.runtime(&site, &[]);
+    let leader = first.process.pid();
+    second.wait_for_status("the one that leads", |status| status.lease.partner == Some(leader));
+    let text = std::fs::read_to_string(narrower(&place, &site, "0.45")).unwrap();
+    match second.client().configure(&text, "to the wrong one") {
+        Err(CallError::Refused(Refusal::NotNow { message })) => {
+            assert!(message.contains("apply it there"), "{message}")
+        }
+        other => panic!("{other:?}"),
+    }
+    first.client().configure(&text, "night shift").unwrap();
+    wait_for("the same limits", || (upper_limit(&second) == 0.45).then_some(()));
+    first.process.kill();
+    second.wait_for_status("the lease", |status| status.lease.leads);
+    assert_eq!(upper_limit(&second), 0.45);
+    assert_eq!(second.process.stop(Signal::TERM), 0);
+    assert_eq!(verify(&place).0, 0, "two processes wrote one log");
+    position(&entries(&place), "configured", "what was applied to the runtime that leads", 0);
+}
