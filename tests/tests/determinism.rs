@@ -162,7 +162,7 @@ fn a_recorded_run_replays_bit_for_bit_with_every_kernel_and_one_changed_input_sh
     for mode in [Mode::Shadow, Mode::Run, Mode::Hold, Mode::Fallback] {
         assert!(run.modes.contains(&mode), "{mode:?} was not visited: {:?}", run.modes);
     }
-    assert!(run.adopted >= 15, "only {} policies were adopted", run.adopted);
+    assert!(run.adopted >= 5, "only {} policies were adopted", run.adopted);
     for kernel in [Kernel::best(), Kernel::SCALAR] {
         assert_eq!(replay(&run.inputs, 1, kernel), run.fingerprint, "{kernel:?}");
     }

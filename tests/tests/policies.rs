@@ -156,10 +156,20 @@ fn f21_another_user_gets_no_descriptor_and_the_attempt_is_recorded() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut events = runtime.events();
-    for words in [["shm", "ls"], ["agent", "status"], ["agent", "arm"]] {
+    let ask = |words: [&str; 2]| {
         let mut asking = Command::new(&corerl);
         asking.args(words).arg("--runtime-dir").arg(place.path("run")).uid(NOBODY).gid(NOBODY);
-        let output = asking.output().unwrap();
+        asking.output().unwrap()
+    };
+    let listed = String::from_utf8(ask(["shm", "ls"]).stdout).unwrap();
+    let segments: Vec<_> = listed.lines().filter(|line| line.contains("rig/agent")).collect();
+    assert!(segments.len() >= 7, "{listed}");
+    assert!(segments.iter().all(|line| line.contains("user 65534 may not do that")), "{listed}");
+    let refused = next(&mut events, EventKind::AccessRefused);
+    assert_eq!((refused.uid, refused.text()), (NOBODY, "a segment"));
+    for words in [["agent", "status"], ["agent", "arm"]] {
+        events.drain();
+        let output = ask(words);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(77), "{words:?}: {said}");
         assert!(said.contains("user 65534 may not do that"), "{words:?}: {said}");
