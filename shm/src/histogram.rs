@@ -241,6 +241,16 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn counts_that_nobody_can_have_recorded_have_quantiles_and_a_sum_all_the_same() {
+        let mut counts = vec![0; HISTOGRAM_BUCKETS];
+        counts[7] = u64::MAX >> 1;
+        let snapshot = Snapshot { count: counts[7], min_ns: 7, max_ns: 7, counts: counts.into(), sum_ns: 0 };
+        assert_eq!([0.0, 0.5, 1.0].map(|q| snapshot.quantile_ns(q)), [Some(7); 3]);
+        let snapshot = Snapshot { counts: vec![u64::MAX; HISTOGRAM_BUCKETS].into(), ..snapshot };
+        assert_eq!(snapshot.count_above(0), u64::MAX);
+    }
+
+    #[test]
     fn an_empty_histogram_has_no_figures() {
         let snapshot = heap().1.snapshot();
         assert_eq!(snapshot, Snapshot::default());
