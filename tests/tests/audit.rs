@@ -249,7 +249,7 @@ fn f92_a_runtime_that_starts_without_an_audit_log_is_not_armed_by_its_command_li
     let site = place.site(plant.url(), &[]);
     std::fs::write(place.path("state"), "").unwrap();
     let mut runtime = place.runtime(&site, &["--arm"]);
-    runtime.process.wait_until_it_says("not armed by --arm: the audit log");
+    runtime.process.wait_until_it_says("not armed by the command line: --arm: the audit log");
     runtime.wait_for_mode("shadow");
     assert!(!runtime.status().armed);
     std::fs::remove_file(place.path("state")).unwrap();
