@@ -12,17 +12,20 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::{Verdict, forge};
 
+/// More kinds than there will be: a new one leaves the meaning of a corpus as it is.
+const KINDS_MAX: u8 = 32;
+const _: () = assert!(SegmentKind::ALL.len() <= KINDS_MAX as usize);
 /// Longer segments teach nothing.
 const BYTES_MAX: usize = 1 << 16;
 /// Reads of a structure; a sound ring of such a length is empty before.
 const READS: usize = 64;
 
-/// The first byte: the kind that is expected, and how the rest is meant: the segment as it is, the same with a right checksum
-/// in its header, or a forger's words over a genuine segment.
+/// The first byte: in its lower bits the kind that is expected, in its upper ones how the rest is meant: the segment as it
+/// is, the same with a right checksum in its header, or a forger's words over a genuine segment.
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let [what, rest @ ..] = bytes else { return Verdict::Refused };
-    let kind = SegmentKind::ALL[usize::from(*what) % SegmentKind::ALL.len()];
-    let mut memory = match usize::from(*what) / SegmentKind::ALL.len() % 3 {
+    let Some(&kind) = SegmentKind::ALL.get(usize::from(what % KINDS_MAX)) else { return Verdict::Refused };
+    let mut memory = match what / KINDS_MAX {
         0 => rest.get(..BYTES_MAX).unwrap_or(rest).to_vec(),
         1 => resealed(rest.get(..BYTES_MAX).unwrap_or(rest).to_vec()),
         _ => forged(kind, rest),
