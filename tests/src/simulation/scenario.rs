@@ -386,7 +386,11 @@ impl Run {
         self.desk.publish(words);
         let wrong = Offer::WRONG.contains(&offer);
         let honest = wrong || offer == Offer::Sound;
-        self.oracle.published(honest.then_some(Published { generation: self.learner.generation, wrong }));
+        if offer == Offer::Repeated {
+            self.oracle.repeated();
+        } else {
+            self.oracle.published(honest.then_some(Published { generation: self.learner.generation, wrong }));
+        }
         self.note(slot, Note::Published(offer));
     }
 

@@ -108,6 +108,11 @@ impl Oracle {
         self.policies.published(published);
     }
 
+    /// The last generation was published once more, with a sound network.
+    pub(crate) fn repeated(&mut self) {
+        self.policies.repeated();
+    }
+
     /// Judges what the desk tells.
     pub(crate) fn judge_desk(&mut self, told: &Told) -> Verdict {
         self.policies.judge_desk(told)

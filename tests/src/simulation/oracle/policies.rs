@@ -48,6 +48,11 @@ impl Policies {
         self.slot = published;
     }
 
+    /// A sound one was published under the last generation: news only if nobody has looked at that one yet.
+    pub(super) fn repeated(&mut self) {
+        self.slot = self.slot.take().map(|slot| Published { wrong: false, ..slot });
+    }
+
     /// F03, F05 to F10, F12, F13: what the desk believes was published by who may, and is newer; what it adopts was tried and
     /// does no harm; what it takes back was in use before.
     pub(super) fn judge_desk(&mut self, told: &Told) -> Verdict {
