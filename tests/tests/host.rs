@@ -366,7 +366,7 @@ fn f78_sigterm_leaves_the_last_value_on_the_plant() {
         cycles.drain().iter().map(|record| record.tags[0].value).find(|value| *value > 0.3)
     });
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
-    let sent = cycles.drain().iter().map(|record| record.setpoints[0].last).fold(shown, f64::max);
+    let sent = cycles.drain().iter().map(|record| record.setpoints[0].sent).fold(shown, f64::max);
 
     let mut next = place.runtime(&site, &[]);
     let mut cycles = next.cycles();
