@@ -8,6 +8,7 @@ use io_loop::{FieldBus, IoLoop, news};
 use policy::file::{Purpose, Trust};
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
+use policy::trial::Succession;
 use policy::{AdoptedPolicy, actor_spec};
 use rt_config::{Connection, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
@@ -29,8 +30,8 @@ use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{
-    Audit, Configuration, Journal, Keeper, Lookout, Outlet, START_PATIENCE, Service, Steps, Succession, Warmth,
-    Watched, WeightsDesk, Wire, describe_setpoints,
+    Audit, Configuration, Journal, Keeper, LeaseDesk, Lookout, Outlet, START_PATIENCE, Service, Steps, Warmth, Watched,
+    WeightsDesk, Wire, describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
 use crate::segments::{Records, Shelf, Writers};
@@ -68,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let kernel = Kernel::best();
     let slot_words = policy::wire::slot_words(&spec).map_err(Failure::internal)?;
     let (first_policy, of_file) = first_policy(&site, &spec)?;
-    let policies = policy::trial::Succession::new(&site, &spec, &first_policy, kernel).map_err(Failure::internal)?;
+    let policies = Succession::new(&site, &spec, &first_policy, kernel).map_err(Failure::internal)?;
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
     let Writers { records, events, lease } = writers;
     let (heirs, heir) = cell::channel([None, None, None]);
@@ -123,8 +124,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
 
-    let mut succession = Succession::new(lease, heirs, address.clone(), &site);
-    succession.begin(&server, clock.now());
+    let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site);
+    lease_desk.begin(&server, clock.now());
     let audit = Audit::start(audit, &placement.others).map_err(Failure::resource("the audit log's thread"))?;
     let mut journal = Journal::new(events, clock, audit);
     announce(&mut journal, &site, &degraded, &server);
@@ -160,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         lookout,
         desk,
         journal,
-        succession,
+        lease: lease_desk,
         service,
         callers: Vec::new(),
         complained: None,

@@ -4,10 +4,10 @@
 mod audit;
 mod configuration;
 mod journal;
+mod lease;
 mod lookout;
 mod restraint;
 mod service;
-mod succession;
 mod weights;
 
 use std::io;
@@ -30,9 +30,9 @@ use crate::recorder::Recorder;
 pub(crate) use audit::{ACT_PATIENCE, Audit, START_PATIENCE};
 pub(crate) use configuration::{Configuration, Kept};
 pub(crate) use journal::Journal;
+pub(crate) use lease::LeaseDesk;
 pub(crate) use lookout::{Lookout, Watched};
 pub(crate) use service::{Service, describe_setpoints};
-pub(crate) use succession::Succession;
 pub(crate) use weights::{Outlet, Steps, WeightsDesk};
 
 /// How often the keeper looks at everything.
@@ -67,7 +67,7 @@ pub(crate) struct Keeper {
     pub(crate) lookout: Lookout,
     pub(crate) desk: WeightsDesk,
     pub(crate) journal: Journal,
-    pub(crate) succession: Succession,
+    pub(crate) lease: LeaseDesk,
     pub(crate) service: Service,
     pub(crate) callers: Vec<Conversation>,
     /// When the control socket failed last, as far as the log tells.
@@ -90,7 +90,7 @@ impl Keeper {
         self.tell_manager("READY=1");
         for turn in 0_u64.. {
             self.listen();
-            self.succession.turn(&mut self.server, &mut self.orders, &mut self.journal, &self.clock);
+            self.lease.turn(&mut self.server, &mut self.orders, &mut self.journal, &self.clock);
             self.desk.turn(&mut self.orders, &mut self.journal);
             self.take_events();
             self.take_news();
@@ -100,8 +100,8 @@ impl Keeper {
             if turn.is_multiple_of(SLOW_TURNS) {
                 self.watch_page_faults();
                 self.watch_grants();
-                self.succession.guard_the_address(&mut self.server);
-                if !self.succession.status().leads {
+                self.lease.guard_the_address(&mut self.server);
+                if !self.lease.status().leads {
                     self.service.follow(&mut self.journal);
                 }
                 if watchdog.sees_progress(cycles) {
@@ -161,12 +161,12 @@ impl Keeper {
             Ok(None) => {}
             Err(error) => self.cannot_listen(&error),
         }
-        let Self { callers, service, succession, desk, orders, journal, counters, .. } = self;
+        let Self { callers, service, lease, desk, orders, journal, counters, .. } = self;
         callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
             Received::Nothing => true,
             Received::Gone => false,
             Received::Request(request) => {
-                service.answer(caller, request, service::Means { desk, succession, orders, journal, counters }).is_ok()
+                service.answer(caller, request, service::Means { desk, lease, orders, journal, counters }).is_ok()
             }
         });
     }

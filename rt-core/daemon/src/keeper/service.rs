@@ -20,7 +20,7 @@ use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
-use crate::keeper::{ACT_PATIENCE, Configuration, Journal, Succession, WeightsDesk};
+use crate::keeper::{ACT_PATIENCE, Configuration, Journal, LeaseDesk, WeightsDesk};
 use crate::segments::Shelf;
 
 /// The same complaint about a connection is repeated in the log this often.
@@ -45,7 +45,7 @@ pub(crate) struct Service {
 /// What answering needs of the keeper's other parts.
 pub(crate) struct Means<'a> {
     pub(crate) desk: &'a mut WeightsDesk,
-    pub(crate) succession: &'a mut Succession,
+    pub(crate) lease: &'a mut LeaseDesk,
     pub(crate) orders: &'a mut Producer<Order>,
     pub(crate) journal: &'a mut Journal,
     pub(crate) counters: &'a counters::Writer<Counter>,
@@ -264,14 +264,14 @@ impl Service {
         let not_now = |message: String| Answer::Refused(Refusal::NotNow { message });
         let mode = Mode::from_number(means.counters.get(Counter::Mode).try_into().unwrap_or(u8::MAX));
         let text = format!("hand-over by uid {}: {cause}", peer.uid);
-        if !means.succession.is_behind(peer.pid) {
+        if !means.lease.is_behind(peer.pid) {
             if mode != Some(Mode::Shadow) || means.counters.get(Counter::Connected) == 0 {
                 return not_now("this runtime is not ready to lead: it has not read the plant yet".to_owned());
             }
             if let Err(refusal) = record(means.journal, peer, &text) {
                 return Answer::Refused(refusal);
             }
-            return match means.succession.ask_for_it(&text) {
+            return match means.lease.ask_for_it(&text) {
                 Some(Ok(message)) => Answer::Done { message },
                 Some(Err(error)) => not_now(format!("the runtime that leads does not let go: {error}")),
                 None => not_now("this runtime leads: the one that stands by has to be asked".to_owned()),
@@ -317,7 +317,7 @@ impl Service {
     }
 
     fn configure(&mut self, peer: Peer, text: &str, cause: &str, means: &mut Means<'_>) -> Answer {
-        if !means.succession.status().leads {
+        if !means.lease.status().leads {
             let message = "this runtime stands by, and follows what is applied to the one that leads: apply it there";
             return Answer::Refused(Refusal::NotNow { message: message.to_owned() });
         }
@@ -355,7 +355,7 @@ impl Service {
         Status {
             mode: mode_name(means.counters).to_owned(),
             armed: count(Counter::Armed) != 0,
-            lease: means.succession.status(),
+            lease: means.lease.status(),
             latched: self.latched.clone(),
             with_operator: self.names_of(self.with_operator),
             degraded: self.degraded.clone(),
@@ -377,7 +377,7 @@ impl Service {
 
 fn stand_by(caller: &mut Conversation, means: Means<'_>) -> io::Result<()> {
     let pid = caller.peer().pid;
-    match means.succession.admit(pid) {
+    match means.lease.admit(pid) {
         Some(lease) => caller.answer(&Answer::Lease { pid: std::process::id() }, &[lease]),
         None => {
             let message = "this runtime does not hold the lease of the plant".to_owned();

@@ -31,7 +31,7 @@ struct Ahead {
 }
 
 /// The keeper's part of the lease.
-pub(crate) struct Succession {
+pub(crate) struct LeaseDesk {
     own: SharedLease,
     /// Hands the control thread whom to succeed.
     heirs: cell::Writer<Option<Heir>>,
@@ -45,7 +45,7 @@ pub(crate) struct Succession {
     next_attempt: Instant,
 }
 
-impl Succession {
+impl LeaseDesk {
     pub(crate) fn new(own: SharedLease, heirs: cell::Writer<Option<Heir>>, leader: Address, site: &Site) -> Self {
         Self {
             own,
