@@ -60,9 +60,13 @@ pub(super) fn is_there() -> Result<(), String> {
     }
     if rustix::process::geteuid().is_root() && found("apt-get", "--version") {
         eprintln!("installing strace");
-        let mut install = Command::new("apt-get");
-        install.args(["install", "--yes", "--quiet", "strace"]).stdin(Stdio::null()).stdout(Stdio::null());
-        if install.status().is_ok_and(|status| status.success()) && found("strace", "--version") {
+        // A fresh machine knows no packages yet.
+        let steps: [&[&str]; 2] = [&["update", "--quiet"], &["install", "--yes", "--quiet", "strace"]];
+        for arguments in steps {
+            // Whether it helped is seen at the end.
+            let _ = Command::new("apt-get").args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status();
+        }
+        if found("strace", "--version") {
             return Ok(());
         }
     }
