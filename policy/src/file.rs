@@ -8,9 +8,9 @@
 //! Nothing here is for a real-time thread.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use rt_config::Site;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
@@ -144,9 +144,9 @@ impl PolicyFile {
     }
 }
 
-/// Why a policy was not saved.
+/// Why there are no bytes of a policy file.
 #[derive(Debug, thiserror::Error)]
-pub enum SaveError {
+pub enum WriteError {
     /// Too few or too many parameters.
     #[error(transparent)]
     Count(#[from] ParameterCount),
@@ -159,16 +159,6 @@ pub enum SaveError {
     /// The manifest refused.
     #[error("the manifest cannot be written: {0}")]
     Manifest(#[from] serde_json::Error),
-    /// The system refused.
-    #[error("cannot {act} {}: {error}", path.display())]
-    Io {
-        /// What was attempted.
-        act: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's answer.
-        error: io::Error,
-    },
 }
 
 /// Why a policy file is not used.
@@ -273,32 +263,12 @@ pub enum PolicyFileRefused {
     Parameters(#[from] ParametersRefused),
 }
 
-/// Writes the bytes of a policy file: beside its place first, then to the disk, then moved into place. So there is the old file
-/// or the new one, whenever the power fails.
-///
-/// # Errors
-/// The system refuses. The old file is untouched then.
-pub fn save(path: &Path, bytes: &[u8]) -> Result<(), SaveError> {
-    let beside = path.with_added_extension("part");
-    let failed = |act, path: &Path| {
-        let path = path.to_owned();
-        move |error| SaveError::Io { act, path, error }
-    };
-    let mut file = File::create(&beside).map_err(failed("create", &beside))?;
-    file.write_all(bytes).map_err(failed("write", &beside))?;
-    file.sync_all().map_err(failed("sync", &beside))?;
-    fs::rename(&beside, path).map_err(failed("rename to", path))?;
-    // The rename itself is on the disk once the directory is.
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed("sync", directory))
-}
-
 /// The bytes of a policy file that nobody has signed yet.
 ///
 /// # Errors
 /// When the parameters do not fit the purpose.
-pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<Vec<u8>, SaveError> {
-    let spec = purpose.spec().ok_or(SaveError::Activation)?;
+pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Result<Vec<u8>, WriteError> {
+    let spec = purpose.spec().ok_or(WriteError::Activation)?;
     let (found, expected) = (parameters.len(), spec.parameters());
     if found != expected {
         return Err(ParameterCount { found, expected }.into());
@@ -320,7 +290,7 @@ pub fn to_bytes(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Resul
     serialized(&manifest, tensors)
 }
 
-fn serialized(manifest: &Manifest, tensors: Vec<(String, TensorView<'_>)>) -> Result<Vec<u8>, SaveError> {
+fn serialized(manifest: &Manifest, tensors: Vec<(String, TensorView<'_>)>) -> Result<Vec<u8>, WriteError> {
     // One entry alone: a map of several would be written in an arbitrary order.
     let metadata = HashMap::from([(MANIFEST_KEY.to_owned(), serde_json::to_string(manifest)?)]);
     Ok(safetensors::serialize(tensors, Some(metadata))?)

@@ -38,12 +38,9 @@ pub fn heap_with<D: Discipline>(slot_words: usize, slots: usize) -> Writer<D> {
 /// Stamp and words of the slot that record `sequence` goes to.
 #[inline]
 fn slot(region: &Region, sequence: u64) -> Option<(&AtomicU64, &[AtomicU64])> {
-    region.slot(index_of(region, sequence)).split_first()
-}
-
-fn index_of(region: &Region, sequence: u64) -> usize {
     // The number of slots is a power of two, checked when the region was made.
-    (sequence & (region.slots as u64 - 1)) as usize
+    let index = sequence & (region.slots as u64 - 1);
+    region.slot(index as usize).split_first()
 }
 
 const fn stamp_of(sequence: u64) -> u64 {
@@ -130,9 +127,6 @@ impl<D: Discipline> Writer<D> {
         // Release: the record is whole before the reader's Acquire load of the control word counts it.
         self.region.control().store(sequence + 1, D::STORE);
         self.sequence = sequence + 1;
-        // The ring is far larger than a cache, and its next slot was written a whole round ago.
-        #[cfg(not(loom))]
-        self.region.expect_stores(index_of(&self.region, self.sequence));
         Ok(sequence)
     }
 }

@@ -26,7 +26,7 @@
 //! assert_eq!(heir.succeed(second_ns / 2), None);
 //! // The first one was stopped for too long:
 //! let succession = heir.succeed(2 * second_ns).unwrap();
-//! assert_eq!(succession, Succession { epoch: 2, offered: false, armed: false });
+//! assert_eq!(succession, Succession { epoch: 2, armed: false });
 //! assert!(second.take(succession.epoch, 2 * second_ns));
 //! assert_eq!(first.renew(2 * second_ns), None);
 //! assert!(!first.permits(2 * second_ns) && second.permits(2 * second_ns));
@@ -253,9 +253,7 @@ pub struct Heir {
 pub struct Succession {
     /// The epoch to hold the own lease under.
     pub epoch: u64,
-    /// The holder let go of it.
-    pub offered: bool,
-    /// The holder was armed when it let go.
+    /// The holder let go of it and was armed then; never so after its death or standstill.
     pub armed: bool,
 }
 
@@ -307,12 +305,9 @@ impl Heir {
     }
 
     fn end(&self, found: State, epoch: u64) -> Option<Succession> {
-        let (offered, armed) = match found {
-            State::Offered { armed, .. } => (true, armed),
-            _ => (false, false),
-        };
+        let armed = matches!(found, State::Offered { armed: true, .. });
         let epoch = next(epoch)?;
-        self.word.exchange(found, State::Taken { by: epoch }).then_some(Succession { epoch, offered, armed })
+        self.word.exchange(found, State::Taken { by: epoch }).then_some(Succession { epoch, armed })
     }
 }
 
@@ -413,7 +408,7 @@ mod tests {
     fn a_holder_that_was_stopped_for_too_long_is_fenced_for_good() {
         let lease = held();
         let succession = lease.heir().succeed(ms(1_500));
-        assert_eq!(succession, Some(Succession { epoch: 2, offered: false, armed: false }));
+        assert_eq!(succession, Some(Succession { epoch: 2, armed: false }));
         assert_eq!((lease.renew(ms(1_500)), lease.permits(0)), (None, false));
         assert!(!lease.offer(true, ms(1_500)));
         assert_eq!(lease.state(), State::Taken { by: 2 });
@@ -427,7 +422,7 @@ mod tests {
             let lease = held();
             assert!(lease.offer(armed, ms(10)));
             assert_eq!((lease.renew(ms(10)), lease.permits(ms(10)), lease.take(9, ms(10))), (None, false, false));
-            assert_eq!(lease.heir().succeed(ms(10)), Some(Succession { epoch: 2, offered: true, armed }));
+            assert_eq!(lease.heir().succeed(ms(10)), Some(Succession { epoch: 2, armed }));
             assert_eq!(lease.take_back(ms(5_000)), None, "it is somebody else's");
         }
     }

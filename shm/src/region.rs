@@ -86,27 +86,6 @@ impl Region {
     }
 }
 
-/// Words of a cache line.
-#[cfg(all(not(loom), target_arch = "x86_64"))]
-const LINE_WORDS: usize = 64 / size_of::<AtomicU64>();
-
-#[cfg(not(loom))]
-impl Region {
-    /// Asks for the slot's cache lines ahead of the stores into them, which then need not wait for memory. A hint, where the
-    /// processor takes one: no content changes.
-    #[inline]
-    pub(crate) fn expect_stores(&self, slot: usize) {
-        #[cfg(target_arch = "x86_64")]
-        for line in self.slot(slot).chunks(LINE_WORDS) {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            // SAFETY: a prefetch accesses nothing that a program can see, and cannot fault.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.as_ptr().cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = slot;
-    }
-}
-
 /// Stores words one by one; what is left of `to` keeps its content.
 #[inline]
 pub(crate) fn store_words<D: Discipline>(to: &[AtomicU64], from: &[u64]) {

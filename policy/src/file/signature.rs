@@ -17,7 +17,7 @@ use rt_config::Site;
 use safetensors::tensor::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use super::{MANIFEST_KEY, PolicyFileRefused, SaveError, read_manifest};
+use super::{MANIFEST_KEY, PolicyFileRefused, WriteError, read_manifest};
 
 /// Digits of a signature.
 const SIGNATURE_DIGITS: usize = 2 * ed25519_dalek::SIGNATURE_LENGTH;
@@ -149,7 +149,7 @@ pub enum SignError {
     Refused(#[from] PolicyFileRefused),
     /// The signed file cannot be made of it.
     #[error(transparent)]
-    Save(#[from] SaveError),
+    Write(#[from] WriteError),
 }
 
 /// The bytes of the same policy file, signed with this key; a signature that it had is replaced. What the file says is not

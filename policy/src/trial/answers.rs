@@ -10,6 +10,8 @@ use crate::pipeline::normalised;
 /// A mean so far beyond the setpoint's scale, in widths of that scale, is no longer aimed at its end: an actor learns from
 /// actions inside, and where an end is best its mean lies there, give or take a few hundredths.
 const PRESSING: f32 = 0.1;
+/// An f32 at an end of the scale may lie beyond it by so much.
+const ROUNDING: f64 = 1e-6;
 
 /// The answer for one setpoint.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,6 +71,3 @@ impl Examiner {
         })
     }
 }
-
-/// An f32 at an end of the scale may lie beyond it by so much.
-const ROUNDING: f64 = 1e-6;

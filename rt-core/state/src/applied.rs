@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::replace::{replace, sync_directory};
+use crate::replace::{FILE_MODE, replace, sync_directory};
 
 const HEADING: &str = "# Applied to a running agent. ";
 /// Longer files are none of ours.
@@ -62,7 +62,7 @@ pub fn keep(path: &Path, base: &str, text: &str) -> io::Result<()> {
     if base != text {
         let base = hash_of(&[base]);
         let heading = format!("{HEADING}base={base} all={}\n", hash_of(&[&base, text]));
-        return replace(path, &[heading.as_bytes(), text.as_bytes()].concat());
+        return replace(path, FILE_MODE, &[heading.as_bytes(), text.as_bytes()].concat());
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

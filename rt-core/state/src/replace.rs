@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Readable for the service's group, writable for the service.
+/// Of what the service keeps: readable for its group, writable for itself.
 pub(crate) const FILE_MODE: u32 = 0o640;
 
-/// Writes a file: beside its place first, then to the disk, then moved into place. So there is the old file or the new one,
+/// Writes a file, with this mode where the user's mask permits: beside its place first, then to the disk, then moved into place. So there is the old file or the new one,
 /// whenever the process dies or the power fails.
 ///
 /// # Errors
 /// The system's. The old file is untouched then.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_added_extension("part");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&beside)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
@@ -36,12 +36,13 @@ mod tests {
     fn a_file_that_finds_no_room_leaves_the_old_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        replace(&path, b"old").unwrap();
+        replace(&path, FILE_MODE, b"old").unwrap();
         std::os::unix::fs::symlink("/dev/full", dir.path().join("file.part")).unwrap();
-        assert_eq!(replace(&path, b"new").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(replace(&path, FILE_MODE, b"new").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(fs::read(&path).unwrap(), b"old");
         fs::remove_file(dir.path().join("file.part")).unwrap();
-        replace(&path, b"new").unwrap();
+        replace(&path, FILE_MODE, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
     }
 }

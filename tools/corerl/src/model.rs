@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use policy::file::{
-    self, KeyRefused, Manifest, Origin, PolicyFileRefused, Purpose, SaveError, SecretKey, SignError, Trust,
-};
+use policy::file::{self, KeyRefused, Manifest, Origin, PolicyFileRefused, Purpose, SecretKey, SignError, Trust};
 use policy::kernels::Kernel;
 use policy::wire::Verifier;
 use rt_config::Site;
@@ -24,6 +22,8 @@ use crate::target::Target;
 
 /// How long the policy in use may take to be found among those that a learner publishes meanwhile.
 const EXPORT_PATIENCE: Duration = Duration::from_secs(2);
+/// Whoever may read a policy learns setpoints from it, and no secret.
+const POLICY_FILE_MODE: u32 = 0o644;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  corerl model sign best.safetensors --key policy.key")]
@@ -128,7 +128,7 @@ fn sign(path: &Path, key: &Path, json: bool) -> Result<Exit, Failure> {
     let unsigned = file::read(path).map_err(|refused| file_refused(path, &refused))?;
     let signed = file::sign(&unsigned, &key).map_err(|error| match &error {
         SignError::Refused(refused) => file_refused(path, refused),
-        SignError::Save(error) => Failure::new(Exit::Internal, error),
+        SignError::Write(error) => Failure::new(Exit::Internal, error),
     })?;
     save(path, &signed)?;
     told(path, &format!("signed with the key {}", key.public()), json)
@@ -202,10 +202,8 @@ fn policy_in_use(site: &Site, client: &mut Client) -> Result<(Origin, Vec<f32>),
 }
 
 fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    file::save(path, bytes).map_err(|error| match &error {
-        SaveError::Io { act, path, error } => Failure::io(format_args!("cannot {act} {}", path.display()), error),
-        _ => internal(&error),
-    })
+    rt_state::replace(path, POLICY_FILE_MODE, bytes)
+        .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
 }
 
 fn told(path: &Path, what: &str, json: bool) -> Result<Exit, Failure> {

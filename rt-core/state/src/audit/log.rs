@@ -158,7 +158,7 @@ impl Log {
         if line.len() > LINE_BYTES_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        replace(&head_path(&self.path), &line)?;
+        replace(&head_path(&self.path), FILE_MODE, &line)?;
         complete(file, bytes, &line)?;
         let bytes = bytes + line.len() as u64;
         self.seen = Some(Seen { bytes, head: Some(head.clone()), newest: Some(line) });
