@@ -3,13 +3,17 @@
 //! A value that was handed over may show up at the plant from then on. Once a newer one is confirmed it may still be seen
 //! for `settle`, and no longer than until the newer one was seen. What shows up and is none of these was written by
 //! somebody else; or, when it is what the node has shown before our write, the plant ignores us.
+//!
+//! Of a setpoint that moves faster than its node shows it, more values are on their way than can be told apart. Neighbours
+//! are merged into intervals then, each of a short time: inside of one a foreign value passes for ours, and an interval
+//! that lived longer than its values would hide a person's hand for as long as the setpoint moves.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::ReadBack;
 use crate::time::{MonoTime, Span};
 
-/// How many values are told apart; beyond that the two oldest are merged into one interval.
+/// How many values or intervals are told apart.
 const ENTRIES_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,8 +23,18 @@ struct Entry {
     hi: f64,
     /// The cycle that handed it over.
     cycle: u64,
-    /// When a newer value was confirmed.
+    /// When a newer value was confirmed; of what was merged, the last time.
     superseded: Option<MonoTime>,
+}
+
+impl Entry {
+    fn is_alive(&self, at: MonoTime, settle: Span) -> bool {
+        self.superseded.is_none_or(|superseded| at <= superseded.plus(settle))
+    }
+
+    fn is(&self, value: f64) -> bool {
+        self.lo == value && self.hi == value
+    }
 }
 
 /// Whose value the plant shows.
@@ -55,14 +69,33 @@ impl Trail {
 
     /// Another value was handed over.
     pub(crate) fn push(&mut self, value: f64, cycle: u64) {
-        let [.., second, last] = &mut self.entries;
-        if let (Some(newer), Some(oldest)) = (second.as_mut(), last.take()) {
-            (newer.lo, newer.hi) = (newer.lo.min(oldest.lo), newer.hi.max(oldest.hi));
+        if self.entries.iter().all(Option::is_some) {
+            self.merge_neighbours();
         }
         // Everything moves one place on. (Not by `rotate_right`: it asserts, and the compiler does not see that it need not.)
         let mut moving = Some(Entry { lo: value, hi: value, cycle, superseded: None });
         for place in &mut self.entries {
             core::mem::swap(place, &mut moving);
+        }
+    }
+
+    /// Makes one of two neighbours: of those whose values were superseded within the shortest time, or of the two oldest.
+    fn merge_neighbours(&mut self) {
+        let time = |(place, (newer, older)): (usize, (&Option<Entry>, &Option<Entry>))| {
+            let (newer, older) = newer.as_ref()?.superseded.zip(older.as_ref()?.superseded)?;
+            Some((newer.since(older), place))
+        };
+        let pairs = self.entries.iter().zip(self.entries.iter().skip(1)).enumerate();
+        // Of several the oldest: what was written just now is best told apart.
+        let shortest = pairs.rev().filter_map(time).min_by_key(|(time, _)| *time);
+        let newer = shortest.map_or(ENTRIES_MAX - 2, |(_, place)| place);
+        // What is older moves one place up; the oldest place becomes free.
+        let mut moving = None;
+        for (_, place) in self.entries.iter_mut().enumerate().rev().take_while(|(place, _)| *place > newer) {
+            core::mem::swap(place, &mut moving);
+        }
+        if let (Some(Some(newer)), Some(older)) = (self.entries.get_mut(newer), moving) {
+            (newer.lo, newer.hi) = (newer.lo.min(older.lo), newer.hi.max(older.hi));
         }
     }
 
@@ -73,7 +106,7 @@ impl Trail {
         for older in from_there {
             older.superseded = older.superseded.or(Some(now));
         }
-        confirmed.filter(|entry| entry.lo == entry.hi).map(|entry| entry.lo)
+        confirmed.filter(|entry| entry.is(entry.lo)).map(|entry| entry.lo)
     }
 
     /// What a read-back says; `None` when it was judged before.
@@ -83,10 +116,12 @@ impl Trail {
             return None;
         }
         self.judged = received;
-        let alive = |entry: &Entry| entry.superseded.is_none_or(|at| received <= at.plus(settle));
-        // The oldest one that it may be: a value that comes again must not hide those between.
-        let matches = |entry: &Option<Entry>| entry.is_some_and(|e| alive(&e) && (e.lo..=e.hi).contains(&value));
-        let Some(seen) = self.entries.iter().rposition(matches) else {
+        for entry in &mut self.entries {
+            *entry = entry.filter(|entry| entry.is_alive(received, settle));
+        }
+        // One that it is goes before those that merely hold it.
+        let holds = |entry: &Entry| (entry.lo..=entry.hi).contains(&value);
+        let Some(seen) = self.oldest(|entry| entry.is(value)).or_else(|| self.oldest(holds)) else {
             return Some(if self.shown == Some(value) { Sight::Ignored } else { Sight::Foreign });
         };
         self.shown = Some(value);
@@ -95,11 +130,17 @@ impl Trail {
         }
         Some(Sight::Ours)
     }
+
+    /// The oldest of those that it may be: a value that comes again must not hide those between.
+    fn oldest(&self, may_be: impl Fn(&Entry) -> bool) -> Option<usize> {
+        self.entries.iter().rposition(|entry| entry.as_ref().is_some_and(&may_be))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const SETTLE: Span = Span::from_ms(10);
 
@@ -167,6 +208,63 @@ mod tests {
         assert_eq!(trail.judge(ReadBack { value: 9.0, received: at(0) }, SETTLE), None);
         assert_eq!(sees(&mut trail, 9.0, 1), Sight::Foreign);
         assert_eq!(trail.judge(ReadBack { value: 9.0, received: at(1) }, SETTLE), None);
+    }
+
+    /// Settling takes so long that not every value in between can be told apart.
+    const LONG: Span = Span::from_ms(1_000);
+
+    #[test]
+    fn f30_a_hand_is_seen_also_where_the_setpoint_has_just_been() {
+        let mut trail = begun();
+        for ms in 1..5_000 {
+            // Up for a second and down for a second, by one in every millisecond; the plant follows at once.
+            let value = if ms % 2_000 < 1_000 { ms % 1_000 } else { 1_000 - ms % 1_000 };
+            trail.push(value as f64, ms);
+            trail.confirm(ms, at(ms));
+            if ms < 2_500 {
+                // Nothing is read: all that was written may still be to come.
+                continue;
+            }
+            let shown = ReadBack { value: value as f64, received: at(ms) };
+            assert_eq!(trail.judge(shown, LONG), Some(Sight::Ours), "after {ms} ms");
+            let hand = ReadBack { value: (ms * 37 % 1_000) as f64 + 0.5, received: at(ms + 1) };
+            assert_eq!(trail.clone().judge(hand, LONG), Some(Sight::Foreign), "after {ms} ms");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// A setpoint on its way, here slow and there fast, with a plant that confirms and shows what was written some time
+        /// later: all of that is ours, and nothing is that lies beyond what it was in the last moments.
+        #[test]
+        fn what_may_still_show_is_ours_and_little_else(
+            moves in prop::collection::vec((1_u64..4, 0_u8..8), 400..900),
+            (confirmed_after, shown_after) in (0_usize..6, 0_usize..30),
+        ) {
+            let mut written = std::vec![(0.0, 0)];
+            let (mut trail, mut now) = (begun(), 0);
+            for (cycle, (ms, way)) in (1_u64..).zip(moves) {
+                now += ms;
+                let step = if cycle % 200 < 100 { 1.0 } else { -1.0 } * f64::from(way) + 1e-3;
+                written.push((written.last().unwrap().0 + step, now));
+                trail.push(written.last().unwrap().0, cycle);
+                trail.confirm(cycle.saturating_sub(confirmed_after as u64), at(now));
+                let ago = |cycles: usize| written[written.len().saturating_sub(1 + cycles)];
+                let may_show = confirmed_after.max(shown_after);
+                // A value may be shown for as long as settling takes after a newer one was confirmed.
+                if now - ago(may_show).1 <= 100 {
+                    let shown = ReadBack { value: ago(may_show).0, received: at(now) };
+                    prop_assert_eq!(trail.judge(shown, Span::from_ms(100)), Some(Sight::Ours), "{} ms", now);
+                }
+                let recent = || written.iter().filter(|(_, at)| now - at <= 100 + 100 / 4 + 4 * 6).map(|(value, _)| *value);
+                for foreign in [recent().fold(f64::MAX, f64::min) - 1e-4, recent().fold(f64::MIN, f64::max) + 1e-4] {
+                    let hand = ReadBack { value: foreign, received: at(now + 1) };
+                    let sight = trail.clone().judge(hand, Span::from_ms(100));
+                    prop_assert_ne!(sight, Some(Sight::Ours), "{} at {} ms", foreign, now);
+                }
+            }
+        }
     }
 
     #[test]
