@@ -387,7 +387,7 @@ impl Run {
         let wrong = Offer::WRONG.contains(&offer);
         let honest = wrong || offer == Offer::Sound;
         if offer == Offer::Repeated {
-            self.oracle.repeated();
+            self.oracle.repeated(self.learner.generation);
         } else {
             self.oracle.published(honest.then_some(Published { generation: self.learner.generation, wrong }));
         }

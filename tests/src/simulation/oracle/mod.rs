@@ -108,9 +108,9 @@ impl Oracle {
         self.policies.published(published);
     }
 
-    /// The last generation was published once more, with a sound network.
-    pub(crate) fn repeated(&mut self) {
-        self.policies.repeated();
+    /// This generation was published once more, with a sound network.
+    pub(crate) fn repeated(&mut self, generation: u64) {
+        self.policies.repeated(generation);
     }
 
     /// Judges what the desk tells.

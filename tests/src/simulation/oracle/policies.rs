@@ -19,6 +19,8 @@ pub(crate) struct Published {
 pub(super) struct Policies {
     /// What lies in the learner's slot, when it was published honestly.
     slot: Option<Published>,
+    /// The newest generation that was believed.
+    newest: u64,
     /// What was believed, and the decisions since.
     candidate: Option<(Published, u64)>,
     /// Those that were in use, oldest first; the last one is.
@@ -36,6 +38,7 @@ impl Policies {
         let watched = site.runtime.probation.map_or(0, |probation| 4 * probation.decisions);
         Self {
             slot: None,
+            newest: generation,
             candidate: None,
             used: Vec::new(),
             due: Some(generation),
@@ -48,9 +51,9 @@ impl Policies {
         self.slot = published;
     }
 
-    /// A sound one was published under the last generation: news only if nobody has looked at that one yet.
-    pub(super) fn repeated(&mut self) {
-        self.slot = self.slot.take().map(|slot| Published { wrong: false, ..slot });
+    /// A sound one was published under this generation once more: news only if nobody has looked at it yet.
+    pub(super) fn repeated(&mut self, generation: u64) {
+        self.slot = (generation > self.newest).then_some(Published { generation, wrong: false });
     }
 
     /// F03, F05 to F10, F12, F13: what the desk believes was published by who may, and is newer; what it adopts was tried and
@@ -60,6 +63,7 @@ impl Policies {
             Told::Believed { generation } => {
                 let honest = self.slot.take().filter(|slot| slot.generation == generation);
                 demand(honest.is_some(), "sound policies alone", || format!("{told:?} was not published"))?;
+                self.newest = generation;
                 self.candidate = honest.map(|published| (published, 0));
                 Ok(())
             }
