@@ -132,6 +132,8 @@ pub struct Succession {
     /// What came of the policy in use, and of the one that comes back.
     window: Window,
     window_before: Window,
+    /// The lowest mean reward of a policy that was kept, since the start.
+    worst: Option<f64>,
 }
 
 impl Succession {
@@ -156,6 +158,7 @@ impl Succession {
             on_trial: None,
             window_before: window.clone(),
             window,
+            worst: None,
         })
     }
 
@@ -261,7 +264,7 @@ impl Succession {
         let (course, settings) = self.on_probation.zip(self.probation)?;
         let over = course.is_over(settings.decisions, self.decide_every, now);
         let shown = over || course.decisions >= settings.decisions.div_ceil(COLLAPSE_SEEN_FROM);
-        if shown && let Err(why) = probation::judge(&settings, &self.window_before, &self.window) {
+        if shown && let Err(why) = probation::judge(&settings, &self.window_before, &self.window, self.worst) {
             return Some(self.roll_back(why));
         }
         if !over {
@@ -292,6 +295,7 @@ impl Succession {
         if self.on_probation.is_none() {
             std::mem::swap(&mut self.before, &mut self.candidate);
             std::mem::swap(&mut self.window_before, &mut self.window);
+            self.worst = [self.worst, self.window_before.mean()].into_iter().flatten().reduce(f64::min);
         }
         self.window.clear();
         self.on_trial = None;

@@ -10,8 +10,10 @@ use crate::agent::AdoptedPolicy;
 
 /// Fewer decisions of the policy before say nothing about it.
 const COMPARED_FROM: usize = 8;
-/// A reward that hardly varies is taken to vary by this part of its magnitude: what differs by less is no collapse.
-const SPREAD_OF_MEAN: f64 = 0.125;
+/// A reward that hardly varies is taken to vary by this part of its magnitude, and by this part of what was gained since
+/// the start, whichever is more: near the best reward both magnitude and spread are small, and a dip of theirs is no
+/// collapse.
+const LEAST_SPREAD: f64 = 0.125;
 
 /// Why a policy did not stand its probation.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -40,8 +42,14 @@ pub enum ProbationFailed {
     },
 }
 
-/// Judges what came of the policy `now` against what came of the one `before`.
-pub(super) fn judge(settings: &Settings, before: &Window, now: &Window) -> Result<(), ProbationFailed> {
+/// Judges what came of the policy `now` against what came of the one `before`. `worst` is the lowest mean reward of a policy
+/// that was kept: what lies between it and `before` was gained.
+pub(super) fn judge(
+    settings: &Settings,
+    before: &Window,
+    now: &Window,
+    worst: Option<f64>,
+) -> Result<(), ProbationFailed> {
     if before.decisions.len() < COMPARED_FROM {
         return Ok(());
     }
@@ -50,7 +58,8 @@ pub(super) fn judge(settings: &Settings, before: &Window, now: &Window) -> Resul
         return Err(ProbationFailed::Clamps { value: share, before: share_before });
     }
     let (Some(reward), Some(usual)) = (now.reward(), before.reward()) else { return Ok(()) };
-    let spread = usual.deviation.max(SPREAD_OF_MEAN * usual.mean.abs());
+    let gained = worst.map_or(0.0, |worst| usual.mean - worst);
+    let spread = usual.deviation.max(LEAST_SPREAD * usual.mean.abs().max(gained));
     if usual.mean - reward.mean > settings.reward * spread {
         return Err(ProbationFailed::Reward { value: reward.mean, before: usual.mean });
     }
@@ -132,6 +141,11 @@ impl Window {
         }
         let reward = std::mem::take(&mut self.rewards).value();
         self.decisions.push_back(Outcome { reward, clamped: clamped.value().unwrap_or(0.0) });
+    }
+
+    /// The mean reward, when enough of it was seen.
+    pub(super) fn mean(&self) -> Option<f64> {
+        self.reward().filter(|_| self.decisions.len() >= COMPARED_FROM).map(|reward| reward.mean)
     }
 
     fn clamped(&self) -> f64 {

@@ -274,6 +274,28 @@ fn a_reward_that_varies_as_it_did_before_is_no_collapse() {
 }
 
 #[test]
+fn near_the_best_reward_a_dip_is_no_collapse_unless_half_of_what_was_gained_is_lost() {
+    for (reward, stands) in [(-0.2, true), (-0.23, false)] {
+        let mut rig = Rig::new();
+        (0..WATCHED).for_each(|_| assert_eq!(rig.decide(Mode::Run, -0.42), None));
+        rig.adopt(1, [0.4, 0.6]);
+        let verdict = (0..WATCHED).find_map(|_| rig.decide(Mode::Run, -0.02));
+        assert_eq!(verdict, Some(Verdict::Proven { generation: 1 }));
+        rig.adopt(2, [0.5, 0.7]);
+        let verdict = (0..WATCHED).find_map(|_| rig.decide(Mode::Run, reward));
+        assert_eq!(matches!(verdict, Some(Verdict::Proven { generation: 2 })), stands, "{reward}: {verdict:?}");
+        // Whoever was taken back has gained nothing, and lost nothing that the next one could be measured by.
+        if !stands {
+            assert!(matches!(verdict, Some(Verdict::RolledBack { to: 1, .. })), "{verdict:?}");
+            (0..WATCHED).for_each(|_| assert_eq!(rig.decide(Mode::Run, -0.02), None));
+            rig.adopt(3, [0.5, 0.7]);
+            let verdict = (0..WATCHED).find_map(|_| rig.decide(Mode::Run, -0.23));
+            assert!(matches!(verdict, Some(Verdict::RolledBack { to: 1, .. })), "{verdict:?}");
+        }
+    }
+}
+
+#[test]
 fn the_reward_of_what_the_policy_before_did_last_counts_for_nobody() {
     let mut rig = Rig::on_probation(1, [0.4, 0.6]);
     assert_eq!(rig.decide(Mode::Run, -1e9), None);
