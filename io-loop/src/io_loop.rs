@@ -1,13 +1,14 @@
-//! One slot of the I/O grid, told in time order: newest set, lease, write, read, report, upkeep.
+//! One slot of the I/O grid, told in time order: newest set, lease and claim, write, read, report, upkeep.
 
 use rt_core::ports::{Clock, FieldReport};
 use rt_core::setpoint::{SETPOINTS_MAX, SetpointSet};
-use rt_core::tag::{Sample, TagId};
+use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
 use shm::lease::Lease;
 use shm::spsc::{Consumer, Producer};
 
 use crate::bus::{BusError, FieldBus, Loss, Reading, WriteResult};
+use crate::claim::Claim;
 use crate::news::{News, NewsSender};
 use crate::output::Output;
 use crate::reconnect::Pauses;
@@ -24,14 +25,37 @@ pub struct Settings {
     pub inputs: Vec<TagId>,
     /// The setpoints that are written, in the order of the bus's outputs: index in the site's list, and refresh.
     pub outputs: Vec<(u8, Span)>,
-    /// The bus has one more output, the last one: the plant heartbeat, written this often.
+    /// The bus has one more output behind these: the plant heartbeat, written this often.
     pub heartbeat_every: Option<Span>,
+    /// The bus has one more input and one more output, the last ones: the tag of the claim, which has this term.
+    pub claim_term: Option<Span>,
     /// The deadline of a cyclic call.
     pub call_timeout: Span,
     /// Write and read in one round trip.
     pub paired: bool,
     /// Seed of the pauses between attempts to connect.
     pub seed: u64,
+}
+
+/// What has to be held for anything to be sent.
+#[derive(Clone, Debug)]
+pub struct Rights {
+    /// The lease of the plant on this machine; whoever holds it may write.
+    pub lease: Lease,
+    /// Held by the loop for as long as the plant shows our name, when it has a tag for that. To be seen by others.
+    pub claim: Lease,
+}
+
+impl Rights {
+    /// What is needed for this connection beside the lease.
+    ///
+    /// # Real-time
+    /// Not for the real-time thread.
+    pub fn new(lease: Lease, settings: &Settings) -> Self {
+        let claim =
+            settings.claim_term.map_or_else(Lease::unshared, |term| Lease::heap(Claim::looks_hold_for(term).as_ns()));
+        Self { lease, claim }
+    }
 }
 
 /// What the loop has done so far. Plain numbers of its own thread.
@@ -74,6 +98,9 @@ pub struct IoLoop<B> {
     readings: Box<[Reading]>,
     newest: Option<SetpointSet>,
     lease: Lease,
+    claim: Option<Claim>,
+    /// It was told on this connection.
+    claim_refused: bool,
     reports: Producer<FieldReport>,
     sets: Consumer<SetpointSet>,
     news: NewsSender,
@@ -95,7 +122,7 @@ struct Beat {
 }
 
 impl<B: FieldBus> IoLoop<B> {
-    /// A loop that is not connected yet: its first slot tries. It sends nothing while `lease` is not held.
+    /// A loop that is not connected yet: its first slot tries. It sends nothing while one of its rights is not held.
     ///
     /// # Panics
     /// A setpoint index is at or beyond [`SETPOINTS_MAX`]: a mistake of the caller.
@@ -105,13 +132,14 @@ impl<B: FieldBus> IoLoop<B> {
         reports: Producer<FieldReport>,
         sets: Consumer<SetpointSet>,
         news: NewsSender,
-        lease: Lease,
+        rights: Rights,
     ) -> Self {
         assert!(
             settings.outputs.iter().all(|(setpoint, _)| usize::from(*setpoint) < SETPOINTS_MAX),
             "a setpoint beyond SETPOINTS_MAX"
         );
-        let width = settings.outputs.len() + usize::from(settings.heartbeat_every.is_some());
+        let claims = usize::from(settings.claim_term.is_some());
+        let width = settings.outputs.len() + usize::from(settings.heartbeat_every.is_some()) + claims;
         Self {
             bus,
             link: Link::Down { next_attempt: MonoTime::ZERO, pauses: Pauses::new(settings.seed) },
@@ -120,9 +148,11 @@ impl<B: FieldBus> IoLoop<B> {
             heartbeat: settings.heartbeat_every.map(|every| Beat { every, last: None }),
             values: vec![None; width].into(),
             results: vec![WriteResult::NotAsked; width].into(),
-            readings: vec![Reading::MISSING; settings.inputs.len()].into(),
+            readings: vec![Reading::MISSING; settings.inputs.len() + claims].into(),
             newest: None,
-            lease,
+            lease: rights.lease,
+            claim: settings.claim_term.map(|term| Claim::new(rights.claim, term)),
+            claim_refused: false,
             reports,
             sets,
             news,
@@ -144,7 +174,9 @@ impl<B: FieldBus> IoLoop<B> {
         }
         self.tally.cycles += 1;
         let deadline = clock.now() + self.call_timeout;
-        let asked = self.collect_due(clock.now()) && self.is_permitted(clock.now());
+        let token = self.take_turn(clock.now());
+        let due = self.collect_due(clock.now()) && self.is_permitted(clock.now());
+        let asked = self.add_token(token) || due;
         let outcome = match (asked, self.paired) {
             (false, _) => self.read(clock, deadline),
             (true, true) => self.write_and_read_together(clock, deadline),
@@ -161,9 +193,17 @@ impl<B: FieldBus> IoLoop<B> {
         }
     }
 
-    /// Takes leave of the server.
+    /// Takes leave of the server, and gives the claim up first.
     pub fn close(&mut self, clock: &impl Clock) {
-        self.bus.disconnect(clock.now() + DISCONNECT_TIMEOUT);
+        let deadline = clock.now() + DISCONNECT_TIMEOUT;
+        let farewell = self.claim.as_ref().filter(|_| self.lease.permits(clock.now().as_ns()));
+        let farewell = farewell.and_then(|claim| claim.farewell(self.lease.claimant(), clock.now()));
+        self.values.fill(None);
+        if self.is_up() && self.add_token(farewell) {
+            // Whoever misses it waits for the term.
+            let _ = self.bus.write(&self.values, &mut self.results, deadline);
+        }
+        self.bus.disconnect(deadline);
     }
 
     /// What was done so far.
@@ -200,7 +240,7 @@ impl<B: FieldBus> IoLoop<B> {
                 }
                 push(&mut self.reports, FieldReport::Link(true));
                 self.news.tell(News::Up { notices: connected.notices });
-                self.link = Link::Up;
+                (self.link, self.claim_refused) = (Link::Up, false);
                 self.tally.connects += 1;
                 // Connecting took its time, and the set may be from before it.
                 self.take_newest();
@@ -222,6 +262,19 @@ impl<B: FieldBus> IoLoop<B> {
         self.link = Link::Down { next_attempt: pauses.next_attempt(clock.now()), pauses };
     }
 
+    /// What to write into the claim's tag now.
+    fn take_turn(&mut self, now: MonoTime) -> Option<f64> {
+        let claim = self.claim.as_mut()?;
+        claim.turn(self.lease.permits(now.as_ns()), self.lease.claimant(), now)
+    }
+
+    fn add_token(&mut self, token: Option<f64>) -> bool {
+        if let (Some(token), Some(value)) = (token, self.values.last_mut()) {
+            *value = Some(token);
+        }
+        token.is_some()
+    }
+
     /// Puts what is to be written now into `values`; whether that is anything.
     fn collect_due(&mut self, now: MonoTime) -> bool {
         self.values.fill(None);
@@ -240,7 +293,8 @@ impl<B: FieldBus> IoLoop<B> {
             }
             *value = wanted.filter(|wanted| output.is_due(*wanted, now));
         }
-        if let (Some(beat), Some(count), Some(value)) = (&self.heartbeat, set.heartbeat, self.values.last_mut()) {
+        let beat_value = self.values.get_mut(self.outputs.len());
+        if let (Some(beat), Some(count), Some(value)) = (&self.heartbeat, set.heartbeat, beat_value) {
             let due = beat.last.is_none_or(|(last, at)| last != count && now.since(at) >= beat.every);
             *value = due.then_some(f64::from(count));
         }
@@ -250,10 +304,13 @@ impl<B: FieldBus> IoLoop<B> {
     /// The last look before anything is sent: whether the plant is ours at this instant. Whatever is between this look and
     /// the wire can still be overtaken by somebody who stops the process there; only the plant can exclude that.
     fn is_permitted(&mut self, now: MonoTime) -> bool {
-        let permitted = self.lease.permits(now.as_ns());
+        let claimant = self.lease.claimant();
+        let claimed = self.claim.as_ref().is_none_or(|claim| claim.permits(claimant, now));
+        let permitted = claimed && self.lease.permits(now.as_ns());
         if !permitted {
             self.tally.sets_fenced += 1;
             self.newest = None;
+            self.values.fill(None);
             self.outputs.iter_mut().for_each(Output::let_go);
         }
         permitted
@@ -265,21 +322,33 @@ impl<B: FieldBus> IoLoop<B> {
     }
 
     fn read(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
+        let asked = clock.now();
         let outcome = self.bus.read(&mut self.readings, deadline);
-        self.take_readings(outcome, clock.now())
+        self.take_readings(outcome, asked, clock.now())
     }
 
     fn write_and_read_together(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
+        let asked = clock.now();
         let (written, read) = self.bus.exchange(&self.values, &mut self.results, &mut self.readings, deadline);
         let now = clock.now();
         // The read need not have seen the write, so its outcome is taken after the readings.
-        let readings = self.take_readings(read, now);
+        let readings = self.take_readings(read, asked, now);
         self.take_written(written, now).and(readings)
     }
 
-    fn take_readings(&mut self, outcome: Result<(), BusError>, received: MonoTime) -> Result<(), Loss> {
+    fn take_readings(
+        &mut self,
+        outcome: Result<(), BusError>,
+        asked: MonoTime,
+        received: MonoTime,
+    ) -> Result<(), Loss> {
         if let Err(error) = outcome {
             return self.missed(error);
+        }
+        if let (Some(claim), Some(tag)) = (&mut self.claim, self.readings.last())
+            && tag.quality == Quality::Good
+        {
+            claim.look(tag.value, asked, received);
         }
         for (tag, reading) in self.inputs.iter().zip(&self.readings) {
             let Reading { value, quality, source_time } = *reading;
@@ -316,6 +385,7 @@ impl<B: FieldBus> IoLoop<B> {
         self.tally.setpoints_refused += u64::from(refused.count_ones());
         self.tally.writes_unknown += u64::from(matches!(outcome, Err(BusError::Unknown)));
         self.take_heartbeat(outcome.is_ok(), now);
+        self.take_claimed(now);
         if written | refused != 0 {
             push(&mut self.reports, FieldReport::Wrote { cycle, written, refused });
         }
@@ -323,7 +393,9 @@ impl<B: FieldBus> IoLoop<B> {
     }
 
     fn take_heartbeat(&mut self, answered: bool, now: MonoTime) {
-        let (Some(beat), Some(value), Some(result)) = (&mut self.heartbeat, self.values.last(), self.results.last())
+        let place = self.outputs.len();
+        let (Some(beat), Some(value), Some(result)) =
+            (&mut self.heartbeat, self.values.get(place), self.results.get(place))
         else {
             return;
         };
@@ -331,6 +403,15 @@ impl<B: FieldBus> IoLoop<B> {
             let count = self.newest.and_then(|set| set.heartbeat).unwrap_or_default();
             beat.last = Some((count, now));
             self.tally.heartbeats += 1;
+        }
+    }
+
+    fn take_claimed(&mut self, now: MonoTime) {
+        let (Some(claim), Some(Some(_))) = (&mut self.claim, self.values.last()) else { return };
+        claim.sent(now);
+        if let (Some(WriteResult::Refused { status }), false) = (self.results.last(), self.claim_refused) {
+            self.claim_refused = true;
+            self.news.tell(News::ClaimRefused { status: *status });
         }
     }
 

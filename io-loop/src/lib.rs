@@ -4,7 +4,9 @@
 //! - Every input is read in one call and handed to the control thread through a ring; a value that finds no place is
 //!   counted. Every call has a deadline. A missed one makes samples stale and a write unknown, nothing more.
 //! - Only the newest setpoint set is written, only while it has not expired, and only those values that changed or whose
-//!   refresh is due; and nothing is sent unless the lease of the plant is held at that instant. An unknown write is read back before it is repeated; a refused one is not repeated blindly.
+//!   refresh is due; and nothing is sent unless the lease of the plant is held at that instant, and the plant shows our
+//!   name where it has a tag for that. An unknown write is read back before it is repeated; a refused one is not repeated
+//!   blindly.
 //! - A lost connection is made anew with pauses of 250 ms to 1 s, for ever. A new connection verifies every node before
 //!   it counts as up.
 //! - While connected the loop allocates nothing and does not log: it tells the keeper by [`News`].
@@ -16,7 +18,7 @@
 //!
 //! # Example
 //! ```
-//! use io_loop::{IoLoop, Settings, Simulated, news};
+//! use io_loop::{IoLoop, Rights, Settings, Simulated, news};
 //! use rt_core::ports::{Clock, FieldReport};
 //! use rt_core::setpoint::ScalarKind;
 //! use rt_core::tag::TagId;
@@ -33,11 +35,13 @@
 //!     inputs: vec![TagId::new(0).unwrap()],
 //!     outputs: vec![(0, Span::from_ms(1000))],
 //!     heartbeat_every: None,
+//!     claim_term: None,
 //!     call_timeout: Span::from_ms(5),
 //!     paired: false,
 //!     seed: 1,
 //! };
-//! let mut io = IoLoop::new(bus, &settings, reports, newest, news().0, Lease::unshared());
+//! let rights = Rights::new(Lease::unshared(), &settings);
+//! let mut io = IoLoop::new(bus, &settings, reports, newest, news().0, rights);
 //! io.run_slot(&At(0));
 //! let sample = std::iter::from_fn(|| reported.pop()).find_map(|report| match report {
 //!     FieldReport::Sample(sample) => Some(sample.value),
@@ -48,6 +52,7 @@
 #![forbid(unsafe_code)]
 
 mod bus;
+mod claim;
 mod io_loop;
 mod news;
 mod opcua;
@@ -56,7 +61,8 @@ mod reconnect;
 mod simulated;
 
 pub use bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
-pub use io_loop::{IoLoop, Settings, Tally};
+pub use claim::TOKEN_MAX;
+pub use io_loop::{IoLoop, Rights, Settings, Tally};
 pub use news::{News, NewsSender, news};
-pub use opcua::{BoundNode, OpcUa, Pace};
+pub use opcua::{BoundNode, Demand, OpcUa, Pace};
 pub use simulated::{Faults, Simulated};

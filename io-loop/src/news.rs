@@ -17,6 +17,11 @@ pub enum News {
     },
     /// It was lost.
     Down(Loss),
+    /// The plant refuses to write the tag of the claim: nothing is sent as long as it does. Told once per connection.
+    ClaimRefused {
+        /// Its status code.
+        status: u32,
+    },
     /// An attempt failed; another one follows within a second.
     CannotConnect(ConnectFailure),
 }

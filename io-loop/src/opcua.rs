@@ -26,8 +26,19 @@ pub struct BoundNode {
     pub name: String,
     /// Where it is on the server.
     pub address: NodeAddress,
-    /// How fast it may be moved, where something limits that.
-    pub pace: Option<Pace>,
+    /// What its data type has to be good for.
+    pub demand: Demand,
+}
+
+/// What a node's data type has to be good for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Demand {
+    /// For a number.
+    Number,
+    /// For a setpoint whose movement is limited.
+    Steps(Pace),
+    /// For every whole number from zero to this one.
+    Whole(f64),
 }
 
 /// How fast a setpoint may be moved.
@@ -103,7 +114,7 @@ impl OpcUa {
         let writable = self.outputs.iter().zip(outputs).map(|(node, found)| {
             scalar(node, found).and_then(|kind| {
                 permit(node, found.writable, "written")?;
-                can_move(node, kind).map(|()| kind)
+                can_serve(node, kind).map(|()| kind)
             })
         });
         let kinds = collect_all(readable.chain(writable))?;
@@ -210,19 +221,27 @@ fn collect_all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result<Ve
 }
 
 /// A whole number that may not move by one at a time never moves: what is left of a step is not added up.
-fn can_move(node: &BoundNode, kind: ScalarKind) -> Result<(), String> {
-    let BoundNode { name, address, pace } = node;
-    let Some(Pace { rate, period }) = pace else { return Ok(()) };
-    let period_s = period.as_ns() as f64 * 1e-9;
-    let step = rate * period_s;
-    if kind.holds(0.5) || step >= 1.0 {
-        return Ok(());
+fn can_serve(node: &BoundNode, kind: ScalarKind) -> Result<(), String> {
+    let BoundNode { name, address, demand } = node;
+    match *demand {
+        Demand::Number => Ok(()),
+        Demand::Steps(Pace { rate, period }) => {
+            let period_s = period.as_seconds();
+            let step = rate * period_s;
+            if kind.holds(0.5) || step >= 1.0 {
+                return Ok(());
+            }
+            let least = 1.0 / period_s;
+            Err(format!(
+                "tag `{name}`: node {address} holds whole numbers, and a rate of {rate} moves it by {step} in one control period, \
+                 which is never one: write a rate of at least {least} in runtime.limits, or `unlimited`"
+            ))
+        }
+        Demand::Whole(greatest) if kind.holds(0.0) && kind.holds(greatest) => Ok(()),
+        Demand::Whole(_) => Err(format!(
+            "{name}: node {address} is too small for it: name a node of type Double, UInt64 or Int64 in the site file"
+        )),
     }
-    let least = 1.0 / period_s;
-    Err(format!(
-        "tag `{name}`: node {address} holds whole numbers, and a rate of {rate} moves it by {step} in one control period, which is never \
-         one: write a rate of at least {least} in runtime.limits, or `unlimited`"
-    ))
 }
 
 fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, String> {
@@ -337,15 +356,30 @@ mod tests {
         let node = |rate: Option<f64>| BoundNode {
             name: "VALVE".into(),
             address: "ns=2;s=Valve".parse().unwrap(),
-            pace: rate.map(|rate| Pace { rate, period: Span::from_ms(5) }),
+            demand: rate.map_or(Demand::Number, |rate| Demand::Steps(Pace { rate, period: Span::from_ms(5) })),
         };
-        let refused = can_move(&node(Some(199.0)), ScalarKind::Int16).unwrap_err();
+        let refused = can_serve(&node(Some(199.0)), ScalarKind::Int16).unwrap_err();
         assert!(refused.contains("`VALVE`") && refused.contains("a rate of at least 200 "), "{refused}");
-        assert!(can_move(&node(Some(0.1)), ScalarKind::Boolean).is_err());
-        assert_eq!(can_move(&node(Some(200.0)), ScalarKind::Int16), Ok(()));
-        assert_eq!(can_move(&node(None), ScalarKind::UInt64), Ok(()));
+        assert!(can_serve(&node(Some(0.1)), ScalarKind::Boolean).is_err());
+        assert_eq!(can_serve(&node(Some(200.0)), ScalarKind::Int16), Ok(()));
+        assert_eq!(can_serve(&node(None), ScalarKind::UInt64), Ok(()));
         for kind in [ScalarKind::Float, ScalarKind::Double] {
-            assert_eq!(can_move(&node(Some(1e-3)), kind), Ok(()));
+            assert_eq!(can_serve(&node(Some(1e-3)), kind), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_claim_s_tag_has_to_hold_every_token() {
+        let node = BoundNode {
+            name: "the lease".into(),
+            address: "ns=2;s=Lease".parse().unwrap(),
+            demand: Demand::Whole(crate::TOKEN_MAX),
+        };
+        for kind in [ScalarKind::Double, ScalarKind::UInt64, ScalarKind::Int64] {
+            assert_eq!(can_serve(&node, kind), Ok(()));
+        }
+        for kind in [ScalarKind::Float, ScalarKind::UInt32, ScalarKind::Int32, ScalarKind::Boolean] {
+            assert!(can_serve(&node, kind).is_err_and(|text| text.contains("UInt64")), "{kind:?}");
         }
     }
 }

@@ -46,6 +46,9 @@ pub const EPOCH_MAX: u64 = (1 << EPOCH_BITS) - 1;
 pub const TERM_NS_MAX: u64 = 86_400 * 1_000_000_000;
 
 const NS_PER_MS: u64 = 1_000_000;
+/// The words of the segment: the lease, and its claimant.
+pub(crate) const LEASE_WORDS: usize = 2;
+const CLAIMANT_WORD: usize = 1;
 /// Bits of the word, from the lowest: the instant in milliseconds, the epoch, the state.
 const UNTIL_BITS: u32 = 40;
 const EPOCH_BITS: u32 = 21;
@@ -131,7 +134,7 @@ impl Lease {
     ///
     /// Not for the real-time thread.
     pub fn heap(term_ns: u64) -> Self {
-        Self::over(Arc::new(Region::heap(1, 1, 1)), term_ns)
+        Self::over(Arc::new(Region::heap(LEASE_WORDS, LEASE_WORDS, 1)), term_ns)
     }
 
     /// The lease of a plant that nobody else can reach, such as a simulated one: held under epoch 1, for ever.
@@ -143,6 +146,21 @@ impl Lease {
         let lease = Self::heap(TERM_NS_MAX);
         lease.word.exchange(State::Vacant, State::Held { epoch: 1, until_ms: UNTIL_MS_MAX });
         lease
+    }
+
+    /// Under which name its runtime may claim a plant that others reach from elsewhere; zero when it has none.
+    ///
+    /// # Real-time
+    ///
+    /// Wait-free.
+    pub fn claimant(&self) -> u64 {
+        self.word.claimant()
+    }
+
+    /// Gives it such a name: one of its own at the start, and the holder's while it stands by for that, so that a claim
+    /// outlives a succession.
+    pub fn name(&self, claimant: u64) {
+        self.word.name(claimant);
     }
 
     fn over(region: Arc<Region>, term_ns: u64) -> Self {
@@ -282,6 +300,11 @@ impl Heir {
         self.word.state()
     }
 
+    /// Under which name the holder claims the plant; zero when it has none.
+    pub fn claimant(&self) -> u64 {
+        self.word.claimant()
+    }
+
     /// Ends a lease that was offered or not renewed in time; `None` as long as it is held.
     ///
     /// # Real-time
@@ -315,7 +338,7 @@ const fn next(epoch: u64) -> Option<u64> {
     if epoch < EPOCH_MAX { Some(epoch + 1) } else { None }
 }
 
-/// The one word of a region.
+/// The one word of a region that says who may write; and beside it the claimant's name, which no rule depends on.
 #[derive(Clone, Debug)]
 struct Word(Arc<Region>);
 
@@ -330,6 +353,18 @@ impl Word {
     fn state(&self) -> State {
         // Acquire, for the Release of `exchange`: who sees a lease ended or let go sees everything before it.
         State::from_word(self.get().map_or(0, |word| word.load(Ordering::Acquire)))
+    }
+
+    #[inline]
+    fn claimant(&self) -> u64 {
+        // Relaxed: a name orders nothing.
+        self.0.slot(0).get(CLAIMANT_WORD).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    fn name(&self, claimant: u64) {
+        if let Some(word) = self.0.slot(0).get(CLAIMANT_WORD) {
+            word.store(claimant, Ordering::Relaxed);
+        }
     }
 
     /// Whether the word said `from`, and says `to` now. Every change of a lease goes through here.
@@ -463,6 +498,8 @@ mod tests {
         assert_eq!(Heir::new(&seen).unwrap_err(), RoleRefused::ReadOnly { kind: SegmentKind::Lease });
         let descriptor = segment.as_fd().try_clone_to_owned().unwrap();
         let shared = Segment::attach(descriptor, Access::ReadWrite, SegmentKind::Lease).unwrap();
+        lease.name(0xCAFE);
+        assert_eq!(Heir::new(&shared).unwrap().claimant(), 0xCAFE);
         assert!(Heir::new(&shared).unwrap().succeed(ms(1_000)).is_some());
         assert_eq!(lease.renew(ms(1_000)), None);
         let counters = Segment::create(&Spec::counters::<shm_layout::Counter>()).unwrap();

@@ -15,6 +15,7 @@ use zerocopy::IntoBytes;
 
 use crate::RoleRefused;
 use crate::counters::Table;
+use crate::lease::LEASE_WORDS;
 use crate::region::{Mapping, Region, load_words};
 use crate::sync::Ordering;
 
@@ -78,9 +79,9 @@ impl Spec {
         Self::new(C::KIND, C::COUNT, 1)
     }
 
-    /// The word of a [lease](crate::lease).
+    /// The words of a [lease](crate::lease).
     pub const fn lease() -> Self {
-        Self::new(SegmentKind::Lease, 1, 1)
+        Self::new(SegmentKind::Lease, LEASE_WORDS, 1)
     }
 
     /// One histogram per [`HistogramKind`].

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{BoundNode, FieldBus, OpcUa, Reading, WriteResult};
+use io_loop::{BoundNode, Demand, FieldBus, OpcUa, Reading, WriteResult};
 use rt_core::ports::Clock as _;
 use rt_core::time::{MonoTime, Span};
 use rt_sys::MonotonicClock;
@@ -56,7 +56,7 @@ impl Panel {
         let node = |name: &str| BoundNode {
             name: name.to_owned(),
             address: format!("nsu=urn:corerl:plant;s=saturation.{name}").parse().unwrap(),
-            pace: None,
+            demand: Demand::Number,
         };
         let clock = Arc::new(Clocks(MonotonicClock::new()));
         let mut bus = OpcUa::new(target, clock, vec![node("Remote"), node("u")], vec![node("Rearm")]).unwrap();

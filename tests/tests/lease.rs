@@ -324,3 +324,150 @@ fn a_second_foreground_parent_stands_by_without_a_learner_and_gets_one_when_it_l
     drop(plant);
     assert_eq!(place.left_behind(), Vec::<String>::new());
 }
+
+/// A plant with a tag for the lease, and two machines: what excludes two runtimes on one of them lies in its own directory.
+struct Machines {
+    places: [Place; 2],
+    plant: Plant,
+    sites: [SiteFile; 2],
+    runtimes: [Runtime; 2],
+}
+
+/// What the site files of several machines have in common.
+const LEASE_TAG: (&str, &str) =
+    ("  io:\n    plant:", "  io:\n    plant:\n      lease: {node: nsu=urn:corerl:plant;s=saturation.Lease, term: 1s}");
+
+impl Machines {
+    /// Both are armed; the first one writes.
+    fn at_work() -> Self {
+        let places = [Place::new(), Place::new()];
+        let plant = places[0].plant();
+        let sites = [0, 1].map(|machine: usize| places[machine].site(plant.url(), &[LEASE_TAG]));
+        let first = places[0].runtime(&sites[0], &["--arm"]);
+        first.wait_for_mode("run");
+        let second = places[1].runtime(&sites[1], &["--arm"]);
+        second.wait_for_status("what it waits for", |status| {
+            status.lease.leads && status.mode == "shadow" && status.connections[0].claimed == Some(false)
+        });
+        Self { places, plant, sites, runtimes: [first, second] }
+    }
+}
+
+#[test]
+fn f86_of_two_machines_one_writes_and_the_other_one_takes_over_when_that_one_is_gone() {
+    let Machines { places, plant, sites, runtimes: [mut first, mut second] } = Machines::at_work();
+    let (mut log, mut of_first, mut of_second) = (Log::default(), first.cycles(), second.cycles());
+    let counters = second.counters();
+    wait_for_more(&first.counters(), Counter::Heartbeats, 3);
+    assert_eq!((counters.get(Counter::SetpointsWritten), counters.get(Counter::Heartbeats)), (0, 0));
+    log.add(0, &mut of_first);
+    first.process.kill();
+    log.add(0, &mut of_first);
+    second.wait_for_mode("run");
+    wait_for_more(&counters, Counter::Heartbeats, 3);
+    log.add(1, &mut of_second);
+    println!("killed: {:?} ns without a writer", log.gaps_ns());
+    assert_eq!(log.gaps_ns().len(), 1, "each wrote once");
+    log.assert_bumpless();
+    assert_eq!(second.status().connections[0].claimed, Some(true));
+
+    // One that takes leave says so, and is not waited for.
+    first = places[0].runtime(&sites[0], &["--arm"]);
+    let (mut log, mut of_first, mut of_second) = (Log::default(), first.cycles(), second.cycles());
+    first.wait_for_status("what it waits for", |status| status.mode == "shadow" && status.armed);
+    wait_for_more(&counters, Counter::Heartbeats, 3);
+    log.add(1, &mut of_second);
+    assert_eq!(second.process.stop(Signal::TERM), 0);
+    log.add(1, &mut of_second);
+    first.wait_for_mode("run");
+    log.add(0, &mut of_first);
+    println!("stopped in order: {:?} ns without a writer", log.gaps_ns());
+    assert_eq!(log.gaps_ns().len(), 1, "each wrote once");
+    log.assert_bumpless();
+    assert_eq!(first.process.stop(Signal::TERM), 0);
+    drop(plant);
+    for place in places {
+        assert_eq!(place.left_behind(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn f86_a_machine_that_stood_still_beyond_the_term_sends_nothing_when_it_wakes_up_and_is_disarmed() {
+    let Machines { plant, runtimes: [mut first, mut second], .. } = Machines::at_work();
+    let (mut log, mut of_first, mut of_second) = (Log::default(), first.cycles(), second.cycles());
+    let (counters, mut events) = (first.counters(), first.events());
+    causes(&mut events, Mode::Run);
+    first.process.signal(Signal::STOP);
+    second.wait_for_mode("run");
+    wait_for_more(&second.counters(), Counter::Heartbeats, 3);
+    let sent = || {
+        [Counter::SetpointsWritten, Counter::Heartbeats, Counter::WritesUnknown].map(|counter| counters.get(counter))
+    };
+    let before = sent();
+    log.add(0, &mut of_first);
+    log.add(1, &mut of_second);
+    first.process.signal(Signal::CONT);
+    // Its first cycle still believes that it leads; what that one decides is not sent.
+    assert_eq!(causes(&mut events, Mode::Shadow), [Cause::LeaseLost as u32]);
+    wait_for_more(&counters, Counter::Cycles, 50);
+    assert_eq!(sent(), before);
+    assert_eq!(second.status().mode, "run");
+    assert_eq!(log.gaps_ns().len(), 1, "each wrote once");
+    log.assert_bumpless();
+    let status = first.status();
+    assert_eq!((status.armed, status.lease.leads, status.connections[0].claimed), (false, true, Some(false)));
+    let texts = first.events().texts(EventKind::LeaseLost);
+    assert_eq!(texts, ["another machine has the lease of plant"]);
+    assert_eq!((second.process.stop(Signal::TERM), first.process.stop(Signal::TERM)), (0, 0));
+    drop(plant);
+}
+
+#[test]
+fn f87_a_hand_over_on_one_machine_keeps_the_claim_of_the_plant() {
+    let Machines { places: [place, _other], plant, sites: [site, _], runtimes: [mut first, mut elsewhere] } =
+        Machines::at_work();
+    let mut second = place.runtime(&site, &[]);
+    stands_by(&second, &first);
+    let (mut log, mut cycles) = (Log::default(), [first.cycles(), second.cycles(), elsewhere.cycles()]);
+    for switch in 1..=4 {
+        // Long enough for the heir to have seen the name that it goes on with.
+        wait_for_more(&first.counters(), Counter::Heartbeats, 6);
+        assert!(place.corerl(&["agent", "hand-over", "--cause", "f87"]).status().unwrap().success(), "{switch}");
+        second.wait_for_mode("run");
+        stands_by(&first, &second);
+        for (runtime, cycles) in cycles.iter_mut().enumerate() {
+            log.add(runtime, cycles);
+        }
+        std::mem::swap(&mut first, &mut second);
+    }
+    let slots: Vec<_> = log.gaps_ns().iter().map(|gap| gap / PERIOD_NS).collect();
+    println!("slots without a writer: {slots:?}");
+    assert!(log.writers().iter().all(|(_, runtime)| *runtime < 2), "the other machine had it");
+    assert_eq!(slots.len(), 4);
+    assert!(log.gaps_ns().iter().all(|gap| *gap <= 10 * T_HOLD_NS), "{slots:?}");
+    log.assert_bumpless();
+    for runtime in [&mut elsewhere, &mut second, &mut first] {
+        assert_eq!(runtime.process.stop(Signal::TERM), 0);
+    }
+    drop(plant);
+}
+
+#[test]
+fn a_plant_that_restarts_with_an_empty_tag_goes_on_with_whoever_wrote_before() {
+    let Machines { places, plant, runtimes: [mut first, mut second], .. } = Machines::at_work();
+    let (port, mut plant) = (plant.port(), plant);
+    let before = first.counters().get(Counter::Heartbeats);
+    plant.process.kill();
+    first.wait_for_status("the loss", |status| !status.connections[0].up);
+    plant = places[0].plant_on(port);
+    let writer = |status: &rt_control::Status| status.mode == "run" && status.connections[0].claimed == Some(true);
+    let written = wait_for("a writer", || {
+        let statuses = [first.status(), second.status()];
+        let both = statuses.iter().filter(|status| status.connections[0].claimed == Some(true)).count();
+        statuses.iter().any(writer).then_some(both)
+    });
+    assert_eq!(written, 1);
+    assert!(before > 0);
+    assert_eq!((second.process.stop(Signal::TERM), first.process.stop(Signal::TERM)), (0, 0));
+    drop(plant);
+}

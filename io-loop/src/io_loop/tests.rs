@@ -11,6 +11,7 @@ use crate::news::news;
 
 const PERIOD: Span = Span::from_ms(10);
 const REFRESH: Span = Span::from_ms(1_000);
+const CLAIM_TERM: Span = Span::from_ms(1_000);
 /// BadOutOfRange.
 const REFUSAL: u32 = 0x803C_0000;
 
@@ -40,20 +41,35 @@ impl Rig {
     }
 
     fn with_lease(paired: bool, lease: Lease) -> Self {
+        Self::with(paired, lease, None)
+    }
+
+    /// With a tag for the claim, which shows what was written into it.
+    fn with_claim(paired: bool) -> Self {
+        Self::with(paired, Lease::unshared(), Some(CLAIM_TERM))
+    }
+
+    fn with(paired: bool, lease: Lease, claim_term: Option<Span>) -> Self {
         let (producer, reports) = channel(64);
         let (sets, consumer) = channel(8);
         let (teller, news) = news();
-        let plant: Plant = |outputs, inputs| inputs[0] = outputs[0];
-        let bus = Simulated::new(1, &[(ScalarKind::Double, 0.0), (ScalarKind::UInt16, 0.0)], plant);
+        let plant: Plant = |outputs, inputs| {
+            inputs[0] = outputs[0];
+            inputs.iter_mut().skip(1).for_each(|tag| *tag = outputs[2]);
+        };
+        let mut outputs = vec![(ScalarKind::Double, 0.0), (ScalarKind::UInt16, 0.0)];
+        outputs.extend(claim_term.map(|_| (ScalarKind::UInt64, 0.0)));
+        let bus = Simulated::new(outputs.len() - 1, &outputs, plant);
         let settings = Settings {
             inputs: vec![TagId::new(0).unwrap()],
             outputs: vec![(0, REFRESH)],
             heartbeat_every: Some(Span::from_ms(100)),
+            claim_term,
             call_timeout: PERIOD,
             paired,
             seed: 1,
         };
-        let io = IoLoop::new(bus, &settings, producer, consumer, teller, lease);
+        let io = IoLoop::new(bus, &settings, producer, consumer, teller, Rights::new(lease, &settings));
         Self { io, clock: TestClock::default(), reports, sets, news }
     }
 
@@ -147,6 +163,60 @@ fn nothing_is_sent_without_the_lease_and_what_was_decided_meanwhile_is_never_sen
             "paired: {paired}"
         );
     }
+}
+
+#[test]
+fn nothing_is_sent_until_the_plant_has_shown_our_name_for_a_quarter_of_the_term() {
+    for paired in [false, true] {
+        let mut rig = Rig::with_claim(paired);
+        let mut slots = 0;
+        while rig.written() == 0 {
+            slots += 1;
+            rig.set(f64::from(slots), Some(1));
+            rig.slot();
+        }
+        // One to look, one to write the name, and one to see it after the quarter.
+        assert!((27..=29).contains(&slots), "{slots} slots, paired: {paired}");
+        assert_eq!(rig.io.tally().setpoints_written, 1);
+        assert_eq!(rig.plant().outputs()[..2], [f64::from(slots), 1.0]);
+
+        // Somebody else's name.
+        rig.plant().force(2, 1e12 + 512.0);
+        rig.slot();
+        let before = (rig.written(), rig.io.tally().heartbeats);
+        for _ in 0..50 {
+            rig.set(0.5, Some(2));
+            rig.slot();
+        }
+        assert_eq!((rig.written(), rig.io.tally().heartbeats), before, "paired: {paired}");
+        assert_eq!(rig.plant().outputs()[2], 1e12 + 512.0, "as long as it may be alive");
+    }
+}
+
+#[test]
+fn a_tag_that_cannot_be_written_is_told_once_and_nothing_is_sent() {
+    let mut rig = Rig::with_claim(false);
+    rig.plant().faults.refuse = Some(REFUSAL);
+    for _ in 0..300 {
+        rig.set(1.0, None);
+        rig.slot();
+    }
+    assert_eq!((rig.written(), rig.io.tally().setpoints_refused), (0, 0));
+    let told: Vec<_> = rig.news.try_iter().skip(1).collect();
+    assert_eq!(told, [News::ClaimRefused { status: REFUSAL }]);
+}
+
+#[test]
+fn taking_leave_gives_the_claim_up() {
+    let mut rig = Rig::with_claim(false);
+    while rig.written() == 0 {
+        rig.set(1.0, None);
+        rig.slot();
+    }
+    let (shown, clock) = (rig.plant().outputs()[2], TestClock(Cell::new(rig.clock.now().as_ns())));
+    rig.io.close(&clock);
+    assert_eq!(rig.plant().outputs()[2], (shown / 512.0).floor() * 512.0 + 511.0);
+    assert_eq!(rig.plant().outputs()[0], 1.0);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use io_loop::{BoundNode, BusError, FieldBus, OpcUa, Reading};
+use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading};
 use rt_core::ports::Clock as _;
 use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
@@ -51,7 +51,7 @@ pub(crate) fn nodes(what: &str, count: usize) -> Vec<BoundNode> {
     let node = |index| BoundNode {
         name: format!("{what}{index}"),
         address: format!("nsu={NAMESPACE};s={what}{index}").parse().unwrap(),
-        pace: None,
+        demand: Demand::Number,
     };
     (0..count).map(node).collect()
 }

@@ -48,8 +48,8 @@ use serde_json::{Value, json};
 pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Canary, Connection, Goal, Heartbeat, Identity, Interaction, Objective, Probation, Range, Reward,
-    Runtime, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Tag, TagKind,
+    AgentOptions, Canary, Connection, Goal, Heartbeat, Identity, Interaction, LeaseTag, Objective, Probation, Range,
+    Reward, Runtime, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Tag, TagKind,
 };
 
 use complaint::Complaints;

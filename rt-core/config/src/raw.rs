@@ -568,6 +568,16 @@ sections! {
         pairing: Pairing, Default("fresh");
         /// The plant heartbeat on this connection.
         heartbeat: Heartbeat, Optional;
+        /// A tag of the server in which runtimes on several machines settle who writes. Absent: nothing excludes those of other machines.
+        lease: LeaseTag, Optional;
+    }
+
+    /// A tag for the lease: of type Double, UInt64 or Int64, zero at first, and written by nothing but runtimes.
+    struct LeaseTag {
+        /// The node, `ns=2;s=Path` or `nsu=URI;s=Path`.
+        node: String, Required;
+        /// So long a runtime has to be silent before another one takes over: at least 32 I/O periods, and 16 times what the server takes to show a written value. The same for all runtimes. Absent: 1s, or 32 I/O periods when that is longer.
+        term: Span, Optional;
     }
 
     /// The plant heartbeat: a counter modulo 1000, written only while the runtime is in charge.

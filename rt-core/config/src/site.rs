@@ -64,6 +64,8 @@ pub struct Connection {
     pub paired: bool,
     /// The node of the plant heartbeat and the longest pause between two beats.
     pub heartbeat: Option<Heartbeat>,
+    /// The tag in which runtimes on several machines settle who writes.
+    pub lease: Option<LeaseTag>,
 }
 
 /// The plant heartbeat: a counter modulo 1000 that the runtime writes while it is in charge.
@@ -73,6 +75,15 @@ pub struct Heartbeat {
     pub node: String,
     /// A beat is written this often.
     pub period: Span,
+}
+
+/// A tag of the server that shows which runtime may write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeaseTag {
+    /// The node, `ns=2;s=Path` or `nsu=uri;s=Path`.
+    pub node: String,
+    /// A runtime that is silent for this long has lost it.
+    pub term: Span,
 }
 
 /// How a connection is secured.

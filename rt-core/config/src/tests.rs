@@ -11,7 +11,7 @@ use rt_core::setpoint::Rate;
 use rt_core::time::Span;
 
 use crate::site::{Goal, Identity, Reward, Security, SecurityPolicy, TagKind};
-use crate::{Complaint, Loaded, Place, Severity, example, load, parse};
+use crate::{Complaint, LeaseTag, Loaded, Place, Severity, example, load, parse};
 
 /// A small valid file in CoreRL's manner.
 const BASE: &str = r#"agent_name: acid
@@ -667,6 +667,23 @@ fn the_lease_has_a_term_that_cycles_can_renew_and_arming_is_an_operators_unless_
     wrong("  lease: {term: 39ms}\n", "39ms}", "not one in which cycles can renew");
     wrong("  lease: {term: 2h}\n", "2h}", "not one in which cycles can renew");
     wrong("  rearm: always\n", "always", "");
+}
+
+#[test]
+fn a_lease_tag_has_a_term_in_which_a_runtime_can_look_at_it() {
+    let line = |lease: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, lease: {lease}}}}}\n");
+    let with = |lease: &str| accepted(&BASE.replacen("runtime:\n", &line(lease), 1)).site.connections[0].lease.clone();
+    let tag = |term| Some(LeaseTag { node: "ns=2;s=L".into(), term });
+    assert_eq!(accepted(BASE).site.connections[0].lease, None);
+    assert_eq!(with("{node: ns=2;s=L}"), tag(Span::from_ms(1_280)));
+    assert_eq!(with("{node: ns=2;s=L, term: 2s}"), tag(Span::from_ms(2_000)));
+    let wrong = |lease: &str, needle: &str, message: &str, help: &str| {
+        assert_error("runtime:\n", &line(lease), needle, message, help);
+    };
+    wrong("{node: ns=2;s=L, term: 1279ms}", "1279ms", "not one in which a runtime sees the others", "1280ms to");
+    wrong("{node: ns=2;s=L, term: 2h}", "2h", "not one in which a runtime sees the others", "32 I/O periods");
+    wrong("{node: L}", "L}", "L", "");
+    wrong("{term: 2s}", "{term", "node", "");
 }
 
 #[test]

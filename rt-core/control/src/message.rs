@@ -342,4 +342,6 @@ pub struct ConnectionStatus {
     pub up: bool,
     /// The last complaint, if there was one.
     pub last_error: Option<String>,
+    /// Whether the plant shows this runtime's name; `None` when it has no tag for that. Without it nothing is written.
+    pub claimed: Option<bool>,
 }

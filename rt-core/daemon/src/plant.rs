@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{BoundNode, OpcUa, Pace, Settings};
+use io_loop::{BoundNode, Demand, OpcUa, Pace, Settings, TOKEN_MAX};
 use rt_config::{Connection, Identity, Security, Setpoint, Site};
 use rt_core::envelope::LimitsByMode;
 use rt_core::ports::Clock as _;
@@ -45,6 +45,7 @@ pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Se
             .filter_map(|(place, setpoint, ..)| Some((u8::try_from(place).ok()?, setpoint.settings.refresh)))
             .collect(),
         heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
+        claim_term: connection.lease.as_ref().map(|lease| lease.term),
         call_timeout: connection.call_timeout,
         paired: connection.paired,
         seed: site.seed.wrapping_add(index as u64),
@@ -56,16 +57,23 @@ pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Se
 /// # Errors
 /// Certificate or key cannot be used; a node is no address; there are no more threads.
 pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<OpcUa, Failure> {
-    let node = |name: &str, node: &str, pace: Option<Pace>| {
+    let node = |name: &str, node: &str, demand: Demand| {
         let address = node.parse().map_err(|error| Failure::Config(format!("tag `{name}`: {error}")))?;
-        Ok(BoundNode { name: name.to_owned(), address, pace })
+        Ok(BoundNode { name: name.to_owned(), address, demand })
     };
-    let read: Vec<_> =
-        inputs(site, index).map(|(_, name, text)| node(name, text, None)).collect::<Result<_, Failure>>()?;
-    let paced = |(_, setpoint, name, text): (usize, &Setpoint, &str, &str)| node(name, text, pace(site, setpoint));
-    let mut written: Vec<_> = outputs(site, index).map(paced).collect::<Result<_, Failure>>()?;
+    let number = |(_, name, text): (usize, &str, &str)| node(name, text, Demand::Number);
+    let mut read: Vec<_> = inputs(site, index).map(number).collect::<Result<_, Failure>>()?;
+    let steps = |(_, setpoint, name, text): (usize, &Setpoint, &str, &str)| {
+        node(name, text, pace(site, setpoint).map_or(Demand::Number, Demand::Steps))
+    };
+    let mut written: Vec<_> = outputs(site, index).map(steps).collect::<Result<_, Failure>>()?;
     if let Some(heartbeat) = &connection.heartbeat {
-        written.push(node("heartbeat", &heartbeat.node, None)?);
+        written.push(node("heartbeat", &heartbeat.node, Demand::Number)?);
+    }
+    if let Some(lease) = &connection.lease {
+        let tag = node("lease", &lease.node, Demand::Whole(TOKEN_MAX))?;
+        read.push(tag.clone());
+        written.push(tag);
     }
     OpcUa::new(target(site, connection)?, Arc::new(Clocks(MonotonicClock::new())), read, written)
         .map_err(Failure::resource("the thread that renews keys"))

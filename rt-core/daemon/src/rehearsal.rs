@@ -141,7 +141,7 @@ fn bus(site: &Site, index: usize, connection: &Connection) -> Simulated<impl FnM
     let settings = crate::plant::settings(site, index, connection);
     let setpoint = |place: u8| site.setpoints.get(usize::from(place));
     let written: Vec<_> = settings.outputs.iter().filter_map(|(place, _)| setpoint(*place)).collect();
-    let readings: Vec<Reading> = settings
+    let mut readings: Vec<Reading> = settings
         .inputs
         .iter()
         .map(|&tag| match written.iter().position(|setpoint| setpoint.tag == tag) {
@@ -151,6 +151,10 @@ fn bus(site: &Site, index: usize, connection: &Connection) -> Simulated<impl FnM
         .collect();
     let mut outputs: Vec<_> = written.iter().map(|setpoint| (ScalarKind::Double, setpoint.nominal)).collect();
     outputs.extend(settings.heartbeat_every.map(|_| (ScalarKind::UInt16, 0.0)));
+    if settings.claim_term.is_some() {
+        readings.push(Reading::Output(outputs.len()));
+        outputs.push((ScalarKind::UInt64, 0.0));
+    }
     let mut reads = 0;
     Simulated::new(readings.len(), &outputs, move |outputs: &[f64], inputs: &mut [f64]| {
         for (place, (input, reading)) in inputs.iter_mut().zip(&readings).enumerate() {

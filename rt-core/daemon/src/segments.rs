@@ -1,5 +1,6 @@
 //! What the runtime creates for others to read, and afresh for every learner to write.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -79,6 +80,8 @@ impl Shelf {
         let histograms = create(Spec::histograms())?;
         let segment = create(Spec::lease())?;
         let lease = Lease::new(&segment, site.runtime.lease_term.as_ns()).map_err(io::Error::other)?;
+        // The standard library seeds every one of these from the operating system's random numbers.
+        lease.name(RandomState::new().hash_one(std::process::id()));
         let events = broadcast::Writer::new(&events).map_err(io::Error::other)?;
         let records = Records {
             cycle_layout,

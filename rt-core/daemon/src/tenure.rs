@@ -1,7 +1,9 @@
 //! The control thread's part of the lease: it renews it with every cycle, takes it over, lets go of it, and tells the cycle.
+//!
+//! Where a plant has a tag for it, its claim belongs to the lease: the cycle has the one only while it has the other.
 
 use rt_core::ports::Command;
-use rt_core::time::MonoTime;
+use rt_core::time::{MonoTime, Span};
 use shm::cell;
 use shm::lease::{Heir, Lease, State};
 
@@ -11,24 +13,29 @@ pub struct Tenure {
     lease: Lease,
     /// Heir to whoever leads, while this runtime stands by.
     heir: cell::Reader<Option<Heir>>,
+    /// What the io threads hold for as long as their plants show our name.
+    claims: Box<[Lease]>,
     /// The epoch under which it is held at present.
     epoch: Option<u64>,
     /// The cycle has been told that it is held.
     told: bool,
-    /// The cycle shall be told that it is armed: whoever led before was.
-    arm: bool,
+    /// The cycle shall be told that it is armed: whoever led until this instant was.
+    arm: Option<MonoTime>,
 }
 
+/// For so long after a succession the heir arms as soon as its claims are held. Later nobody would expect it.
+const ARMING_OUTLASTS: Span = Span::from_ms(1_000);
+
 impl Tenure {
-    /// The end of this lease; through `heir` the keeper hands in whom to succeed.
-    pub fn new(lease: Lease, heir: cell::Reader<Option<Heir>>) -> Self {
-        Self { lease, heir, epoch: None, told: false, arm: false }
+    /// The end of this lease and of the claims that belong to it; through `heir` the keeper hands in whom to succeed.
+    pub fn new(lease: Lease, heir: cell::Reader<Option<Heir>>, claims: Vec<Lease>) -> Self {
+        Self { lease, heir, claims: claims.into(), epoch: None, told: false, arm: None }
     }
 
     /// The tenure of a plant that nobody else can reach: held from the first cycle on.
     pub fn unshared() -> Self {
         let (_, nobody) = cell::channel([None, None, None]);
-        Self::new(Lease::unshared(), nobody)
+        Self::new(Lease::unshared(), nobody, Vec::new())
     }
 
     /// At the beginning of a cycle: renews the lease, or takes it over if it can be had.
@@ -38,14 +45,15 @@ impl Tenure {
     pub fn turn(&mut self, now: MonoTime) {
         self.heir.update();
         if let Some(armed) = self.lease.take_back(now.as_ns()) {
-            self.arm = armed;
+            self.arm = armed.then_some(now);
         }
+        self.arm = self.arm.filter(|since| now.since(*since) <= ARMING_OUTLASTS);
         self.epoch = self.lease.renew(now.as_ns()).or_else(|| self.succeed(now));
     }
 
     fn succeed(&mut self, now: MonoTime) -> Option<u64> {
         let succession = self.heir.get().as_ref()?.succeed(now.as_ns())?;
-        self.arm = succession.armed;
+        self.arm = succession.armed.then_some(now);
         self.lease.take(succession.epoch, now.as_ns()).then_some(succession.epoch)
     }
 
@@ -64,12 +72,13 @@ impl Tenure {
     /// # Real-time
     /// Wait-free.
     pub fn next_command(&mut self) -> Option<Command> {
-        let held = self.epoch.is_some();
+        let held = self.epoch.is_some() && self.claims.iter().all(|claim| epoch_of(claim).is_some());
         if self.told != held {
             self.told = held;
             return Some(Command::Lease(held));
         }
-        (held && std::mem::take(&mut self.arm)).then_some(Command::Arm)
+        let arm = self.arm.take_if(|_| held);
+        arm.map(|_| Command::Arm)
     }
 
     /// The epoch under which it is held; zero while it is not.
@@ -104,7 +113,7 @@ mod tests {
         fn new() -> Self {
             let lease = Lease::heap(TERM.as_ns());
             let (heirs, heir) = cell::channel([None, None, None]);
-            Self { tenure: Tenure::new(lease.clone(), heir), lease, heirs }
+            Self { tenure: Tenure::new(lease.clone(), heir, Vec::new()), lease, heirs }
         }
 
         fn stands_by_for(&mut self, leader: &Self) {
@@ -120,6 +129,34 @@ mod tests {
 
     fn at(ms: u64) -> MonoTime {
         MonoTime::ZERO + Span::from_ms(ms)
+    }
+
+    #[test]
+    fn the_cycle_has_the_lease_only_with_every_claim_and_is_armed_once_it_has_them() {
+        let (mut first, mut second) = pair();
+        let claim = Lease::heap(TERM.as_ns());
+        second.tenure.claims = Box::new([claim.clone()]);
+        first.tenure.turn(at(1));
+        first.tenure.let_go(true, at(1));
+        assert_eq!((second.cycle(1), second.tenure.epoch()), (vec![], 2));
+        assert!(claim.take(1, at(2).as_ns()));
+        assert_eq!(second.cycle(2), [Command::Lease(true), Command::Arm]);
+        assert!(claim.heir().bury().is_some());
+        assert_eq!(second.cycle(3), [Command::Lease(false)]);
+        assert!(claim.take(2, at(4).as_ns()));
+        assert_eq!(second.cycle(4), [Command::Lease(true)], "nobody has armed it again");
+    }
+
+    #[test]
+    fn an_heir_whose_claim_comes_late_is_not_armed_by_it() {
+        let (mut first, mut second) = pair();
+        let claim = Lease::heap(TERM.as_ns());
+        second.tenure.claims = Box::new([claim.clone()]);
+        first.tenure.turn(at(1));
+        first.tenure.let_go(true, at(1));
+        assert_eq!(second.cycle(1), []);
+        assert!(claim.take(1, at(1_500).as_ns()));
+        assert_eq!(second.cycle(1_500), [Command::Lease(true)]);
     }
 
     /// A leader since 0 ms, and whoever stands by for it.

@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
-use io_loop::{FieldBus, IoLoop, news};
+use io_loop::{FieldBus, IoLoop, Rights, news};
 use policy::file::{Purpose, Trust};
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
@@ -72,8 +72,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let policies = Succession::new(&site, &spec, &first_policy, kernel).map_err(Failure::internal)?;
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
     let Writers { records, events, lease } = writers;
-    let (heirs, heir) = cell::channel([None, None, None]);
-    let tenure = Tenure::new(lease.lease.clone(), heir);
     let counters = records.counters.clone();
     let steps = Steps::new(records.steps.reader(broadcast::Start::Newest), records.step_layout);
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
@@ -88,6 +86,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Ok(Plant::new(&site, index, connection, bus, lease.lease.clone()))
     });
     let (lines, plants): (Vec<_>, Vec<_>) = plants.collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
+    let claims: Vec<_> = plants.iter().map(|plant| plant.claim.clone()).collect();
+    let (heirs, heir) = cell::channel([None, None, None]);
+    let tenure = Tenure::new(lease.lease.clone(), heir, claims.iter().flatten().cloned().collect());
     let AtRest { control, mut orders, changes, facts, adopted } = at_rest(&site, first_policy, records, lines, tenure)?;
     let control = match tape {
         Some(tape) => control.recorded_on(tape),
@@ -124,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
 
-    let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site);
+    let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site, claims);
     lease_desk.begin(&server, clock.now());
     let audit = Audit::start(audit, &placement.others).map_err(Failure::resource("the audit log's thread"))?;
     let mut journal = Journal::new(events, clock, audit);
@@ -233,6 +234,8 @@ pub(crate) struct Plant<B> {
     index: usize,
     io: IoLoop<B>,
     news: Receiver<io_loop::News>,
+    /// Held while the plant shows our name, when it has a tag for that.
+    claim: Option<Lease>,
     period: Period,
     phase: rt_core::time::Span,
 }
@@ -244,9 +247,11 @@ impl<B: FieldBus + Send + 'static> Plant<B> {
         let (sets, newest) = channel(SETS_WAITING_MAX);
         let (teller, news) = news();
         let settings = crate::plant::settings(site, index, connection);
-        let io = IoLoop::new(bus, &settings, reports, newest, teller, lease);
+        let rights = Rights::new(lease, &settings);
+        let claim = settings.claim_term.map(|_| rights.claim.clone());
+        let io = IoLoop::new(bus, &settings, reports, newest, teller, rights);
         let period = Period::from_ns(connection.io_period.as_ns()).unwrap_or(site.runtime.period);
-        (Line::new(reported, sets), Self { index, io, news, period, phase: connection.io_phase })
+        (Line::new(reported, sets), Self { index, io, news, claim, period, phase: connection.io_phase })
     }
 
     pub(crate) fn start(

@@ -50,7 +50,8 @@ abi_table! {
         LearnerCounters => "learner_counters",
         /// Latency histograms: written by the runtime.
         Histograms => "histograms",
-        /// The runtime's lease of the plant: one word, renewed by the runtime and ended by whoever succeeds it.
+        /// The runtime's lease of the plant: one word, renewed by the runtime and ended by whoever succeeds it; and the name
+        /// under which it claims the plant.
         Lease => "lease",
     }
 }

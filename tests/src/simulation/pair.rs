@@ -165,7 +165,7 @@ impl Scene {
         let permit = if self.pair.blind { Lease::unshared() } else { lease.clone() };
         let (io, reported, sets) = start_io(&self.server, &self.settings, permit);
         Runtime {
-            tenure: Tenure::new(lease.clone(), heir),
+            tenure: Tenure::new(lease.clone(), heir, Vec::new()),
             lease,
             heirs,
             controller: Controller::new(&self.site, agent),

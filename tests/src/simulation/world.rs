@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use io_loop::{IoLoop, Settings, news};
+use io_loop::{IoLoop, Rights, Settings, news};
 use plants::Plant;
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
@@ -160,7 +160,7 @@ pub(crate) fn start_io(
 ) -> (IoLoop<Line>, Consumer<FieldReport>, Producer<SetpointSet>) {
     let (reports, reported) = spsc::channel(REPORTS);
     let (sets, newest) = spsc::channel(SETS);
-    (IoLoop::new(Line::new(server), settings, reports, newest, news().0, lease), reported, sets)
+    (IoLoop::new(Line::new(server), settings, reports, newest, news().0, Rights::new(lease, settings)), reported, sets)
 }
 
 /// How the io thread of this site's first connection is driven.
@@ -173,6 +173,7 @@ pub(crate) fn io_settings(site: &Site, seed: u64) -> Settings {
         inputs: (0..site.tags.len()).filter_map(TagId::new).collect(),
         outputs: (0_u8..).zip(&site.setpoints).map(|(index, of)| (index, of.settings.refresh)).collect(),
         heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
+        claim_term: None,
         call_timeout: connection.call_timeout,
         paired: connection.paired,
         seed,

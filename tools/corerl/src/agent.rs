@@ -158,7 +158,12 @@ fn for_people(description: &Description, status: &Status) -> String {
     for connection in &status.connections {
         let state = if connection.up { "up" } else { "down" };
         let error = connection.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
-        lines.push(("connection", format!("{} {state}, {}{error}", connection.id, connection.url)));
+        let claim = match connection.claimed {
+            Some(true) => "; its lease shows this runtime",
+            Some(false) => "; its lease does not show this runtime, which writes nothing",
+            None => "",
+        };
+        lines.push(("connection", format!("{} {state}, {}{error}{claim}", connection.id, connection.url)));
     }
     lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
 }
@@ -282,6 +287,7 @@ mod tests {
                 url: "opc.tcp://localhost:4840".into(),
                 up: false,
                 last_error: Some("refused".into()),
+                claimed: None,
             }],
             audit: AuditStatus { path: "state/works.ph.main.audit".into(), head: Some("2:5b1f".into()), trouble: None },
             applied: None,

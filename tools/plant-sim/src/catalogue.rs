@@ -23,6 +23,8 @@ pub(crate) enum Role {
     Reward,
     /// A counter that a controller writes while it is in charge.
     Heartbeat,
+    /// Which controller is in charge, as controllers settle it among themselves.
+    Lease,
     /// True while a controller sets the inputs; else the plant's own logic holds them at their nominal values.
     Remote,
     /// Somebody at the plant lets the controller set the inputs again, if it beats; false again at the next step.
@@ -50,6 +52,8 @@ pub(crate) enum DataType {
     UInt16,
     /// Unsigned, 32 bits.
     UInt32,
+    /// Unsigned, 64 bits.
+    UInt64,
     /// True or false.
     Boolean,
 }
@@ -92,6 +96,7 @@ pub(crate) fn nodes(plant: &dyn Plant) -> Vec<Node> {
     let others = [
         ("Reward", DataType::Double, Role::Reward),
         ("Heartbeat", DataType::UInt16, Role::Heartbeat),
+        ("Lease", DataType::UInt64, Role::Lease),
         ("Remote", DataType::Boolean, Role::Remote),
         ("Rearm", DataType::Boolean, Role::Rearm),
         ("Step", DataType::UInt32, Role::Step),
@@ -112,10 +117,11 @@ fn bare(plant: &str, name: &str, data_type: DataType, role: Role) -> Node {
         identifier,
         name: name.to_owned(),
         data_type,
-        writable: matches!(
-            role,
-            Role::Input(_) | Role::Heartbeat | Role::Rearm | Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality
-        ),
+        writable: match role {
+            Role::Input(_) | Role::Heartbeat | Role::Lease | Role::Rearm => true,
+            Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality => true,
+            Role::Output(_) | Role::Reward | Role::Remote | Role::Step | Role::StepsSkipped | Role::Time => false,
+        },
         unit: None,
         range: None,
         initial: if role == Role::Remote { 1.0 } else { 0.0 },

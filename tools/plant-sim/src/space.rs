@@ -58,6 +58,7 @@ fn insert(space: &mut AddressSpace, folder: &NodeId, node: &Node) {
             DataType::Double => DataTypeId::Double,
             DataType::UInt16 => DataTypeId::UInt16,
             DataType::UInt32 => DataTypeId::UInt32,
+            DataType::UInt64 => DataTypeId::UInt64,
             DataType::Boolean => DataTypeId::Boolean,
         })
         .value(variant(node.data_type, node.initial))
@@ -105,6 +106,7 @@ fn variant(data_type: DataType, value: f64) -> Variant {
         DataType::Double => Variant::Double(value),
         DataType::UInt16 => Variant::UInt16(value as u16),
         DataType::UInt32 => Variant::UInt32(value as u32),
+        DataType::UInt64 => Variant::UInt64(value as u64),
         DataType::Boolean => Variant::Boolean(value != 0.0),
     }
 }
@@ -181,6 +183,7 @@ fn accepted(present: &Variant, value: Option<&Variant>) -> Result<Variant, Statu
         (Variant::Double(_), Variant::Double(number)) if !number.is_finite() => Err(StatusCode::BadOutOfRange),
         (Variant::Double(_), Variant::Double(_))
         | (Variant::UInt16(_), Variant::UInt16(_))
+        | (Variant::UInt64(_), Variant::UInt64(_))
         | (Variant::Boolean(_), Variant::Boolean(_)) => Ok(value.clone()),
         _ => Err(StatusCode::BadTypeMismatch),
     }

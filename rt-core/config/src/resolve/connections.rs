@@ -4,7 +4,8 @@ use std::io::Read;
 
 use rt_core::time::{Period, Span};
 
-use super::{Context, Passwords, given_or, multiple, positive};
+use super::runtime::{LEASE_TERM_MAX, LEASE_TERM_USUAL};
+use super::{Context, Passwords, given_or, multiple, positive, written};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
 use crate::form_special::Password;
@@ -12,11 +13,13 @@ use crate::raw::{
     Authentication, Connection as RawConnection, Io, PolicyName, SecurityMode, SecurityPolicy as RawPolicy, SiteFile,
 };
 use crate::raw::{InteractionHeartbeat, Pairing};
-use crate::site::{Connection, Heartbeat, Identity, Secret, Security, SecurityPolicy};
+use crate::site::{Connection, Heartbeat, Identity, LeaseTag, Secret, Security, SecurityPolicy};
 use crate::spelling::nearest;
 
 /// The largest password file, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
+/// I/O periods in the term of a lease's tag, at least: a runtime looks at it so often before it does anything about it.
+const LEASE_LOOKS_MIN: u64 = 32;
 /// The shortest default deadline of a call.
 const CALL_TIMEOUT_MIN: Span = Span::from_ms(100);
 
@@ -133,6 +136,7 @@ struct Service {
     call_timeout: Option<Span>,
     paired: bool,
     heartbeat: Option<Option<Heartbeat>>,
+    lease: Option<Option<LeaseTag>>,
 }
 
 fn service(
@@ -161,7 +165,30 @@ fn service(
         None => usual,
     };
     let paired = io.is_some_and(|io| io.pairing.value == Some(Pairing::Paired));
-    Service { period, phase, call_timeout, paired, heartbeat: heartbeat(io, general, complaints) }
+    let (heartbeat, lease) = (heartbeat(io, general, complaints), lease(io, period, complaints));
+    Service { period, phase, call_timeout, paired, heartbeat, lease }
+}
+
+/// The outer `None` means that it was complained of.
+fn lease(io: Option<&Io>, period: Option<Span>, complaints: &mut Complaints<'_>) -> Option<Option<LeaseTag>> {
+    let Some(field) = io.map(|io| &io.lease).filter(|lease| lease.given) else { return Some(None) };
+    let lease = field.value.as_ref()?;
+    let node = node(&lease.node, complaints);
+    let shortest = period.map(|period| period.times(LEASE_LOOKS_MIN));
+    let term = given_or(&lease.term, shortest.map(|shortest| shortest.max(LEASE_TERM_USUAL)));
+    if let (Some(term), Some(shortest)) = (term, shortest)
+        && !(shortest..=LEASE_TERM_MAX).contains(&term)
+    {
+        let message = format!("a term of {} is not one in which a runtime sees the others", written(term));
+        let (from, to) = (written(shortest), written(LEASE_TERM_MAX));
+        complaints.error(
+            lease.term.at,
+            message,
+            format!("write {from} to {to}: at least {LEASE_LOOKS_MIN} I/O periods"),
+        );
+        return None;
+    }
+    Some(Some(LeaseTag { node: node?, term: term? }))
 }
 
 /// The outer `None` means that it was complained of.
@@ -213,6 +240,7 @@ fn connection(
         call_timeout: service.call_timeout?,
         paired: service.paired,
         heartbeat: service.heartbeat?,
+        lease: service.lease?,
     })
 }
 

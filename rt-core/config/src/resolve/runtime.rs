@@ -22,9 +22,9 @@ const RECORD_SPAN_USUAL: Span = Span::from_ms(60_000);
 /// A plant has shown what was written to it after this long, unless its connection is slower.
 const SETTLE_USUAL: Span = Span::from_ms(1_000);
 /// Whoever stands by takes over after this long, unless the control period is long.
-const LEASE_TERM_USUAL: Span = Span::from_ms(1_000);
+pub(super) const LEASE_TERM_USUAL: Span = Span::from_ms(1_000);
 /// A longer term is a typing error.
-const LEASE_TERM_MAX: Span = Span::from_ms(3_600_000);
+pub(super) const LEASE_TERM_MAX: Span = Span::from_ms(3_600_000);
 /// Control periods in the usual and in the shortest term: late cycles must not lose the plant.
 const LEASE_PERIODS_USUAL: u64 = 16;
 const LEASE_PERIODS_MIN: u64 = 8;

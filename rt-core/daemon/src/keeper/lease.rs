@@ -1,5 +1,5 @@
-//! Who leads: the keeper's part of the lease. The control thread takes it and lets go of it; here the address follows, the
-//! one who stands by finds the one who leads, and everything is written down.
+//! Who leads: the keeper's part of the lease. The control thread takes it and lets go of it, the io threads hold the claims;
+//! here the address follows, the one who stands by finds the one who leads, and everything is written down.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use rt_control::{Act, Address, CallError, Client, LeaseStatus, Server};
 use rt_core::ports::{Clock, Command};
 use rt_core::time::MonoTime;
 use rt_sys::MonotonicClock;
-use shm::lease::{Heir, State};
+use shm::lease::{Heir, Lease, State};
 use shm::spsc::Producer;
 use shm::{Access, Segment, SegmentKind, cell};
 use shm_layout::EventKind;
@@ -30,6 +30,14 @@ struct Ahead {
     heir: Heir,
 }
 
+/// The claim of one connection.
+struct Claimed {
+    connection: String,
+    claim: Lease,
+    /// The epoch that was written down last; `None` when the loss was.
+    noted: Option<u64>,
+}
+
 /// The keeper's part of the lease.
 pub(crate) struct LeaseDesk {
     own: SharedLease,
@@ -40,14 +48,26 @@ pub(crate) struct LeaseDesk {
     leads: bool,
     /// The epoch that was written down last; zero when the loss was.
     noted_epoch: u64,
+    /// By connection.
+    claims: Vec<Option<Claimed>>,
     ahead: Option<Ahead>,
     behind: Option<u32>,
     next_attempt: Instant,
 }
 
 impl LeaseDesk {
-    pub(crate) fn new(own: SharedLease, heirs: cell::Writer<Option<Heir>>, leader: Address, site: &Site) -> Self {
+    /// `claims`: by connection, where the plant has a tag for it.
+    pub(crate) fn new(
+        own: SharedLease,
+        heirs: cell::Writer<Option<Heir>>,
+        leader: Address,
+        site: &Site,
+        claims: Vec<Option<Lease>>,
+    ) -> Self {
+        let claims = claims.into_iter().zip(&site.connections);
+        let claimed = |claim, connection: &str| Claimed { connection: connection.to_owned(), claim, noted: None };
         Self {
+            claims: claims.map(|(claim, of)| Some(claimed(claim?, &of.id))).collect(),
             own,
             heirs,
             leader,
@@ -98,6 +118,7 @@ impl LeaseDesk {
             self.heirs.publish();
         }
         self.write_down(server, orders, journal);
+        self.write_down_claims(orders, journal);
     }
 
     /// Waits for the death of whoever leads, and sees to it that the control thread can wait for everything else.
@@ -115,6 +136,8 @@ impl LeaseDesk {
             match self.join() {
                 Ok(ahead) => {
                     tracing::info!("stands by for process {}", ahead.pid);
+                    // What the one has claimed the other one goes on with.
+                    self.own.lease.name(ahead.heir.claimant());
                     *self.heirs.back_mut() = Some(ahead.heir.clone());
                     self.heirs.publish();
                     self.ahead = Some(ahead);
@@ -149,14 +172,31 @@ impl LeaseDesk {
             return journal.entry(EventKind::LeaseTaken).numbers(epoch, before).text(&text).publish();
         }
         journal.entry(EventKind::LeaseLost).numbers(before, 0).text(&self.how_it_went()).publish();
-        if !self.rearms {
-            return;
+        if self.rearms {
+            rearm(orders, journal);
         }
-        let recorded =
-            journal.entry(EventKind::Command).text("arm by the site file: runtime.rearm").require(ACT_PATIENCE);
-        match recorded {
-            Ok(()) => drop(orders.push(Order::Command(Command::Arm))),
-            Err(reason) => tracing::error!("not armed by runtime.rearm: {reason}"),
+    }
+
+    /// The same for the claims.
+    fn write_down_claims(&mut self, orders: &mut Producer<Order>, journal: &mut Journal) {
+        let leads = epoch_of(&self.own.lease).is_some();
+        for Claimed { connection, claim, noted } in self.claims.iter_mut().flatten() {
+            let epoch = epoch_of(claim);
+            if epoch == *noted {
+                continue;
+            }
+            let before = std::mem::replace(noted, epoch);
+            if let Some(epoch) = epoch {
+                let text = format!("has the lease of {connection} under epoch {epoch}");
+                journal.entry(EventKind::LeaseTaken).numbers(epoch, before.unwrap_or(0)).text(&text).publish();
+                continue;
+            }
+            let who = if leads { "another machine has" } else { "whoever leads now has" };
+            let text = format!("{who} the lease of {connection}");
+            journal.entry(EventKind::LeaseLost).numbers(before.unwrap_or(0), 0).text(&text).publish();
+            if leads && self.rearms {
+                rearm(orders, journal);
+            }
         }
     }
 
@@ -188,6 +228,12 @@ impl LeaseDesk {
         LeaseStatus { leads: self.leads, epoch, partner }
     }
 
+    /// Whether the plant of this connection shows our name; `None` when it has no tag for that.
+    pub(crate) fn claimed(&self, connection: usize) -> Option<bool> {
+        let claimed = self.claims.get(connection)?.as_ref()?;
+        Some(epoch_of(&claimed.claim).is_some())
+    }
+
     /// The lease for process `pid`, which stands by from now on; `None` when there is none to hand out.
     pub(crate) fn admit(&mut self, pid: u32) -> Option<BorrowedFd<'_>> {
         epoch_of(&self.own.lease)?;
@@ -204,5 +250,14 @@ impl LeaseDesk {
     pub(crate) fn ask_for_it(&self, cause: &str) -> Option<Result<String, CallError>> {
         let ask = || Client::connect(&self.leader, CALL_TIMEOUT)?.act(Act::HandOver, cause);
         (!self.leads).then(ask)
+    }
+}
+
+/// Arms again after a loss, as the site file wants it: recorded first, or not at all.
+fn rearm(orders: &mut Producer<Order>, journal: &mut Journal) {
+    let entry = journal.entry(EventKind::Command).text("arm by the site file: runtime.rearm");
+    match entry.require(ACT_PATIENCE) {
+        Ok(()) => drop(orders.push(Order::Command(Command::Arm))),
+        Err(reason) => tracing::error!("not armed by runtime.rearm: {reason}"),
     }
 }

@@ -158,6 +158,15 @@ impl Service {
                     .publish();
                 (wired.status.up, wired.status.last_error) = (false, Some(reason));
             }
+            News::ClaimRefused { status } => {
+                let reason = format!(
+                    "the server refuses to write the lease tag ({}): nothing is written; correct its access or type, or take \
+                     `lease` out of runtime.io",
+                    ua_session::StatusName(*status)
+                );
+                journal.note(EventKind::Fault, &format!("{}: {reason}", wired.status.id));
+                wired.status.last_error = Some(reason);
+            }
             News::CannotConnect(failure) => {
                 if let Some(message) = wired.complaint(failure) {
                     journal.complain(index as u64, &wired.status.id, &message);
@@ -349,6 +358,11 @@ impl Service {
         Answer::Done { message }
     }
 
+    fn connection_status(&self, lease: &LeaseDesk) -> Vec<ConnectionStatus> {
+        let all = self.connections.iter().enumerate();
+        all.map(|(index, wired)| ConnectionStatus { claimed: lease.claimed(index), ..wired.status.clone() }).collect()
+    }
+
     fn status(&self, means: &Means<'_>) -> Status {
         let count = |counter| means.counters.get(counter);
         let (on_trial, on_probation, policy_before) = means.desk.progress();
@@ -367,7 +381,7 @@ impl Service {
             on_probation,
             policy_before,
             learner: means.desk.learner(),
-            connections: self.connections.iter().map(|wired| wired.status.clone()).collect(),
+            connections: self.connection_status(means.lease),
             audit: means.journal.audit_status().clone(),
             applied: self.configuration.applied().map(|path| path.display().to_string()),
             uptime_s: self.started.elapsed().as_secs_f64(),
@@ -426,6 +440,7 @@ impl Wired {
             url: connection.url.clone(),
             up: false,
             last_error: Some("not connected yet".to_owned()),
+            claimed: None,
         };
         Self { status, trust_dir, complained: None }
     }
