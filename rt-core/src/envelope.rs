@@ -135,7 +135,7 @@ pub struct Acted(u8);
 
 impl Acted {
     /// Everything but rounding: the value is not where it was asked to be.
-    const CURBED: u8 = Self::RANGE.0 | Self::RATE.0 | Self::INTERLOCK.0 | Self::RETURNING.0;
+    const CURBED: u8 = !Self::ROUNDED.0;
 
     /// Nothing: the value passed as it was.
     pub const NOTHING: Self = Self(0);
@@ -445,17 +445,19 @@ impl Constraint {
 
     /// The converted value is checked against everything once more: this is the invariant.
     fn permits(&self, value: f64) -> bool {
-        let ranged = !self.outside(value) || self.nearer(value);
+        // Out of the range only on the way back into it, strictly nearer than the last value and on its side.
+        let ranged = if value < self.lo {
+            self.last < value
+        } else if value > self.hi {
+            value < self.last
+        } else {
+            true
+        };
         value.is_finite() && ranged && self.within_rate(value) && self.unblocked(value)
     }
 
     fn outside(&self, value: f64) -> bool {
         value < self.lo || value > self.hi
-    }
-
-    /// The last value lay outside, and this one lies on the same side, strictly nearer to the range.
-    fn nearer(&self, value: f64) -> bool {
-        (self.last < value && value < self.lo) || (self.hi < value && value < self.last)
     }
 
     fn within_rate(&self, value: f64) -> bool {
@@ -468,7 +470,7 @@ impl Constraint {
 
     /// The point farthest from the last value in the direction of `target` that the rate permits.
     fn farthest(&self, target: f64) -> f64 {
-        let rising = target > self.last;
+        let rising = (target - self.last).is_sign_positive();
         let mut value = if rising { self.last + self.step } else { self.last - self.step };
         // The sum is rounded, by less than two units of its last place: one of its neighbours keeps the rate.
         for _ in 0..3 {

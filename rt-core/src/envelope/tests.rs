@@ -1,4 +1,5 @@
 use super::*;
+use crate::carry::Luggage;
 use crate::expression::Op;
 use crate::tag::TagId;
 use proptest::prelude::*;
@@ -90,6 +91,48 @@ fn conversion_never_leaves_the_range() {
 }
 
 #[test]
+fn of_two_values_that_a_node_can_hold_the_one_in_range_is_written_and_of_two_outside_the_nearer_one() {
+    let narrow = envelope(4.0, 10.5, Rate::PerSecond(2.0), ScalarKind::Int16);
+    assert_eq!(written(judge(&narrow, 10.5, 12.0)).0, 10.0);
+    assert_eq!(written(judge(&narrow, 7.0, 13.5)).0, 12.0);
+    assert_eq!(written(judge(&narrow, 7.0, 1.5)).0, 3.0);
+    let narrow = envelope(4.5, 10.0, Rate::PerSecond(2.0), ScalarKind::Int16);
+    assert_eq!(written(judge(&narrow, 4.5, 3.0)).0, 5.0);
+    // The last value itself is one that the node cannot hold any more: up first.
+    assert_eq!(written(judge(&narrow, 6.5, 6.5)), (7.0, Acted::ROUNDED));
+}
+
+#[test]
+fn a_value_out_of_range_that_does_not_come_nearer_is_not_written() {
+    let narrow = envelope(4.0, 10.0, Rate::PerSecond(0.5), ScalarKind::Int16);
+    for last in [13.0, 1.0] {
+        assert_eq!(judge(&narrow, 7.0, last), Verdict::Withhold(Withheld::Resolution), "{last}");
+    }
+}
+
+#[test]
+fn what_acted_is_told_by_bits_and_what_was_withheld_by_a_name() {
+    let all = [Acted::RANGE, Acted::RATE, Acted::INTERLOCK, Acted::ROUNDED, Acted::RETURNING];
+    assert_eq!(all.map(Acted::bits), [1, 2, 4, 8, 16]);
+    let two = Acted::RANGE.with(Acted::RATE);
+    assert_eq!((two.bits(), two.with(Acted::RATE), Acted::NOTHING.bits()), (3, two, 0));
+    assert!(two.contains(Acted::RANGE) && two.contains(two) && two.contains(Acted::NOTHING));
+    assert!(!two.contains(Acted::INTERLOCK) && !Acted::RANGE.contains(two) && !Acted::NOTHING.contains(Acted::RANGE));
+    let names = [
+        (Withheld::Mode, "mode"),
+        (Withheld::KindUnknown, "kind_unknown"),
+        (Withheld::LastUnknown, "last_unknown"),
+        (Withheld::NotFinite, "not_finite"),
+        (Withheld::InterlockRelease, "interlock_release"),
+        (Withheld::InterlockBlocked, "interlock_blocked"),
+        (Withheld::Resolution, "resolution"),
+        (Withheld::LimitsCorrupt, "limits_corrupt"),
+        (Withheld::Operator, "operator"),
+    ];
+    names.iter().for_each(|(withheld, name)| assert_eq!(withheld.name(), *name));
+}
+
+#[test]
 fn a_node_coarser_than_the_rate_stays_where_it_is() {
     let slow = envelope(0.0, 10.0, Rate::PerSecond(0.5), ScalarKind::Int16);
     let (value, acted) = written(judge(&slow, 9.0, 5.0));
@@ -161,8 +204,30 @@ fn a_flipped_bit_in_the_limits_of_any_mode_is_noticed() {
             *number = f64::from_bits(number.to_bits() ^ (1 << bit));
             assert!(!envelope.intact());
             assert_eq!(judge(&envelope, 5.0, 5.0), Verdict::Withhold(Withheld::LimitsCorrupt));
+            // The same bit in another number takes nothing back.
+            let other = &mut envelope.limits.run.hi;
+            *other = f64::from_bits(other.to_bits() ^ (1 << bit));
+            assert!(envelope.limits == by_mode() || !envelope.intact());
         }
     }
+}
+
+#[test]
+fn the_copy_of_the_limits_is_their_inversion_so_that_no_stuck_bit_is_in_both() {
+    let rates = [(Rate::PerSecond(0.25), 0.25), (Rate::Unlimited, f64::INFINITY)];
+    for (rate, number) in rates {
+        let envelope = envelope(1.5, 2.5, rate, ScalarKind::Double);
+        assert_eq!(envelope.inverted, [[1.5, 2.5, number].map(|stored: f64| !stored.to_bits()); 3]);
+    }
+}
+
+#[test]
+fn limits_and_data_type_are_carried_to_whoever_goes_on() {
+    let mut known = Envelope::new(by_mode()).unwrap();
+    known.set_kind(Some(ScalarKind::Int32));
+    let mut other = plain(ScalarKind::Double);
+    Luggage::pack(|luggage| known.carry(luggage)).unpack(|luggage| other.carry(luggage));
+    assert_eq!(other, known);
 }
 
 #[test]
