@@ -178,11 +178,6 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// An operator has to reset it.
-    pub const fn latches(self) -> bool {
-        self as u8 >= Self::OutputNotFinite as u8
-    }
-
     /// Its stable name, for records and messages.
     pub const fn name(self) -> &'static str {
         match self {
@@ -255,7 +250,7 @@ pub struct Conditions {
     pub fallback_usable: bool,
     /// A tripped interlock demands that the hands are taken off the plant.
     pub interlock_release: bool,
-    /// A trip that happened in this cycle; one whose [`Cause::latches`].
+    /// A trip that happened in this cycle; a cause that latches.
     pub trip: Option<Cause>,
 }
 
@@ -380,7 +375,7 @@ impl ModeMachine {
         match command {
             Command::Arm => {
                 let changed = !self.armed && !self.release_asked;
-                self.armed |= changed;
+                self.armed = self.armed || changed;
                 Effect::of(changed)
             }
             Command::Disarm => {
@@ -400,7 +395,7 @@ impl ModeMachine {
             }
             Command::Hold => {
                 let changed = matches!(self.mode, Mode::Run | Mode::Hold) && !self.hold_commanded;
-                self.hold_commanded |= changed;
+                self.hold_commanded = self.hold_commanded || changed;
                 Effect::of(changed)
             }
             Command::Lease(held) => {
@@ -549,9 +544,6 @@ impl ModeMachine {
         }
         if !transition.to.writes() {
             self.hold_commanded = false;
-        }
-        if transition.to == Mode::Fallback && transition.cause.latches() {
-            self.trip(transition.cause);
         }
     }
 }

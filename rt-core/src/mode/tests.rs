@@ -1,4 +1,5 @@
 use super::*;
+use crate::carry::Luggage;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::vec::Vec;
@@ -263,6 +264,28 @@ fn what_is_asked_for_again_is_ignored() {
 }
 
 #[test]
+fn a_hold_is_for_a_machine_that_runs_and_asked_for_once() {
+    for mode in [Mode::Startup, Mode::Shadow, Mode::Fallback, Mode::Release] {
+        let mut machine = machine_in(mode);
+        assert_eq!(machine.command(Command::Hold), Effect::Ignored, "{mode:?}");
+        assert_eq!(machine.command(Command::Reset), Effect::Ignored, "there is nothing to reset in {mode:?}");
+    }
+    let mut machine = machine_in(Mode::Run);
+    assert_eq!((machine.command(Command::Hold), machine.command(Command::Hold)), (Effect::Taken, Effect::Ignored));
+    assert_eq!(machine.step(&good(1)).map(|edge| edge.to), Some(Mode::Hold));
+}
+
+#[test]
+fn what_a_machine_remembers_is_carried_to_whoever_goes_on() {
+    let mut machine = machine_in(Mode::Hold);
+    machine.command(Command::Hold);
+    machine.step(&Conditions { trip: Some(Cause::Chatter), ..good(7) });
+    let mut other = ModeMachine::new(SETTINGS);
+    Luggage::pack(|luggage| machine.carry(luggage)).unpack(|luggage| other.carry(luggage));
+    assert_eq!(other, machine);
+}
+
+#[test]
 fn a_trip_stays_until_it_is_reset() {
     let mut machine = machine_in(Mode::Run);
     let tripped = machine.step(&Conditions { trip: Some(Cause::WriteRefused), ..good(1) }).unwrap();
@@ -338,6 +361,7 @@ fn the_properties_of_the_modes_are_those_of_the_table() {
         assert_eq!((mode as u8, Mode::from_number(number)), (number, Some(mode)));
     }
     assert_eq!(Mode::from_number(6), None);
+    assert_eq!(Mode::ALL.map(Mode::name), ["startup", "shadow", "run", "hold", "fallback", "release"]);
 }
 
 #[test]
@@ -345,10 +369,11 @@ fn whoever_loses_the_lease_is_disarmed_and_whoever_waits_for_it_stays_armed() {
     let mut waiting = ModeMachine::new(SETTINGS);
     waiting.command(Command::Arm);
     assert_eq!(waiting.command(Command::Lease(false)), Effect::Ignored);
-    assert!(waiting.armed(), "it never had it");
+    assert!(waiting.armed() && !waiting.lease(), "it never had it");
     waiting.step(&good(0));
     assert_eq!(waiting.step(&good(1)), None);
     waiting.command(Command::Lease(true));
+    assert!(waiting.lease());
     assert_eq!(waiting.step(&good(2)).map(|edge| edge.to), Some(Mode::Run));
 
     waiting.command(Command::Lease(false));
