@@ -1,7 +1,7 @@
 //! What a cycle may not do, and a recorder that does it.
 
 use std::hint::black_box;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use rt_sys::RealtimeRequest;
 const FRESH_BYTES: usize = 64 << 20;
 /// How long the other thread keeps the lock: longer than a cycle.
 const LOCKED: Duration = Duration::from_millis(3);
+
+/// A pointer that is known at run time alone.
+static HOOK: OnceLock<fn(u64)> = OnceLock::new();
 
 /// What a cycle may not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,6 +35,8 @@ pub(crate) enum Impurity {
     PageFault,
     /// Looks for a value that is not there, and insists on it.
     Panic,
+    /// Calls through a pointer in static memory. (What is called is clean.)
+    Hook,
     /// Has a helper thread with a real-time priority. (The cycle itself is clean.)
     Helper,
 }
@@ -49,6 +54,7 @@ impl Deed {
         match impurity {
             Impurity::Lock => keep_locked(Arc::clone(&lock)),
             Impurity::Helper => help_with_priority(),
+            Impurity::Hook => _ = HOOK.set(black_box(|cycle| _ = black_box(cycle))),
             _ => {}
         }
         Self { impurity, lock }
@@ -62,6 +68,7 @@ impl Deed {
             Impurity::Print => eprintln!("cycle {cycle}"),
             Impurity::SystemCall => thread::yield_now(),
             Impurity::PageFault => touch(&mut vec![0; FRESH_BYTES]),
+            Impurity::Hook => call_hook(cycle),
             Impurity::Panic => assert_ne!(cycle, black_box(cycle), "a panic, as told"),
         }
     }
@@ -80,6 +87,14 @@ fn touch(fresh: &mut [u8]) {
         *byte = 1;
     }
     black_box(fresh);
+}
+
+/// A function of its own, so that the proof can tell whose call it has found.
+#[inline(never)]
+fn call_hook(cycle: u64) {
+    if let Some(hook) = HOOK.get() {
+        hook(cycle);
+    }
 }
 
 fn keep_locked(lock: Arc<Mutex<u64>>) {

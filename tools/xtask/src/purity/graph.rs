@@ -1,10 +1,11 @@
 //! Who calls whom in a released program, read from its machine code by objdump; and what can be reached from one function.
 //!
-//! It covers all calls: to a known address, through the table of the dynamic linker, and through a register that was loaded
-//! from that table shortly before. A function whose address is taken counts as called. Any other call through a pointer is
-//! not followed, and therefore counts as an offence itself.
+//! It covers all calls: to a known address, through a word that the dynamic linker alone fills, and through a register that
+//! was loaded from such a word shortly before. A function whose address is taken counts as called. Any other call through a
+//! pointer, such as a hook in static memory, is not followed, and therefore counts as an offence itself.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
@@ -68,12 +69,15 @@ impl Graph {
     /// Reads a program.
     pub(super) fn of(program: &Path) -> Result<Self, String> {
         let relocations = objdump(program, &["-R"])?;
+        let sections = objdump(program, &["-h"])?;
         let code = objdump(program, &["-d", "--no-show-raw-insn"])?;
-        Ok(Self::parse(&relocations, &code))
+        Ok(Self::parse(&relocations, &sections, &code))
     }
 
-    fn parse(relocations: &str, code: &str) -> Self {
-        let slots = relocations.lines().filter_map(slot).collect();
+    fn parse(relocations: &str, sections: &str, code: &str) -> Self {
+        // What the linker puts there is what a call finds only where nobody may write afterwards.
+        let written = sections.lines().find_map(written_section).unwrap_or_default();
+        let slots = relocations.lines().filter_map(slot).filter(|(word, _)| !written.contains(word)).collect();
         let mut functions: BTreeMap<u64, Function> =
             code.lines().filter_map(heading).map(|(at, name)| (at, Function { name, ..Function::default() })).collect();
         let starts: BTreeSet<u64> = functions.keys().copied().collect();
@@ -141,11 +145,14 @@ impl Graph {
 impl Function {
     fn take(&mut self, own: u64, reading: Reading<'_>, slots: &BTreeMap<u64, Slot>, starts: &BTreeSet<u64>) {
         match reading {
+            Reading::CallsThrough(word) if !is_followed(slots.get(&word), starts) => {
+                self.offences.push((Kind::Pointer, format!("a call through the pointer at {word:#x}")));
+            }
             Reading::Calls(target) => {
                 let target = starts.range(..=target).next_back().copied();
                 self.calls.extend(target.filter(|target| *target != own));
             }
-            Reading::Refers(word) => match slots.get(&word) {
+            Reading::Refers(word) | Reading::CallsThrough(word) => match slots.get(&word) {
                 Some(Slot::Own(target)) => self.calls.extend(starts.get(target)),
                 Some(Slot::Foreign(name)) => self.call_foreign(name),
                 // The address of a function that is taken.
@@ -166,6 +173,15 @@ impl Function {
     }
 }
 
+/// Whether a call through a word goes where the linker says: to a function of ours, or of a library.
+fn is_followed(slot: Option<&Slot>, starts: &BTreeSet<u64>) -> bool {
+    match slot {
+        Some(Slot::Own(target)) => starts.contains(target),
+        Some(Slot::Foreign(_)) => true,
+        None => false,
+    }
+}
+
 fn forbidden(name: &str) -> Option<Kind> {
     const PANICS: &[&str] = &["core::panicking::", "std::panicking::", "rust_begin_unwind"];
     const ALLOCATOR: &[&str] = &["__rust_alloc", "__rust_dealloc", "__rust_realloc"];
@@ -182,6 +198,14 @@ fn heading(line: &str) -> Option<(u64, String)> {
     let (address, rest) = line.split_once(" <")?;
     let name = rest.strip_suffix(">:")?;
     Some((u64::from_str_radix(address, 16).ok()?, name.to_owned()))
+}
+
+/// Where the variables are that begin with a value, in ` 24 .data         00000d50  0000000000503030  …`: size and address.
+fn written_section(line: &str) -> Option<Range<u64>> {
+    let (_, place) = line.split_once(" .data ")?;
+    let mut numbers = place.split_whitespace().map(|number| u64::from_str_radix(number, 16));
+    let (size, at) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some(at..at + size)
 }
 
 /// `00000000004a40f0 R_X86_64_RELATIVE  *ABS*+0x0000000000161bd0`, or the symbol of a library instead.
@@ -219,6 +243,11 @@ mod tests {
 0000000000004000 R_X86_64_RELATIVE  *ABS*+0x0000000000002000
 0000000000004008 R_X86_64_GLOB_DAT  memcpy@GLIBC_2.14
 0000000000004010 R_X86_64_GLOB_DAT  write@GLIBC_2.2.5
+0000000000006000 R_X86_64_RELATIVE  *ABS*+0x0000000000001100
+";
+
+    const SECTIONS: &str = " 23 .got          00000018  0000000000004000  0000000000004000  00004000  2**3
+ 24 .data         00000010  0000000000006000  0000000000006000  00006000  2**3
 ";
 
     const QUIET: &str = "\
@@ -240,7 +269,7 @@ mod tests {
 ";
 
     fn offences(code: &str) -> Vec<(Kind, String)> {
-        let reach = Graph::parse(RELOCATIONS, code).reach("a::Loop::work").unwrap();
+        let reach = Graph::parse(RELOCATIONS, SECTIONS, code).reach("a::Loop::work").unwrap();
         reach.offences.into_iter().map(|offence| (offence.kind, offence.way)).collect()
     }
 
@@ -251,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_only_copies_is_quiet_and_its_functions_are_counted() {
-        let reach = Graph::parse(RELOCATIONS, QUIET).reach("a::Loop::work").unwrap();
+        let reach = Graph::parse(RELOCATIONS, SECTIONS, QUIET).reach("a::Loop::work").unwrap();
         assert_eq!((reach.functions, reach.offences.len()), (2, 0));
         assert_eq!(reach.foreign, BTreeSet::from(["memcpy".to_owned()]));
     }
@@ -280,6 +309,22 @@ mod tests {
     }
 
     #[test]
+    fn a_call_through_a_word_that_no_linker_fills_is_found_and_a_use_of_it_is_none() {
+        let (load, way) = ("mov    0x3ef4(%rip),%rax        # 5000 <a::HOOK>", "a call through the pointer at 0x5000");
+        let found = [(Kind::Pointer, format!("{way} <- a::step <- <a::Loop>::work"))];
+        assert_eq!(with("call   *0x3ef4(%rip)        # 5000 <a::HOOK>"), found);
+        assert_eq!(with("jmp    *0x3ef4(%rip)        # 5000 <a::HOOK>"), found);
+        assert_eq!(with(&format!("{load}\n    110d:\tcall   *%rax")), found);
+        assert_eq!(with(load), []);
+    }
+
+    #[test]
+    fn a_call_through_a_word_that_is_written_later_is_found_whatever_the_linker_puts_there() {
+        let way = "a call through the pointer at 0x6000 <- a::step <- <a::Loop>::work";
+        assert_eq!(with("call   *0x4ef4(%rip)        # 6000 <a::HOOK>"), [(Kind::Pointer, way.to_owned())]);
+    }
+
+    #[test]
     fn the_allocator_is_found_by_its_name() {
         let code = QUIET.replace("core::panicking::panic_fmt", "__rustc::__rust_alloc_zeroed");
         let found = offences(&code.replace("    1106:\tret", "    1106:\tjmp    2000 <x>"));
@@ -288,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_function_that_is_not_there_is_an_error_and_not_a_proof() {
-        let message = Graph::parse(RELOCATIONS, QUIET).reach("a::Loop::run").unwrap_err();
+        let message = Graph::parse(RELOCATIONS, SECTIONS, QUIET).reach("a::Loop::run").unwrap_err();
         assert!(message.contains("a::Loop::run"));
     }
 }

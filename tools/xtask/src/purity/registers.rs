@@ -6,6 +6,12 @@ use std::collections::BTreeMap;
 /// Registers that a function may leave changed, by the calling convention.
 const CLOBBERED: &[&str] = &["ax", "cx", "dx", "si", "di", "8", "9", "10", "11"];
 
+/// Beginnings of the names of instructions that change these two without naming them.
+const CHANGE_AX_AND_DX: &[&str] =
+    &["mul", "imul", "div", "idiv", "cltq", "cltd", "cwtl", "cqto", "cmpxchg", "rdtsc", "cpuid", "xgetbv"];
+/// Instructions that change both of their operands.
+const CHANGE_BOTH: &[&str] = &["xchg", "xadd"];
+
 /// What one instruction says about calls.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reading<'a> {
@@ -13,6 +19,8 @@ pub(super) enum Reading<'a> {
     Calls(u64),
     /// It uses the word at this address, or the address itself.
     Refers(u64),
+    /// It calls through the pointer in the word at this address.
+    CallsThrough(u64),
     /// It asks the kernel.
     AsksKernel,
     /// It calls through a pointer of unknown origin.
@@ -22,8 +30,8 @@ pub(super) enum Reading<'a> {
 /// Where the pointers in the registers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Origin {
-    /// A word that is known by its address: whoever loaded it has been told about.
-    Word,
+    /// The word at this address.
+    Word(u64),
     /// An offset was added to the address of a table: a `match` goes on from there, inside its function.
     Table,
 }
@@ -42,48 +50,59 @@ impl Pointers {
         let word = operands.split_once("# ").and_then(|(_, word)| hexadecimal(word));
         let reading = match name {
             "syscall" | "sysenter" => Some(Reading::AsksKernel),
-            _ if word.is_some() => word.map(Reading::Refers),
-            "call" | "jmp" => match operands.strip_prefix('*') {
-                None => hexadecimal(operands).map(Reading::Calls),
-                Some(pointer) => self.through(name, pointer).then_some(Reading::Unknown(text)),
+            "call" | "jmp" => match (operands.strip_prefix('*'), word) {
+                (None, _) => hexadecimal(operands).map(Reading::Calls),
+                (Some(_), Some(word)) => Some(Reading::CallsThrough(word)),
+                (Some(pointer), None) => self.through(name, pointer, text),
             },
+            _ if word.is_some() => word.map(Reading::Refers),
             _ if name.starts_with('j') => hexadecimal(operands).map(Reading::Calls),
             _ => None,
         };
-        self.follow(name, operands, word.is_some());
+        self.follow(name, operands, word);
         reading
     }
 
-    /// Whether the origin of this pointer is unknown.
-    fn through(&self, name: &str, pointer: &str) -> bool {
+    /// What it is to call or to jump through a register, by what the register holds.
+    fn through<'a>(&self, name: &str, pointer: &str, text: &'a str) -> Option<Reading<'a>> {
         match register(pointer).and_then(|register| self.0.get(register)) {
-            Some(Origin::Word) => false,
-            Some(Origin::Table) => name == "call",
-            None => true,
+            Some(Origin::Word(word)) => Some(Reading::CallsThrough(*word)),
+            Some(Origin::Table) if name == "jmp" => None,
+            Some(Origin::Table) | None => Some(Reading::Unknown(text)),
         }
     }
 
-    /// The last operand is what an instruction changes.
-    fn follow(&mut self, name: &str, operands: &str, has_word: bool) {
+    /// The last operand is what an instruction changes, the only one included.
+    fn follow(&mut self, name: &str, operands: &str, word: Option<u64>) {
         if name == "call" {
-            CLOBBERED.iter().for_each(|register| _ = self.0.remove(*register));
+            self.forget(CLOBBERED);
             return;
         }
+        if CHANGE_AX_AND_DX.iter().any(|begin| name.starts_with(begin)) {
+            self.forget(&["ax", "dx"]);
+        }
         let operands = operands.split("  ").next().unwrap_or(operands);
-        let Some((from, to)) = operands.rsplit_once(',') else { return };
+        let (from, to) = operands.rsplit_once(',').unwrap_or(("", operands));
+        if CHANGE_BOTH.contains(&name) {
+            register(from).into_iter().for_each(|from| self.forget(&[from]));
+        }
         let Some(to) = register(to) else { return };
         let origin = match name {
-            "mov" if has_word => Some(Origin::Word),
+            "mov" if word.is_some() => word.map(Origin::Word),
             "mov" => register(from).and_then(|from| self.0.get(from).copied()),
             "add" => Some(Origin::Table),
-            // These change nothing but the flags.
-            "cmp" | "test" | "cmpq" | "testq" => return,
+            // These change nothing but the flags, or the stack.
+            "cmp" | "test" | "cmpq" | "testq" | "push" => return,
             _ => None,
         };
         match origin {
             Some(origin) => _ = self.0.insert(to.to_owned(), origin),
-            None => _ = self.0.remove(to),
+            None => self.forget(&[to]),
         }
+    }
+
+    fn forget(&mut self, registers: &[&str]) {
+        registers.iter().for_each(|register| _ = self.0.remove(*register));
     }
 }
 
@@ -142,8 +161,20 @@ mod tests {
     fn a_call_through_a_register_is_known_by_where_it_was_loaded_from() {
         let load = "  10:\tmov    0x3291(%rip),%rax        # 4a4a70 <x>";
         assert_eq!(last(&[load]), Some(Reading::Refers(0x4a4a70)));
-        assert_eq!(last(&[load, "  17:\tcall   *%rax"]), None);
-        assert_eq!(last(&[load, "  17:\tmov    %rax,%rbp", "  18:\tcall   *%rbp"]), None);
+        let through = Some(Reading::CallsThrough(0x4a4a70));
+        assert_eq!(last(&[load, "  17:\tcall   *%rax"]), through);
+        assert_eq!(last(&[load, "  17:\tjmp    *%rax"]), through);
+        assert_eq!(last(&[load, "  17:\tmov    %rax,%rbp", "  18:\tcall   *%rbp"]), through);
+        assert_eq!(last(&[load, "  17:\tpush   %rax", "  18:\tcall   *%rax"]), through, "a push changes nothing");
+    }
+
+    #[test]
+    fn a_call_through_a_word_is_more_than_a_use_of_it() {
+        for name in ["call  ", "jmp   ", "bnd jmp"] {
+            let line = format!("  10:\t{name} *0x2f00(%rip)        # 4008 <x>");
+            assert_eq!(last(&[&line]), Some(Reading::CallsThrough(0x4008)), "{name}");
+        }
+        assert_eq!(last(&["  10:\tpush   0x2f00(%rip)        # 4008 <x>"]), Some(Reading::Refers(0x4008)));
     }
 
     #[test]
@@ -151,12 +182,36 @@ mod tests {
         let load = "  10:\tmov    0x3291(%rip),%r9        # 4a4a70 <x>";
         let unknown = Some(Reading::Unknown("call   *%r9"));
         let call = "  30:\tcall   *%r9";
-        assert_eq!(last(&[load, call]), None);
-        for between in ["  20:\tmov    0x8(%rdi),%r9", "  20:\txor    %r9d,%r9d", "  20:\tcall   20 <x>"] {
-            assert_eq!(last(&[load, between, call]), unknown, "{between}");
+        assert_eq!(last(&[load, call]), Some(Reading::CallsThrough(0x4a4a70)));
+        for between in [
+            "mov    0x8(%rdi),%r9",
+            "xor    %r9d,%r9d",
+            "call   20 <x>",
+            "pop    %r9",
+            "not    %r9",
+            "sete   %r9b",
+            "xchg   %r9,%rbx",
+            "xchg   %rbx,%r9",
+            "xchg   %r9,0x8(%rdi)",
+            "lock xadd %r9,(%rdi)",
+        ] {
+            assert_eq!(last(&[load, &format!("  20:\t{between}"), call]), unknown, "{between}");
         }
         assert_eq!(last(&[call]), unknown);
         assert_eq!(last(&["  30:\tcall   *0x28(%rbx)"]), Some(Reading::Unknown("call   *0x28(%rbx)")));
+    }
+
+    #[test]
+    fn registers_that_change_without_being_named_are_unknown() {
+        let load = "  10:\tmov    0x3291(%rip),%rax        # 4a4a70 <x>";
+        for between in ["mul    %rcx", "idiv   %r8", "cltq", "lock cmpxchg %rcx,(%rdi)", "rdtsc"] {
+            let between = format!("  20:\t{between}");
+            assert_eq!(
+                last(&[load, &between, "  30:\tcall   *%rax"]),
+                Some(Reading::Unknown("call   *%rax")),
+                "{between}"
+            );
+        }
     }
 
     #[test]
