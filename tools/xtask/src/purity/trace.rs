@@ -49,28 +49,13 @@ impl Calls {
     }
 }
 
-/// strace, installed if it can be; else the reason why not.
+/// strace is installed; else the remedy.
 pub(super) fn is_there() -> Result<(), String> {
-    let found = |program: &str, argument: &str| {
-        let status = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
-    if found("strace", "--version") {
-        return Ok(());
+    let status = Command::new("strace").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("strace is not installed (Debian: apt-get install strace)".to_owned()),
     }
-    if rustix::process::geteuid().is_root() && found("apt-get", "--version") {
-        eprintln!("installing strace");
-        // A fresh machine knows no packages yet.
-        let steps: [&[&str]; 2] = [&["update", "--quiet"], &["install", "--yes", "--quiet", "strace"]];
-        for arguments in steps {
-            // Whether it helped is seen at the end.
-            let _ = Command::new("apt-get").args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status();
-        }
-        if found("strace", "--version") {
-            return Ok(());
-        }
-    }
-    Err("strace is not installed (Debian: apt-get install strace)".to_owned())
 }
 
 /// Looks at one thread, and at no other of its process, as long as `meanwhile` takes.
