@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::Args;
 
-use crate::workspace;
+use crate::workspace::{self, TRIPLE};
 
 /// Flags of the sanitizer and of the instrumentation that libFuzzer steers by.
 const RUSTFLAGS: &[&str] = &[
@@ -22,8 +22,6 @@ const RUSTFLAGS: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Cllvm-args=-simplifycfg-branch-fold-threshold=0",
 ];
-/// With a target named, build scripts and macros are built without those flags.
-const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 /// The longest input that is tried, in bytes.
 const INPUT_BYTES_MAX: u32 = 8_192;
 /// An input that takes longer than this is a fault, in seconds.
@@ -111,13 +109,8 @@ impl Fuzzer {
         build.args(["build", "--release", "--manifest-path", "tests/fuzz/Cargo.toml", "--target", TRIPLE]);
         build.arg("--target-dir").arg(&directory);
         build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", RUSTFLAGS.join(" "));
-        match build.status() {
-            Ok(status) if status.success() => {
-                Ok(Self { program: directory.join(TRIPLE).join("release/fuzz"), directory })
-            }
-            Ok(_) => Err("the fuzzer could not be built".to_owned()),
-            Err(error) => Err(format!("cargo cannot be run: {error}")),
-        }
+        workspace::run_build(&mut build, "the fuzzer")?;
+        Ok(Self { program: directory.join(TRIPLE).join("release/fuzz"), directory })
     }
 
     /// Where something of a target is kept that does not belong to the repository.

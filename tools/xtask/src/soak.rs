@@ -247,13 +247,9 @@ impl Programs {
         let mut names: Vec<_> = ROWS.iter().filter_map(|row| row.program.test()).collect();
         names.sort_unstable();
         names.dedup();
-        build.args(names.iter().flat_map(|name| ["--test", name])).stderr(std::process::Stdio::inherit());
-        let output = build.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
-        if !output.status.success() {
-            return Err("the tests could not be built".to_owned());
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let tests = text.lines().filter_map(executable).collect();
+        build.args(names.iter().flat_map(|name| ["--test", name]));
+        let messages = workspace::run_build(&mut build, "the tests")?;
+        let tests = messages.lines().filter_map(executable).collect();
         Ok(Self { tests, simulation: workspace::metadata()?.target_directory.join("release/simulate") })
     }
 

@@ -1,9 +1,12 @@
 //! Where the workspace is, and what cargo says about it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 
 use serde::Deserialize;
+
+/// The target of a build with unstable flags: where it is named, build scripts and macros are built without them.
+pub(crate) const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// The answer of `cargo metadata`, as far as it is needed here.
 #[derive(Debug, Deserialize)]
@@ -95,9 +98,28 @@ pub(crate) fn run_released(packages: &[&str], program: &str, arguments: &[String
 pub(crate) fn build_released(packages: &[&str], program: &str) -> Result<PathBuf, String> {
     let mut build = cargo();
     build.args(["build", "--release", "--quiet"]).args(packages.iter().flat_map(|package| ["--package", package]));
-    match build.status() {
-        Ok(status) if status.success() => Ok(metadata()?.target_directory.join("release").join(program)),
-        Ok(_) => Err(format!("{program} could not be built")),
-        Err(error) => Err(format!("cargo cannot be run: {error}")),
+    run_build(&mut build, program)?;
+    Ok(metadata()?.target_directory.join("release").join(program))
+}
+
+/// Lets cargo build `what`, with its complaints where the user sees them; what it prints on standard output.
+pub(crate) fn run_build(cargo: &mut Command, what: &str) -> Result<String, String> {
+    let built = cargo.stderr(Stdio::inherit()).output().map_err(|error| format!("cargo cannot be run: {error}"))?;
+    match built.status.success() {
+        true => Ok(String::from_utf8_lossy(&built.stdout).into_owned()),
+        false => Err(format!("{what} could not be built")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_gives_what_cargo_said_or_the_name_of_what_could_not_be_built() {
+        assert_eq!(run_build(Command::new("echo").arg("built"), "it"), Ok("built\n".to_owned()));
+        assert_eq!(run_build(&mut Command::new("false"), "it"), Err("it could not be built".to_owned()));
+        let error = run_build(&mut Command::new("/nonexistent/cargo"), "it").unwrap_err();
+        assert!(error.starts_with("cargo cannot be run"), "{error}");
     }
 }

@@ -11,7 +11,7 @@ mod svg;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::ExitCode;
 
 use clap::Args;
 
@@ -116,15 +116,8 @@ fn publish(arguments: &DemoArguments, plant: &DemoPlant, recording: &recording::
 pub(crate) fn build_release() -> Result<PathBuf, String> {
     let target_directory = workspace::metadata()?.target_directory;
     eprintln!("building plant, runtime and learner");
-    let mut command = workspace::cargo();
-    command.args(["build", "--release"]);
-    for package in PACKAGES {
-        command.args(["--package", package]);
-    }
-    let status = command.stdin(Stdio::null()).status().map_err(|error| format!("cargo cannot be run: {error}"))?;
-    if status.success() {
-        Ok(target_directory.join("release"))
-    } else {
-        Err("the programs cannot be built; `cargo build --release` says why".to_owned())
-    }
+    let mut build = workspace::cargo();
+    build.args(["build", "--release"]).args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    workspace::run_build(&mut build, "plant, runtime and learner")?;
+    Ok(target_directory.join("release"))
 }

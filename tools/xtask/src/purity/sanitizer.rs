@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::children::Child;
-use crate::workspace;
-
-/// Where the sanitized programs are built. The target is named so that build scripts and macros are not sanitized.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::workspace::{self, TRIPLE};
 
 /// The function by which the sanitizer learns that the cycle begins.
 pub(super) const ENTRY: &str = "__rtsan_realtime_enter";
@@ -22,13 +19,10 @@ pub(super) fn build() -> Result<PathBuf, String> {
     let directory = workspace::metadata()?.target_directory.join("rtsan");
     let mut build = workspace::cargo();
     build.args(["build", "--release", "--quiet", "--package", "rt-daemon", "--package", "impure"]);
-    build.args(["--target", TARGET, "--target-dir"]).arg(&directory);
+    build.args(["--target", TRIPLE, "--target-dir"]).arg(&directory);
     build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=realtime --cfg rtsan");
-    match build.status() {
-        Ok(status) if status.success() => Ok(directory.join(TARGET).join("release")),
-        Ok(_) => Err("the sanitized programs cannot be built".to_owned()),
-        Err(error) => Err(format!("cargo cannot be run: {error}")),
-    }
+    workspace::run_build(&mut build, "the sanitized programs")?;
+    Ok(directory.join(TRIPLE).join("release"))
 }
 
 /// Starts a sanitized program. It goes on after a finding, and says at its end how many there were.
