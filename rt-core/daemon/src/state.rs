@@ -1,5 +1,6 @@
 //! What this agent keeps on disk, and the site to start with.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rt_config::{Loaded, Site};
@@ -35,7 +36,8 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let Loaded { site, text: base, notices, .. } =
         rt_config::load(config).map_err(|refused| Failure::Config(refused.to_string()))?;
     notices.iter().for_each(|notice| eprintln!("{notice}"));
-    let directory = directory(&site, config);
+    let directory =
+        directory(site.runtime.state_dir.clone(), config).map_err(Failure::resource("the state directory's path"))?;
     let file = |what: &str| directory.join(format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance));
     let (audit, path) = (file("audit"), file("applied.yaml"));
     let shown = path.display().to_string();
@@ -55,8 +57,24 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     }
 }
 
-fn directory(site: &Site, config: &Path) -> PathBuf {
+/// Absolute: whoever is told of a file in it may have been started elsewhere.
+fn directory(given: Option<PathBuf>, config: &Path) -> io::Result<PathBuf> {
     let service = || std::env::var(SERVICE_STATE).ok()?.split(':').next().map(PathBuf::from);
-    let given = site.runtime.state_dir.clone().or_else(service);
-    given.unwrap_or_else(|| config.parent().unwrap_or(Path::new("")).join(USUAL))
+    let beside = || config.parent().unwrap_or(Path::new("")).join(USUAL);
+    std::path::absolute(given.or_else(service).unwrap_or_else(beside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_directory_is_the_same_wherever_somebody_asks_for_it_from() {
+        let here = std::env::current_dir().unwrap();
+        let directory =
+            |given: Option<&str>| directory(given.map(PathBuf::from), Path::new("works/site.yaml")).unwrap();
+        assert_eq!(directory(None), here.join("works/state"));
+        assert_eq!(directory(Some("works/kept")), here.join("works/kept"));
+        assert_eq!(directory(Some("/var/lib/corerl")), Path::new("/var/lib/corerl"));
+    }
 }
