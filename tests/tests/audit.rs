@@ -401,10 +401,17 @@ fn s8_a_policy_is_exported_signed_and_started_from_where_its_key_is_trusted_and_
     let plant = place.plant();
     let site = place.site(plant.url(), &[]);
     let mut runtime = place.runtime(&site, &[]);
+    let export = |file: &str| {
+        let output = corerl(&place, &["model", "export", "--config", "site.yaml", file]);
+        (code(&output).unwrap(), said(&output))
+    };
+    runtime.wait_for_mode("shadow");
+    let (nominal, told) = export("best.safetensors");
+    assert!(nominal == 69 && told.contains("nothing to export"), "{told}");
     let mut learner = place.learner(&site, "checkpoints");
     tests::wait_for_count(&runtime.counters(), Counter::PoliciesAdopted, 3);
-    let exported = corerl(&place, &["model", "export", "--config", "site.yaml", "best.safetensors"]);
-    assert_eq!(code(&exported), Some(0), "{}", said(&exported));
+    let (exported, told) = export("best.safetensors");
+    assert_eq!(exported, 0, "{told}");
     assert_eq!((learner.stop(Signal::TERM), runtime.process.stop(Signal::TERM)), (0, 0));
 
     // In a laboratory it may be unsigned; it runs in shadow until somebody arms, as any other.
@@ -412,6 +419,8 @@ fn s8_a_policy_is_exported_signed_and_started_from_where_its_key_is_trusted_and_
     let mut runtime = place.runtime(&site, &[]);
     let status = runtime.wait_for_status("shadow", |status| status.mode == "shadow");
     assert!(status.policy_generation >= 3 && !status.armed, "{status:?}");
+    let (not_found, told) = export("again.safetensors");
+    assert!(not_found == 75 && told.contains("it is from `policy_file`"), "{told}");
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
 
     let site = secured(&place, &format!("  policy_keys: [\"{trusted}\"]\n"));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use policy::file::{self, KeyRefused, Manifest, Origin, PolicyFileRefused, Purpos
 use policy::kernels::Kernel;
 use policy::wire::Verifier;
 use rt_config::Site;
-use rt_control::Client;
+use rt_control::{CallError, Client, Refusal};
 use serde::Serialize;
 use shm::{Access, Segment, SegmentKind};
 use shm_layout::WeightsHeader;
@@ -22,6 +23,8 @@ use crate::target::Target;
 
 /// How long the policy in use may take to be found among those that a learner publishes meanwhile.
 const EXPORT_PATIENCE: Duration = Duration::from_secs(2);
+/// Time between two looks at them.
+const EXPORT_PAUSE: Duration = Duration::from_millis(20);
 /// Whoever may read a policy learns setpoints from it, and no secret.
 const POLICY_FILE_MODE: u32 = 0o644;
 
@@ -47,7 +50,9 @@ enum ModelCommand {
         json: bool,
     },
     /// Write the policy that a running agent uses into a file, unsigned.
-    #[command(after_help = "Example:\n  corerl model export --config site.yaml best.safetensors")]
+    #[command(
+        after_help = "Example:\n  corerl model export --config site.yaml best.safetensors\n\nIt is taken from the memory into which its learner published it. So there is nothing to export where the agent uses the nominal policy, one from `policy_file`, or one that came back because a newer one failed on probation.\n\nExit codes: 69 the agent uses the nominal policy, 75 the policy in use was not found in that memory."
+    )]
     Export(ExportArguments),
     /// Sign a policy file in place: every byte of it.
     #[command(after_help = "Example:\n  corerl model sign best.safetensors --key policy.key")]
@@ -171,34 +176,56 @@ fn export(arguments: &ExportArguments) -> Result<Exit, Failure> {
 
 /// The policy that the runtime adopted, from the memory into which the learner published it, and verified once more.
 fn policy_in_use(site: &Site, client: &mut Client) -> Result<(Origin, Vec<f32>), Failure> {
-    let descriptor = client.segment(SegmentKind::Weights.code())?;
-    let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Weights).map_err(internal)?;
-    let spec = Purpose::of(site).spec().ok_or_else(|| internal("the site has no network"))?;
     let deadline = Instant::now() + EXPORT_PATIENCE;
     loop {
         let adopted = client.status()?.policy_generation;
-        for words in published_weights(&segment)? {
-            let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).map_err(internal)?;
-            verifier.grant(WeightsHeader::from_words(&words).map_or(0, |header| header.epoch));
-            let Ok(weights) = verifier.verify(&words) else { continue };
-            if weights.generation() == adopted {
-                let publication = weights.publication();
-                let origin = Origin {
-                    created_by: format!("corerl {}", env!("CARGO_PKG_VERSION")),
-                    generation: publication.generation,
-                    updates: publication.updates,
-                    nominal: publication.nominal,
-                };
-                return Ok((origin, weights.parameters().to_vec()));
-            }
+        if adopted == 0 {
+            let message = "the agent uses the nominal policy of its site file: there is nothing to export";
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
+        let found = match client.segment(SegmentKind::Weights.code()) {
+            // No learner has joined that could have published it.
+            Err(CallError::Refused(Refusal::NotNow { .. })) => None,
+            descriptor => published(site, descriptor?, adopted)?,
+        };
+        if let Some(found) = found {
+            return Ok(found);
         }
         if Instant::now() > deadline {
-            let message = format!(
-                "generation {adopted}, which the agent uses, is not among those that a learner published: try again"
-            );
-            return Err(Failure::new(Exit::Temporary, message));
+            return Err(Failure::new(Exit::Temporary, not_published(adopted)));
         }
+        std::thread::sleep(EXPORT_PAUSE);
     }
+}
+
+/// The policy of this generation, if it is among those that the learner published last and is whole.
+fn published(site: &Site, descriptor: OwnedFd, generation: u64) -> Result<Option<(Origin, Vec<f32>)>, Failure> {
+    let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Weights).map_err(internal)?;
+    let spec = Purpose::of(site).spec().ok_or_else(|| internal("the site has no network"))?;
+    for words in published_weights(&segment)? {
+        let header = WeightsHeader::from_words(&words).filter(|header| header.generation == generation);
+        let Some(header) = header else { continue };
+        let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).map_err(internal)?;
+        verifier.grant(header.epoch);
+        let Ok(weights) = verifier.verify(&words) else { continue };
+        let publication = weights.publication();
+        let origin = Origin {
+            created_by: format!("corerl {}", env!("CARGO_PKG_VERSION")),
+            generation: publication.generation,
+            updates: publication.updates,
+            nominal: publication.nominal,
+        };
+        return Ok(Some((origin, weights.parameters().to_vec())));
+    }
+    Ok(None)
+}
+
+fn not_published(generation: u64) -> String {
+    format!(
+        "generation {generation}, which the agent uses, is not among those that its learner published last: it is from \
+         `policy_file`, or came back because a newer one failed on probation, and will not be found here then; or \
+         its learner was started again or published newer ones meanwhile: try again when the agent uses one of them"
+    )
 }
 
 fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
