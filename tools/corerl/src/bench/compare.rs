@@ -10,7 +10,7 @@ use rt_core::time::Span;
 use rt_sys::{Grant, MonotonicClock, RealtimeRequest};
 use serde::Serialize;
 
-use super::contestant::{Contestant, Measured, Seat, Window};
+use super::contestant::{Contestant, Measured, Seat, Window, each_once};
 use super::cyclictest;
 use super::latency::WARM_UP;
 use super::machine::Machine;
@@ -136,13 +136,12 @@ impl Comparison {
             let (lost, slots) = tapes.fold((0, 0), |(lost, slots), tape| (lost + tape.lost, slots + tape.slots));
             1e6 * lost as f64 / (lost + slots).max(1) as f64
         };
-        let mut degraded: Vec<_> = pairs.iter().flat_map(|(one, _)| one.degraded.clone()).collect();
-        degraded.dedup();
+        let measured = pairs.iter().flat_map(|(one, other)| [one, other]);
         Self {
             subject,
             opponent,
             pairs: pairs.len() as u64,
-            degraded,
+            degraded: each_once(measured.flat_map(|of| &of.degraded)),
             ratios: QUANTILES.iter().map(|&(quantile, name)| Ratio::of(name, &lateness(quantile, pairs))).collect(),
             subject_lost_per_million: lost(&mut pairs.iter().map(|(one, _)| &one.tape)),
             opponent_lost_per_million: lost(&mut pairs.iter().map(|(_, other)| &other.tape)),
@@ -205,9 +204,7 @@ impl Report {
             ]);
         }
         text.push_str(&format!("\n{}", table(&rows)));
-        let mut degraded: Vec<_> = self.comparisons.iter().flat_map(|comparison| &comparison.degraded).collect();
-        degraded.dedup();
-        for reason in degraded {
+        for reason in each_once(self.comparisons.iter().flat_map(|comparison| &comparison.degraded)) {
             text.push_str(&format!("degraded: {reason}\n"));
         }
         text
@@ -235,7 +232,18 @@ mod tests {
         for ratio in &comparison.ratios {
             assert!((ratio.ratio.unwrap().median - 0.5).abs() < 0.04 && ratio.resolved, "{ratio:?}");
         }
-        assert_eq!(comparison.degraded, ["no FIFO"]);
+    }
+
+    #[test]
+    fn a_reason_is_told_once_whichever_run_had_it_and_however_often() {
+        let because = |reasons: &[&str]| {
+            let degraded = reasons.iter().map(ToString::to_string).collect();
+            Measured { degraded, ..measured(10, 0) }
+        };
+        let (all, fifo) = (["no FIFO", "not locked"], &["no FIFO"]);
+        let comparison = Comparison::of("a", "b", &[(because(&all), because(&[])), (because(&all), because(fifo))]);
+        assert_eq!(comparison.degraded, all);
+        assert_eq!(Comparison::of("a", "b", &[(because(&[]), because(fifo))]).degraded, *fifo);
     }
 
     #[test]

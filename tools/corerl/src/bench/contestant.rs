@@ -1,5 +1,6 @@
 //! Loops that can be measured side by side, each in its seat, through the same window of time.
 
+use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -70,6 +71,11 @@ pub(super) struct Measured {
     pub(super) degraded: Vec<String>,
     /// Of the control thread within the window; of the real loop only.
     pub(super) purity: Option<Purity>,
+}
+
+/// Each of these reasons once, however many measurements were degraded for it.
+pub(super) fn each_once<'a>(reasons: impl IntoIterator<Item = &'a String>) -> Vec<String> {
+    reasons.into_iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
 /// What the control thread did besides its work.

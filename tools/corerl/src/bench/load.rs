@@ -4,7 +4,7 @@ use clap::Args;
 use rt_core::time::Span;
 use serde::Serialize;
 
-use super::contestant::Running;
+use super::contestant::{Running, each_once};
 use super::disturb::{Disturbance, Kind};
 use super::latency::measure;
 use super::machine::Machine;
@@ -94,7 +94,7 @@ impl Report {
             [run.beside.into(), p50, p99, p999, max, execution, format!("{:.0}", run.lost_per_million)]
         }));
         let mut text = format!("{}, every {} us\n{}\n\n{}", self.body, self.interval_us, self.machine, table(&rows));
-        for reason in self.runs.first().map_or(&[][..], |run| &run.degraded) {
+        for reason in each_once(self.runs.iter().flat_map(|run| &run.degraded)) {
             text.push_str(&format!("degraded: {reason}\n"));
         }
         text

@@ -8,7 +8,7 @@ use clap::Args;
 use rt_core::time::Span;
 use serde::Serialize;
 
-use super::contestant::{Measured, Running};
+use super::contestant::{Measured, Running, each_once};
 use super::disturb::{Disturbance, Kind};
 use super::latency::measure;
 use super::machine::Machine;
@@ -122,14 +122,13 @@ impl Report {
             let total = rounds.iter().map(|round| of(round).tape.lost_per_million()).sum::<f64>();
             total / rounds.len().max(1) as f64
         };
-        let mut degraded: Vec<_> = rounds.iter().flat_map(|round| round.watched.degraded.clone()).collect();
-        degraded.dedup();
+        let measured = rounds.iter().flat_map(|Round { watched, alone, again }| [watched, alone, again]);
         Self {
             machine,
             body: plan.body(),
             interval_us: plan.period.as_ns() as f64 / 1e3,
             rounds: rounds.len() as u64,
-            degraded,
+            degraded: each_once(measured.flat_map(|of| &of.degraded)),
             figures: vec![
                 Figure::of("release lateness", "p50", rounds, |of| of.tape.lateness.corrected.quantile_ns(0.5)),
                 Figure::of("release lateness", "p99", rounds, |of| of.tape.lateness.corrected.quantile_ns(0.99)),
