@@ -30,6 +30,8 @@ const _: () = assert!(LEARNER_STOP_TIMEOUT.as_nanos() < STOP_TIMEOUT.as_nanos())
 pub(super) struct Child {
     process: std::process::Child,
     started: Instant,
+    /// When it was asked to end.
+    asked: Option<Instant>,
 }
 
 /// How a child ended.
@@ -67,7 +69,7 @@ impl Child {
         };
         let process =
             attempt().map_err(|error| Failure::io(format_args!("cannot start {}", program.display()), &error))?;
-        Ok(Self { process, started: Instant::now() })
+        Ok(Self { process, started: Instant::now(), asked: None })
     }
 
     /// How it ended, once it has.
@@ -81,9 +83,23 @@ impl Child {
         self.process.id()
     }
 
-    /// Asks it to end.
-    pub(super) fn ask_to_end(&self) {
-        self.signal(Signal::TERM);
+    /// Asks it to end, once, and kills it when `patience` has passed since; called again and again until it has ended.
+    pub(super) fn send_away(&mut self, name: &str, patience: Duration) {
+        match self.asked {
+            None => {
+                self.asked = Some(Instant::now());
+                self.signal(Signal::TERM);
+            }
+            Some(asked) if asked.elapsed() >= patience => self.kill(name),
+            Some(_) => {}
+        }
+    }
+
+    fn kill(&mut self, name: &str) {
+        eprintln!("{name} did not end when it was asked to, and is killed");
+        self.signal(Signal::KILL);
+        // SIGKILL cannot be ignored: this wait is short. Its result is of no further use.
+        let _ = self.process.wait();
     }
 
     /// Time since it was started.
@@ -150,10 +166,7 @@ pub(super) fn stop_in_order(learner: Option<Child>, mut runtime: Child, patience
 
 fn kill_if_late(child: &mut Child, name: &str, deadline: Instant, lifeline: &Lifeline) {
     if !child.wait_until(deadline, lifeline) {
-        eprintln!("{name} did not end when it was asked to, and is killed");
-        child.signal(Signal::KILL);
-        // SIGKILL cannot be ignored: this wait is short. Its result is of no further use.
-        let _ = child.process.wait();
+        child.kill(name);
     }
 }
 
@@ -249,6 +262,37 @@ mod tests {
         let patience = Patience { learner: Duration::from_secs(60), all: Duration::from_secs(60) };
         stop_in_order(Some(learner), runtime, patience, &Lifeline::new(false).unwrap());
         assert_eq!(lines()[2..], ["learner ends", "runtime ends"]);
+    }
+
+    #[test]
+    fn a_child_that_is_sent_away_is_asked_once_and_killed_when_patience_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let script = format!(
+            "trap 'echo asked >> {log}' TERM; echo begins >> {log}; \
+             for _ in $(seq 6000); do sleep 0.01; done",
+            log = log.display()
+        );
+        let mut child = Child::start(&["sh".into(), "-c".into(), script.into()]).unwrap();
+        let lines = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+        let wait_for_lines = |wanted| {
+            let begin = Instant::now();
+            while lines() < wanted {
+                assert!(begin.elapsed() < Duration::from_secs(60));
+                std::thread::sleep(STOP_LOOK_EVERY);
+            }
+        };
+        wait_for_lines(1);
+        child.send_away("the child", Duration::from_secs(3600));
+        wait_for_lines(2);
+        for _ in 0..20 {
+            child.send_away("the child", Duration::from_secs(3600));
+            std::thread::sleep(STOP_LOOK_EVERY);
+        }
+        assert_eq!(lines(), 2, "it was asked again");
+        assert!(child.ended().is_none());
+        child.send_away("the child", Duration::ZERO);
+        assert_eq!(child.ended().unwrap().to_string(), "was killed by signal 9");
     }
 
     #[test]

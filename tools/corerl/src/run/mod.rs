@@ -243,7 +243,7 @@ fn send_learner_away(learner: &mut Option<Child>, backoff: &mut Backoff) {
     if let Some(child) = learner {
         match child.ended() {
             Some(_) => (*learner, *backoff) = (None, Backoff::new()),
-            None => child.ask_to_end(),
+            None => child.send_away("the learner", Patience::PROMISED.all),
         }
     }
 }
