@@ -37,10 +37,8 @@ pub struct Server {
 /// Why a runtime cannot take an address.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// Other runtimes of the same agent live.
-    #[error(
-        "a runtime of this agent is running, and so is one that stands by for it (process {pid}, lock {path}): stop one of them first, or give this one another `runtime.instance`"
-    )]
+    /// Another runtime of the same agent lives.
+    #[error("process {pid} has this address (lock {path})")]
     Held {
         /// The lock file.
         path: PathBuf,
@@ -75,9 +73,7 @@ impl Server {
     /// # Errors
     /// Both are taken, or the directory cannot be used.
     pub fn bind(address: &Address) -> Result<Self, BindError> {
-        if let Some(dir) = address.socket().parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(io(dir))?;
-        }
+        make_directory_of(address)?;
         let standby = Seat::take_with_patience(&address.standby())?;
         match Seat::take(address) {
             Ok(leader) => {
@@ -129,9 +125,7 @@ impl Server {
     /// Another runtime has taken it meanwhile, or the kernel's.
     pub fn restore(&mut self) -> Result<(), BindError> {
         let address = self.address().clone();
-        if let Some(dir) = address.socket().parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(io(dir))?;
-        }
+        make_directory_of(&address)?;
         let seat = Seat::take(&address)?;
         self.socket = seat.listen()?;
         self.seat = seat;
@@ -314,10 +308,10 @@ impl Seat {
     /// Takes it, waiting a little: whoever comes to lead has a standby's seat for a moment.
     fn take_with_patience(address: &Address) -> Result<Self, BindError> {
         for _ in 0..SEAT_ATTEMPTS {
-            if let Ok(seat) = Self::take(address) {
-                return Ok(seat);
+            match Self::take(address) {
+                Err(BindError::Held { .. }) => std::thread::sleep(SEAT_PAUSE),
+                taken => return taken,
             }
-            std::thread::sleep(SEAT_PAUSE);
         }
         Self::take(address)
     }
@@ -370,6 +364,11 @@ impl Seat {
             let _ = std::fs::remove_dir(site);
         }
     }
+}
+
+fn make_directory_of(address: &Address) -> Result<(), BindError> {
+    let Some(dir) = address.socket().parent() else { return Ok(()) };
+    DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(io(dir))
 }
 
 /// An error of the kernel's at this path.

@@ -15,7 +15,7 @@ pub enum Failure {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The agent's address is taken, or cannot be used.
-    #[error(transparent)]
+    #[error("{0}{advice}", advice = advice(.0))]
     Bind(#[from] BindError),
     /// The policy file cannot be used.
     #[error("the policy file was refused: {0}")]
@@ -58,5 +58,30 @@ impl Failure {
             Self::NotGranted(_) => 77,
             Self::Internal(_) => 70,
         })
+    }
+}
+
+/// What to do where a start fails; whoever runs already has nothing to choose.
+fn advice(error: &BindError) -> &'static str {
+    match error {
+        BindError::Held { .. } => {
+            ", and another runtime of this agent leads: stop one of them first, or give this one another `runtime.instance`"
+        }
+        BindError::Io { .. } => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_third_runtime_is_told_what_to_do() {
+        let held = Failure::from(BindError::Held { path: "/run/ph~standby.lock".into(), pid: "7".to_owned() });
+        let told = held.to_string();
+        assert!(told.starts_with("process 7 has this address (lock /run/ph~standby.lock)"), "{told}");
+        assert!(told.contains("stop one of them first"), "{told}");
+        let source = std::io::ErrorKind::PermissionDenied.into();
+        assert!(!Failure::from(BindError::Io { path: "/run".into(), source }).to_string().contains("stop one"));
     }
 }
