@@ -130,6 +130,9 @@ fn hash_of(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     const BASE: &str = "limits: wide\n";
@@ -163,19 +166,26 @@ mod tests {
 
     #[test]
     fn f85_a_crash_at_any_byte_of_an_apply_leaves_the_old_file_or_the_new_one() {
+        const NARROWER: &str = "limits: narrower\n";
         let (_dir, path) = place();
         keep(&path, BASE, APPLIED).unwrap();
-        let before = fs::read(&path).unwrap();
-        keep(&path, BASE, "limits: narrower\n").unwrap();
-        let after = fs::read(&path).unwrap();
-        // What a crash leaves: the file of before, and beside it as much of the new one as was written.
-        for length in 0..=after.len() {
-            fs::write(&path, &before).unwrap();
-            fs::write(path.with_added_extension("part"), &after[..length]).unwrap();
-            assert_eq!(find(&path, BASE).unwrap(), Found::Applied(APPLIED.into()));
+        let (whole, mut old) = (fs::read(&path).unwrap(), fs::File::open(&path).unwrap());
+        keep(&path, BASE, NARROWER).unwrap();
+        // The new file came in one step: of the old one no byte was touched, so that it was whole until then.
+        let mut text = Vec::new();
+        old.read_to_end(&mut text).unwrap();
+        assert_eq!(text, whole, "the old file was written to");
+        assert_ne!(old.metadata().unwrap().ino(), fs::metadata(&path).unwrap().ino());
+        // What a crash leaves beside it, however much of a file, is in the way of neither a start nor the next act.
+        for length in 0..=whole.len() {
+            let torn = || fs::write(path.with_added_extension("part"), &whole[..length]).unwrap();
+            torn();
+            assert_eq!(find(&path, BASE).unwrap(), Found::Applied(NARROWER.into()), "torn at {length}");
+            keep(&path, BASE, APPLIED).unwrap();
+            assert_eq!(find(&path, BASE).unwrap(), Found::Applied(APPLIED.into()), "torn at {length}");
+            torn();
+            keep(&path, BASE, NARROWER).unwrap();
         }
-        fs::rename(path.with_added_extension("part"), &path).unwrap();
-        assert_eq!(find(&path, BASE).unwrap(), Found::Applied("limits: narrower\n".into()));
     }
 
     #[test]

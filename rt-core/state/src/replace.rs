@@ -8,18 +8,24 @@ use std::path::Path;
 /// Of what the service keeps: readable for its group, writable for itself.
 pub(crate) const FILE_MODE: u32 = 0o640;
 
-/// Writes a file, with this mode where the user's mask permits: beside its place first, then to the disk, then moved into place. So there is the old file or the new one,
-/// whenever the process dies or the power fails.
+/// Writes a file, with this mode where the user's mask permits: beside its place first, then to the disk, then moved into
+/// place. So there is the old file or the new one, whenever the process dies or the power fails.
 ///
 /// # Errors
-/// The system's. The old file is untouched then.
+/// The system's. The old file is untouched then, and no half of a new one is left beside it.
 pub fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_added_extension("part");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&beside, path));
+    written.inspect_err(|_| remove_half_written(&beside))?;
     sync_directory(path)
+}
+
+/// It is of no use, and may be what fills the disk. A device or a link was put there by somebody else, and stays.
+fn remove_half_written(beside: &Path) {
+    if fs::symlink_metadata(beside).is_ok_and(|found| found.is_file()) {
+        let _ = fs::remove_file(beside);
+    }
 }
 
 /// A name is on the disk once its directory is.
@@ -44,5 +50,15 @@ mod tests {
         replace(&path, FILE_MODE, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn what_could_not_be_put_into_its_place_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::create_dir(&path).unwrap();
+        assert!(replace(&path, FILE_MODE, b"new").is_err());
+        assert!(path.is_dir());
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "something is left beside it");
     }
 }

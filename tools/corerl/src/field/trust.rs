@@ -2,7 +2,7 @@
 //! refused into `pending`; nothing but a person's decision moves it to `trusted`.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use opcua_crypto::X509;
@@ -12,6 +12,8 @@ use crate::failure::{Exit, Failure};
 
 /// The largest file that is read as a certificate.
 const CERTIFICATE_BYTES_MAX: u64 = 64 << 10;
+/// A certificate is shown to everybody who connects.
+const CERTIFICATE_FILE_MODE: u32 = 0o644;
 /// Digits of a thumbprint that are enough to name a certificate.
 const PREFIX_DIGITS_MIN: usize = 8;
 /// Digits of a whole thumbprint.
@@ -57,7 +59,9 @@ impl TrustDirectory {
         };
         let directory = self.0.join("trusted");
         let file = directory.join(format!("{}.der", entry.thumbprint));
-        store(&directory, &file, &entry.der).map_err(|error| Failure::io(file.display(), &error))?;
+        let stored =
+            fs::create_dir_all(&directory).and_then(|()| rt_state::replace(&file, CERTIFICATE_FILE_MODE, &entry.der));
+        stored.map_err(|error| Failure::io(file.display(), &error))?;
         if was_pending {
             // It is trusted already; a file that stays in `pending` is no more than untidy.
             let _ = fs::remove_file(&entry.file);
@@ -140,17 +144,6 @@ fn read(path: &Path) -> Result<Entry, Failure> {
     entry.map_err(|_| {
         Failure::new(Exit::CheckFailed, format_args!("{}: no X.509 certificate in DER or PEM form", path.display()))
     })
-}
-
-/// Writes whole or not at all: to another name first, then renamed.
-fn store(directory: &Path, file: &Path, der: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let unfinished = file.with_extension(format!("der.{}", std::process::id()));
-    let written = fs::File::create(&unfinished).and_then(|mut output| {
-        output.write_all(der)?;
-        output.sync_all()
-    });
-    written.and_then(|()| fs::rename(&unfinished, file)).inspect_err(|_| _ = fs::remove_file(&unfinished))
 }
 
 #[cfg(test)]
