@@ -32,11 +32,23 @@ impl Threads {
         items: &mut [T],
         work: impl Fn(&mut W, &mut T) + Send + Sync,
     ) {
-        let share = items.len().div_ceil(workspaces.len().max(1)).max(1);
+        assert!(!workspaces.is_empty(), "whoever works needs a workspace");
+        let share = items.len().div_ceil(workspaces.len()).max(1);
         let shares = |(workspace, items): (&mut W, &mut [T])| items.iter_mut().for_each(|item| work(workspace, item));
         match &self.pool {
             Some(pool) => pool.install(|| workspaces.par_iter_mut().zip(items.par_chunks_mut(share)).for_each(shares)),
             None => workspaces.iter_mut().zip(items.chunks_mut(share)).for_each(shares),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "needs a workspace")]
+    fn work_that_nobody_can_do_is_not_passed_over_in_silence() {
+        Threads::new(1).unwrap().each_with(&mut [(); 0], &mut [1], |(), item| *item += 1);
     }
 }
