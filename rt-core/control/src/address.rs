@@ -8,7 +8,7 @@ use thiserror::Error;
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// What follows the agent's name in the address of a runtime that stands by. No name can hold the first character.
-const STANDBY: &str = "~standby";
+pub const STANDBY: &str = "~standby";
 
 /// An agent below a runtime directory: where the runtime listens that leads it, or the one that stands by.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use rt_control::{Address, Client, ConnectError};
+use rt_control::{Address, Client, ConnectError, STANDBY};
 
 use crate::failure::{Exit, Failure};
 
@@ -75,7 +75,7 @@ impl Target {
     }
 
     fn named(&self, label: &str) -> Result<Address, Failure> {
-        let (leader, standby) = label.strip_suffix("~standby").map_or((label, false), |leader| (leader, true));
+        let (leader, standby) = label.strip_suffix(STANDBY).map_or((label, false), |leader| (leader, true));
         let (site, agent, instance) = parse_label(leader)?;
         let address = Address::new(&self.directory.path(), site, agent, instance)
             .map_err(|error| Failure::new(Exit::BadConfiguration, error))?;
