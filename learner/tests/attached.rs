@@ -124,7 +124,6 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     policy_generation: 0,
                     on_trial: None,
                     on_probation: None,
-                    policy_before: 0,
                     learner: LearnerStatus { epoch: segments.granted, pid: 0, alive: true, stalled: false },
                     connections: Vec::new(),
                     audit: AuditStatus { path: String::new(), head: None, trouble: None },

@@ -39,7 +39,7 @@ fn f10_a_policy_whose_reward_collapses_makes_room_for_the_one_before_and_the_rec
     forger.publication.generation = 2;
     forger.publish(&forger.constant(1.0));
     runtime.wait_for_status("the probation", |status| {
-        status.on_probation.is_some_and(|progress| progress.generation == 2) && status.policy_before == 1
+        status.on_probation.is_some_and(|probation| (probation.generation, probation.before) == (2, 1))
     });
     let rolled_back = next(&mut events, EventKind::PolicyRolledBack);
     assert_eq!((rolled_back.a, rolled_back.b), (2, 1), "{}", rolled_back.text());

@@ -41,7 +41,7 @@ pub use address::{Address, AddressError, STANDBY, default_runtime_dir, list};
 pub use client::{CallError, Client, ConnectError};
 pub use message::{
     Act, Answer, AuditStatus, CONFIGURATION_BYTES_MAX, ConnectionStatus, Description, LearnerGrant, LearnerStatus,
-    LeaseStatus, PROTOCOL, PolicyProgress, Refusal, Request, SetpointInfo, Status, TagInfo,
+    LeaseStatus, PROTOCOL, PolicyProbation, PolicyProgress, Refusal, Request, SetpointInfo, Status, TagInfo,
 };
 pub use packet::PACKET_BYTES_MAX;
 pub use server::{BindError, Conversation, Peer, Received, Server, remove_leftovers};

@@ -269,9 +269,7 @@ pub struct Status {
     /// A newer policy is tried in the shadow.
     pub on_trial: Option<PolicyProgress>,
     /// The adopted policy is watched, and the one before it comes back if it fails.
-    pub on_probation: Option<PolicyProgress>,
-    /// The generation that would come back.
-    pub policy_before: u64,
+    pub on_probation: Option<PolicyProbation>,
     /// The learner.
     pub learner: LearnerStatus,
     /// The connections.
@@ -304,6 +302,19 @@ pub struct PolicyProgress {
     pub decisions: u32,
     /// Decisions that it has to stand.
     pub of: u32,
+}
+
+/// How far the adopted policy is on its probation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyProbation {
+    /// Its generation.
+    pub generation: u64,
+    /// Decisions that it has stood.
+    pub decisions: u32,
+    /// Decisions that it has to stand.
+    pub of: u32,
+    /// The generation that comes back if it fails; zero is the nominal policy.
+    pub before: u64,
 }
 
 /// How the audit log is.

@@ -1,7 +1,9 @@
 //! `corerl agent`: how an agent is, and what an operator may tell it.
 
 use clap::{Args, Subcommand};
-use rt_control::{Act, Address, CallError, Client, ConnectError, Description, LeaseStatus, PolicyProgress, Status};
+use rt_control::{
+    Act, Address, CallError, Client, ConnectError, Description, LeaseStatus, PolicyProbation, PolicyProgress, Status,
+};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -184,9 +186,8 @@ fn policy_for_people(status: &Status) -> String {
         generation => format!("generation {generation}"),
     };
     let mut policy = name(status.policy_generation);
-    if let Some(PolicyProgress { decisions, of, .. }) = status.on_probation {
-        let before = name(status.policy_before);
-        policy += &format!(", on probation: {decisions} of {of} decisions, else back to {before}");
+    if let Some(PolicyProbation { decisions, of, before, .. }) = status.on_probation {
+        policy += &format!(", on probation: {decisions} of {of} decisions, else back to {}", name(before));
     }
     if let Some(PolicyProgress { generation, decisions, of }) = status.on_trial {
         policy += &format!("; {} on trial: {decisions} of {of} decisions", name(generation));
@@ -280,7 +281,6 @@ mod tests {
             policy_generation: 0,
             on_trial: None,
             on_probation: None,
-            policy_before: 0,
             learner: LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false },
             connections: vec![ConnectionStatus {
                 id: "plant".into(),
@@ -322,7 +322,7 @@ mod tests {
     fn the_status_tells_how_far_policies_are_and_how_the_learner_gets_on() {
         let (description, mut status) = example();
         status.policy_generation = 8;
-        status.on_probation = Some(PolicyProgress { generation: 8, decisions: 12, of: 64 });
+        status.on_probation = Some(PolicyProbation { generation: 8, decisions: 12, of: 64, before: 0 });
         status.on_trial = Some(PolicyProgress { generation: 9, decisions: 3, of: 16 });
         status.learner = LearnerStatus { epoch: 2, pid: 77, alive: true, stalled: true };
         let text = for_people(&description, &status);

@@ -365,7 +365,7 @@ impl Service {
 
     fn status(&self, means: &Means<'_>) -> Status {
         let count = |counter| means.counters.get(counter);
-        let (on_trial, on_probation, policy_before) = means.desk.progress();
+        let (on_trial, on_probation) = means.desk.progress();
         Status {
             mode: mode_name(means.counters).to_owned(),
             armed: count(Counter::Armed) != 0,
@@ -379,7 +379,6 @@ impl Service {
             policy_generation: count(Counter::PolicyGeneration),
             on_trial,
             on_probation,
-            policy_before,
             learner: means.desk.learner(),
             connections: self.connection_status(means.lease),
             audit: means.journal.audit_status().clone(),

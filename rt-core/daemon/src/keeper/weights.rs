@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use policy::trial::{Progress, Succession, Verdict};
 use policy::{AdoptedPolicy, Finding, LearnerWatch, Shown};
 use rt_config::Site;
-use rt_control::{LearnerStatus, PolicyProgress};
+use rt_control::{LearnerStatus, PolicyProbation, PolicyProgress};
 use rt_core::mode::Cause;
 use rt_core::ports::{Clock, Command};
 use rt_core::time::{MonoTime, Span};
@@ -117,11 +117,13 @@ impl WeightsDesk {
         }
     }
 
-    /// How far the candidate is, how far the policy in use, and which generation would come back for that.
-    pub(crate) fn progress(&self) -> (Option<PolicyProgress>, Option<PolicyProgress>, u64) {
-        let told = |Progress { generation, decisions, of }: Progress| PolicyProgress { generation, decisions, of };
-        let succession = &self.succession;
-        (succession.trial().map(told), succession.probation().map(told), succession.before())
+    /// How far the candidate is, and how far the policy in use.
+    pub(crate) fn progress(&self) -> (Option<PolicyProgress>, Option<PolicyProbation>) {
+        let before = self.succession.before();
+        let tried = |Progress { generation, decisions, of }: Progress| PolicyProgress { generation, decisions, of };
+        let watched =
+            |Progress { generation, decisions, of }: Progress| PolicyProbation { generation, decisions, of, before };
+        (self.succession.trial().map(tried), self.succession.probation().map(watched))
     }
 
     /// One look at everything that the learner writes, and at what has come of it.
