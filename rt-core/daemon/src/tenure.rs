@@ -17,8 +17,8 @@ pub struct Tenure {
     claims: Box<[Lease]>,
     /// The epoch under which it is held at present.
     epoch: Option<u64>,
-    /// The cycle has been told that it is held.
-    told: bool,
+    /// What was held when the cycle was told so, as [`Self::held`] says it.
+    told: Option<u64>,
     /// The cycle shall be told that it is armed: whoever led until this instant was.
     arm: Option<MonoTime>,
 }
@@ -29,7 +29,7 @@ const ARMING_OUTLASTS: Span = Span::from_ms(1_000);
 impl Tenure {
     /// The end of this lease and of the claims that belong to it; through `heir` the keeper hands in whom to succeed.
     pub fn new(lease: Lease, heir: cell::Reader<Option<Heir>>, claims: Vec<Lease>) -> Self {
-        Self { lease, heir, claims: claims.into(), epoch: None, told: false, arm: None }
+        Self { lease, heir, claims: claims.into(), epoch: None, told: None, arm: None }
     }
 
     /// The tenure of a plant that nobody else can reach: held from the first cycle on.
@@ -72,13 +72,23 @@ impl Tenure {
     /// # Real-time
     /// Wait-free.
     pub fn next_command(&mut self) -> Option<Command> {
-        let held = self.epoch.is_some() && self.claims.iter().all(|claim| epoch_of(claim).is_some());
-        if self.told != held {
-            self.told = held;
-            return Some(Command::Lease(held));
+        let held = self.held();
+        if self.told == held {
+            return self.arm.take_if(|_| held.is_some()).map(|_| Command::Arm);
         }
-        let arm = self.arm.take_if(|_| held);
-        arm.map(|_| Command::Arm)
+        // Lost and taken anew while the cycle stood still, it is another lease: somebody else may have written under one
+        // between them.
+        if self.told.take().is_some() {
+            return Some(Command::Lease(false));
+        }
+        self.told = held;
+        Some(Command::Lease(true))
+    }
+
+    /// The epochs of the lease and of its claims, added up, one of which grows when somebody else has it in between; `None`
+    /// while any of them is not held.
+    fn held(&self) -> Option<u64> {
+        self.claims.iter().try_fold(self.epoch?, |sum, claim| Some(sum + epoch_of(claim)?))
     }
 
     /// The epoch under which it is held; zero while it is not.
@@ -179,6 +189,30 @@ mod tests {
         assert!((500 + TERM.as_ns() / 1_000_000 * 7 / 8..=500 + TERM.as_ns() / 1_000_000).contains(&taken), "{taken}");
         assert_eq!(first.cycle(taken), [Command::Lease(false)]);
         assert_eq!((first.tenure.epoch(), second.tenure.epoch()), (0, 2));
+    }
+
+    #[test]
+    fn a_lease_that_was_lost_and_taken_anew_while_the_cycle_stood_still_is_told_as_lost_first() {
+        let (mut first, mut second) = pair();
+        second.cycle(200);
+        assert_eq!(second.tenure.epoch(), 2);
+        // The second one dies, and the first one's keeper buries it before the first one's control thread wakes up.
+        let succession = second.lease.heir().bury().unwrap();
+        assert!(first.lease.take(succession.epoch, at(210).as_ns()));
+        assert_eq!(first.cycle(220), [Command::Lease(false), Command::Lease(true)]);
+        assert_eq!((first.tenure.epoch(), first.cycle(230)), (3, vec![]));
+    }
+
+    #[test]
+    fn a_claim_that_somebody_else_had_while_the_cycle_stood_still_is_told_as_lost_first() {
+        let (mut first, _) = pair();
+        let claim = Lease::heap(TERM.as_ns());
+        first.tenure.claims = Box::new([claim.clone()]);
+        assert!(claim.take(1, 0));
+        assert_eq!(first.cycle(1), [Command::Lease(false), Command::Lease(true)], "it is another lease with a claim");
+        assert!(claim.heir().bury().is_some() && claim.take(3, at(20).as_ns()));
+        assert_eq!(first.cycle(20), [Command::Lease(false), Command::Lease(true)]);
+        assert_eq!(first.cycle(21), []);
     }
 
     #[test]

@@ -36,7 +36,7 @@ const STANDSTILL_MAX: u64 = 60;
 /// A set is good for so many slots.
 const EXPIRY_SLOTS: u64 = 2;
 /// Slots that a lease may need beyond its term to change hands.
-const GRACE_SLOTS: u64 = 3;
+const GRACE_SLOTS: u64 = 2;
 
 /// What scenario to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,8 @@ struct Watch {
     /// Value and slot of the last write per setpoint.
     last: Vec<(f64, u64)>,
     rates: Vec<Rate>,
+    /// Somebody who can has held the lease in this slot, if only until it let go.
+    held: bool,
     vacant: u64,
 }
 
@@ -142,7 +144,7 @@ impl Scene {
             settings: io_settings(&site, pair.seed),
             server: Rc::new(RefCell::new(server)),
             dice: Dice::new(pair.seed, "pair"),
-            watch: Watch { writer: None, in_slot: BTreeSet::new(), last: present, rates, vacant: 0 },
+            watch: Watch { writer: None, in_slot: BTreeSet::new(), last: present, rates, held: false, vacant: 0 },
             counts: PairPassed::default(),
             runtimes: [None, None],
             back_at: [0, 0],
@@ -187,6 +189,7 @@ impl Scene {
 
     fn step(&mut self) -> Verdict {
         self.watch.in_slot.clear();
+        self.watch.held = false;
         self.make_trouble();
         for which in [0, 1] {
             self.keep(which);
@@ -238,7 +241,7 @@ impl Scene {
             let late = self.dice.one_in(2);
             if let Some(runtime) = self.runtimes[which].as_mut().filter(|of| of.tenure.epoch() > 0 && is_ready) {
                 runtime.asked_to_let_go = true;
-                runtime.io_sleeps_until = runtime.io_sleeps_until.max(self.slot + u64::from(late) - 1);
+                runtime.io_sleeps_until = runtime.io_sleeps_until.max(self.slot + u64::from(late));
             }
         }
     }
@@ -268,6 +271,7 @@ impl Scene {
         };
         let (armed, before) = (own.seen.flags.contains(Flags::ARMED), own.lease.state());
         own.tenure.turn(woke);
+        self.watch.held |= own.tenure.epoch() > 0;
         if std::mem::take(&mut own.asked_to_let_go) {
             own.tenure.let_go(armed, woke);
         }
@@ -311,8 +315,8 @@ impl Scene {
 
     /// Somebody who can holds the lease again, a term after whoever held it at the latest.
     fn judge_vacancy(&mut self) -> Verdict {
-        let runtimes = || self.runtimes.iter().flatten().filter(|of| self.slot >= of.control_sleeps_until);
-        let vacant = runtimes().all(|of| of.tenure.epoch() == 0) && runtimes().next().is_some();
+        let somebody_can = self.runtimes.iter().flatten().any(|of| self.slot >= of.control_sleeps_until);
+        let vacant = somebody_can && !self.watch.held;
         self.watch.vacant = if vacant { self.watch.vacant + 1 } else { 0 };
         self.counts.vacant_max = self.counts.vacant_max.max(self.watch.vacant);
         let term = self.site.runtime.lease_term.as_ns() / self.site.runtime.period.as_ns();
