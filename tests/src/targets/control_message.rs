@@ -66,6 +66,7 @@ impl Stage {
             1 => client.status().map(drop),
             2 => client.segment(1).map(|_| panic!("a descriptor that nobody sent")),
             3 => client.join_as_learner(1).map(|_| panic!("descriptors that nobody sent")),
+            6 => client.stand_by().map(|_| panic!("a descriptor that nobody sent")),
             _ => client.hand_back(None, "").map(drop),
         };
         if let Err(CallError::TimedOut(_)) = answered {
@@ -83,7 +84,7 @@ fn seqpacket() -> OwnedFd {
 /// The first byte: who is asked what by the rest.
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let [what, packet @ ..] = bytes else { return Verdict::Refused };
-    STAGE.with(|stage| match what % 6 {
+    STAGE.with(|stage| match what % 7 {
         5 => stage.call(packet),
         question => stage.answer(question, packet),
     })

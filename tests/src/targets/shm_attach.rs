@@ -3,7 +3,8 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use shm::{Access, Segment, SegmentKind, Spec, broadcast, counters, histogram, triple};
+use shm::lease::{Heir, Lease, TERM_NS_MAX};
+use shm::{Access, Segment, SegmentKind, Spec, broadcast, counters, histogram, lease, triple};
 use shm_layout::{
     Counter, CycleLayout, EVENT_WORDS, EventRecord, HEADER_BYTES, HistogramKind, LearnerCounter, SegmentHeader,
     StepLayout,
@@ -26,8 +27,8 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     let [what, rest @ ..] = bytes else { return Verdict::Refused };
     let Some(&kind) = SegmentKind::ALL.get(usize::from(what % KINDS_MAX)) else { return Verdict::Refused };
     let mut memory = match what / KINDS_MAX {
-        0 => rest.get(..BYTES_MAX).unwrap_or(rest).to_vec(),
-        1 => resealed(rest.get(..BYTES_MAX).unwrap_or(rest).to_vec()),
+        0 => rest.to_vec(),
+        1 => resealed(rest.to_vec()),
         _ => forged(kind, rest),
     };
     memory.truncate(BYTES_MAX);
@@ -111,15 +112,37 @@ fn use_it(segment: &Segment, kind: SegmentKind) {
     if let Ok(reader) = counters::Reader::<Counter>::new(segment) {
         let _ = Counter::ALL.iter().fold(0_u64, |sum, counter| sum.wrapping_add(reader.get(*counter)));
     }
+    if let Ok(reader) = counters::Reader::<LearnerCounter>::new(segment) {
+        let _ = LearnerCounter::ALL.iter().fold(0_u64, |sum, counter| sum.wrapping_add(reader.get(*counter)));
+    }
     if let Ok(writer) = counters::Writer::<LearnerCounter>::new(segment) {
         writer.add(LearnerCounter::Heartbeat, u64::MAX);
     }
+    use_lease(segment);
     for kind in HistogramKind::ALL {
         let Ok(reader) = histogram::Reader::new(segment, *kind) else { continue };
         let snapshot = reader.snapshot();
         let _ = (snapshot.count(), snapshot.min_ns(), snapshot.max_ns(), snapshot.mean_ns(), snapshot.count_above(1));
         let quantiles = [0.0, 0.5, 0.999, 1.0].map(|q| snapshot.quantile_ns(q));
         assert!(quantiles.is_sorted(), "{quantiles:?}");
+    }
+}
+
+/// A lease as an heir and its holder use it; what an heir has ended permits nothing.
+fn use_lease(segment: &Segment) {
+    const INSTANTS: [u64; 3] = [0, TERM_NS_MAX, u64::MAX];
+    let _ = lease::look(segment);
+    let heir = Heir::new(segment);
+    if let Ok(heir) = &heir {
+        let _ = (heir.state(), INSTANTS.map(|now_ns| heir.succeed(now_ns)));
+    }
+    let Ok(own) = Lease::new(segment, TERM_NS_MAX) else { return };
+    for now_ns in INSTANTS {
+        let _ = (own.take(1, now_ns), own.renew(now_ns), own.permits(now_ns));
+        let _ = (own.offer(true, now_ns), own.take_back(now_ns));
+        if let Ok(heir) = &heir {
+            assert!(heir.bury().is_none() || !own.permits(0), "{:?}", own.state());
+        }
     }
 }
 
