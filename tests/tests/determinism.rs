@@ -11,8 +11,9 @@ use rt_core::cycle::CycleOutcome;
 use rt_core::mode::Mode;
 use rt_core::record::Flags;
 use rt_core::setpoint::ScalarKind;
+use rt_daemon::VerifiedPolicy;
 use tests::SiteFile;
-use tests::simulation::{Controller, Desk, Inputs, Newest, Told, World, tour};
+use tests::simulation::{Controller, Desk, Inputs, Told, World, tour};
 
 /// Cycles of a run; one in four observes and decides.
 const CYCLES: u64 = 4_000;
@@ -33,7 +34,7 @@ struct System {
     site: Site,
     world: World,
     desk: Desk,
-    controller: Controller<Agent<Newest>>,
+    controller: Controller<Agent<VerifiedPolicy>>,
     learner: Learner,
     observations: u64,
     generation: u64,
@@ -135,7 +136,12 @@ impl System {
 }
 
 /// The desk's turn after a cycle: how many policies it adopted.
-fn adoptions(desk: &mut Desk, outcome: &CycleOutcome, controller: &Controller<Agent<Newest>>, taken: &Inputs) -> usize {
+fn adoptions(
+    desk: &mut Desk,
+    outcome: &CycleOutcome,
+    controller: &Controller<Agent<VerifiedPolicy>>,
+    taken: &Inputs,
+) -> usize {
     let told = desk.turn(outcome, &controller.policy.step(), taken.slot.woke);
     assert!(!told.iter().any(|told| matches!(told, Told::Disbelieved(_))), "{told:?}");
     told.iter().filter(|told| matches!(told, Told::Verdict(Verdict::Adopted { .. }))).count()

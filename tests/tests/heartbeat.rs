@@ -1,16 +1,18 @@
 //! A plant that takes its setpoints back when the heartbeat stands still, and gives them back when somebody there says so.
 
+use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use io_loop::{BoundNode, Demand, FieldBus, OpcUa, Reading, WriteResult};
 use rt_core::ports::Clock as _;
 use rt_core::time::{MonoTime, Span};
+use rt_daemon::Clocks;
 use rt_sys::MonotonicClock;
 use rustix::process::Signal;
 use shm_layout::Counter;
 use tests::{Place, wait_for, wait_for_count, wait_for_more};
-use ua_session::{Clock, Identity, Security, Target, Trust};
+use ua_session::{Identity, Security, Target, Trust};
 
 /// Where the plant's own logic holds its setpoint.
 const NOMINAL: f64 = 0.25;
@@ -23,19 +25,6 @@ const OPERATOR_WHEN: (&str, &str) = ("rate: 0.2}", "rate: 0.2, operator_when: \"
 
 /// Somebody at the plant.
 struct Panel(OpcUa);
-
-#[derive(Debug)]
-struct Clocks(MonotonicClock);
-
-impl Clock for Clocks {
-    fn monotonic_ns(&self) -> u64 {
-        self.0.now().as_ns()
-    }
-
-    fn unix_ns(&self) -> u64 {
-        rt_sys::unix_time().as_ns()
-    }
-}
 
 fn soon() -> MonoTime {
     MonotonicClock::new().now() + Span::from_ms(10_000)
@@ -58,7 +47,7 @@ impl Panel {
             address: format!("nsu=urn:corerl:plant;s=saturation.{name}").parse().unwrap(),
             demand: Demand::Number,
         };
-        let clock = Arc::new(Clocks(MonotonicClock::new()));
+        let clock = Arc::new(Clocks::default());
         let mut bus = OpcUa::new(target, clock, vec![node("Remote"), node("u")], vec![node("Rearm")]).unwrap();
         bus.connect(soon()).unwrap_or_else(|failure| panic!("{}", failure.message));
         Self(bus)
@@ -113,5 +102,29 @@ fn f91_a_plant_that_misses_the_heartbeat_takes_over_and_gives_nothing_back_befor
     assert!(place.corerl(&["agent", "hand-back", "u", "--cause", "f91"]).status().unwrap().success());
     runtime.wait_for_status("the setpoint", |status| status.with_operator.is_empty() && status.mode == "run");
     wait_for("the policy to move it", || (panel.look().1 > NOMINAL + 0.02).then_some(()));
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+}
+
+#[test]
+fn f28_a_runtime_that_aborts_leaves_the_plant_to_itself_and_the_next_one_writes_nothing_unasked() {
+    let place = Place::new();
+    let plant = place.plant_with(&["--heartbeat-timeout", "500ms"]);
+    let site = place.site(plant.url(), &[MODE_TAG, OPERATOR_WHEN]);
+    let mut panel = Panel::at(plant.url());
+    let mut runtime = place.runtime(&site, &["--arm"]);
+    runtime.wait_for_mode("run");
+    panel.rearm();
+    wait_for("the policy to move it", || (panel.look().1 > NOMINAL + 0.02).then_some(()));
+
+    // No panic can be reached from the cycle, which `cargo xtask purity` proves; this is how one elsewhere ends the process.
+    runtime.process.signal(Signal::ABORT);
+    assert_eq!(runtime.process.wait().signal(), Some(Signal::ABORT.as_raw()));
+    wait_for("the plant to take over", || (panel.look() == (false, NOMINAL)).then_some(()));
+
+    let mut runtime = place.runtime(&site, &[]);
+    runtime.wait_for_mode("shadow");
+    let counters = runtime.counters();
+    wait_for_more(&counters, Counter::Cycles, 50);
+    assert_eq!((counters.get(Counter::SetpointsWritten), panel.look()), (0, (false, NOMINAL)));
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
 }

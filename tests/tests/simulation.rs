@@ -1,7 +1,12 @@
 //! The whole system but the operating system, under faults that a seed draws; and bugs that it has to find.
 
+use policy::kernels::Kernel;
+use rt_core::mode::Mode;
+use rt_core::record::Flags;
+use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::time::Span;
-use tests::simulation::{Mutant, Pair, PairPassed, Scenario};
+use tests::SiteFile;
+use tests::simulation::{Controller, Desk, Mutant, Pair, PairPassed, Scenario, World, tour};
 
 /// Slots of the safety phase here; `cargo xtask sim` runs longer ones.
 const SLOTS: u64 = 3_000;
@@ -43,12 +48,45 @@ fn a_period_of_a_millisecond_is_as_safe() {
     scenario.run(None).unwrap_or_else(|failed| panic!("{failed:#?}"));
 }
 
+/// Modes and sets of a tour during which the plant's wall clock steps by so many ticks of 100 ns, and how often odd source
+/// times were noted. The control path has no wall clock of its own: the plant's is all that it ever sees of one.
+fn toured(step: i64) -> (Vec<(Mode, Option<SetpointSet>)>, usize) {
+    let text = SiteFile::text("opc.tcp://127.0.0.1:1", &[("stale_after: 20s", "stale_after: 200ms")]);
+    let site = rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site;
+    let (_desk, agent) = Desk::new(&site, Kernel::best(), None);
+    let mut world = World::new(&site, plants::by_name("saturation", 1).unwrap(), &[ScalarKind::Double], 1);
+    let (mut controller, mut sets, mut odd) = (Controller::new(&site, agent), Vec::new(), 0);
+    for cycle in 0..SLOTS {
+        let mut now = tour(cycle, site.runtime.period.span());
+        now.weather.wall_clock_step = if cycle < SLOTS / 2 { 0 } else { step };
+        let sent = sets.last().and_then(|(_, set)| *set);
+        let (outcome, set) = controller.run(&world.next(sent, now));
+        odd += usize::from(outcome.flags.contains(Flags::ODD_SOURCE_TIME));
+        sets.push((outcome.mode, set));
+    }
+    (sets, odd)
+}
+
+#[test]
+fn f66_a_wall_clock_that_steps_by_an_hour_changes_nothing_that_is_sent_and_is_noted() {
+    const HOUR: i64 = 3_600 * 10_000_000;
+    let (undisturbed, odd) = toured(0);
+    assert!(undisturbed.iter().any(|(mode, _)| *mode == Mode::Run));
+    for step in [HOUR, -HOUR] {
+        let (stepped, noted) = toured(step);
+        assert!(stepped == undisturbed, "a step by {step} ticks shows");
+        // Only a step back can be told from a long silence.
+        assert_eq!(noted > odd, step < 0, "{noted} odd source times instead of {odd}");
+    }
+}
+
 #[test]
 fn every_planted_bug_is_found() {
     for mutant in Mutant::ALL {
         let found = (1..=SEEDS_MAX).find_map(|seed| Some((seed, scenario(seed).run(Some(mutant)).err()?)));
         let (seed, failed) = found.unwrap_or_else(|| panic!("{mutant:?} was not found in {SEEDS_MAX} seeds"));
         println!("{mutant:?}: seed {seed}, slot {}: {}: {}", failed.slot, failed.broken.invariant, failed.broken.what);
+        assert!(mutant.found_by().contains(&failed.broken.invariant), "{mutant:?} was found by chance: {failed:#?}");
     }
 }
 

@@ -15,10 +15,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use rt_core::ports::Clock as _;
+use rt_daemon::Clocks;
 use rt_sys::{MonotonicClock, guard};
 use serde::Deserialize;
 use ua_session::{
-    ApplicationInstance, Clock, HostMismatch, KeyWorker, MessageMode, Names, ReadPlan, ReadValue, ScalarKind, Security,
+    ApplicationInstance, HostMismatch, KeyWorker, MessageMode, Names, ReadPlan, ReadValue, ScalarKind, Security,
     SecurityPolicy, Session, Target, Trust, WritePlan,
 };
 
@@ -151,7 +152,7 @@ impl Client {
         let target = Target { security: plant.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
         let deadline_ns = clock.now().as_ns() + CONNECT_MAX_NS;
         let worker = KeyWorker::start().map_err(|error| error.to_string())?;
-        let session = Session::connect(&target, &worker, Arc::new(Clocks(clock)), deadline_ns)
+        let session = Session::connect(&target, &worker, Arc::new(Clocks::default()), deadline_ns)
             .map_err(|error| error.to_string())?;
         let node = |name: &str| {
             let address = format!("nsu=urn:corerl:plant;s={name}").parse();
@@ -218,19 +219,6 @@ impl Client {
         self.allocations += guard::counts().since(before).total();
         self.failed += u64::from(!done || !self.all_good());
         took
-    }
-}
-
-/// The clocks of a session.
-struct Clocks(MonotonicClock);
-
-impl Clock for Clocks {
-    fn monotonic_ns(&self) -> u64 {
-        self.0.now().as_ns()
-    }
-
-    fn unix_ns(&self) -> u64 {
-        rt_sys::unix_time().as_ns()
     }
 }
 

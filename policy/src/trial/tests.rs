@@ -4,7 +4,7 @@ use shm_layout::StepLayout;
 use super::*;
 use crate::actor_spec;
 use crate::pipeline::Columns;
-use crate::testing::{DOSE_SP, site};
+use crate::testing::site;
 use crate::wire::{Publication, WeightsRefused, encode, slot_words};
 
 const DECISIONS: u32 = 6;
@@ -181,7 +181,6 @@ fn a_network_that_the_envelope_would_have_to_hold_is_refused() {
     assert_eq!(refused(rig.tried()), TrialFailed::Clamps { value: 0.5, limit: 0.4 });
     assert_eq!(rig.offer(2, [0.5, 0.9]), Ok(2));
     assert_eq!(rig.tried(), Verdict::Adopted { generation: 2 });
-    assert_eq!(site().tags[DOSE_SP].name, "DOSE_SP");
 }
 
 #[test]

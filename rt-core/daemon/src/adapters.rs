@@ -146,13 +146,14 @@ impl Commands for Orders {
 
 /// The newest network that the keeper has verified and packed. There is one from the start, and it counts as new once.
 #[derive(Debug)]
-pub(crate) struct VerifiedPolicy {
+pub struct VerifiedPolicy {
     networks: cell::Reader<AdoptedPolicy>,
     announced: bool,
 }
 
 impl VerifiedPolicy {
-    pub(crate) fn new(networks: cell::Reader<AdoptedPolicy>) -> Self {
+    /// Those that come through this cell.
+    pub fn new(networks: cell::Reader<AdoptedPolicy>) -> Self {
         Self { networks, announced: false }
     }
 }

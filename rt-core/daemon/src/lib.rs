@@ -37,9 +37,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use adapters::{Line, Order};
+pub use adapters::{Line, Order, VerifiedPolicy};
 pub use control::{ControlLoop, Ends, UnfitForControl};
 pub use failure::Failure;
+pub use plant::Clocks;
 pub use rehearsal::Rehearsal;
 pub use segments::{Records, Shelf, Writers};
 pub use tenure::Tenure;

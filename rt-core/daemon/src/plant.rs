@@ -75,7 +75,7 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
         read.push(tag.clone());
         written.push(tag);
     }
-    OpcUa::new(target(site, connection)?, Arc::new(Clocks(MonotonicClock::new())), read, written)
+    OpcUa::new(target(site, connection)?, Arc::new(Clocks::default()), read, written)
         .map_err(Failure::resource("the thread that renews keys"))
 }
 
@@ -146,8 +146,8 @@ fn application(certificate: &Path, key: &Path) -> Result<Arc<ApplicationInstance
 }
 
 /// Both clocks of a session: monotonic for deadlines, wall time for the validity of certificates.
-#[derive(Debug)]
-struct Clocks(MonotonicClock);
+#[derive(Debug, Default)]
+pub struct Clocks(MonotonicClock);
 
 impl Clock for Clocks {
     fn monotonic_ns(&self) -> u64 {

@@ -5,32 +5,15 @@ use policy::kernels::Kernel;
 use policy::pipeline::Columns;
 use policy::trial::{Succession, Verdict};
 use policy::wire::{WeightsRefused, slot_words};
-use policy::{AdoptedPolicy, Agent, PolicySource, Step, actor_spec};
+use policy::{AdoptedPolicy, Agent, Step, actor_spec};
 use rt_config::Site;
 use rt_core::cycle::CycleOutcome;
 use rt_core::mode::Cause;
 use rt_core::record::Flags;
 use rt_core::time::MonoTime;
+use rt_daemon::VerifiedPolicy;
 use shm::cell;
 use shm_layout::StepLayout;
-
-/// The newest policy that was handed over, as the daemon hands it over.
-#[derive(Debug)]
-pub struct Newest {
-    policies: cell::Reader<AdoptedPolicy>,
-    announced: bool,
-}
-
-impl PolicySource for Newest {
-    fn refresh(&mut self) -> bool {
-        let first = !std::mem::replace(&mut self.announced, true);
-        self.policies.update() || first
-    }
-
-    fn current(&self) -> Option<&AdoptedPolicy> {
-        Some(self.policies.get())
-    }
-}
 
 /// What the desk has to tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,7 +48,7 @@ impl Desk {
     ///
     /// # Panics
     /// The site makes no agent.
-    pub fn new(site: &Site, kernel: Kernel, file: Option<&PolicyFile>) -> (Self, Agent<Newest>) {
+    pub fn new(site: &Site, kernel: Kernel, file: Option<&PolicyFile>) -> (Self, Agent<VerifiedPolicy>) {
         let (columns, setpoints) = (Columns::of(site).len(), site.setpoints.len());
         let spec = actor_spec(columns, setpoints);
         let mut first = AdoptedPolicy::nominal(&spec, site).expect("a network");
@@ -74,7 +57,6 @@ impl Desk {
         }
         let succession = Succession::new(site, &spec, &first, kernel).expect("a network");
         let (policies, newest) = cell::channel([first.clone(), first.clone(), first]);
-        let newest = Newest { policies: newest, announced: false };
         let step_layout = StepLayout::new(columns as u32, setpoints as u32).expect("a step of this size");
         let desk = Self {
             succession,
@@ -85,7 +67,7 @@ impl Desk {
             step_layout,
             forgetful: false,
         };
-        (desk, Agent::new(site, newest, kernel).expect("a site with an agent"))
+        (desk, Agent::new(site, VerifiedPolicy::new(newest), kernel).expect("a site with an agent"))
     }
 
     /// From now on only this epoch's learner is believed, and what was published before is gone.

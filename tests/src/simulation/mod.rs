@@ -33,7 +33,8 @@ mod witness;
 mod world;
 
 pub use controller::{Controller, Inputs};
-pub use desk::{Desk, Newest, Told};
+pub use desk::{Desk, Told};
+pub use dice::Dice;
 pub use mutant::Mutant;
 pub use oracle::Broken;
 pub use pair::{Pair, PairPassed};

@@ -55,6 +55,22 @@ impl Mutant {
         Self::CanaryNeverEnds,
     ];
 
+    /// The invariants that it may break first: found by another one, it was not found.
+    pub const fn found_by(self) -> &'static [&'static str] {
+        match self {
+            Self::EnvelopeStepsByRealTime | Self::EnvelopeForgetsRate => &["I2"],
+            // Limits that became narrower, or slower.
+            Self::EnvelopeKeepsLimits => &["I1", "I2"],
+            Self::ModeIgnoresLease => &["armed and leased"],
+            // Whatever tripped, and stays.
+            Self::ModeForgetsTrips => &["F23", "F69"],
+            Self::ModeHoldsForEver => &["t_hold"],
+            Self::HandOverOfRefused | Self::HandOverOfAnyEpoch | Self::HandOverForgotten => &["sound policies alone"],
+            Self::CanaryAcceptsEverything => &["F10"],
+            Self::CanaryNeverEnds => &["a verdict in time"],
+        }
+    }
+
     /// What the cycle is made from.
     pub(super) fn settings(self, settings: &mut CycleSettings<'_>) {
         match self {

@@ -15,13 +15,13 @@ use rt_core::record::Flags;
 use rt_core::schedule::Grid;
 use rt_core::setpoint::{Rate, SetpointSet};
 use rt_core::time::{MonoTime, Span};
-use rt_daemon::Tenure;
+use rt_daemon::{Tenure, VerifiedPolicy};
 use shm::cell;
 use shm::lease::{Heir, Lease, State};
 use shm::spsc::{Consumer, Producer};
 
 use super::controller::{Controller, Inputs};
-use super::desk::{Desk, Newest};
+use super::desk::Desk;
 use super::dice::Dice;
 use super::oracle::{Broken, Verdict, demand};
 use super::place::Place;
@@ -71,7 +71,7 @@ struct Runtime {
     lease: Lease,
     heirs: cell::Writer<Option<Heir>>,
     tenure: Tenure,
-    controller: Controller<Agent<Newest>>,
+    controller: Controller<Agent<VerifiedPolicy>>,
     _desk: Desk,
     grid: Grid,
     io: IoLoop<Line>,

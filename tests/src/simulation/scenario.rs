@@ -14,9 +14,10 @@ use rt_core::ports::Command;
 use rt_core::record::{Event, EventKind, Flags};
 use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::time::{MonoTime, Span};
+use rt_daemon::VerifiedPolicy;
 
 use super::controller::{Controller, Inputs};
-use super::desk::{Desk, Newest, Told};
+use super::desk::{Desk, Told};
 use super::dice::Dice;
 use super::faults::{Disk, Fault, Plan, Strike, draw_limits};
 use super::learner::{Offer, SimulatedLearner};
@@ -52,7 +53,7 @@ pub struct Scenario {
 }
 
 /// A scenario that went well.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// Cycles that ran.
     pub cycles: u64,
@@ -125,12 +126,11 @@ struct Run {
     kinds: Vec<ScalarKind>,
     world: World,
     desk: Desk,
-    controller: Controller<Moody<Agent<Newest>>>,
+    controller: Controller<Moody<Agent<VerifiedPolicy>>>,
     learner: SimulatedLearner,
     /// The learner does not answer at present.
     learner_down: bool,
     watch: LearnerWatch,
-    outcome: Option<CycleOutcome>,
     operator: Operator,
     plan: Plan,
     /// The site's own limits hold again from the next cycle on.
@@ -152,12 +152,11 @@ impl Run {
         let (desk, agent) = desk(&site, None, mutant);
         let mut run = Self {
             controller: controller(&site, agent, mutant),
-            oracle: Oracle::new(&site, &present, 0),
+            oracle: Oracle::new(&site, &present),
             world: World::new(&site, plant, &kinds, scenario.seed),
             learner: SimulatedLearner::new(&site, scenario.seed),
             learner_down: false,
             watch: LearnerWatch::new(&site, MonoTime::ZERO),
-            outcome: None,
             operator: Operator::new(scenario.seed, &site),
             plan: Plan::draw(scenario.seed, scenario.slots, &site),
             restore: false,
@@ -167,22 +166,7 @@ impl Run {
             slot: 0,
             notes: VecDeque::new(),
             hash: blake3::Hasher::new(),
-            counts: Passed {
-                cycles: 0,
-                simulated: Span::ZERO,
-                faults: 0,
-                transitions: 0,
-                in_run: 0,
-                trips: 0,
-                writes: 0,
-                adopted: 0,
-                refused: 0,
-                failed_trial: 0,
-                rolled_back: 0,
-                stalled: 0,
-                recovery: 0,
-                hash: String::new(),
-            },
+            counts: Passed::default(),
             scenario,
             mutant,
             desk,
@@ -242,23 +226,22 @@ impl Run {
         let (traffic, newest) = self.world.take_traffic();
         traffic.iter().for_each(|event| self.count_traffic(event));
         self.oracle.judge_traffic(&traffic, newest.as_ref())?;
-        self.run_cycle(&inputs);
+        let outcome = self.run_cycle(&inputs);
         for index in 0..self.seen.events.len() {
             self.count_event(self.seen.events[index]);
         }
         self.counts.cycles += 1;
         self.counts.in_run += u64::from(self.seen.mode == Mode::Run);
         self.oracle.judge_cycle(&inputs, &self.seen, self.sent.as_ref())?;
-        self.keep(inputs.slot.woke)
+        self.keep(&outcome, inputs.slot.woke)
     }
 
     /// The keeper's turn after the cycle.
-    fn keep(&mut self, now: MonoTime) -> Result<(), Broken> {
-        let Some(outcome) = self.outcome else { return Ok(()) };
+    fn keep(&mut self, outcome: &CycleOutcome, now: MonoTime) -> Result<(), Broken> {
         if let Some(mutant) = self.mutant {
             mutant.before_turn(&mut self.desk);
         }
-        let mut told = self.desk.turn(&outcome, &self.controller.policy.inner.step(), now);
+        let mut told = self.desk.turn(outcome, &self.controller.policy.inner.step(), now);
         if let Some(mutant) = self.mutant {
             mutant.after_turn(&mut self.desk, &told);
         }
@@ -288,19 +271,18 @@ impl Run {
         }
     }
 
-    fn run_cycle(&mut self, inputs: &Inputs) {
+    fn run_cycle(&mut self, inputs: &Inputs) -> CycleOutcome {
         self.seen.forget();
         self.controller.policy.mood = self.plan.mood();
-        let Some(mutant) = self.mutant else {
-            let (outcome, sent) = self.controller.run_before(inputs, &mut self.seen);
-            (self.outcome, self.sent) = (Some(outcome), sent);
-            return;
-        };
-        let (outcome, sent) = self.controller.run_before(&mutant.inputs(inputs), &mut self.seen);
-        (self.outcome, self.sent) = (Some(outcome), sent);
-        let limits: Vec<(LimitsByMode, ScalarKind)> =
-            self.site.setpoints.iter().map(|of| of.settings.limits).zip(self.kinds.iter().copied()).collect();
-        mutant.outputs(&limits, &mut self.seen, &mut self.sent);
+        let inputs = self.mutant.map_or_else(|| inputs.clone(), |mutant| mutant.inputs(inputs));
+        let (outcome, sent) = self.controller.run_before(&inputs, &mut self.seen);
+        self.sent = sent;
+        if let Some(mutant) = self.mutant {
+            let limits: Vec<(LimitsByMode, ScalarKind)> =
+                self.site.setpoints.iter().map(|of| of.settings.limits).zip(self.kinds.iter().copied()).collect();
+            mutant.outputs(&limits, &mut self.seen, &mut self.sent);
+        }
+        outcome
     }
 
     /// What happens once, when a fault begins.
@@ -335,7 +317,6 @@ impl Run {
         self.world.restart();
         self.oracle.restart(&self.site, generation);
         self.admit_learner();
-        self.outcome = None;
         self.seen = Witness::default();
         self.sent = None;
     }
@@ -433,12 +414,16 @@ impl Run {
     }
 }
 
-fn desk(site: &Site, file: Option<&PolicyFile>, mutant: Option<Mutant>) -> (Desk, Agent<Newest>) {
+fn desk(site: &Site, file: Option<&PolicyFile>, mutant: Option<Mutant>) -> (Desk, Agent<VerifiedPolicy>) {
     let site = mutant.map_or_else(|| site.clone(), |mutant| mutant.site(site));
     Desk::new(&site, Kernel::best(), file)
 }
 
-fn controller(site: &Site, agent: Agent<Newest>, mutant: Option<Mutant>) -> Controller<Moody<Agent<Newest>>> {
+fn controller(
+    site: &Site,
+    agent: Agent<VerifiedPolicy>,
+    mutant: Option<Mutant>,
+) -> Controller<Moody<Agent<VerifiedPolicy>>> {
     let lists = site.cycle_lists();
     let mut settings = site.cycle_settings(&lists);
     if let Some(mutant) = mutant {

@@ -11,6 +11,7 @@ use rt_core::ports::Recorder;
 use rt_core::record::{CycleView, Event, Flags};
 use rt_core::setpoint::ScalarKind;
 use rt_core::time::MonoTime;
+use rt_daemon::VerifiedPolicy;
 use rt_recording::{
     CycleRecords, FORMAT_VERSION, Frame, KeptPolicy, Next, Options, Outputs, Reader, Replay, recording,
 };
@@ -19,7 +20,7 @@ use shm_layout::{CycleLayout, StepLayout};
 
 use super::{Verdict, forge, with_room};
 use crate::SiteFile;
-use crate::simulation::{Controller, Desk, Newest, World, tour};
+use crate::simulation::{Controller, Desk, World, tour};
 
 /// Frames of one file that are looked at.
 const FRAMES_MAX: usize = 1_024;
@@ -126,7 +127,7 @@ struct Genuine {
     site: Site,
     text: String,
     world: World,
-    controller: Controller<Agent<Newest>>,
+    controller: Controller<Agent<VerifiedPolicy>>,
     records: Published,
     cycle_layout: CycleLayout,
     steps: broadcast::Writer,

@@ -71,8 +71,8 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
-    /// An oracle for a runtime of this site that was just started, with a policy of this generation.
-    pub(crate) fn new(site: &Site, present: &[f64], generation: u64) -> Self {
+    /// An oracle for a runtime of this site that was just started, with the nominal policy.
+    pub(crate) fn new(site: &Site, present: &[f64]) -> Self {
         let slowest = site.connections.iter().map(|connection| connection.call_timeout).max();
         let expiry = site.runtime.setpoint_expiry;
         Self {
@@ -88,8 +88,8 @@ impl Oracle {
             last_woke: None,
             last_slot: None,
             heartbeat: None,
-            policies: Policies::new(site, generation),
-            teacher: Teacher::new(site, MonoTime::ZERO),
+            policies: Policies::new(site, 0),
+            teacher: Teacher::new(site),
         }
     }
 
@@ -99,7 +99,7 @@ impl Oracle {
         (self.modes, self.trips) = (Modes::new(site), Trips::new(site));
         (self.last_woke, self.heartbeat) = (None, None);
         self.policies = Policies::new(site, generation);
-        self.teacher = Teacher::new(site, MonoTime::ZERO);
+        self.teacher = Teacher::new(site);
     }
 
     /// This network was published; `None`: one that must not be believed, or nothing any more.

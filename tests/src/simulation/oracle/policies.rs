@@ -2,6 +2,7 @@
 
 use policy::trial::Verdict as Judged;
 use rt_config::Site;
+use rt_core::mode::Mode;
 use rt_core::record::{EventKind, Flags};
 
 use super::super::desk::Told;
@@ -111,7 +112,7 @@ impl Policies {
         self.used.extend(due);
         let decision = Flags::OBSERVED.with(Flags::DECISION).with(Flags::COMPLETE);
         let Some((candidate, decisions)) = &mut self.candidate else { return Ok(()) };
-        *decisions += u64::from(seen.flags.contains(decision) && seen.mode.transitions());
+        *decisions += u64::from(seen.flags.contains(decision) && seen.mode == Mode::Run);
         demand(*decisions <= self.decisions_max, "a verdict in time", || {
             format!("none about {candidate:?} after {decisions} decisions")
         })

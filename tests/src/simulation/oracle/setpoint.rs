@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rt_config::Setpoint;
 use rt_core::envelope::{Acted, Limits, LimitsByMode};
+use rt_core::mode::Mode;
 use rt_core::record::SetpointRow;
 use rt_core::setpoint::{Rate, ScalarKind};
 use rt_core::tag::TagId;
@@ -157,7 +158,7 @@ impl Watched {
         }
         self.wakes.push_back((seen.cycle, woke));
         let sent = row.sent.map(|value| At { value, at: woke });
-        if let (Some(At { value, .. }), Some(limits)) = (sent, self.limits.of(seen.mode)) {
+        if let (Some(At { value, .. }), Some(limits)) = (sent, limits_in(seen.mode, &self.limits)) {
             let held = self.kind.is_some_and(|kind| holds(kind, value));
             demand(value.is_finite() && held, "I3", || format!("setpoint {index}: {value} in {:?}", self.kind))?;
             let step = per_second(limits) * seconds(dt) * (1.0 + ROUNDING);
@@ -214,6 +215,12 @@ fn remember(list: &mut VecDeque<At>, entry: At) {
         list.pop_front();
     }
     list.push_back(entry);
+}
+
+/// The limits of each mode that writes.
+fn limits_in(mode: Mode, limits: &LimitsByMode) -> Option<Limits> {
+    let by_mode = [(Mode::Run, limits.run), (Mode::Hold, limits.hold), (Mode::Fallback, limits.fallback)];
+    by_mode.into_iter().find(|(of, _)| *of == mode).map(|(_, limits)| limits)
 }
 
 /// I1: inside; or, from outside, strictly nearer, by the permitted step or all the way when nothing stands against it.

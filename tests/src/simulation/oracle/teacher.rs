@@ -31,12 +31,12 @@ pub(super) struct Teacher {
 }
 
 impl Teacher {
-    pub(super) fn new(site: &Site, now: MonoTime) -> Self {
+    pub(super) fn new(site: &Site) -> Self {
         Self {
             idle_max: IDLE_MAX.0.max(site.interaction.obs_period.times(IDLE_MAX.1)),
             age_max: site.runtime.max_policy_age,
-            beat_at: now,
-            progress_at: now,
+            beat_at: MonoTime::ZERO,
+            progress_at: MonoTime::ZERO,
             steps: 0,
             has_published: false,
             lost: false,
