@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn another_hand_and_an_actuator_that_does_not_move_are_told_apart() {
+    fn f30_f33_another_hand_and_an_actuator_that_does_not_move_are_told_apart() {
         let mut reference = Reference::UNKNOWN;
         reference.settle(read(3.0, 0), at(0), PATIENCE);
         reference.wrote(4.0, 0, at(0));

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_at_its_old_value_for_longer_than_it_may_take_ignores_us() {
+    fn f33_what_stays_at_its_old_value_for_longer_than_it_may_take_ignores_us() {
         let mut trail = begun();
         trail.push(1.0, 1);
         assert_eq!(sees(&mut trail, 0.0, 50), Sight::Ours, "nothing was confirmed yet");

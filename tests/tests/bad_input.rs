@@ -177,7 +177,7 @@ fn assert_refused(events: &mut Events, name: &str) {
 }
 
 #[test]
-fn a_learner_of_another_tag_list_is_not_admitted_and_is_told_what_to_do() {
+fn f29_a_learner_of_another_tag_list_is_not_admitted_and_is_told_what_to_do() {
     let place = Place::new();
     let site = place.site("opc.tcp://127.0.0.1:1", &[]);
     let mut runtime = place.runtime(&site, &[]);

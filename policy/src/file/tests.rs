@@ -105,7 +105,7 @@ fn forged(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
 }
 
 #[test]
-fn other_manifests_are_refused_by_what_is_wrong_with_them() {
+fn f29_other_manifests_are_refused_by_what_is_wrong_with_them() {
     assert!(from_bytes(&forged(|_| ()), &Purpose::of(&site()), &LAB).is_ok());
     let version = refused(&forged(|manifest| manifest["format_version"] = 2.into()));
     assert!(matches!(version, PolicyFileRefused::FormatVersion { found: 2 }));

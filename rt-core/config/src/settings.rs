@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_of_the_tag_list_sees_names_units_and_order() {
+    fn f29_the_hash_of_the_tag_list_sees_names_units_and_order() {
         let site = example();
         let mut renamed = site.clone();
         renamed.tags[0].name.push('x');

@@ -42,7 +42,7 @@ fn a_permitted_value_passes_as_it_is() {
 }
 
 #[test]
-fn range_and_rate_cut_a_value_down() {
+fn f22_f24_range_and_rate_cut_a_value_down() {
     let envelope = plain(ScalarKind::Double);
     assert_eq!(written(judge(&envelope, 8.0, 5.0)), (6.0, Acted::RATE));
     assert_eq!(written(judge(&envelope, 11.0, 9.5)), (10.0, Acted::RANGE));
@@ -50,7 +50,7 @@ fn range_and_rate_cut_a_value_down() {
 }
 
 #[test]
-fn a_last_value_out_of_range_is_led_back_at_the_permitted_rate_whatever_is_desired() {
+fn f25_a_last_value_out_of_range_is_led_back_at_the_permitted_rate_whatever_is_desired() {
     let envelope = plain(ScalarKind::Double);
     let back = Acted::RATE.with(Acted::RETURNING);
     assert_eq!(written(judge(&envelope, 5.0, 13.0)), (12.0, back));
@@ -186,19 +186,36 @@ fn each_mode_has_its_limits_and_one_that_does_not_write_gets_nothing_through() {
     assert_eq!(Mode::ALL.map(written_in), expected);
 }
 
+fn with_rates(mut limits: LimitsByMode) -> LimitsByMode {
+    for of in [&mut limits.run, &mut limits.hold, &mut limits.fallback] {
+        of.rate = Rate::PerSecond(1.0);
+    }
+    limits
+}
+
+fn per_second(limits: &mut Limits) -> &mut f64 {
+    match &mut limits.rate {
+        Rate::PerSecond(per_second) => per_second,
+        Rate::Unlimited => panic!("these limits have a rate"),
+    }
+}
+
 #[test]
-fn a_flipped_bit_in_the_limits_of_any_mode_is_noticed() {
-    let flips: [fn(&mut LimitsByMode) -> &mut f64; 6] = [
+fn f32_a_flipped_bit_in_the_limits_of_any_mode_is_noticed() {
+    let flips: [fn(&mut LimitsByMode) -> &mut f64; 9] = [
         |limits| &mut limits.run.lo,
         |limits| &mut limits.run.hi,
         |limits| &mut limits.hold.lo,
         |limits| &mut limits.hold.hi,
         |limits| &mut limits.fallback.lo,
         |limits| &mut limits.fallback.hi,
+        |limits| per_second(&mut limits.run),
+        |limits| per_second(&mut limits.hold),
+        |limits| per_second(&mut limits.fallback),
     ];
     for flip in flips {
         for bit in 0..64 {
-            let mut envelope = Envelope::new(by_mode()).unwrap();
+            let mut envelope = Envelope::new(with_rates(by_mode())).unwrap();
             envelope.set_kind(Some(ScalarKind::Double));
             let number = flip(&mut envelope.limits);
             *number = f64::from_bits(number.to_bits() ^ (1 << bit));
@@ -401,7 +418,7 @@ proptest! {
     }
 
     #[test]
-    fn limits_that_shrink_lead_the_value_back_without_a_jump(
+    fn f25_limits_that_shrink_lead_the_value_back_without_a_jump(
         start in -50.0..50.0_f64,
         (lo, width) in (-20.0..20.0_f64, 0.0..10.0_f64),
         wishes in prop::collection::vec(number(), 120),

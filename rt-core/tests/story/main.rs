@@ -7,7 +7,7 @@ mod rig;
 use std::num::NonZeroU64;
 
 use rt_core::cycle::{Cycle, CycleSettings, SettingsError};
-use rt_core::envelope::{Interlock, InterlockAction, Withheld};
+use rt_core::envelope::{Acted, Interlock, InterlockAction, Withheld};
 use rt_core::expression::{Op, Program};
 use rt_core::mode::Mode;
 use rt_core::ports::{Command, FieldReport};
@@ -16,7 +16,7 @@ use rt_core::tag::Quality;
 use rt_core::time::Span;
 use rt_core::trips::OutOf;
 
-use rig::{PERIOD, Rig, limits, tag, with_settings};
+use rig::{PERIOD, Rig, STEP, limits, tag, with_settings};
 
 #[test]
 fn from_startup_to_run_through_an_outage_and_back() {
@@ -85,7 +85,7 @@ fn f96_the_heartbeat_counts_modulo_1000_and_stops_with_writing() {
 }
 
 #[test]
-fn an_output_that_is_not_finite_keeps_the_last_value_and_trips() {
+fn f23_an_output_that_is_not_finite_keeps_the_last_value_and_trips() {
     let mut rig = Rig::running();
     rig.policy.action = [f64::NAN, 6.0];
     let mut flagged = 0;
@@ -111,13 +111,14 @@ fn an_output_that_is_not_finite_keeps_the_last_value_and_trips() {
 }
 
 #[test]
-fn outputs_out_of_bounds_are_clamped_and_trip_when_they_go_on() {
+fn f22_outputs_out_of_bounds_are_clamped_and_trip_when_they_go_on() {
     let mut rig = Rig::running();
     rig.policy.action = [99.0, 6.0];
     rig.run(30);
     assert_eq!(rig.cycle.mode(), Mode::Run);
     rig.run(10);
     assert_eq!(rig.modes().last(), Some(&(Mode::Fallback, "output_out_of_bounds")));
+    assert!(rig.saw(|event| matches!(event, EventKind::Latched { cause } if cause.name() == "output_out_of_bounds")));
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn f69_a_burst_of_overruns_trips() {
 }
 
 #[test]
-fn a_late_decision_holds_the_value_and_too_many_lead_to_fallback() {
+fn f27_a_late_decision_holds_the_value_and_too_many_lead_to_fallback() {
     let mut rig = Rig::running();
     (rig.policy.action, rig.policy.takes) = ([9.0, 9.0], Span::from_ns(500_001));
     let (mut late, mut run) = (0, 0);
@@ -211,7 +212,7 @@ fn a_late_decision_holds_the_value_and_too_many_lead_to_fallback() {
 }
 
 #[test]
-fn a_policy_that_moves_a_setpoint_to_and_fro_trips() {
+fn f26_a_policy_that_moves_a_setpoint_to_and_fro_trips() {
     let mut rig = Rig::running();
     for decision in 0..20 {
         rig.policy.action[1] = if decision % 2 == 0 { 5.5 } else { 6.5 };
@@ -333,10 +334,14 @@ fn an_interlock_can_take_the_hands_off_the_plant() {
 }
 
 #[test]
-fn limits_that_shrink_during_run_lead_the_setpoint_back() {
+fn f25_limits_that_shrink_during_run_lead_the_setpoint_back() {
     let mut rig = Rig::running();
     rig.change([limits(0.0, 3.0), limits(0.0, 10.0)], 2.0);
-    rig.run(100);
+    rig.run(2);
+    let on_its_way = rig.notes.rows[0];
+    assert!(on_its_way.acted.contains(Acted::RETURNING), "{on_its_way:?}");
+    assert!((on_its_way.last.unwrap() - on_its_way.sent.unwrap() - STEP).abs() < 1e-9, "at the permitted rate");
+    rig.run(98);
     assert_eq!((rig.cycle.mode(), rig.plant.values[0]), (Mode::Run, 3.0), "no fault of the policy");
     rig.policy.action = [2.5, 6.0];
     rig.run(60);

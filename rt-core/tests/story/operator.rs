@@ -20,7 +20,7 @@ fn returned(setpoint: u8) -> impl Fn(&EventKind) -> bool {
 }
 
 #[test]
-fn a_setpoint_that_a_person_moves_is_theirs_until_it_is_handed_back() {
+fn f30_a_setpoint_that_a_person_moves_is_theirs_until_it_is_handed_back() {
     let mut rig = Rig::running();
     rig.plant.hand[0] = Some(3.0);
     let outcome = rig.cycle_late(Span::ZERO);
@@ -44,7 +44,7 @@ fn a_setpoint_that_a_person_moves_is_theirs_until_it_is_handed_back() {
 }
 
 #[test]
-fn a_persons_setpoint_stays_theirs_in_every_mode() {
+fn f30_a_persons_setpoint_stays_theirs_in_every_mode() {
     let mut rig = Rig::running();
     rig.plant.hand[1] = Some(3.0);
     rig.run(2);
@@ -71,7 +71,7 @@ fn what_was_moved_while_nobody_wrote_is_where_it_goes_on() {
 }
 
 #[test]
-fn an_actuator_that_ignores_us_leads_to_fallback_and_is_no_person() {
+fn f33_an_actuator_that_ignores_us_leads_to_fallback_and_is_no_person() {
     let mut rig = Rig::running();
     rig.plant.stuck[0] = true;
     rig.policy.action = [8.0, 6.0];
@@ -101,7 +101,7 @@ fn a_plant_that_shows_our_value_late_is_neither() {
 }
 
 #[test]
-fn a_mode_tag_takes_a_setpoint_and_gives_it_back() {
+fn f30_a_mode_tag_takes_a_setpoint_and_gives_it_back() {
     // Tag 0 measures; above 50 it stands for "manual".
     let manual = Program::new(&[Op::Tag(tag(0)), Op::Const(50.0), Op::Gt]).unwrap();
     let rig = with_settings(&[], |settings| {
@@ -185,7 +185,7 @@ fn eager() -> FallbackLaw {
 }
 
 #[test]
-fn no_switch_bumps_the_plant() {
+fn f31_no_switch_bumps_the_plant() {
     const SWITCHES: u32 = 10_000;
     let rig = with_settings(&[], |mut settings| {
         let mut setpoints = settings.setpoints.to_vec();
