@@ -18,7 +18,8 @@ const REGIME: u64 = 1_000;
 
 /// What a soak asks for, or `usual`.
 fn asked(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+    let parsed = |text: String| text.parse().unwrap_or_else(|_| panic!("{name} is `{text}`, which is no number"));
+    std::env::var(name).map_or(usual, parsed)
 }
 
 /// xorshift64*.
@@ -101,7 +102,7 @@ impl Regime {
 }
 
 #[test]
-fn no_wish_of_millions_gets_through() {
+fn f22_f23_no_wish_of_millions_gets_through() {
     let steps = asked("CORERL_SOAK_COUNT", STEPS);
     let (image, mut malice) = (Image::new(&[]).unwrap(), Malice::new());
     let mut regime = Regime::new(&mut malice);

@@ -8,16 +8,8 @@ use policy::kernels::{Activation, Kernel, LayerSpec, NetSpec};
 use policy::wire::{Publication, Verifier, encode, slot_words};
 use rt_core::time::Span;
 use shm::{Segment, Spec, triple};
-use tests::simulation::Scenario;
+use tests::simulation::{Dice, Scenario};
 use tests::soak;
-
-/// splitmix64: every number once, in no order.
-fn chance(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
 
 /// Words of a value that is read while it is written: each is the value's number times an odd number of its own.
 const WORDS: usize = 64;
@@ -27,7 +19,7 @@ fn pattern(number: u64) -> [u64; WORDS] {
 }
 
 #[test]
-fn no_read_is_torn_or_older_while_the_writer_never_pauses() {
+fn f03_no_read_is_torn_or_older_while_the_writer_never_pauses() {
     let reads = soak::count(1_000_000);
     let segment = Segment::create(&Spec::weights(WORDS)).unwrap();
     let mut writer = triple::Writer::new(&segment).unwrap();
@@ -61,18 +53,18 @@ fn no_read_is_torn_or_older_while_the_writer_never_pauses() {
 }
 
 #[test]
-fn no_flipped_bit_in_published_weights_is_believed() {
+fn f06_no_flipped_bit_in_published_weights_is_believed() {
     let spec =
         NetSpec { layers: vec![LayerSpec::new(8, 16, Activation::Crelu), LayerSpec::new(32, 4, Activation::Linear)] };
     let publication = Publication { epoch: 1, generation: 1, updates: 1, tag_list_hash: 7, nominal: false };
-    let mut random = soak::seed();
-    let parameters: Vec<f32> = (0..spec.parameters()).map(|_| (chance(&mut random) >> 40) as f32 / 1e8).collect();
+    let mut dice = Dice::new(soak::seed(), "flips");
+    let parameters: Vec<f32> = (0..spec.parameters()).map(|_| (dice.draw() >> 40) as f32 / 1e8).collect();
     let mut words = vec![0; slot_words(&spec).unwrap()];
     encode(&spec, &publication, &parameters, &mut words).unwrap();
     let mut verifier = Verifier::new(&spec, 7, Kernel::best()).unwrap();
     verifier.grant(1);
     for _ in 0..soak::count(100_000) {
-        let flips: Vec<_> = (0..=chance(&mut random) % 4).map(|_| chance(&mut random)).collect();
+        let flips: Vec<_> = (0..=dice.below(4)).map(|_| dice.draw()).collect();
         let flip = |words: &mut Vec<u64>| {
             let len = words.len() as u64;
             flips.iter().for_each(|flip| words[((flip >> 6) % len) as usize] ^= 1 << (flip % 64));
@@ -88,7 +80,7 @@ fn no_flipped_bit_in_published_weights_is_believed() {
 }
 
 #[test]
-fn no_switch_between_modes_or_to_and_from_a_person_makes_a_bump() {
+fn f31_no_switch_between_modes_or_to_and_from_a_person_makes_a_bump() {
     let switches = soak::count(500);
     // In every scenario an oracle holds each telegram against range, rate and the time that has passed: at a switch, too.
     let (mut seen, mut seed) = (0, soak::seed().wrapping_mul(1_000_000));
