@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use clap::builder::RangedU64ValueParser;
 use rt_core::time::Span;
 use tests::simulation::Scenario;
 
@@ -44,7 +45,7 @@ struct Arguments {
     #[arg(long, value_name = "US", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     period_us: u64,
     /// Seeds that run at the same time; by default one per CPU.
-    #[arg(long)]
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     threads: Option<usize>,
     /// The result as JSON.
     #[arg(long)]
@@ -85,5 +86,5 @@ fn main() -> ExitCode {
     } else {
         print!("{}", report.text(|seed| arguments.repeat(seed)));
     }
-    if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.all_passed(seeds.count()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -13,7 +13,7 @@ const FAILURES_TOLD: usize = 3;
 /// The sum of all outcomes.
 pub(crate) struct Report<'a> {
     passed: Vec<(u64, &'a Passed)>,
-    pub(crate) failed: Vec<(u64, &'a Failed)>,
+    failed: Vec<(u64, &'a Failed)>,
     took: Duration,
 }
 
@@ -22,6 +22,11 @@ impl<'a> Report<'a> {
         let passed = outcomes.iter().filter_map(|(seed, outcome)| Some((*seed, outcome.as_ref().ok()?))).collect();
         let failed = outcomes.iter().filter_map(|(seed, outcome)| Some((*seed, &**outcome.as_ref().err()?))).collect();
         Self { passed, failed, took }
+    }
+
+    /// Whether every one of so many seeds passed: one that was not run has not.
+    pub(crate) fn all_passed(&self, seeds: u64) -> bool {
+        self.failed.is_empty() && self.passed.len() as u64 == seeds
     }
 
     fn sum(&self, count: impl Fn(&Passed) -> u64) -> u64 {

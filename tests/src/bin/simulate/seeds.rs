@@ -18,6 +18,13 @@ pub(crate) struct Seeds {
     pub(crate) last: u64,
 }
 
+impl Seeds {
+    /// How many there are.
+    pub(crate) fn count(self) -> u64 {
+        self.last - self.first + 1
+    }
+}
+
 impl FromStr for Seeds {
     type Err = String;
 
@@ -35,7 +42,7 @@ pub(crate) type Outcomes = BTreeMap<u64, Result<Passed, Box<Failed>>>;
 
 /// Runs the scenarios of all seeds, so many at the same time. Progress is shown on standard error, on a terminal.
 pub(crate) fn run(seeds: Seeds, threads: usize, scenario: impl Fn(u64) -> Scenario + Sync) -> Outcomes {
-    let bar = ProgressBar::new(seeds.last - seeds.first + 1);
+    let bar = ProgressBar::new(seeds.count());
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} seeds, {eta} left").ok();
     bar.set_style(style.unwrap_or_else(ProgressStyle::default_bar));
     let waiting = Mutex::new(seeds.first..=seeds.last);
