@@ -1,7 +1,10 @@
 //! Where a test's programs live: one temporary directory for everything that they make.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use rt_control::Address;
 use tempfile::TempDir;
@@ -100,6 +103,21 @@ impl Place {
         let mut command = self.command("corerl");
         command.args(words).arg("--runtime-dir").arg(self.path("run"));
         command
+    }
+
+    /// A command to the runtime here as another user, who may ask as far as the file system is concerned.
+    ///
+    /// # Panics
+    /// The test's own user may not do this.
+    pub fn as_user(&self, user: u32, name: &str, words: &[&str]) -> Output {
+        let copy = self.path(name);
+        std::fs::copy(program(name), &copy).expect("the temporary directory is writable");
+        for path in [self.dir.path(), &self.path("run"), &copy] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is the test's own");
+        }
+        let mut command = Command::new(copy);
+        command.args(words).arg("--runtime-dir").arg(self.path("run")).current_dir(self.dir.path());
+        command.uid(user).gid(user).output().expect("root may be anybody")
     }
 
     /// What the programs left behind: processes, sockets and locks, temporary files, half-written checkpoints.

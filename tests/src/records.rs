@@ -47,6 +47,17 @@ impl Cycles {
     }
 }
 
+/// Asserts that every slot is a cycle or skipped, and no cycle follows another one sooner than the grid says.
+///
+/// # Panics
+/// A cycle ran outside of its slot.
+pub fn assert_on_grid(records: &[CycleRecord], period_ns: u64) {
+    for pair in records.windows(2) {
+        let slots = u64::from(pair[1].head.skipped) + 1;
+        assert_eq!(pair[1].head.release_ns - pair[0].head.release_ns, slots * period_ns, "{:?}", pair[1].head);
+    }
+}
+
 /// A reader of the ring of events.
 pub struct Events {
     reader: broadcast::Reader,
@@ -68,6 +79,14 @@ impl Events {
             events.push(EventRecord::from_words(&words));
         }
         events
+    }
+
+    /// Waits for an event of this kind among those since the last call.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn next(&mut self, kind: EventKind) -> EventRecord {
+        wait_for(kind.name(), || self.drain().into_iter().find(|event| event.kind() == Some(kind)))
     }
 
     /// The texts of those events since the last call that are of this kind.

@@ -94,9 +94,13 @@ pub fn wait_for_more(counters: &counters::Reader<Counter>, counter: Counter, mor
     wait_for_count(counters, counter, counters.get(counter) + more);
 }
 
-/// Slots that the clock says have passed: those that a cycle ran in and those that were skipped add up to it. To be read after
-/// the end, because the counters are no snapshot.
-pub fn slots_elapsed(counters: &counters::Reader<Counter>) -> u64 {
+/// Asserts that the slots that a cycle ran in and those that were skipped add up to those that the clock says have passed.
+/// To be asked after the end, because the counters are no snapshot.
+///
+/// # Panics
+/// They do not.
+pub fn assert_accounted(counters: &counters::Reader<Counter>) {
     let running_ns = counters.get(Counter::TimeLast).saturating_sub(counters.get(Counter::TimeFirst));
-    running_ns / counters.get(Counter::Period) + 1
+    let elapsed = running_ns / counters.get(Counter::Period) + 1;
+    assert_eq!(counters.get(Counter::Cycles) + counters.get(Counter::SlotsSkipped), elapsed);
 }

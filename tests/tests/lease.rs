@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use rt_core::mode::{Cause, Mode};
 use rustix::process::Signal;
 use shm_layout::{Counter, EventKind};
-use tests::{CycleRecord, Cycles, Events, Place, Plant, Runtime, SiteFile, wait_for, wait_for_more};
+use tests::simulation::Dice;
+use tests::{CycleRecord, Cycles, Events, Place, Plant, Runtime, SiteFile, soak, wait_for, wait_for_more};
 
 /// Hand-overs, one after another.
 const SWITCHES: u32 = 20;
@@ -13,8 +14,8 @@ const SWITCHES: u32 = 20;
 const PERIOD_NS: u64 = 5_000_000;
 const T_HOLD_NS: u64 = 300_000_000;
 const RATE_PER_S: f64 = 0.2;
-/// Processes that are killed, one after another.
-const KILLS: usize = 6;
+/// Processes that are killed, one after another; a soak kills more.
+const KILLS: u64 = 6;
 
 /// A plant, a runtime that leads and writes, and one that stands by.
 struct Pair {
@@ -151,6 +152,7 @@ fn f86_a_runtime_that_was_stopped_beyond_its_term_sends_nothing_when_it_wakes_up
     let (mut log, mut of_first, mut of_second) = (Log::default(), pair.first.cycles(), pair.second.cycles());
     let (counters, mut events) = (pair.first.counters(), pair.first.events());
     causes(&mut events, Mode::Run);
+    wait_for_more(&counters, Counter::Cycles, 2);
     pair.first.process.signal(Signal::STOP);
     pair.second.wait_for_mode("run");
     wait_for_more(&pair.second.counters(), Counter::Heartbeats, 3);
@@ -244,29 +246,21 @@ enum Loss {
     Both,
 }
 
-/// The same losses for the same seed (splitmix64).
-fn losses(seed: u64) -> impl Iterator<Item = (Loss, u64)> {
-    let mut state = seed;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let loss = [Loss::Runtime, Loss::Runtime, Loss::Plant, Loss::Both][mixed as usize % 4];
-        (loss, mixed >> 32 & 0x7f)
-    })
-}
+/// At most so many cycles from one loss to the next.
+const CYCLES_BETWEEN: u64 = 128;
 
 #[test]
 fn f88_whatever_is_killed_and_when_the_runtime_starts_from_where_the_plant_is_and_arms_as_the_file_says() {
-    let seed = u64::from(std::process::id());
-    println!("seed {seed}");
+    let mut dice = Dice::new(soak::seed(), "losses");
     let place = Place::new();
     let mut plant = place.plant();
     let port = plant.port();
     let site = place.site(plant.url(), &[("  period: 5ms", "  period: 5ms\n  rearm: after_gates")]);
     let mut runtime = place.runtime(&site, &[]);
     runtime.wait_for_mode("run");
-    for (loss, cycles) in losses(seed).take(KILLS) {
+    for _ in 0..soak::count(KILLS) {
+        let loss = dice.pick(&[Loss::Runtime, Loss::Runtime, Loss::Plant, Loss::Both]);
+        let cycles = dice.below(CYCLES_BETWEEN);
         println!("{loss:?} after {cycles} more cycles");
         let (mut log, mut recorded) = (Log::default(), runtime.cycles());
         wait_for_more(&runtime.counters(), Counter::Cycles, cycles);

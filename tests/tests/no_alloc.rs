@@ -13,7 +13,7 @@ use rt_sys::guard::{self, CountingAllocator};
 use rustix::process::Signal;
 use shm_layout::Counter;
 use tests::simulation::{Controller, Desk, World, tour};
-use tests::{Place, SiteFile, wait_for_count};
+use tests::{Place, SiteFile, not_judged, wait_for_count};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -37,7 +37,7 @@ fn a_run_with_new_policies_allocates_nothing_in_its_cycles_and_takes_no_page_fau
     assert_eq!(counters.get(Counter::AllocationsInCycle), 0);
     // Memory that is not locked may be taken away at any time: then nothing is promised, and the runtime says so.
     if status.degraded.iter().any(|reason| reason.contains("lock")) {
-        eprintln!("page faults are not judged: {}", status.degraded.join("; "));
+        not_judged(&format!("page faults: {}", status.degraded.join("; ")));
     } else {
         assert_eq!(counters.get(Counter::PageFaultsInCycle), 0);
     }

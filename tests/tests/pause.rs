@@ -5,7 +5,7 @@ use std::time::Duration;
 use rt_core::mode::{Cause, Mode};
 use rustix::process::Signal;
 use shm_layout::{Counter, EventKind};
-use tests::{Place, wait_for, wait_for_count, wait_for_more};
+use tests::{Place, assert_on_grid, wait_for, wait_for_count, wait_for_more};
 
 /// How long everything stands still: far longer than readings stay fresh.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,12 +43,7 @@ fn f68_after_a_pause_of_everything_there_is_one_overrun_a_hold_and_no_burst() {
     let records = cycles.drain();
     let pause =
         records.iter().position(|record| u64::from(record.head.skipped) >= SLOTS_IN_PAUSE).expect("it was seen");
-    let period_ns = counters.get(Counter::Period);
-    for pair in records.windows(2) {
-        let (before, after) = (pair[0].head, pair[1].head);
-        let slots = u64::from(after.skipped) + 1;
-        assert_eq!(after.release_ns - before.release_ns, slots * period_ns, "a cycle outside of its slot");
-    }
+    assert_on_grid(&records, counters.get(Counter::Period));
     assert!(written <= (records.len() - pause) as u64, "{written} writes in {} cycles", records.len() - pause);
     assert_eq!(runtime.status().lease.epoch, 1, "nobody else wanted the plant");
     assert_eq!((runtime.process.stop(Signal::TERM), plant.process.stop(Signal::TERM)), (0, 0));

@@ -1,19 +1,9 @@
 //! Policies that are well formed and wrong, learners that stop, and others that may not publish at all.
 
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
-
 use rt_core::mode::Mode;
 use rustix::process::Signal;
-use serde_json::Value;
-use shm_layout::{Counter, EventKind, EventRecord};
-use tests::{Events, Forger, Place, program, wait_for, wait_for_count, wait_for_more};
-
-/// Waits for the next event of this kind.
-fn next(events: &mut Events, kind: EventKind) -> EventRecord {
-    wait_for(kind.name(), || events.drain().into_iter().find(|event| event.kind() == Some(kind)))
-}
+use shm_layout::{Counter, EventKind};
+use tests::{Forger, Place, assert_equal, replayed, wait_for, wait_for_count, wait_for_more};
 
 /// A plant that follows at once, and a probation that calls a fall by one standard deviation a collapse.
 const QUICK: [(&str, &str); 3] = [
@@ -35,13 +25,13 @@ fn f10_a_policy_whose_reward_collapses_makes_room_for_the_one_before_and_the_rec
     let mut forger = Forger::join(&runtime, &site);
     // A quarter of the range holds the level, all of it lets the vessel overflow.
     forger.publish(&forger.constant(0.25));
-    assert_eq!(next(&mut events, EventKind::PolicyProven).a, 1);
+    assert_eq!(events.next(EventKind::PolicyProven).a, 1);
     forger.publication.generation = 2;
     forger.publish(&forger.constant(1.0));
     runtime.wait_for_status("the probation", |status| {
         status.on_probation.is_some_and(|probation| (probation.generation, probation.before) == (2, 1))
     });
-    let rolled_back = next(&mut events, EventKind::PolicyRolledBack);
+    let rolled_back = events.next(EventKind::PolicyRolledBack);
     assert_eq!((rolled_back.a, rolled_back.b), (2, 1), "{}", rolled_back.text());
     assert!(rolled_back.text().starts_with("reward: -0."), "{}", rolled_back.text());
     wait_for("the policy before", || (counters.get(Counter::PolicyGeneration) == 1).then_some(()));
@@ -55,12 +45,7 @@ fn f10_a_policy_whose_reward_collapses_makes_room_for_the_one_before_and_the_rec
     assert_eq!(counters.get(Counter::Mode), Mode::Run as u64);
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
 
-    let output = place.command("corerl").args(["replay", "--kernel", "all", "--json", "run.rec"]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    for kernel in told["files"][0]["kernels"].as_array().unwrap() {
-        assert_eq!((&kernel["equal_cycles"], &kernel["difference"]), (&told["files"][0]["cycles"], &Value::Null));
-    }
+    assert_equal(&replayed(&place, "run.rec"));
 }
 
 #[test]
@@ -73,7 +58,7 @@ fn f10_a_policy_whose_outputs_saturate_never_drives_the_plant() {
     let (counters, mut events) = (runtime.counters(), runtime.events());
     let mut forger = Forger::join(&runtime, &site);
     forger.publish(&forger.constant(1.5));
-    let failed = next(&mut events, EventKind::PolicyFailedTrial);
+    let failed = events.next(EventKind::PolicyFailedTrial);
     assert_eq!((failed.a, failed.text()), (1, "saturation: 1.00 of its outputs, at most 0.5"));
     assert_eq!([Counter::PoliciesAdopted, Counter::PolicyGeneration].map(|counter| counters.get(counter)), [0, 0]);
     assert_eq!(runtime.status().on_trial, None);
@@ -93,7 +78,7 @@ fn f02_a_stopped_learner_is_told_of_at_once_and_ends_run_by_the_policys_age_alon
     events.drain();
 
     learner.signal(Signal::STOP);
-    let lost = next(&mut events, EventKind::LearnerLost);
+    let lost = events.next(EventKind::LearnerLost);
     assert_eq!(counters.get(Counter::Mode), Mode::Run as u64);
     assert!(lost.text().starts_with(&format!("process {} silent for 3.", learner.pid())), "{}", lost.text());
     assert!(lost.text().contains("; FALLBACK in "), "{}", lost.text());
@@ -114,7 +99,7 @@ fn f20_a_learner_that_nobody_has_waited_for_is_no_living_one() {
     runtime.wait_for_status("the learner", |status| status.learner.alive);
     let mut events = runtime.events();
     learner.signal(Signal::KILL);
-    let lost = next(&mut events, EventKind::LearnerLost);
+    let lost = events.next(EventKind::LearnerLost);
     assert!(std::fs::exists(format!("/proc/{}", learner.pid())).unwrap(), "a zombie has its number");
     assert!(lost.text().starts_with(&format!("process {} has ended", learner.pid())), "{}", lost.text());
     assert!(!runtime.status().learner.alive);
@@ -136,45 +121,4 @@ fn f16_nothing_that_runtime_and_learner_share_lies_in_dev_shm_so_it_may_be_full(
         assert!(shared.iter().all(|line| line.contains("/memfd:corerl-")), "{shared:#?}");
     }
     assert_eq!((learner.stop(Signal::TERM), runtime.process.stop(Signal::TERM)), (0, 0));
-}
-
-#[test]
-fn f21_another_user_gets_no_descriptor_and_the_attempt_is_recorded() {
-    const NOBODY: u32 = 65_534;
-    if !rustix::process::getuid().is_root() {
-        eprintln!("only root can ask as somebody else");
-        return;
-    }
-    let place = Place::new();
-    let site = place.site("opc.tcp://127.0.0.1:1", &[]);
-    let mut runtime = place.runtime(&site, &[]);
-    runtime.status();
-    // As far as the file system is concerned, anybody may ask.
-    let corerl = place.path("corerl");
-    std::fs::copy(program("corerl"), &corerl).unwrap();
-    for path in [place.path(""), place.path("run"), corerl.clone()] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let mut events = runtime.events();
-    let ask = |words: [&str; 2]| {
-        let mut asking = Command::new(&corerl);
-        asking.args(words).arg("--runtime-dir").arg(place.path("run")).uid(NOBODY).gid(NOBODY);
-        asking.output().unwrap()
-    };
-    let listed = String::from_utf8(ask(["shm", "ls"]).stdout).unwrap();
-    let segments: Vec<_> = listed.lines().filter(|line| line.contains("rig/agent")).collect();
-    assert!(segments.len() >= 7, "{listed}");
-    assert!(segments.iter().all(|line| line.contains("user 65534 may not do that")), "{listed}");
-    let refused = next(&mut events, EventKind::AccessRefused);
-    assert_eq!((refused.uid, refused.text()), (NOBODY, "a segment"));
-    for words in [["agent", "status"], ["agent", "arm"]] {
-        events.drain();
-        let output = ask(words);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(77), "{words:?}: {said}");
-        assert!(said.contains("user 65534 may not do that"), "{words:?}: {said}");
-        assert_eq!(next(&mut events, EventKind::AccessRefused).uid, NOBODY);
-    }
-    assert!(!runtime.status().armed);
-    assert_eq!(runtime.process.stop(Signal::TERM), 0);
 }

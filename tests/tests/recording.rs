@@ -3,26 +3,7 @@
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Place, wait_for_count, wait_for_more};
-
-/// Replays the recording of this name with every kernel; what was told about the file.
-fn replayed(place: &Place, name: &str) -> Value {
-    let output =
-        place.command("corerl").args(["replay", "--kernel", "all", "--json", name]).output().expect("corerl starts");
-    assert!(output.status.success(), "{output:?}");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("an object");
-    told["files"][0].clone()
-}
-
-/// Every kernel gave every bit again; the number of cycles.
-fn assert_equal(file: &Value) -> u64 {
-    let kernels = file["kernels"].as_array().expect("a list of kernels");
-    assert!(!kernels.is_empty());
-    for kernel in kernels {
-        assert_eq!((&kernel["equal_cycles"], &kernel["difference"]), (&file["cycles"], &Value::Null), "{kernel}");
-    }
-    file["cycles"].as_u64().expect("a number of cycles")
-}
+use tests::{Place, assert_equal, replayed, wait_for_count, wait_for_more};
 
 #[test]
 fn a_run_with_a_learner_replays_bit_for_bit_with_every_kernel() {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use shm_layout::Counter;
-use tests::{Place, Process, slots_elapsed, wait_for, wait_for_more};
+use tests::{Place, Process, assert_accounted, wait_for, wait_for_more};
 
 /// What a person may watch with.
 const WATCHERS: &[&[&str]] = &[
@@ -38,8 +38,7 @@ fn killing_whoever_watches_changes_no_cycle() {
     assert_eq!(events.modes(), []);
     assert_eq!((learner.stop(Signal::TERM), runtime.process.stop(Signal::TERM)), (0, 0));
 
-    let (ran, skipped) = (counters.get(Counter::Cycles), counters.get(Counter::SlotsSkipped));
-    assert_eq!(ran + skipped, slots_elapsed(&counters));
+    assert_accounted(&counters);
     let records = cycles.drain();
     let first = records.first().expect("cycles were recorded").head.cycle;
     let last = records.last().expect("cycles were recorded").head.cycle;
@@ -86,5 +85,5 @@ fn a_watcher_that_hangs_keeps_nobody_else_from_being_answered() {
     wait_for_more(&counters, Counter::Cycles, 20);
     drop(silent);
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
-    assert_eq!(counters.get(Counter::Cycles) + counters.get(Counter::SlotsSkipped), slots_elapsed(&counters));
+    assert_accounted(&counters);
 }
