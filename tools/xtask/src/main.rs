@@ -12,6 +12,7 @@ mod children;
 mod demo;
 mod fuzz;
 mod interop;
+mod mutants;
 mod purity;
 mod scratch;
 mod sim;
@@ -56,6 +57,7 @@ enum Command {
     Sim(sim::SimArguments),
     Fuzz(fuzz::FuzzArguments),
     Soak(soak::SoakArguments),
+    Mutants(mutants::MutantsArguments),
     Interop(interop::InteropArguments),
     Purity(purity::PurityArguments),
 }
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Sim(arguments) => sim::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Mutants(arguments) => mutants::run(&arguments),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Purity(arguments) => purity::run(&arguments),
     }
