@@ -163,6 +163,18 @@ impl Group {
         format!("echo $$ > {}/cgroup.procs && exec \"$@\"", self.0.display())
     }
 
+    /// A process that runs already enters; what it has stays where it was counted.
+    fn take_in(&self, pid: u32) {
+        std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("the group takes a process");
+    }
+
+    /// How many processes the kernel has killed in it for want of memory.
+    fn killed(&self) -> u64 {
+        let told = std::fs::read_to_string(self.0.join("memory.oom_control")).expect("the kernel counts");
+        let count = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        count.and_then(|count| count.parse().ok()).expect("a number")
+    }
+
     /// Whatever is inside has so much room and no more.
     fn limit_to_present_and(&self, spare: u64) {
         let present = std::fs::read_to_string(self.0.join("memory.usage_in_bytes")).expect("the kernel counts");
@@ -175,6 +187,35 @@ impl Drop for Group {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir(&self.0);
     }
+}
+
+#[test]
+fn f19_a_learner_that_is_killed_for_want_of_memory_is_started_again_and_the_runtime_goes_on() {
+    let Some(group) = Group::new() else {
+        return not_judged("it takes control groups of version 1 to limit the memory of one program");
+    };
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[]);
+    let mut company = place.company(&site, &["--arm"]);
+    let before = company.wait_for_status("the learner", |status| status.learner.alive && status.mode == "run");
+    let mut events = company.events();
+    events.drain();
+    group.take_in(before.learner.pid);
+    // Less than the learner has, or the kernel would choose the eater.
+    group.limit_to_present_and(4 << 20);
+    // Keeps all of its input in memory.
+    let mut command = Command::new("sh");
+    command.args(["-c", &group.entrance(), "sh", "sh", "-c", "head -c 64m /dev/zero | tail > /dev/null"]);
+    let mut eater = Process::start(command);
+    let next = company.wait_for_status("the next learner", |status| status.learner.epoch == 2 && status.learner.alive);
+    assert!(group.killed() >= 1, "it ended for another reason");
+    assert_ne!(next.learner.pid, before.learner.pid);
+    assert_eq!((next.mode.as_str(), events.modes()), ("run", vec![]));
+    eater.kill();
+    assert_eq!(company.process.stop(Signal::INT), 0, "{}", company.process.said());
+    drop(plant);
+    assert_eq!(place.left_behind(), Vec::<String>::new());
 }
 
 #[test]
