@@ -128,6 +128,8 @@ impl Commands for Orders {
     fn next_command(&mut self) -> Option<Command> {
         loop {
             if let Some(command) = self.tenure.next_command() {
+                // Whoever has lost it is disarmed by that, also when it has it again.
+                self.armed &= command != Command::Lease(false);
                 return Some(command);
             }
             match self.ring.pop()? {
@@ -225,5 +227,35 @@ pub(crate) fn effect_name(effect: Effect) -> &'static str {
     match effect {
         Effect::Taken => "taken",
         Effect::Ignored => "ignored",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rt_core::time::Span;
+    use shm::lease::Lease;
+
+    use super::*;
+
+    #[test]
+    fn whoever_lets_go_of_a_lease_in_the_cycle_that_tells_of_its_loss_hands_no_arming_over() {
+        let at = |ms| MonoTime::ZERO + Span::from_ms(ms);
+        let lease = Lease::heap(Span::from_ms(100).as_ns());
+        let (_heirs, heir) = cell::channel([None, None, None]);
+        let (_changes, newest) = cell::channel([(); 3].map(|()| Box::new(ChangeSet::new(0, &[], &[]).unwrap())));
+        let (mut ring, orders) = shm::spsc::channel(4);
+        let mut orders = Orders::new(orders, newest, Tenure::new(lease.clone(), heir, Vec::new()));
+        assert!(lease.take(1, 0));
+        orders.begin_cycle(at(0));
+        assert_eq!(orders.next_command(), Some(Command::Lease(true)));
+        orders.end_cycle(true);
+
+        // Somebody else had it while this cycle stood still.
+        assert!(lease.heir().bury().is_some() && lease.take(3, at(500).as_ns()));
+        assert!(ring.push(Order::LetGo).is_ok());
+        orders.begin_cycle(at(500));
+        let told: Vec<_> = std::iter::from_fn(|| orders.next_command()).collect();
+        assert_eq!(told, [Command::Lease(false), Command::Lease(true), Command::Lease(false)]);
+        assert_eq!(lease.heir().succeed(at(501).as_ns()).map(|succession| succession.armed), Some(false));
     }
 }

@@ -26,8 +26,6 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) const ACT_PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long a start waits: nobody else needs the keeper yet.
 pub(crate) const START_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the last entries may take at the end.
-const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The log as the keeper sees it.
 pub(crate) struct Audit {
@@ -152,13 +150,13 @@ impl Audit {
         &self.status
     }
 
-    /// Waits for the last entries, as long as that may take.
-    pub(crate) fn close(&mut self) {
+    /// Waits for the last entries until then; whether they are on the disk, as far as that is possible.
+    pub(crate) fn close(&mut self, deadline: Instant) -> bool {
         self.asks = None;
-        let deadline = Instant::now() + CLOSE_PATIENCE;
         while !self.thread.is_finished() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(1));
         }
+        self.thread.is_finished()
     }
 }
 

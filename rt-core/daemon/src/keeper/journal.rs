@@ -1,7 +1,7 @@
 //! Events: each is one record in shared memory, one line in the log, and an entry of the audit log if it belongs there. Of what
 //! goes on and on, every single one is in shared memory; log and audit log get the beginning, and sums.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rt_control::{AuditStatus, Peer};
 use rt_core::mode::Mode;
@@ -71,9 +71,11 @@ impl Journal {
         self.audit.status()
     }
 
-    /// Waits for the last entries of the audit log, as long as that may take.
-    pub(crate) fn close(&mut self) {
-        self.audit.close();
+    /// Waits for the last entries of the audit log until then.
+    pub(crate) fn close(&mut self, deadline: Instant) {
+        if !self.audit.close(deadline) {
+            tracing::error!("the disk is too slow: the last entries of the audit log are not written");
+        }
         self.turn();
     }
 
@@ -344,7 +346,7 @@ mod tests {
         let audit = Audit::start(path.clone(), &[]).unwrap();
         let mut journal = Journal::new(ring, MonotonicClock::new(), audit);
         say(&mut journal);
-        journal.close();
+        journal.close(Instant::now() + Duration::from_secs(10));
         let (mut words, mut events) = ([0; EVENT_WORDS], 0);
         while matches!(reader.next(&mut words), broadcast::Next::Record { .. }) {
             events += 1;

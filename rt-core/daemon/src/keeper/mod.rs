@@ -11,7 +11,7 @@ mod service;
 mod weights;
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
 use io_loop::News;
@@ -45,8 +45,9 @@ const SLOW_TURNS: u64 = 50;
 const REPEAT_COMPLAINT: Span = Span::from_ms(10_000);
 /// Callers that are listened to at the same time; the one that was silent for longest makes room.
 const CALLERS_MAX: usize = 32;
-/// How long the threads may take to stop.
+/// How long the threads may take to stop, and all of the end with them: the last entries of the audit log have the rest.
 const STOP_PATIENCE: Duration = Duration::from_millis(700);
+const END_PATIENCE: Duration = Duration::from_millis(950);
 
 /// News of one connection.
 pub(crate) struct Wire {
@@ -118,8 +119,8 @@ impl Keeper {
 
     /// Orders everything to stop and keeps the books until `stopped` says that the threads are done.
     pub(crate) fn wind_up(&mut self, stopped: impl Fn() -> bool) {
-        let turns = STOP_PATIENCE.as_millis() / TURN.as_millis();
-        for _ in 0..turns {
+        let begun = Instant::now();
+        while begun.elapsed() < STOP_PATIENCE {
             self.take_events();
             self.take_news();
             if stopped() {
@@ -132,7 +133,7 @@ impl Keeper {
             recorder.stop(&mut self.journal);
         }
         self.journal.note(EventKind::Stopping, "stopped in order");
-        self.journal.close();
+        self.journal.close(begun + END_PATIENCE);
     }
 
     /// A manager that does not listen is none: what it does about it is its own business.
