@@ -232,6 +232,36 @@ fn f19_a_killed_learner_is_started_again_by_its_foreground_parent() {
 }
 
 #[test]
+fn f89_a_runtime_that_keeps_dying_waits_in_release_for_an_operator() {
+    let place = Place::new();
+    let plant = place.plant();
+    let changes = [("  period: 5ms", "  period: 5ms\n  rearm: after_gates\n  restarts: {n: 2}")];
+    let site = place.site(plant.url(), &changes);
+    for _ in 0..2 {
+        let mut runtime = place.runtime(&site, &[]);
+        runtime.wait_for_mode("run");
+        runtime.process.kill();
+    }
+    let mut runtime = place.runtime(&site, &["--arm"]);
+    runtime.wait_for_mode("release");
+    let counters = runtime.counters();
+    wait_for_more(&counters, Counter::Cycles, 100);
+    let status = runtime.status();
+    assert_eq!((status.mode.as_str(), status.armed, counters.get(Counter::Heartbeats)), ("release", false, 0));
+    assert_eq!(runtime.events().texts(EventKind::Fault), ["2 starts in 600 s ended in no order: RELEASE"]);
+    assert!(place.corerl(&["agent", "arm", "--cause", "f89"]).status().unwrap().success());
+    runtime.wait_for_mode("run");
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+
+    // One end in order, and what was before is forgotten.
+    let mut runtime = place.runtime(&site, &[]);
+    runtime.wait_for_mode("run");
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+    drop(plant);
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
+#[test]
 fn f78_sigterm_and_sigint_end_every_program_in_order() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut company = Company::at_work();

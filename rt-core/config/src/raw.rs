@@ -428,6 +428,8 @@ sections! {
         refresh: Span, Default("1s");
         /// Who arms it after a start and after the lease was lost: `manual`, an operator or `--arm`; `after_gates`, the runtime itself.
         rearm: Rearm, Default("manual");
+        /// A runtime that keeps dying: after so many starts that did not end in order it waits in RELEASE until somebody arms it; `off`: never.
+        restarts: OrOff<Restarts>, Default("{}");
         /// Of two runtimes of the same agent one writes and the other one stands by.
         lease: Lease, Default("{}");
         /// Users and numbers of users who may arm, beside root and the service's own.
@@ -504,6 +506,14 @@ sections! {
         clamps: f64, Default("0.5");
         /// At most so far from those of the policy in use may its outputs lie on average, in parts of the operating ranges. Not judged beside the nominal policy.
         divergence: f64, Default("0.5");
+    }
+
+    /// Starts that did not end in order.
+    struct Restarts {
+        /// So many are as usual; one more is not.
+        n: Whole<1, 100>, Default("4");
+        /// Those in this time count.
+        within: Span, Default("600s");
     }
 
     /// A new policy that drives the plant is compared with the one before it.

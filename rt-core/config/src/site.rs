@@ -355,6 +355,15 @@ pub struct Probation {
     pub reward: f64,
 }
 
+/// How often a runtime may die before it waits for an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restarts {
+    /// So many starts that did not end in order are as usual.
+    pub n: u32,
+    /// In this time.
+    pub within: Span,
+}
+
 /// The `runtime:` section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runtime {
@@ -408,6 +417,8 @@ pub struct Runtime {
     pub setpoint_expiry: Span,
     /// The runtime arms itself after a start, and after the lease was lost.
     pub rearms: bool,
+    /// One that keeps dying waits in RELEASE; `None`: `restarts: off`.
+    pub restarts: Option<Restarts>,
     /// A runtime whose cycles stand still for this long has lost the lease to the one that stands by.
     pub lease_term: Span,
     /// Users who may arm, beside root and the service's own: names or numbers.

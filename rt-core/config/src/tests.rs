@@ -667,6 +667,12 @@ fn the_lease_has_a_term_that_cycles_can_renew_and_arming_is_an_operators_unless_
     wrong("  lease: {term: 39ms}\n", "39ms}", "not one in which cycles can renew");
     wrong("  lease: {term: 2h}\n", "2h}", "not one in which cycles can renew");
     wrong("  rearm: always\n", "always", "");
+    let restarts = |line: &str| with(line).restarts.map(|of| (of.n, of.within));
+    assert_eq!(restarts(""), Some((4, Span::from_ms(600_000))));
+    assert_eq!(restarts("  restarts: {n: 1, within: 1h}\n"), Some((1, Span::from_ms(3_600_000))));
+    assert_eq!(restarts("  restarts: off\n"), None);
+    wrong("  restarts: {n: 0}\n", "0}", "");
+    wrong("  restarts: {within: 0s}\n", "0s}", "zero is not possible");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rt_config::{Loaded, Site};
+use rt_config::{Loaded, Restarts, Site};
 use rt_state::applied::{self, Found};
+use rt_state::starts;
 
 use crate::failure::Failure;
 use crate::keeper::Kept;
@@ -24,6 +26,8 @@ pub(crate) struct Start {
     pub(crate) audit: PathBuf,
     /// Where what is applied is kept.
     pub(crate) kept: Kept,
+    /// Where starts are counted.
+    pub(crate) starts: PathBuf,
     /// What is to be told about the choice between the site file and what was applied.
     pub(crate) said: Option<String>,
 }
@@ -39,22 +43,33 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let directory =
         directory(site.runtime.state_dir.clone(), config).map_err(Failure::resource("the state directory's path"))?;
     let file = |what: &str| directory.join(format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance));
-    let (audit, path) = (file("audit"), file("applied.yaml"));
+    let (audit, path, starts) = (file("audit"), file("applied.yaml"), file("starts"));
     let shown = path.display().to_string();
     let kept = |holds: &str| Kept { path: path.clone(), base: base.clone(), holds: holds.to_owned() };
     match applied::find(&path, &base).map_err(|error| Failure::Config(error.to_string()))? {
-        Found::Nothing => Ok(Start { text: base.clone(), audit, kept: kept(&base), said: None, site }),
+        Found::Nothing => Ok(Start { text: base.clone(), audit, kept: kept(&base), starts, said: None, site }),
         Found::Superseded(aside) => {
             let said = format!("the site file was edited after something was applied, and counts: {}", aside.display());
-            Ok(Start { text: base.clone(), audit, kept: kept(&base), said: Some(said), site })
+            Ok(Start { text: base.clone(), audit, kept: kept(&base), starts, said: Some(said), site })
         }
         Found::Applied(text) => {
             let Loaded { site, .. } = rt_config::parse(&text, config)
                 .map_err(|refused| Failure::Config(format!("{shown}, which was applied to the agent:\n{refused}")))?;
             let said = format!("what was applied holds, and not the site file: {shown}");
-            Ok(Start { site, kept: kept(&text), text, audit, said: Some(said) })
+            Ok(Start { site, kept: kept(&text), text, audit, starts, said: Some(said) })
         }
     }
+}
+
+/// Counts this start; what there is to say when those before it ended too often in no order.
+pub(crate) fn restless(starts: &Path, site: &Site) -> Option<String> {
+    let Restarts { n, within } = site.runtime.restarts?;
+    let (before, noted) = starts::note(starts, rt_sys::unix_time().as_s(), Duration::from_nanos(within.as_ns()));
+    if let Err(error) = noted {
+        tracing::warn!(%error, "starts cannot be counted in {}", starts.display());
+    }
+    (before >= n as usize)
+        .then(|| format!("{before} starts in {:.0} s ended in no order: RELEASE", within.as_seconds()))
 }
 
 /// Absolute: whoever is told of a file in it may have been started elsewhere.

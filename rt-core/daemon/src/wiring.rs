@@ -56,11 +56,12 @@ const OOM_SCORE: i16 = -900;
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
-    let Start { site, text, audit, kept, said } = state::start(&arguments.config)?;
+    let Start { site, text, audit, kept, starts, said } = state::start(&arguments.config)?;
     rt_sys::start_logging("corerl-rt", &site.agent_name);
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let server = Server::bind(&address)?;
+    let restless = state::restless(&starts, &site);
     let manager =
         rt_sys::ServiceManager::from_environment().map_err(Failure::resource("the service manager's socket"))?;
 
@@ -125,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
 
-    let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site, claims);
+    let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site, claims, restless.is_none());
     lease_desk.begin(&server, clock.now());
     let audit = Audit::start(audit, &placement.others).map_err(Failure::resource("the audit log's thread"))?;
     let mut journal = Journal::new(events, clock, audit);
@@ -133,7 +134,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for said in said.into_iter().chain(of_file) {
         journal.note(EventKind::Configured, &said);
     }
-    if let Some(by) = armed_by(arguments, &site)
+    if let Some(restless) = &restless {
+        journal.note(EventKind::Fault, restless);
+        tracing::error!(
+            "it keeps dying, so nobody but an operator arms it: `corerl agent arm`, when the reason is found"
+        );
+        let _ = orders.push(Order::Command(Command::Release));
+    } else if let Some(by) = armed_by(arguments, &site)
         && may_arm(&mut journal, by)
     {
         let _ = orders.push(Order::Command(Command::Arm));
@@ -175,6 +182,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let _ = stop.push(Stop);
     }
     keeper.wind_up(|| control.thread.is_finished() && handles.iter().all(JoinHandle::is_finished));
+    // Were it left there, the next start would count it: that is the safe side.
+    let _ = rt_state::starts::forget(&starts);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::replace::{FILE_MODE, replace, sync_directory};
+use crate::replace::{FILE_MODE, remove, replace, sync_directory};
 
 const HEADING: &str = "# Applied to a running agent. ";
 /// Longer files are none of ours.
@@ -64,11 +64,7 @@ pub fn keep(path: &Path, base: &str, text: &str) -> io::Result<()> {
         let heading = format!("{HEADING}base={base} all={}\n", hash_of(&[&base, text]));
         return replace(path, FILE_MODE, &[heading.as_bytes(), text.as_bytes()].concat());
     }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Err(_) => Ok(()),
-        Ok(()) => sync_directory(path),
-    }
+    remove(path)
 }
 
 /// What was applied to the runtime that was started with `base`, for its next start.

@@ -1,4 +1,5 @@
-//! What a runtime keeps on disk from one run to the next: the audit log of acts, and the site file that was applied.
+//! What a runtime keeps on disk from one run to the next: the audit log of acts, the site file that was applied, and
+//! the starts that did not end in order.
 //!
 //! # Contract
 //! - **An entry of the audit log is on the disk when [`audit::Log::append`] returns**, and chained to the one before by its
@@ -31,5 +32,6 @@
 pub mod applied;
 pub mod audit;
 mod replace;
+pub mod starts;
 
 pub use replace::replace;

@@ -1,12 +1,14 @@
 //! Files that are replaced as a whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Of what the service keeps: readable for its group, writable for itself.
 pub(crate) const FILE_MODE: u32 = 0o640;
+/// The directory is the service's; its group may look into it.
+const DIRECTORY_MODE: u32 = 0o750;
 
 /// Writes a file, with this mode where the user's mask permits: beside its place first, then to the disk, then moved into
 /// place. So there is the old file or the new one, whenever the process dies or the power fails.
@@ -25,6 +27,23 @@ pub fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
 fn remove_half_written(beside: &Path) {
     if fs::symlink_metadata(beside).is_ok_and(|found| found.is_file()) {
         let _ = fs::remove_file(beside);
+    }
+}
+
+/// Makes the directory of a file, and what is above it.
+pub(crate) fn make_directory_of(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(directory) => DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory),
+        None => Ok(()),
+    }
+}
+
+/// Removes a file, for good; there need not be one.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) => Ok(()),
+        Ok(()) => sync_directory(path),
     }
 }
 

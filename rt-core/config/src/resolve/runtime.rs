@@ -12,9 +12,9 @@ use crate::form::Field;
 use crate::form_special::OrOff;
 use crate::raw::{
     Canary as RawCanary, Chatter, Cpus, Inference, Lease, Priorities, Probation as RawProbation, Rearm,
-    Runtime as RawRuntime,
+    Restarts as RawRestarts, Runtime as RawRuntime,
 };
-use crate::site::{Canary, Probation, Runtime};
+use crate::site::{Canary, Probation, Restarts, Runtime};
 use crate::value::Whole;
 
 /// The cycle records of so long are kept at least, or the reader is told.
@@ -45,6 +45,7 @@ pub(crate) fn resolve(
     let canary = raw.canary.value.as_ref().and_then(|choice| unless_off(choice, |raw| canary(raw, complaints)));
     let probation =
         raw.probation.value.as_ref().and_then(|choice| unless_off(choice, |raw| probation(raw, complaints)));
+    let restarts = raw.restarts.value.as_ref().and_then(|choice| unless_off(choice, |raw| restarts(raw, complaints)));
     let t_settle = t_settle(raw, connections, complaints);
     let setpoint_expiry = setpoint_expiry(raw, connections, complaints);
     let record_span = record_span(raw, complaints);
@@ -93,6 +94,7 @@ pub(crate) fn resolve(
         max_policy_age: max_policy_age?,
         setpoint_expiry: setpoint_expiry?,
         rearms: raw.rearm.value? == Rearm::AfterGates,
+        restarts: restarts?,
         lease_term: lease_term?,
         operators: raw.operators.value.as_ref()?.iter().map(|operator| operator.value.clone()).collect(),
         record_span: record_span?,
@@ -206,6 +208,11 @@ fn probation(raw: &RawProbation, complaints: &mut Complaints<'_>) -> Option<Prob
     let clamps = share(&raw.clamps, complaints);
     let reward = number(&raw.reward, |deviations| deviations > 0.0, "above 0", complaints);
     Some(Probation { decisions: u32::try_from(raw.decisions.value?.0).ok()?, clamps: clamps?, reward: reward? })
+}
+
+fn restarts(raw: &RawRestarts, complaints: &mut Complaints<'_>) -> Option<Restarts> {
+    let within = positive(&raw.within, complaints);
+    Some(Restarts { n: u32::try_from(raw.n.value?.0).ok()?, within: within? })
 }
 
 fn share(field: &Field<f64>, complaints: &mut Complaints<'_>) -> Option<f64> {

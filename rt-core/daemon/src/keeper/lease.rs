@@ -56,13 +56,14 @@ pub(crate) struct LeaseDesk {
 }
 
 impl LeaseDesk {
-    /// `claims`: by connection, where the plant has a tag for it.
+    /// `claims`: by connection, where the plant has a tag for it. `rearms`: the site file may arm after a loss, too.
     pub(crate) fn new(
         own: SharedLease,
         heirs: cell::Writer<Option<Heir>>,
         leader: Address,
         site: &Site,
         claims: Vec<Option<Lease>>,
+        rearms: bool,
     ) -> Self {
         let claims = claims.into_iter().zip(&site.connections);
         let claimed = |claim, connection: &str| Claimed { connection: connection.to_owned(), claim, noted: None };
@@ -71,7 +72,7 @@ impl LeaseDesk {
             own,
             heirs,
             leader,
-            rearms: site.runtime.rearms,
+            rearms: rearms && site.runtime.rearms,
             leads: false,
             noted_epoch: 0,
             ahead: None,

@@ -1,8 +1,8 @@
 //! The side that writes.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -10,10 +10,8 @@ use rustix::io::Errno;
 
 use super::chain::{ExamineError, examine, judge, nothing_before};
 use super::{Entry, Fault, Head, LINE_BYTES_MAX, Record, TEXT_BYTES_MAX, WRITING, hash_of, head_path, read_head};
-use crate::replace::{FILE_MODE, replace, sync_directory};
+use crate::replace::{FILE_MODE, make_directory_of, replace, sync_directory};
 
-/// The directory is the service's; its group may look into it.
-const DIRECTORY_MODE: u32 = 0o750;
 /// How often the lock is asked for while another process writes.
 const LOCK_ATTEMPTS: u32 = 40;
 
@@ -192,9 +190,7 @@ fn complete(mut file: &File, bytes: u64, line: &[u8]) -> io::Result<()> {
 
 /// The log, made if need be, for this process alone until it is closed.
 pub(super) fn open_locked(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
-    }
+    make_directory_of(path)?;
     for _ in 0..LOCK_ATTEMPTS {
         let file = OpenOptions::new().read(true).append(true).create(true).mode(FILE_MODE).open(path)?;
         if !file.metadata()?.is_file() {
