@@ -72,6 +72,23 @@ const ROWS: &[Row] = &[
         program: Program::Test("soak", "f31_no_switch_between_modes_or_to_and_from_a_person_makes_a_bump"),
     },
     Row {
+        name: "F87",
+        what: "hand-overs between two runtimes, each of which says in every cycle whether it writes",
+        full: 1_000,
+        piece: 50,
+        program: Program::Test("lease", "f87_in_every_cycle_of_many_hand_overs_there_is_at_most_one_writer"),
+    },
+    Row {
+        name: "F88",
+        what: "losses of runtime, plant or both at random cycles",
+        full: 200,
+        piece: 20,
+        program: Program::Test(
+            "lease",
+            "f88_whatever_is_killed_and_when_the_runtime_starts_from_where_the_plant_is_and_arms_as_the_file_says",
+        ),
+    },
+    Row {
         name: "transparency",
         what: "actions within all limits at the envelope",
         full: 1_000_000,
@@ -84,7 +101,8 @@ const ROWS: &[Row] = &[
 /// Run what must not happen once in very many times: every row, or those that are named.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Rows: F03 torn reads, F06 flipped bits, F22 adversarial wishes, F31 switches, transparency, simulation.\n\
+    after_help = "Rows: F03 torn reads, F06 flipped bits, F22 adversarial wishes, F31 switches, F87 hand-overs, F88 losses,\n\
+    transparency, simulation.\n\
     Exit code 1: something happened; the command that repeats it is printed.\n\n\
     Examples:\n  cargo xtask soak --share 0.01\n  cargo xtask soak F22\n  cargo xtask soak F03 --count 1000000 --seed 7"
 )]
