@@ -57,6 +57,8 @@ pub trait FieldBus {
 /// What a connection brings to light.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connected {
+    /// The server that it leads to; empty where there is none.
+    pub server: String,
     /// The data type of every output.
     pub kinds: Vec<ScalarKind>,
     /// What an operator may want to read.

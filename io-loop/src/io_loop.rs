@@ -239,7 +239,7 @@ impl<B: FieldBus> IoLoop<B> {
                     push(&mut self.reports, FieldReport::Kind { setpoint: output.setpoint, kind: *kind });
                 }
                 push(&mut self.reports, FieldReport::Link(true));
-                self.news.tell(News::Up { notices: connected.notices });
+                self.news.tell(News::Up { server: connected.server, notices: connected.notices });
                 (self.link, self.claim_refused) = (Link::Up, false);
                 self.tally.connects += 1;
                 // Connecting took its time, and the set may be from before it.

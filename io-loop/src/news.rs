@@ -12,6 +12,8 @@ const NEWS_WAITING_MAX: usize = 64;
 pub enum News {
     /// It is up.
     Up {
+        /// The server that it leads to; empty where there is none.
+        server: String,
         /// What an operator may want to read.
         notices: Vec<String>,
     },

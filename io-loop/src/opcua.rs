@@ -1,7 +1,8 @@
 //! The OPC UA backend: one [`ua_session::Session`], made anew after every loss.
 
-use std::io;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::{io, iter};
 
 use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
@@ -50,9 +51,11 @@ pub struct Pace {
     pub period: Span,
 }
 
-/// An OPC UA server as a field bus.
+/// An OPC UA server as a field bus, or a redundant set of them (Part 4, 6.6.2: non-transparent, the client chooses).
 pub struct OpcUa {
     target: Target,
+    /// The addresses of the whole set; the target has the first one of them that is tried next.
+    servers: VecDeque<String>,
     worker: KeyWorker,
     clock: Arc<dyn Clock>,
     inputs: Vec<BoundNode>,
@@ -70,7 +73,8 @@ struct Line {
 }
 
 impl OpcUa {
-    /// A bus that will connect to `target`, read `inputs` and write `outputs`.
+    /// A bus that will connect to `target`, read `inputs` and write `outputs`. When it cannot be reached, the servers at
+    /// `others` are tried in turn, and it again: they have the same nodes, and are asked for the same security.
     ///
     /// Starts the thread that renews keys, with the scheduling of the calling thread: to be called before that one becomes
     /// real-time.
@@ -79,11 +83,21 @@ impl OpcUa {
     /// The operating system gives no more threads.
     pub fn new(
         target: Target,
+        others: &[String],
         clock: Arc<dyn Clock>,
         inputs: Vec<BoundNode>,
         outputs: Vec<BoundNode>,
     ) -> io::Result<Self> {
-        Ok(Self { target, worker: KeyWorker::start()?, clock, inputs, outputs, line: None })
+        let servers = iter::once(&target.url).chain(others).cloned().collect();
+        Ok(Self { target, servers, worker: KeyWorker::start()?, clock, inputs, outputs, line: None })
+    }
+
+    /// The next attempt is made at the next server of the set.
+    fn turn_to_the_next(&mut self) {
+        self.servers.rotate_left(1);
+        if let Some(next) = self.servers.front() {
+            self.target.url.clone_from(next);
+        }
     }
 
     /// Runs `call` on the session and drops the session when it is beyond use.
@@ -133,7 +147,8 @@ impl OpcUa {
         let typed: Vec<_> = outputs.iter().cloned().zip(kinds.iter().map(|kind| session_kind(*kind))).collect();
         let read = session.prepare_read(inputs).map_err(|error| here(error.to_string()))?;
         let write = session.prepare_write(&typed).map_err(|error| here(error.to_string()))?;
-        let connected = Connected { kinds, notices: session.notices().to_vec() };
+        let server = self.target.url.clone();
+        let connected = Connected { server, kinds, notices: session.notices().to_vec() };
         let values = vec![ReadValue::MISSING; inputs.len()];
         let status = vec![0; outputs.len()];
         Ok((Line { session, read, write, values, status }, connected))
@@ -143,7 +158,7 @@ impl OpcUa {
 impl FieldBus for OpcUa {
     fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure> {
         self.line = None;
-        let (line, connected) = self.open(deadline)?;
+        let (line, connected) = self.open(deadline).inspect_err(|_| self.turn_to_the_next())?;
         self.line = Some(line);
         Ok(connected)
     }

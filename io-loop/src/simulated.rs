@@ -77,7 +77,7 @@ impl<P: FnMut(&[f64], &mut [f64])> FieldBus for Simulated<P> {
             return Err(ConnectFailure { message: "the simulated server is gone".into(), untrusted: None });
         }
         self.connected = true;
-        Ok(Connected { kinds: self.kinds.clone(), notices: Vec::new() })
+        Ok(Connected { kinds: self.kinds.clone(), ..Connected::default() })
     }
 
     fn read(&mut self, inputs: &mut [Reading], _deadline: MonoTime) -> Result<(), BusError> {

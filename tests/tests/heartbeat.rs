@@ -48,7 +48,7 @@ impl Panel {
             demand: Demand::Number,
         };
         let clock = Arc::new(Clocks::default());
-        let mut bus = OpcUa::new(target, clock, vec![node("Remote"), node("u")], vec![node("Rearm")]).unwrap();
+        let mut bus = OpcUa::new(target, &[], clock, vec![node("Remote"), node("u")], vec![node("Rearm")]).unwrap();
         bus.connect(soon()).unwrap_or_else(|failure| panic!("{}", failure.message));
         Self(bus)
     }

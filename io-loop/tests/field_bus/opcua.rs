@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading};
+use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading, WriteResult};
 use rt_core::ports::Clock as _;
 use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
@@ -57,7 +57,7 @@ pub(crate) fn nodes(what: &str, count: usize) -> Vec<BoundNode> {
 }
 
 pub(crate) fn bus(target: Target, clock: Arc<dyn Clock>, inputs: usize, outputs: usize) -> OpcUa {
-    OpcUa::new(target, clock, nodes("in", inputs), nodes("out", outputs)).unwrap()
+    OpcUa::new(target, &[], clock, nodes("in", inputs), nodes("out", outputs)).unwrap()
 }
 
 struct OpcUaRig {
@@ -145,4 +145,37 @@ fn requests_keep_to_the_servers_limits() {
     assert_eq!(readings.map(|reading| reading.value), [3.5; 13]);
     assert_eq!(plant.lock().unwrap().outputs, wanted.map(|value| value.unwrap_or(0.0)));
     assert_eq!(results.iter().filter(|result| **result == io_loop::WriteResult::Done).count(), 11);
+}
+
+#[test]
+fn f53_of_a_redundant_set_the_next_server_serves_the_same_plant_when_one_is_gone() {
+    let (setup, plant) = (Setup::open(INPUTS, &OUTPUTS), Plant::shared(OUTPUTS.len()));
+    let (first, second) = (Server::start(&setup, &plant), Server::start(&setup, &plant));
+    let (url, other) = (first.url(), second.url());
+    let target = Target::lab(&url, "urn:corerl:test");
+    let clock = Arc::new(TestClock::default());
+    let mut bus =
+        OpcUa::new(target, std::slice::from_ref(&other), clock, nodes("in", INPUTS), nodes("out", 3)).unwrap();
+    let within = || MonotonicClock::new().now() + Span::from_ms(20_000);
+    assert_eq!(bus.connect(within()).unwrap().server, url);
+    let mut results = [WriteResult::NotAsked; 3];
+    bus.write(&[Some(2.5), None, None], &mut results, within()).unwrap();
+
+    drop(first);
+    let mut readings = [Reading::MISSING; INPUTS];
+    assert!(matches!(bus.read(&mut readings, within()), Err(BusError::Lost(_))));
+    let refused = bus.connect(within()).unwrap_err();
+    assert!(refused.message.contains(&url), "{refused:?}");
+    assert_eq!(bus.connect(within()).unwrap().server, other);
+    plant.lock().unwrap().input = 7.0;
+    bus.read(&mut readings, within()).unwrap();
+    assert!(readings.iter().all(|reading| reading.value == 7.0), "{readings:?}");
+    assert_eq!(plant.lock().unwrap().outputs[0], 2.5, "nothing was written at the change");
+
+    // Nobody goes back as long as the second one serves; when it is gone, the first one is tried again.
+    bus.disconnect(within());
+    assert_eq!(bus.connect(within()).unwrap().server, other);
+    drop(second);
+    assert!(bus.connect(within()).unwrap_err().message.contains(&other));
+    assert!(bus.connect(within()).unwrap_err().message.contains(&url));
 }

@@ -176,6 +176,8 @@ sections! {
         connection_id: String, Required;
         /// The endpoint, `opc.tcp://host:port[/path]`.
         opc_conn_url: String, Required;
+        /// The other servers of a redundant set, which have the same nodes: tried in turn when one cannot be reached. Their certificates belong into `trust_dir`, because `server_cert_path` names one alone.
+        failover_urls: Vec<At<String>>, Default("[]");
         /// Our application URI, as the server sees it and as our certificate says.
         application_uri: String, Default("urn:corerl:rt");
         /// Policy, mode and certificates. Absent: in clear, which needs `lab: true`.

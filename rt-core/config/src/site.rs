@@ -48,6 +48,8 @@ pub struct Connection {
     pub id: String,
     /// `opc_conn_url`, `opc.tcp://host:port[/path]`.
     pub url: String,
+    /// The other servers of a redundant set, each as `url`.
+    pub failover_urls: Vec<String>,
     /// `application_uri`: ours, as the server will see it.
     pub application_uri: String,
     /// Policy, mode and certificates.

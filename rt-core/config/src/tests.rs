@@ -676,6 +676,21 @@ fn the_lease_has_a_term_that_cycles_can_renew_and_arming_is_an_operators_unless_
 }
 
 #[test]
+fn a_redundant_set_names_every_server_once() {
+    let line = |urls: &str| format!("opc_conn_url: opc.tcp://localhost:4840/server\n      failover_urls: {urls}");
+    let with = |urls: &str| accepted(&BASE.replacen("opc_conn_url: opc.tcp://localhost:4840/server", &line(urls), 1));
+    assert_eq!(with("[]").site.connections[0].failover_urls, Vec::<String>::new());
+    let two = with("[opc.tcp://b:4840, \"opc.tcp://c:4840\"]").site;
+    assert_eq!(two.connections[0].failover_urls, ["opc.tcp://b:4840", "opc.tcp://c:4840"]);
+    let wrong = |urls: &str, needle: &str, message: &str| {
+        assert_error("opc_conn_url: opc.tcp://localhost:4840/server", &line(urls), needle, message, "");
+    };
+    wrong("[http://b]", "http://b", "not the address of an OPC UA server");
+    wrong("[opc.tcp://b:1, opc.tcp://b:1]", "opc.tcp://b:1]", "named twice");
+    wrong("[opc.tcp://localhost:4840/server]", "opc.tcp://localhost:4840/server]", "named twice");
+}
+
+#[test]
 fn a_lease_tag_has_a_term_in_which_a_runtime_can_look_at_it() {
     let line = |lease: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, lease: {lease}}}}}\n");
     let with = |lease: &str| accepted(&BASE.replacen("runtime:\n", &line(lease), 1)).site.connections[0].lease.clone();

@@ -75,7 +75,7 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
         read.push(tag.clone());
         written.push(tag);
     }
-    OpcUa::new(target(site, connection)?, Arc::new(Clocks::default()), read, written)
+    OpcUa::new(target(site, connection)?, &connection.failover_urls, Arc::new(Clocks::default()), read, written)
         .map_err(Failure::resource("the thread that renews keys"))
 }
 

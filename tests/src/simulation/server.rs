@@ -241,7 +241,7 @@ impl FieldBus for Line {
             return Err(ConnectFailure { message: "the server is gone".into(), untrusted: None });
         }
         self.connected = true;
-        Ok(Connected { kinds: server.kinds.clone(), notices: Vec::new() })
+        Ok(Connected { kinds: server.kinds.clone(), ..Connected::default() })
     }
 
     fn read(&mut self, inputs: &mut [Reading], deadline: MonoTime) -> Result<(), BusError> {

@@ -220,7 +220,9 @@ fn connection(
     complaints: &mut Complaints<'_>,
 ) -> Option<Connection> {
     let connection = &raw.value;
-    let url = url(&connection.opc_conn_url, complaints);
+    let address = &connection.opc_conn_url;
+    let url = address.value.as_ref().and_then(|url| self::url(url, address.at, complaints));
+    let failover_urls = failover_urls(connection, complaints);
     let application_uri = application_uri(&connection.application_uri, complaints);
     let security = security(&connection.security_policy, raw.at, context, complaints);
     let identity = identity(&connection.authentication_mode, context, complaints);
@@ -232,6 +234,7 @@ fn connection(
     Some(Connection {
         id: connection.connection_id.value.clone()?,
         url: url?,
+        failover_urls: failover_urls?,
         application_uri: application_uri?,
         security: security?,
         identity: identity?,
@@ -244,13 +247,26 @@ fn connection(
     })
 }
 
-fn url(field: &Field<String>, complaints: &mut Complaints<'_>) -> Option<String> {
-    let url = field.value.as_ref()?;
+fn url(url: &str, at: Place, complaints: &mut Complaints<'_>) -> Option<String> {
     if let Err(help) = check_url(url) {
-        complaints.error(field.at, format!("{} is not the address of an OPC UA server", quoted(url)), help);
+        complaints.error(at, format!("{} is not the address of an OPC UA server", quoted(url)), help);
         return None;
     }
-    Some(url.clone())
+    Some(url.to_owned())
+}
+
+/// Each is another address than the first one and the ones before it.
+fn failover_urls(raw: &RawConnection, complaints: &mut Complaints<'_>) -> Option<Vec<String>> {
+    let mut known: Vec<_> = raw.opc_conn_url.value.iter().collect();
+    let mut urls = Vec::new();
+    for At { value, at } in raw.failover_urls.value.as_ref()? {
+        if known.contains(&value) {
+            complaints.error(*at, format!("{} is named twice", quoted(value)), "name every server once");
+        }
+        known.push(value);
+        urls.push(url(value, *at, complaints));
+    }
+    urls.into_iter().collect()
 }
 
 /// `opc.tcp://host:port[/path]`; the error is what to write.

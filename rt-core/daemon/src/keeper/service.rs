@@ -139,8 +139,9 @@ impl Service {
     pub(crate) fn take_news(&mut self, index: usize, news: &News, journal: &mut Journal) {
         let Some(wired) = self.connections.get_mut(index) else { return };
         match news {
-            News::Up { notices } => {
+            News::Up { server, notices } => {
                 (wired.status.up, wired.status.last_error, wired.complained) = (true, None, None);
+                wired.status.url.clone_from(server);
                 journal.entry(EventKind::ConnectionUp).numbers(index as u64, 0).text(&wired.status.id).publish();
                 notices.iter().for_each(|notice| tracing::warn!(connection_id = %wired.status.id, "{notice}"));
             }
