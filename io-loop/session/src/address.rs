@@ -35,6 +35,14 @@ pub enum AddressError {
 }
 
 impl NodeAddress {
+    /// The address of this node on a server with these namespaces: by the namespace's URI where there is one, so that it
+    /// keeps its meaning.
+    pub fn of(node: &NodeId, namespaces: &[String]) -> Self {
+        let uri = namespaces.get(usize::from(node.namespace)).filter(|uri| node.namespace != 0 && !uri.is_empty());
+        let namespace = uri.map_or(Namespace::Index(node.namespace), |uri| Namespace::Uri(uri.clone()));
+        Self { namespace, identifier: node.identifier.clone() }
+    }
+
     /// The namespace URI, when the address names one.
     pub fn namespace_uri(&self) -> Option<&str> {
         match &self.namespace {
@@ -140,6 +148,17 @@ mod tests {
             let address: NodeAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
         }
+    }
+
+    #[test]
+    fn the_address_of_a_node_leads_to_it_also_on_a_server_with_other_indices() {
+        let names = namespaces();
+        for node in [NodeId::new(2, "A;B=1"), NodeId::new(0, 85), NodeId::new(9, 7)] {
+            let address = NodeAddress::of(&node, &names);
+            assert_eq!(address.to_string().parse(), Ok(address.clone()));
+            assert_eq!(address.resolve(&names), (node.namespace < 9).then_some(node));
+        }
+        assert_eq!(NodeAddress::of(&NodeId::new(2, "A"), &names).to_string(), "nsu=http://example.org/plant;s=A");
     }
 
     #[test]

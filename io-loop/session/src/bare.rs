@@ -3,7 +3,7 @@
 //! Nothing here panics, whatever the bytes, unless the session breaks a promise of its own.
 
 use crate::{
-    CallError, ReadValue, SecurityPolicy,
+    CallError, ReadValue, SecurityPolicy, browse,
     channel::{Arrival, Channel, TokenKeys, open_symmetric},
     codec::Put,
     crypto::{self, BLOCK_BYTES, Suite},
@@ -250,6 +250,7 @@ pub fn take_apart(body: &[u8]) -> bool {
         services::open_answer(body, services::type_id::ACTIVATE_SESSION_ANSWER).is_ok(),
         describe::parse_server(body).is_ok(),
         describe::parse_description(body).is_ok(),
+        browse::parse_page(body, services::type_id::BROWSE_ANSWER, &mut Vec::new()).is_ok(),
         written.is_ok(),
         read.is_ok(),
     ]

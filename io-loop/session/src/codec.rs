@@ -12,6 +12,10 @@ use crate::{
 
 type Read<T> = Result<T, Violation>;
 
+/// Bits of the first byte of an ExpandedNodeId (Part 6, 5.2.2.10).
+const HAS_URI: u8 = 0x80;
+const HAS_SERVER: u8 = 0x40;
+
 /// Bytes from the peer, read from the front.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a> {
@@ -95,6 +99,19 @@ impl<'a> Reader<'a> {
         self.node_id_after(form)
     }
 
+    /// An ExpandedNodeId; `None` when it names a namespace by its URI, or another server.
+    pub(crate) fn local_node_id(&mut self) -> Read<Option<NodeId>> {
+        let form = self.u8()?;
+        let id = self.node_id_after(form & !(HAS_URI | HAS_SERVER))?;
+        if form & HAS_URI != 0 {
+            self.skip_bytes()?;
+        }
+        if form & HAS_SERVER != 0 {
+            self.skip(4)?;
+        }
+        Ok((form & (HAS_URI | HAS_SERVER) == 0).then_some(id))
+    }
+
     fn node_id_after(&mut self, form: u8) -> Read<NodeId> {
         Ok(match form {
             0 => NodeId::new(0, u32::from(self.u8()?)),
@@ -144,8 +161,6 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_node_id(&mut self, expanded: bool) -> Read<()> {
-        const HAS_URI: u8 = 0x80;
-        const HAS_SERVER: u8 = 0x40;
         let form = self.u8()?;
         let flags = if expanded { form & (HAS_URI | HAS_SERVER) } else { 0 };
         match form & !flags {
@@ -183,7 +198,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A LocalizedText.
+    /// The text of a LocalizedText; empty for none.
+    pub(crate) fn localized_text(&mut self) -> Read<&'a str> {
+        const HAS_LOCALE: u8 = 1;
+        const HAS_TEXT: u8 = 2;
+        let mask = self.u8()?;
+        if mask & HAS_LOCALE != 0 {
+            self.skip_bytes()?;
+        }
+        if mask & HAS_TEXT != 0 { self.str() } else { Ok("") }
+    }
+
+    /// A LocalizedText, whatever it says.
     pub(crate) fn skip_localized_text(&mut self) -> Read<()> {
         let mask = self.u8()?;
         for bit in [1, 2] {

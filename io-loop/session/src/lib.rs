@@ -42,6 +42,7 @@ mod address;
 mod asymmetric;
 #[doc(hidden)]
 pub mod bare;
+mod browse;
 mod channel;
 mod chunk;
 mod clock;
@@ -66,6 +67,7 @@ mod user;
 mod values;
 
 pub use address::{AddressError, NodeAddress};
+pub use browse::{ChildNode, NodeClass};
 pub use clock::Clock;
 pub use crypto::{ApplicationInstance, Names};
 pub use describe::{NodeDescription, NodeKind};

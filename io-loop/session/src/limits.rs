@@ -22,6 +22,8 @@ pub const TOKEN_BYTES_MAX: usize = 4_096;
 pub const STRING_BYTES_MAX: usize = 65_535;
 /// Most elements of an array in a set-up message.
 pub const ARRAY_LEN_MAX: usize = 4_096;
+/// Nodes below one node after which no more are asked for.
+pub const REFERENCES_MAX: usize = 20_000;
 /// Most endpoints a server may describe.
 pub const ENDPOINTS_MAX: usize = 64;
 /// Most user token policies of an endpoint.

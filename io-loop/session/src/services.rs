@@ -24,6 +24,10 @@ pub(crate) mod type_id {
     pub(crate) const ACTIVATE_SESSION_REQUEST: u16 = 467;
     pub(crate) const ACTIVATE_SESSION_ANSWER: u32 = 470;
     pub(crate) const CLOSE_SESSION_REQUEST: u16 = 473;
+    pub(crate) const BROWSE_REQUEST: u16 = 527;
+    pub(crate) const BROWSE_ANSWER: u32 = 530;
+    pub(crate) const BROWSE_NEXT_REQUEST: u16 = 533;
+    pub(crate) const BROWSE_NEXT_ANSWER: u32 = 536;
     pub(crate) const READ_REQUEST: u16 = 631;
     pub(crate) const READ_ANSWER: u32 = 634;
     pub(crate) const WRITE_REQUEST: u16 = 673;
@@ -428,7 +432,7 @@ pub(crate) fn put_read_item(out: &mut Vec<u8>, node: &NodeId, attribute: u32) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use opcua_types::NodeId;
 
 use crate::{
-    CallError, Clock, ConnectError, KeyWorker, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError,
-    ScalarKind, Step, Target, WritePlan, connect, crypto,
+    CallError, ChildNode, Clock, ConnectError, KeyWorker, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError,
+    ScalarKind, Step, Target, WritePlan, browse, connect, crypto,
     describe::{self, Limits, NodeDescription},
     link::Link,
     plan::{ReadBatch, WriteBatch, decode_read, decode_write},
@@ -111,6 +111,16 @@ impl Session {
     pub fn describe(&mut self, nodes: &[NodeId], deadline_ns: u64) -> Result<Vec<NodeDescription>, CallError> {
         let described = describe::describe(&mut self.link, &self.token, nodes, self.limits, deadline_ns);
         self.link.note(described)
+    }
+
+    /// The objects and variables right below a node, in the server's order; at most [`crate::limits::REFERENCES_MAX`] and a
+    /// page.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn browse(&mut self, node: &NodeId, deadline_ns: u64) -> Result<Vec<ChildNode>, CallError> {
+        let browsed = browse::browse(&mut self.link, &self.token, node, deadline_ns);
+        self.link.note(browsed)
     }
 
     /// Makes a read of these nodes' values ready.

@@ -10,8 +10,8 @@
 //!   plant over when it is let go, when the leader dies, or when its cycles stand still for a term.
 //! - SIGTERM and SIGINT: the last value stays on the plant, the heartbeat stops, everything is flushed, exit 0. The death of a tethered
 //!   parent: RELEASE first, then the same.
-//! - [`ControlLoop`] and what it is made from are public, for whoever runs cycles without the process around them;
-//!   everything else is the program's own.
+//! - [`ControlLoop`] and what it is made from are public, for whoever runs cycles without the process around them, and
+//!   [`target`] for whoever speaks to the same servers; everything else is the program's own.
 //! - A [`Rehearsal`] is the same control and io threads with a simulated plant and without a keeper: what `corerl bench`
 //!   measures is what runs at a plant, and not a copy of it.
 //! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 two runtimes of this agent live already, 77 privileges missing in strict
@@ -40,7 +40,7 @@ use clap::Parser;
 pub use adapters::{Line, Order, VerifiedPolicy};
 pub use control::{ControlLoop, Ends, UnfitForControl};
 pub use failure::Failure;
-pub use plant::Clocks;
+pub use plant::{Clocks, target};
 pub use rehearsal::Rehearsal;
 pub use segments::{Records, Shelf, Writers};
 pub use tenure::Tenure;

@@ -90,7 +90,11 @@ fn pace(site: &Site, setpoint: &Setpoint) -> Option<Pace> {
     Some(Pace { rate, period: site.runtime.period.span() })
 }
 
-fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
+/// Where this connection leads, as whom, and whom it trusts.
+///
+/// # Errors
+/// Certificate or key cannot be used.
+pub fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
     let (security, trust) = match &connection.security {
         Security::None => (ua_session::Security::None, Trust::default()),
         Security::Secured { policy, encrypt, client_cert, client_key, server_cert, trust_dir } => {

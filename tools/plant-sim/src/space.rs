@@ -72,7 +72,7 @@ fn insert(space: &mut AddressSpace, folder: &NodeId, node: &Node) {
     }
     builder.insert(space);
     if let Some((low, high)) = node.range {
-        property(space, &id, "EURange", DataTypeId::Range, ExtensionObject::from_message(Range { low, high }));
+        property(space, node, "EURange", DataTypeId::Range, ExtensionObject::from_message(Range { low, high }));
     }
     if let Some(unit) = node.unit {
         let information = EUInformation {
@@ -81,17 +81,23 @@ fn insert(space: &mut AddressSpace, folder: &NodeId, node: &Node) {
             display_name: unit.into(),
             description: unit.into(),
         };
-        property(space, &id, "EngineeringUnits", DataTypeId::EUInformation, ExtensionObject::from_message(information));
+        property(
+            space,
+            node,
+            "EngineeringUnits",
+            DataTypeId::EUInformation,
+            ExtensionObject::from_message(information),
+        );
     }
 }
 
-fn property(space: &mut AddressSpace, of: &NodeId, name: &str, data_type: DataTypeId, value: ExtensionObject) {
-    let id = NodeId::new(of.namespace, format!("{}.{name}", of.identifier));
+fn property(space: &mut AddressSpace, of: &Node, name: &str, data_type: DataTypeId, value: ExtensionObject) {
+    let id = NodeId::new(NAMESPACE_INDEX, format!("{}.{name}", of.identifier));
     VariableBuilder::new(&id, opcua_types::QualifiedName::new(0, name), name)
         .data_type(data_type)
         .value(value)
         .has_type_definition(VariableTypeId::PropertyType)
-        .property_of(of.clone())
+        .property_of(id_of(of))
         .insert(space);
 }
 

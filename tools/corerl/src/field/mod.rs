@@ -1,5 +1,9 @@
-//! `corerl io`: whom the connections trust, and who they are.
+//! `corerl io`: whom the connections trust, who they are, and what the servers show.
 
+mod browse;
+mod discover;
+mod line;
+mod read;
 mod trust;
 
 use std::path::PathBuf;
@@ -10,10 +14,14 @@ use ua_session::{ApplicationError, ApplicationInstance, Names};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
+use browse::BrowseArguments;
+use discover::DiscoverArguments;
+use read::{ReadArguments, WatchArguments};
 use trust::{Entry, TrustDirectory};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  corerl io trust pending --config site.yaml")]
+#[command(after_help = "Examples:\n  corerl io discover opc.tcp://plc:4840\n  corerl io browse --config site.yaml\n  \
+                        corerl io trust pending --config site.yaml")]
 pub(crate) struct IoArguments {
     #[command(subcommand)]
     command: IoCommand,
@@ -21,6 +29,14 @@ pub(crate) struct IoArguments {
 
 #[derive(Debug, Subcommand)]
 enum IoCommand {
+    /// What a server offers to anybody who asks: policies, users, certificates.
+    Discover(DiscoverArguments),
+    /// What lies on a server, as a tree.
+    Browse(BrowseArguments),
+    /// Read tags, beside whatever the runtime does.
+    Read(ReadArguments),
+    /// Read tags again and again, and show what changes.
+    Watch(WatchArguments),
     /// Server certificates that are trusted, and those that wait for a decision.
     Trust(TrustArguments),
     /// Our own certificates.
@@ -123,6 +139,10 @@ struct CreateArguments {
 
 pub(crate) fn run(arguments: &IoArguments) -> Result<Exit, Failure> {
     match &arguments.command {
+        IoCommand::Discover(arguments) => discover::run(arguments),
+        IoCommand::Browse(arguments) => browse::run(arguments),
+        IoCommand::Read(arguments) => read::read(arguments),
+        IoCommand::Watch(arguments) => read::watch(arguments),
         IoCommand::Trust(TrustArguments { command }) => match command {
             TrustCommand::List(place) => show(place, &place.directory()?.trusted()?),
             TrustCommand::Pending(place) => show(place, &place.directory()?.pending()?),
