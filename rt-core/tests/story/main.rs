@@ -6,8 +6,9 @@ mod rig;
 
 use std::num::NonZeroU64;
 
+use rt_core::carry::Carrier;
 use rt_core::cycle::{Cycle, CycleSettings, SettingsError};
-use rt_core::envelope::{Acted, Interlock, InterlockAction, Withheld};
+use rt_core::envelope::{Acted, Interlock, InterlockAction, LimitsByMode, Withheld};
 use rt_core::expression::{Op, Program};
 use rt_core::mode::Mode;
 use rt_core::ports::{Command, FieldReport};
@@ -15,6 +16,8 @@ use rt_core::record::{EventKind, Flags};
 use rt_core::tag::Quality;
 use rt_core::time::Span;
 use rt_core::trips::OutOf;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use rig::{PERIOD, Rig, STEP, limits, tag, with_settings};
 
@@ -347,6 +350,54 @@ fn f25_limits_that_shrink_during_run_lead_the_setpoint_back() {
     rig.run(60);
     assert_eq!((rig.cycle.mode(), rig.plant.values[0]), (Mode::Run, 2.5));
     assert!(rig.saw(|event| matches!(event, EventKind::Changed { number: 1 })));
+}
+
+/// Radiation: one bit of the first setpoint's limits, and nothing else of the cycle's memory.
+struct FlippedBit {
+    bit: usize,
+    is_done: bool,
+}
+
+impl Carrier for FlippedBit {
+    fn carry<T: Serialize + DeserializeOwned>(&mut self, value: &mut T) {
+        if self.is_done || std::any::type_name::<T>() != std::any::type_name::<LimitsByMode>() {
+            return;
+        }
+        self.is_done = true;
+        let mut bytes = postcard::to_allocvec(value).unwrap();
+        bytes[self.bit / 8] ^= 1 << (self.bit % 8);
+        *value = postcard::from_bytes(&bytes).unwrap();
+    }
+}
+
+#[test]
+fn f32_a_flipped_bit_in_the_limits_stops_that_setpoint_in_the_same_cycle_and_trips() {
+    // Of the lower end, of the upper one, and in a mode that does not write now.
+    for bit in [7, 8 * 8 + 51, 8 * 17 + 5] {
+        let mut rig = Rig::running();
+        let (before, writes) = (rig.plant.values, rig.plant.sets);
+        let mut flip = FlippedBit { bit, is_done: false };
+        rig.cycle.carry(&mut flip);
+        rig.damaged = true;
+        assert!(flip.is_done);
+        rig.policy.action = [9.0, 9.0];
+        rig.run(1);
+        assert_eq!(rig.notes.rows[0].withheld, Some(Withheld::LimitsCorrupt), "bit {bit}");
+        assert_eq!(rig.modes().last(), Some(&(Mode::Fallback, "limits_corrupt")), "bit {bit}");
+        rig.run(50);
+        assert_eq!(rig.plant.values[0], before[0], "bit {bit}: it was moved by limits that nobody has set");
+        assert!(rig.plant.sets > writes);
+        rig.say(&[Command::Reset]);
+        rig.run(50);
+        assert_eq!(rig.cycle.mode(), Mode::Fallback, "it trips again as long as the limits are not right");
+        // New limits are right limits.
+        rig.change([limits(0.0, 10.0), limits(0.0, 10.0)], 5.0);
+        rig.run(1);
+        rig.damaged = false;
+        rig.say(&[Command::Reset]);
+        rig.run(100);
+        assert_eq!(rig.cycle.mode(), Mode::Run, "bit {bit}");
+    }
 }
 
 #[test]

@@ -206,6 +206,8 @@ pub(crate) struct Rig {
     pub(crate) commands: Queue,
     pub(crate) notes: Notes,
     pub(crate) limits: [LimitsByMode; 2],
+    /// Its memory is not what it was.
+    pub(crate) damaged: bool,
 }
 
 pub(crate) fn limits(lo: f64, hi: f64) -> LimitsByMode {
@@ -314,6 +316,7 @@ impl Rig {
             commands: Queue::default(),
             notes: Notes::default(),
             limits: [limits(0.0, 10.0); 2],
+            damaged: false,
         };
         rig.plant.connect();
         rig
@@ -380,7 +383,7 @@ impl Rig {
             assert!((sent - last).abs() <= STEP, "I2: {last} -> {sent}");
             assert!(outcome.mode.writes());
         }
-        assert!(!outcome.flags.contains(Flags::FAULT));
+        assert_eq!(outcome.flags.contains(Flags::FAULT), self.damaged);
     }
 
     pub(crate) fn modes(&self) -> Vec<(Mode, &'static str)> {
