@@ -30,8 +30,8 @@ use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
 use crate::io::{IoThread, Stop};
 use crate::keeper::{
-    Audit, Configuration, Journal, Keeper, LeaseDesk, Lookout, Outlet, START_PATIENCE, Service, Steps, Warmth, Watched,
-    WeightsDesk, Wire, describe_setpoints,
+    Audit, Configuration, Expiry, Journal, Keeper, LeaseDesk, Lookout, Outlet, START_PATIENCE, Service, Steps, Warmth,
+    Watched, WeightsDesk, Wire, describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
 use crate::segments::{Records, Shelf, Writers};
@@ -81,6 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         slot.leave(&first_policy);
     }
 
+    let expiry = Expiry::of(&site)?;
     let clock = MonotonicClock::new();
     let plants = site.connections.iter().enumerate().map(|(index, connection)| {
         let bus = crate::plant::bus(&site, index, connection)?;
@@ -175,6 +176,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         complained: None,
         warm: Warmth::Cold,
         recorder,
+        expiry,
     };
     keeper.run();
 

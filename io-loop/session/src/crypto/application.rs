@@ -26,6 +26,7 @@ pub struct ApplicationInstance {
     thumbprint: String,
     thumbprint_bytes: Vec<u8>,
     uri: String,
+    valid_until_unix_s: i64,
     key: PrivateKey,
 }
 
@@ -57,6 +58,7 @@ impl ApplicationInstance {
             thumbprint: parsed.thumbprint().to_owned(),
             thumbprint_bytes: parsed.thumbprint_bytes(),
             uri: parsed.application_uri().unwrap_or_default().to_owned(),
+            valid_until_unix_s: parsed.valid_until_unix_s().unwrap_or(i64::MAX),
             der,
             key: private,
         })
@@ -100,6 +102,11 @@ impl ApplicationInstance {
         store(key, pem("PRIVATE KEY", secret.as_bytes()).as_bytes(), 0o600)?;
         store(certificate, &der, 0o644)?;
         ApplicationInstance::load(certificate, key)
+    }
+
+    /// When the certificate expires, seconds since 1970.
+    pub fn valid_until_unix_s(&self) -> i64 {
+        self.valid_until_unix_s
     }
 
     /// The certificate's DER bytes.

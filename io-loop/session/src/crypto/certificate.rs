@@ -79,6 +79,10 @@ impl Parsed {
         self.application_uri.as_deref()
     }
 
+    pub(super) fn valid_until_unix_s(&self) -> Option<i64> {
+        self.x509.not_after().ok().map(|until| until.timestamp())
+    }
+
     /// Whether this private key belongs to the certificate.
     pub(super) fn has_key(&self, private: &PrivateKey) -> bool {
         private.public_key_to_info().is_ok_and(|ours| ours == self.key_info)

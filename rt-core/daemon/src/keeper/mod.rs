@@ -3,6 +3,7 @@
 
 mod audit;
 mod configuration;
+mod expiry;
 mod journal;
 mod lease;
 mod lookout;
@@ -29,6 +30,7 @@ use crate::recorder::Recorder;
 
 pub(crate) use audit::{ACT_PATIENCE, Audit, START_PATIENCE};
 pub(crate) use configuration::{Configuration, Kept};
+pub(crate) use expiry::Expiry;
 pub(crate) use journal::Journal;
 pub(crate) use lease::LeaseDesk;
 pub(crate) use lookout::{Lookout, Watched};
@@ -75,6 +77,7 @@ pub(crate) struct Keeper {
     pub(crate) complained: Option<MonoTime>,
     pub(crate) warm: Warmth,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) expiry: Expiry,
 }
 
 /// Whether the loop has warmed up, and the control thread's page faults at that moment.
@@ -101,6 +104,7 @@ impl Keeper {
             if turn.is_multiple_of(SLOW_TURNS) {
                 self.watch_page_faults();
                 self.watch_grants();
+                self.expiry.turn(rt_sys::unix_time().as_s(), &mut self.journal);
                 self.lease.guard_the_address(&mut self.server);
                 if !self.lease.status().leads {
                     self.service.follow(&mut self.journal);
