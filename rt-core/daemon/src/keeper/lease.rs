@@ -21,6 +21,8 @@ use crate::tenure::epoch_of;
 
 /// How long the runtime that leads may take to answer; the keeper waits meanwhile.
 const CALL_TIMEOUT: Duration = Duration::from_millis(100);
+/// How long it may take to let go. With what it takes to record the wish before, less than the service manager's patience.
+const LET_GO_TIMEOUT: Duration = Duration::from_millis(400);
 /// Pause between two attempts to reach it.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -249,7 +251,7 @@ impl LeaseDesk {
 
     /// Asks whoever leads to let go; `None` when this runtime leads itself.
     pub(crate) fn ask_for_it(&self, cause: &str) -> Option<Result<String, CallError>> {
-        let ask = || Client::connect(&self.leader, CALL_TIMEOUT)?.act(Act::HandOver, cause);
+        let ask = || Client::connect(&self.leader, LET_GO_TIMEOUT)?.act(Act::HandOver, cause);
         (!self.leads).then(ask)
     }
 }

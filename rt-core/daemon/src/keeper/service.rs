@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use io_loop::{ConnectFailure, News};
 use rt_config::{Connection, Runtime, Security, Site};
 use rt_control::{
-    Act, Answer, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request, SetpointInfo,
-    Status,
+    Act, Answer, CallError, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request,
+    SetpointInfo, Status,
 };
 use rt_core::envelope::LimitsByMode;
 use rt_core::mode::Mode;
@@ -283,6 +283,9 @@ impl Service {
             }
             return match means.lease.ask_for_it(&text) {
                 Some(Ok(message)) => Answer::Done { message },
+                Some(Err(error @ CallError::TimedOut(_))) => {
+                    not_now(format!("{error}: `corerl agent status` shows whether it lets go all the same"))
+                }
                 Some(Err(error)) => not_now(format!("the runtime that leads does not let go: {error}")),
                 None => not_now("this runtime leads: the one that stands by has to be asked".to_owned()),
             };
