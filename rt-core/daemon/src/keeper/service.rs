@@ -364,7 +364,12 @@ impl Service {
 
     fn connection_status(&self, lease: &LeaseDesk) -> Vec<ConnectionStatus> {
         let all = self.connections.iter().enumerate();
-        all.map(|(index, wired)| ConnectionStatus { claimed: lease.claimed(index), ..wired.status.clone() }).collect()
+        let with_claim = |(index, wired): (usize, &Wired)| {
+            // Nobody knows what a plant shows that cannot be reached.
+            let claimed = lease.claimed(index).map(|claimed| claimed && wired.status.up);
+            ConnectionStatus { claimed, ..wired.status.clone() }
+        };
+        all.map(with_claim).collect()
     }
 
     fn status(&self, means: &Means<'_>) -> Status {
