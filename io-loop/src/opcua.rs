@@ -8,8 +8,8 @@ use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
-    CallError, CertificateFault, Clock, ConnectError, KeyWorker, NodeAddress, NodeDescription, NodeId, NodeKind,
-    ReadPlan, ReadValue, Session, StatusName, Step, Target, WritePlan,
+    CallError, Clock, ConnectError, KeyWorker, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan, ReadValue,
+    Session, StatusName, Step, Target, WritePlan,
 };
 
 use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
@@ -290,7 +290,7 @@ fn permit(node: &BoundNode, permitted: bool, verb: &str) -> Result<(), String> {
 
 fn describe_failure(error: ConnectError) -> ConnectFailure {
     let untrusted = match &error {
-        ConnectError::Certificate { source, .. } if source.fault == CertificateFault::Untrusted => {
+        ConnectError::Certificate { source, .. } if source.fault.is_undecided() => {
             Some(UntrustedCertificate { thumbprint: source.thumbprint.clone(), der: source.der.clone() })
         }
         _ => None,

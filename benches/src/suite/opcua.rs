@@ -19,8 +19,8 @@ use rt_daemon::Clocks;
 use rt_sys::{MonotonicClock, guard};
 use serde::Deserialize;
 use ua_session::{
-    ApplicationInstance, HostMismatch, KeyWorker, MessageMode, Names, ReadPlan, ReadValue, ScalarKind, Security,
-    SecurityPolicy, Session, Target, Trust, WritePlan,
+    ApplicationInstance, KeyWorker, MessageMode, Names, ReadPlan, ReadValue, ScalarKind, Security, SecurityPolicy,
+    Session, Target, Trust, WritePlan,
 };
 
 use crate::harness::{Contest, Row, Seats, nanoseconds_of};
@@ -147,8 +147,7 @@ struct Client {
 impl Client {
     fn connect(plant: &Plant, url: &str) -> Result<Self, String> {
         let clock = MonotonicClock::new();
-        let trust =
-            Trust { pinned: plant.said.certificate.clone(), directory: None, host_mismatch: HostMismatch::Report };
+        let trust = Trust { pinned: plant.said.certificate.clone(), ..Trust::default() };
         let target = Target { security: plant.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
         let deadline_ns = clock.now().as_ns() + CONNECT_MAX_NS;
         let worker = KeyWorker::start().map_err(|error| error.to_string())?;

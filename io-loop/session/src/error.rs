@@ -337,6 +337,18 @@ pub enum CertificateFault {
         /// From the certificate.
         names: Vec<String>,
     },
+    /// It names other hosts than the one we connect to, and nobody but an authority vouches for it.
+    #[error(
+        "it is for the hosts {}, not for `{host}`, which it has to name as long as an authority alone vouches for it: \
+         have it issued for `{host}`, connect to a host that it names, or trust the certificate itself",
+        list(names)
+    )]
+    HostNotVouchedFor {
+        /// From the URL.
+        host: String,
+        /// From the certificate.
+        names: Vec<String>,
+    },
     /// Its key is too short or too long for the policy.
     #[error("its key has {bits} bits, the policy wants {min} to {max}")]
     KeyLength {
@@ -350,9 +362,92 @@ pub enum CertificateFault {
     /// It may not be used to sign, to encipher, or by a server.
     #[error("its key usage does not permit to sign, to encipher and to serve, as OPC UA needs it")]
     KeyUsage,
-    /// It is signed over MD5 or SHA-1.
-    #[error("its own signature is over MD5 or SHA-1, which can be forged; have it made with SHA-256")]
+    /// It is signed over MD5 or SHA-1, or with something that the security policies do not know.
+    #[error(
+        "its own signature is over MD5 or SHA-1, which can be forged, or not by an RSA key; have it made with RSA and SHA-256"
+    )]
     Digest,
+    /// What is wrong is wrong with one of its issuers.
+    #[error("its issuer {thumbprint} ({subject}) cannot vouch for it: {fault}")]
+    Issuer {
+        /// Subject name of the issuer.
+        subject: String,
+        /// SHA-1 of its DER bytes, in lower-case hexadecimal.
+        thumbprint: String,
+        /// What is wrong with it.
+        fault: Box<CertificateFault>,
+    },
+    /// Its issuer is neither in the trust directory nor sent by the server.
+    #[error(
+        "nobody has decided to trust it, and the certificate of its issuer ({issuer}) is not known here; \
+         add it with `corerl io trust add FILE`, and `--issuer` if it is not to be trusted by itself"
+    )]
+    IssuerUnknown {
+        /// Name of the issuer.
+        issuer: String,
+    },
+    /// It is a root that is not in the trust list.
+    #[error("nobody has decided to trust this authority; if it is the plant's, add it with `corerl io trust add FILE`")]
+    AuthorityUntrusted,
+    /// Its issuer is known by name and did not sign it.
+    #[error(
+        "it is not signed by {issuer} as known here; it is forged, or its issuer has a new key: \
+         add that one's certificate with `corerl io trust add FILE`"
+    )]
+    Signature {
+        /// Name of the issuer.
+        issuer: String,
+    },
+    /// Its issuers issued each other.
+    #[error("its issuer ({issuer}) was issued by way of itself: the chain goes round in a circle and leads to nobody")]
+    Circle {
+        /// Name of the issuer.
+        issuer: String,
+    },
+    /// The chain is longer than any is followed.
+    #[error(
+        "it has more than {max} issuers, or too many that might be; have it issued by an authority nearer to the root"
+    )]
+    ChainTooLong {
+        /// Most issuers.
+        max: usize,
+    },
+    /// It issued a certificate and is no authority.
+    #[error("it is not an authority's: it lacks the CA flag, or its key usage does not permit to sign certificates")]
+    NotAuthority,
+    /// More authorities stand below it than it permits.
+    #[error("it permits {max} authorities below it, there are {found}; have the server's certificate issued higher up")]
+    PathLength {
+        /// What it permits.
+        max: u8,
+        /// What was found.
+        found: usize,
+    },
+    /// It has a critical extension that is not known here, or restricts names.
+    #[error("it has the restriction {oid}, which is not supported; have one issued without it")]
+    Restriction {
+        /// Identifier of the extension.
+        oid: String,
+    },
+    /// Its issuer has taken it back.
+    #[error("{issuer} revoked it at {since_unix_s} s after 1970; have the server given a new certificate")]
+    Revoked {
+        /// Name of the issuer.
+        issuer: String,
+        /// Since when.
+        since_unix_s: i64,
+    },
+    /// Nobody knows whether its issuer has taken it back.
+    #[error(
+        "whether {issuer} revoked it is not known: {why}; add the current list with `corerl io trust add FILE`, \
+         or write `revocation: optional` in the site file"
+    )]
+    RevocationUnknown {
+        /// Name of the issuer.
+        issuer: String,
+        /// Why its list does not say.
+        why: ListFault,
+    },
     /// The trust list could not be read.
     #[error("the trust list {path:?} cannot be read: {kind}")]
     TrustList {
@@ -360,6 +455,41 @@ pub enum CertificateFault {
         path: PathBuf,
         /// What the operating system said.
         kind: io::ErrorKind,
+    },
+}
+
+impl CertificateFault {
+    /// Whether trusting the certificate itself would settle it: it is a person's decision, and not made yet.
+    pub fn is_undecided(&self) -> bool {
+        match self {
+            CertificateFault::Untrusted
+            | CertificateFault::IssuerUnknown { .. }
+            | CertificateFault::AuthorityUntrusted
+            | CertificateFault::HostNotVouchedFor { .. } => true,
+            CertificateFault::Issuer { fault, .. } => fault.is_undecided(),
+            _ => false,
+        }
+    }
+}
+
+/// Why a revocation list does not say whom its authority revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ListFault {
+    /// There is none.
+    #[error("there is no revocation list of this authority")]
+    Absent,
+    /// The ones under its name are signed by somebody else, over SHA-1, from the future, or incomplete.
+    #[error(
+        "the revocation list under its name is not signed by it with SHA-256, not yet in force, or not a complete one"
+    )]
+    Unusable,
+    /// The newest one has run out.
+    #[error("its revocation list ran out at {until_unix_s} s after 1970, our clock says {now_unix_s}")]
+    OutOfDate {
+        /// When the next one was due.
+        until_unix_s: i64,
+        /// Our time.
+        now_unix_s: i64,
     },
 }
 

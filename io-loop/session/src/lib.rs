@@ -73,13 +73,13 @@ pub use crypto::{ApplicationInstance, Names};
 pub use describe::{NodeDescription, NodeKind};
 pub use discovery::{OfferedEndpoint, discover};
 pub use error::{
-    ApplicationError, CallError, CertificateError, CertificateFault, ConnectError, PrepareError, ResolveError, Step,
-    Violation,
+    ApplicationError, CallError, CertificateError, CertificateFault, ConnectError, ListFault, PrepareError,
+    ResolveError, Step, Violation,
 };
 pub use key_worker::KeyWorker;
 pub use opcua_types::NodeId;
 pub use plan::{ReadPlan, WritePlan};
 pub use session::{Exchange, Session};
 pub use status::StatusName;
-pub use target::{HostMismatch, Identity, MessageMode, Security, SecurityPolicy, Target, Trust};
+pub use target::{HostMismatch, Identity, MessageMode, Revocation, Security, SecurityPolicy, Target, Trust};
 pub use values::{NotRepresentable, ReadValue, ScalarKind, ValueKind, WriteValue};

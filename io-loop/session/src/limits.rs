@@ -46,10 +46,22 @@ pub const CHANNEL_LIFETIME_MS_MIN: u32 = 1_000;
 pub const CHANNEL_LIFETIME_MS_MAX: u32 = 24 * 3_600_000;
 /// Largest file read as certificate or key, in bytes.
 pub const KEY_FILE_BYTES_MAX: u64 = 65_536;
-/// Most certificates examined in a trust directory.
+/// Most certificates read from each part of a trust directory.
 pub const TRUSTED_CERTIFICATES_MAX: usize = 1_024;
+/// Most certificates taken from a chain that a server sends.
+pub const SENT_CERTIFICATES_MAX: usize = 16;
+/// Most issuers between a server's certificate and one that is trusted, that one counted.
+pub const CHAIN_ISSUERS_MAX: usize = 5;
+/// Most signatures verified while looking for a chain, a fraction of a millisecond each.
+pub const CHAIN_SIGNATURES_MAX: usize = 64;
+/// Most revocation lists read from a trust directory.
+pub const REVOCATION_LISTS_MAX: usize = 64;
+/// Largest revocation list, in bytes: some 25,000 certificates.
+pub const REVOCATION_LIST_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = assert!(CHUNK_BYTES_MIN <= CHUNK_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES_MAX <= MESSAGE_BYTES_MAX);
 // A message of the largest size must be able to arrive in the smallest chunks.
 const _: () = assert!(CHUNK_COUNT_MAX * CHUNK_BYTES_MIN >= MESSAGE_BYTES_MAX);
+// The longest chain that is accepted may be sent as a whole.
+const _: () = assert!(SENT_CERTIFICATES_MAX > CHAIN_ISSUERS_MAX);

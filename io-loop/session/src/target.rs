@@ -120,18 +120,33 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Which server certificates are trusted: those whose bytes are in one of these places. Nothing is ever added by itself.
+/// Which server certificates are trusted: those whose bytes are in one of these places, and those that an authority
+/// among them vouches for. Nothing is ever added by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
-    /// A certificate file, DER or PEM.
+    /// A certificate file, DER or PEM: one server's, never an authority.
     pub pinned: Option<PathBuf>,
-    /// A directory of certificate files, DER or PEM.
+    /// A directory of files, DER or PEM: `trusted/` with servers and authorities, `issuers/` with authorities that stand
+    /// between them and are not trusted by themselves, `crl/` with revocation lists.
     pub directory: Option<PathBuf>,
+    /// What an authority has to say of those whom it vouches for.
+    pub revocation: Revocation,
     /// What happens when the certificate is trusted but does not name the host we connect to.
     pub host_mismatch: HostMismatch,
 }
 
-/// What happens when a trusted certificate does not name the host.
+/// What an authority has to say of those whom it vouches for. Who is revoked is refused in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Revocation {
+    /// Every authority of a chain needs a revocation list that is not out of date.
+    #[default]
+    Required,
+    /// An authority without one revokes nobody.
+    Optional,
+}
+
+/// What happens when a certificate that is trusted by its bytes does not name the host. One that an authority alone vouches
+/// for is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HostMismatch {
     /// It is noted in [`crate::Session::notices`].

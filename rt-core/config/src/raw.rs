@@ -40,6 +40,14 @@ choices! {
         SignAndEncrypt = "sign_and_encrypt",
     }
 
+    /// Whether an authority needs a revocation list.
+    enum RevocationName {
+        /// Each needs a current one.
+        Required = "required",
+        /// One without revokes nobody.
+        Optional = "optional",
+    }
+
     /// A tag's type, CoreRL's words.
     enum TagType {
         /// A setpoint.
@@ -198,7 +206,11 @@ sections! {
         client_key_path: String, Optional;
         /// The server's pinned certificate; relative to the site file. Absent: `trust_dir` decides.
         server_cert_path: String, Optional;
-        /// The directory of trusted server certificates (`trusted/`, with `pending/` beside it); relative to the site file.
+        /// `required`: an authority that vouches for a server needs a revocation list that is not out of date. `optional`: one
+        /// without revokes nobody.
+        revocation: RevocationName, Default("required");
+        /// The directory of trusted servers and authorities (`trusted/`), issuers between them (`issuers/`), revocation lists
+        /// (`crl/`), and servers that wait for a decision (`pending/`); relative to the site file.
         trust_dir: String, Default("trust");
     }
 

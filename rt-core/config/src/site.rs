@@ -105,9 +105,20 @@ pub enum Security {
         client_key: PathBuf,
         /// The pinned server certificate; else the trust directory decides.
         server_cert: Option<PathBuf>,
+        /// What authorities have to say of those whom they vouch for.
+        revocation: Revocation,
         /// Certificates that are trusted (`trusted/`) and those that wait for a decision (`pending/`).
         trust_dir: PathBuf,
     },
+}
+
+/// What an authority has to say of the servers that it vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// Each needs a revocation list that is not out of date.
+    Required,
+    /// One without a list revokes nobody.
+    Optional,
 }
 
 /// The algorithms of a secured connection, as OPC UA names them.

@@ -10,7 +10,7 @@ use rt_core::pacing::Spin;
 use rt_core::setpoint::Rate;
 use rt_core::time::Span;
 
-use crate::site::{Goal, Identity, Reward, Security, SecurityPolicy, TagKind};
+use crate::site::{Goal, Identity, Revocation, Reward, Security, SecurityPolicy, TagKind};
 use crate::{Complaint, LeaseTag, Loaded, Place, Severity, example, load, parse};
 
 /// A small valid file in CoreRL's manner.
@@ -441,6 +441,26 @@ fn a_secured_connection_has_a_policy_and_a_user_with_a_password_or_a_certificate
         let said = complaints(&with("basic256_sha256", user));
         assert!(said.iter().any(|said| said.message.contains(complaint)), "{said:?}");
     }
+}
+
+#[test]
+fn f55_authorities_need_revocation_lists_unless_the_site_says_otherwise() {
+    let with = |revocation: &str| {
+        let secured = format!(
+            "security_policy: {{policy: basic256_sha256, client_cert_path: c.der, client_key_path: k.pem{revocation}}}"
+        );
+        BASE.replacen("security_policy: {policy: none}", &secured, 1)
+    };
+    for (written, expected) in [
+        ("", Revocation::Required),
+        (", revocation: required", Revocation::Required),
+        (", revocation: optional", Revocation::Optional),
+    ] {
+        let security = accepted(&with(written)).site.connections.remove(0).security;
+        assert!(matches!(security, Security::Secured { revocation, .. } if revocation == expected), "{written}");
+    }
+    let said = complaints(&with(", revocation: optonal"));
+    assert!(said.iter().any(|said| said.message.contains("optonal")), "{said:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use rt_core::ports::Clock as _;
 use rt_core::setpoint::Rate;
 use rt_core::tag::TagId;
 use rt_sys::MonotonicClock;
-use ua_session::{ApplicationInstance, Clock, HostMismatch, MessageMode, SecurityPolicy, Target, Trust};
+use ua_session::{ApplicationInstance, Clock, HostMismatch, MessageMode, Revocation, SecurityPolicy, Target, Trust};
 
 use crate::failure::Failure;
 
@@ -97,14 +97,21 @@ fn pace(site: &Site, setpoint: &Setpoint) -> Option<Pace> {
 pub fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
     let (security, trust) = match &connection.security {
         Security::None => (ua_session::Security::None, Trust::default()),
-        Security::Secured { policy, encrypt, client_cert, client_key, server_cert, trust_dir } => {
+        Security::Secured { policy, encrypt, client_cert, client_key, server_cert, revocation, trust_dir } => {
             let security = ua_session::Security::Secured {
                 policy: algorithms(*policy),
                 mode: if *encrypt { MessageMode::SignAndEncrypt } else { MessageMode::Sign },
                 application: application(client_cert, client_key)?,
             };
-            let directory = Some(trust_dir.join("trusted"));
-            let trust = Trust { pinned: server_cert.clone(), directory, host_mismatch: HostMismatch::Report };
+            let trust = Trust {
+                pinned: server_cert.clone(),
+                directory: Some(trust_dir.clone()),
+                revocation: match revocation {
+                    rt_config::Revocation::Required => Revocation::Required,
+                    rt_config::Revocation::Optional => Revocation::Optional,
+                },
+                host_mismatch: HostMismatch::Report,
+            };
             (security, trust)
         }
     };

@@ -1,40 +1,43 @@
-//! The server's certificate: an allegation until it is found in the trust list and all it says fits.
-
-use std::{fs, path::Path};
+//! The server's certificate: an allegation until the trust list vouches for it and all it says fits.
 
 use opcua_crypto::{KeySize, PrivateKey, PublicKey, X509};
 use opcua_types::ByteString;
 use x509_cert::{
     Certificate,
-    der::{Decode, oid::ObjectIdentifier},
-    ext::pkix::{ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
-    spki::SubjectPublicKeyInfoOwned,
+    der::{Decode, Encode, Reader, SliceReader, oid::ObjectIdentifier},
+    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName, name::GeneralName},
 };
 
-use super::{KEY_BITS, application::read_bounded};
+use super::{
+    KEY_BITS,
+    chain::{self, Chain},
+    signature::{self, Digest},
+    trust_list::TrustList,
+};
 use crate::{
-    ApplicationError, CertificateError, CertificateFault, HostMismatch, Trust,
-    limits::{CERTIFICATE_BYTES_MAX, TRUSTED_CERTIFICATES_MAX},
+    CertificateError, CertificateFault, HostMismatch, Trust,
+    limits::{CERTIFICATE_BYTES_MAX, SENT_CERTIFICATES_MAX},
 };
 
 const NANOSECONDS: i64 = 1_000_000_000;
 /// Extended key usage of a server.
 const SERVER_AUTHENTICATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
-/// RSA signatures over MD5 and SHA-1, which can be forged.
-const WEAK_SIGNATURES: [ObjectIdentifier; 2] =
-    [ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"), ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5")];
 
 /// A certificate taken apart; nothing about it has been checked.
 pub(super) struct Parsed {
+    der: Vec<u8>,
     x509: X509,
     key: PublicKey,
-    key_info: SubjectPublicKeyInfoOwned,
+    certificate: Certificate,
     thumbprint: String,
     application_uri: Option<String>,
     hosts: Vec<String>,
     may_sign_and_encipher: bool,
     may_serve: bool,
-    is_signed_weakly: bool,
+    /// Whether its key may sign certificates and revocation lists: key usage does not forbid it.
+    may_sign_certificates: bool,
+    may_sign_lists: bool,
+    constraints: Option<BasicConstraints>,
 }
 
 impl Parsed {
@@ -51,7 +54,10 @@ impl Parsed {
             certificate.tbs_certificate.get::<SubjectAltName>().ok()?.map(|(_, names)| names.0).unwrap_or_default();
         let usage = certificate.tbs_certificate.get::<KeyUsage>().ok()?.map(|(_, usage)| usage);
         let purposes = certificate.tbs_certificate.get::<ExtendedKeyUsage>().ok()?.map(|(_, usage)| usage.0);
+        let constraints =
+            certificate.tbs_certificate.get::<BasicConstraints>().ok()?.map(|(_, constraints)| constraints);
         Some(Parsed {
+            der: der.to_vec(),
             thumbprint: x509.thumbprint().as_hex_string(),
             application_uri: names.iter().find_map(|name| match name {
                 GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
@@ -60,11 +66,89 @@ impl Parsed {
             hosts: names.iter().filter_map(host_name).collect(),
             may_sign_and_encipher: usage.is_none_or(|usage| usage.digital_signature() && usage.key_encipherment()),
             may_serve: purposes.is_none_or(|purposes| purposes.contains(&SERVER_AUTHENTICATION)),
-            is_signed_weakly: WEAK_SIGNATURES.contains(&certificate.signature_algorithm.oid),
-            key_info: certificate.tbs_certificate.subject_public_key_info,
+            may_sign_certificates: usage.is_none_or(|usage| usage.key_cert_sign()),
+            may_sign_lists: usage.is_none_or(|usage| usage.crl_sign()),
+            constraints,
+            certificate,
             x509,
             key,
         })
+    }
+
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub(super) fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    pub(super) fn subject(&self) -> String {
+        self.x509.subject_name()
+    }
+
+    pub(super) fn issuer(&self) -> String {
+        self.certificate.tbs_certificate.issuer.to_string()
+    }
+
+    pub(super) fn key_bits(&self) -> usize {
+        self.key.bit_length()
+    }
+
+    /// Issued under its own name: a root, or no authority's at all.
+    pub(super) fn is_self_issued(&self) -> bool {
+        self.certificate.tbs_certificate.issuer == self.certificate.tbs_certificate.subject
+    }
+
+    /// Whether it may issue certificates: it says that it is an authority's, and its key usage permits it (RFC 5280,
+    /// 4.2.1.3 and 4.2.1.9).
+    pub(super) fn is_authority(&self) -> bool {
+        self.constraints.as_ref().is_some_and(|constraints| constraints.ca) && self.may_sign_certificates
+    }
+
+    pub(super) fn may_sign_lists(&self) -> bool {
+        self.may_sign_lists
+    }
+
+    /// How many authorities may stand between it and a server; `None` is no limit.
+    pub(super) fn path_length(&self) -> Option<u8> {
+        self.constraints.as_ref().and_then(|constraints| constraints.path_len_constraint)
+    }
+
+    /// The algorithm of its own signature; `None` when it is not one that proves anything here.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        let inner = &self.certificate.tbs_certificate.signature;
+        Digest::of(&self.certificate.signature_algorithm).filter(|_| *inner == self.certificate.signature_algorithm)
+    }
+
+    /// Whether the name of its issuer is this certificate's, which proves nothing.
+    pub(super) fn names_as_issuer(&self, issuer: &Parsed) -> bool {
+        self.certificate.tbs_certificate.issuer == issuer.certificate.tbs_certificate.subject
+    }
+
+    /// Whether the key of `issuer` signed it.
+    pub(super) fn is_signed_by(&self, issuer: &Parsed) -> bool {
+        let Ok(signed) = self.certificate.tbs_certificate.to_der() else { return false };
+        self.digest().is_some_and(|digest| issuer.has_signed(digest, &signed, self.certificate.signature.raw_bytes()))
+    }
+
+    /// Whether this certificate's key made the signature.
+    pub(super) fn has_signed(&self, digest: Digest, signed: &[u8], signature: &[u8]) -> bool {
+        signature::verify(&self.certificate.tbs_certificate.subject_public_key_info, digest, signed, signature)
+    }
+
+    /// Its validity by our clock (RFC 5280, 4.1.2.5).
+    pub(super) fn check_validity(&self, now_unix_s: i64) -> Result<(), CertificateFault> {
+        let (Ok(from), Ok(until)) = (self.x509.not_before(), self.x509.not_after()) else {
+            return Err(CertificateFault::Unreadable);
+        };
+        if now_unix_s < from.timestamp() {
+            return Err(CertificateFault::NotYetValid { from_unix_s: from.timestamp(), now_unix_s });
+        }
+        if now_unix_s > until.timestamp() {
+            return Err(CertificateFault::Expired { until_unix_s: until.timestamp(), now_unix_s });
+        }
+        Ok(())
     }
 
     pub(super) fn thumbprint(&self) -> &str {
@@ -85,7 +169,7 @@ impl Parsed {
 
     /// Whether this private key belongs to the certificate.
     pub(super) fn has_key(&self, private: &PrivateKey) -> bool {
-        private.public_key_to_info().is_ok_and(|ours| ours == self.key_info)
+        private.public_key_to_info().is_ok_and(|ours| ours == self.certificate.tbs_certificate.subject_public_key_info)
     }
 }
 
@@ -113,6 +197,8 @@ pub(crate) struct Expectation<'a> {
 
 /// A server's certificate that passed every check.
 pub(crate) struct PeerCertificate {
+    /// The certificate, and the issuers that the server sent with it.
+    sent: Vec<Parsed>,
     der: Vec<u8>,
     thumbprint: Vec<u8>,
     key: PublicKey,
@@ -126,8 +212,11 @@ impl std::fmt::Debug for PeerCertificate {
 }
 
 impl PeerCertificate {
-    /// Checks a certificate, or the first of a chain, as a server sent it. The second result is what an operator should
+    /// Checks a certificate, with the chain behind it, as a server sent it. The second result is what an operator should
     /// be told.
+    ///
+    /// The order is that of Part 4, 6.1.3: structure, chain, signatures and trust, which are found in one search, then
+    /// policy, time, host, application, usage, revocation. Unlike there, trust comes before the policy.
     pub(crate) fn check(
         sent: &[u8],
         trust: &Trust,
@@ -146,36 +235,31 @@ impl PeerCertificate {
             return Err(bare(CertificateFault::Absent));
         }
         let parsed = Parsed::new(der).ok_or_else(|| bare(CertificateFault::Unreadable))?;
+        let (thumbprint, subject) = (parsed.thumbprint.clone(), parsed.subject());
         let refused = |fault| {
             Box::new(CertificateError {
-                thumbprint: parsed.thumbprint.clone(),
-                subject: parsed.x509.subject_name(),
+                thumbprint: thumbprint.clone(),
+                subject: subject.clone(),
                 der: der.to_vec(),
                 fault,
             })
         };
-        if !is_trusted(der, trust).map_err(refused)? {
-            return Err(refused(CertificateFault::Untrusted));
-        }
-        check_contents(&parsed, expected).map_err(refused)?;
-        let notice = match check_host(&parsed, expected.host) {
-            Err(fault) if trust.host_mismatch == HostMismatch::Refuse => return Err(refused(fault)),
-            Err(fault) => Some(format!("the server's certificate {}: {fault}", parsed.thumbprint)),
-            Ok(()) => None,
-        };
-        let checked = PeerCertificate {
-            der: der.to_vec(),
-            thumbprint: parsed.thumbprint_bytes(),
-            key: parsed.key,
-            trust: trust.clone(),
-        };
+        let (thumbprint_bytes, key) = (parsed.thumbprint_bytes(), parsed.key.clone());
+        let sent: Vec<_> = std::iter::once(parsed).chain(issuers_in(sent)).collect();
+        let mismatch = judge(&sent, trust, expected).map_err(refused)?;
+        let notice = mismatch.map(|fault| format!("the server's certificate {thumbprint}: {fault}"));
+        let checked =
+            PeerCertificate { sent, der: der.to_vec(), thumbprint: thumbprint_bytes, key, trust: trust.clone() };
         Ok((checked, notice))
     }
 
-    /// Whether it is in the trust list at this moment; reads files. That it expires does not end what is connected, or a
-    /// clock that is set wrong would stop a plant.
+    /// Whether the trust list vouches for it at this moment; reads files. Only what somebody decided ends what is
+    /// connected: trust withdrawn, a certificate revoked. That a certificate or a revocation list has run out does not, or
+    /// a clock that is set wrong would stop a plant.
     pub(crate) fn is_still_trusted(&self) -> bool {
-        is_trusted(&self.der, &self.trust).unwrap_or(false)
+        TrustList::read(&self.trust)
+            .and_then(|list| chain::find(&self.sent, &list, |chain| chain.check(&list, self.trust.revocation, None)))
+            .is_ok()
     }
 
     /// Whether a certificate, or the first of a chain, is this one.
@@ -200,106 +284,110 @@ impl PeerCertificate {
     }
 }
 
+/// Judges a certificate with the issuers that were sent behind it. The result is a host that is not named, where that is
+/// not a reason to refuse.
+fn judge(
+    sent: &[Parsed],
+    trust: &Trust,
+    expected: Expectation<'_>,
+) -> Result<Option<CertificateFault>, CertificateFault> {
+    let list = TrustList::read(trust)?;
+    let now_unix_s = i64::try_from(expected.now_unix_ns).unwrap_or(i64::MAX) / NANOSECONDS;
+    chain::find(sent, &list, |chain| {
+        chain.check_strength()?;
+        chain.check_validity(now_unix_s)?;
+        let mismatch = check_host(chain, trust.host_mismatch, expected.host)?;
+        check_use(chain.server(), expected.application_uri)?;
+        chain.check(&list, trust.revocation, Some(now_unix_s))?;
+        Ok(mismatch)
+    })
+}
+
 /// Thumbprint and subject of a certificate as sent, for showing; empty when it is none.
 pub(crate) fn describe(sent: &[u8]) -> (String, String) {
     first_certificate(sent)
         .and_then(Parsed::new)
-        .map(|parsed| (parsed.thumbprint.clone(), parsed.x509.subject_name()))
+        .map(|parsed| (parsed.thumbprint.clone(), parsed.subject()))
         .unwrap_or_default()
 }
 
-fn check_contents(parsed: &Parsed, expected: Expectation<'_>) -> Result<(), CertificateFault> {
-    let bits = parsed.key.bit_length();
+/// The keys of every certificate, and the digests of their signatures, are what the security policies ask for.
+pub(super) fn check_strength(parsed: &Parsed) -> Result<(), CertificateFault> {
+    let bits = parsed.key_bits();
     if !KEY_BITS.contains(&bits) {
         return Err(CertificateFault::KeyLength { bits, min: *KEY_BITS.start(), max: *KEY_BITS.end() });
     }
-    let (Ok(from), Ok(until)) = (parsed.x509.not_before(), parsed.x509.not_after()) else {
-        return Err(CertificateFault::Unreadable);
-    };
-    let now_unix_s = i64::try_from(expected.now_unix_ns).unwrap_or(i64::MAX) / NANOSECONDS;
-    if now_unix_s < from.timestamp() {
-        return Err(CertificateFault::NotYetValid { from_unix_s: from.timestamp(), now_unix_s });
-    }
-    if now_unix_s > until.timestamp() {
-        return Err(CertificateFault::Expired { until_unix_s: until.timestamp(), now_unix_s });
-    }
-    if parsed.is_signed_weakly {
-        return Err(CertificateFault::Digest);
-    }
+    if parsed.digest().is_none() { Err(CertificateFault::Digest) } else { Ok(()) }
+}
+
+/// The certificate is a server's, and that of the application we want.
+fn check_use(parsed: &Parsed, application_uri: &str) -> Result<(), CertificateFault> {
     if !parsed.may_sign_and_encipher || !parsed.may_serve {
         return Err(CertificateFault::KeyUsage);
     }
     match &parsed.application_uri {
-        Some(uri) if uri == expected.application_uri => Ok(()),
+        Some(uri) if uri == application_uri => Ok(()),
         found => Err(CertificateFault::ApplicationUri {
-            expected: expected.application_uri.to_owned(),
+            expected: application_uri.to_owned(),
             found: found.clone().unwrap_or_default(),
         }),
     }
 }
 
-fn check_host(parsed: &Parsed, host: &str) -> Result<(), CertificateFault> {
-    if parsed.hosts.iter().any(|name| name.eq_ignore_ascii_case(host)) {
-        return Ok(());
+/// The certificate names the host. One that is vouched for by an authority alone has to: what it says of itself is all
+/// that tells this server from the authority's others, and the application's name comes from the server itself.
+fn check_host(
+    chain: &Chain<'_>,
+    mismatch: HostMismatch,
+    host: &str,
+) -> Result<Option<CertificateFault>, CertificateFault> {
+    let names = chain.server().hosts.clone();
+    if names.iter().any(|name| name.eq_ignore_ascii_case(host)) {
+        return Ok(None);
     }
-    Err(CertificateFault::Host { host: host.to_owned(), names: parsed.hosts.clone() })
-}
-
-fn is_trusted(der: &[u8], trust: &Trust) -> Result<bool, CertificateFault> {
-    if let Some(path) = &trust.pinned
-        && holds(path, der).map_err(|kind| CertificateFault::TrustList { path: path.clone(), kind })?
-    {
-        return Ok(true);
+    let host = host.to_owned();
+    match mismatch {
+        _ if !chain.is_server_alone() => Err(CertificateFault::HostNotVouchedFor { host, names }),
+        HostMismatch::Refuse => Err(CertificateFault::Host { host, names }),
+        HostMismatch::Report => Ok(Some(CertificateFault::Host { host, names })),
     }
-    let Some(directory) = &trust.directory else { return Ok(false) };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        // A directory that was never made trusts nobody.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(CertificateFault::TrustList { path: directory.clone(), kind: error.kind() }),
-    };
-    // A file that cannot be read trusts nobody either; the others still count.
-    Ok(entries
-        .take(TRUSTED_CERTIFICATES_MAX)
-        .filter_map(Result::ok)
-        .any(|entry| holds(&entry.path(), der).unwrap_or(false)))
-}
-
-fn holds(path: &Path, der: &[u8]) -> Result<bool, std::io::ErrorKind> {
-    let bytes = read_bounded(path).map_err(|error| match error {
-        ApplicationError::File { source, .. } => source.kind(),
-        _ => std::io::ErrorKind::Other,
-    })?;
-    Ok(der_of(&bytes).is_some_and(|trusted| trusted == der))
 }
 
 /// The DER bytes of the first certificate in a PEM or DER file.
 pub(super) fn der_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    first_certificate(&binary(bytes, "CERTIFICATE")?).map(<[u8]>::to_vec)
+}
+
+/// The bytes of a DER file, or of the first block with this label of a PEM file.
+pub(super) fn binary(bytes: &[u8], label: &str) -> Option<Vec<u8>> {
     if bytes.first() == Some(&DER_SEQUENCE) {
-        return first_certificate(bytes).map(<[u8]>::to_vec);
+        return Some(bytes.to_vec());
     }
     let text = std::str::from_utf8(bytes).ok()?;
-    let (_, rest) = text.split_once(BEGIN)?;
+    let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
     let (base64, _) = rest.split_once("-----END")?;
     let der = ByteString::from_base64(&base64.split_whitespace().collect::<String>())?;
-    first_certificate(der.as_ref()).map(<[u8]>::to_vec)
+    Some(der.as_ref().to_vec())
 }
 
 const DER_SEQUENCE: u8 = 0x30;
 
-/// The first element of a chain: certificates one after the other, each a DER sequence with its length in front.
+/// The elements of a chain: certificates one after the other, the server's first (Part 6, 6.2.6).
+fn elements(sent: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut reader = if sent.len() > CERTIFICATE_BYTES_MAX { None } else { SliceReader::new(sent).ok() };
+    std::iter::from_fn(move || {
+        reader.as_mut()?.tlv_bytes().ok().filter(|element| element.first() == Some(&DER_SEQUENCE))
+    })
+    .take(SENT_CERTIFICATES_MAX)
+}
+
 fn first_certificate(sent: &[u8]) -> Option<&[u8]> {
-    if sent.len() > CERTIFICATE_BYTES_MAX {
-        return None;
-    }
-    let len = match sent {
-        [DER_SEQUENCE, short @ 0..=0x7F, ..] => 2 + usize::from(*short),
-        [DER_SEQUENCE, 0x81, a, ..] => 3 + usize::from(*a),
-        [DER_SEQUENCE, 0x82, a, b, ..] => 4 + usize::from(u16::from_be_bytes([*a, *b])),
-        _ => return None,
-    };
-    sent.get(..len)
+    elements(sent).next()
+}
+
+/// The certificates behind the first one. What is none is passed over.
+pub(super) fn issuers_in(sent: &[u8]) -> impl Iterator<Item = Parsed> {
+    elements(sent).skip(1).filter_map(Parsed::new)
 }
 
 #[cfg(test)]
@@ -309,7 +397,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ApplicationInstance, testing};
+    use crate::{ApplicationError, ApplicationInstance, testing};
 
     const DAY_NS: u64 = 86_400 * 1_000_000_000;
 
@@ -323,6 +411,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (der, pem) = (directory.path().join("server.der"), directory.path().join("server.pem"));
         let application = testing::application(&der, &pem, "urn:server");
+        std::fs::create_dir(directory.path().join("trusted")).unwrap();
+        std::fs::copy(&der, directory.path().join("trusted/server.der")).unwrap();
         Fixture { der: application.certificate_der().to_vec(), directory }
     });
 
@@ -415,10 +505,10 @@ mod tests {
     fn a_key_that_others_may_read_is_refused() {
         use std::os::unix::fs::PermissionsExt;
         let copy = path("wide.pem");
-        fs::copy(path("server.pem"), &copy).unwrap();
-        assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::copy(path("server.pem"), &copy).unwrap();
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(ApplicationInstance::load(&path("server.der"), &copy).is_ok());
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o640)).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o640)).unwrap();
         let refused = ApplicationInstance::load(&path("server.der"), &copy).unwrap_err();
         assert!(matches!(refused, ApplicationError::KeyMode { mode: 0o640, .. }), "{refused}");
     }

@@ -18,7 +18,7 @@ fn der(name: &str) -> Vec<u8> {
 
 /// The verdict on `sent` by somebody who trusts the certificate `trusted` and connects to `host`.
 fn judge(sent: &[u8], trusted: &str, host: &str) -> Result<Option<String>, CertificateFault> {
-    let trust = Trust { pinned: Some(file(trusted)), directory: None, host_mismatch: HostMismatch::Refuse };
+    let trust = Trust { pinned: Some(file(trusted)), host_mismatch: HostMismatch::Refuse, ..Trust::default() };
     let expected = Expectation { host, application_uri: "urn:server", now_unix_ns: NOW_UNIX_NS };
     PeerCertificate::check(sent, &trust, expected).map(|(_, notice)| notice).map_err(|error| error.fault)
 }
@@ -62,14 +62,16 @@ fn a_trusted_certificate_is_refused_for_what_it_says() {
 }
 
 #[test]
-fn no_certificate_is_trusted_for_its_names_or_for_who_issued_it() {
+fn no_certificate_is_trusted_for_its_names_or_for_an_authority_that_is_pinned() {
     // Another key under the same names.
     assert_eq!(judge(&der("impostor"), "good", "plant.example"), Err(CertificateFault::Untrusted));
-    // Trusting an authority trusts nothing that it issued, alone or with the chain behind it.
+    // An authority that is pinned in a server's place vouches for nothing, alone or with the chain behind it.
     let issued = der("issued");
-    assert_eq!(judge(&issued, "authority", "plant.example"), Err(CertificateFault::Untrusted));
+    let unknown = CertificateFault::IssuerUnknown { issuer: "CN=authority".into() };
+    assert_eq!(judge(&issued, "authority", "plant.example"), Err(unknown));
     let chain = [issued, der("authority")].concat();
-    assert_eq!(judge(&chain, "authority", "plant.example"), Err(CertificateFault::Untrusted));
+    let refused = judge(&chain, "authority", "plant.example").unwrap_err();
+    assert!(refused.to_string().contains("nobody has decided to trust this authority"), "{refused}");
     assert_eq!(judge(&chain, "issued", "plant.example"), Ok(None));
     // A trusted certificate behind another one proves nothing.
     let led = [der("impostor"), der("good")].concat();
@@ -90,7 +92,8 @@ fn a_host_that_is_not_named_is_a_notice_where_the_target_says_so() {
 #[test]
 fn a_certificate_taken_out_of_the_trust_list_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
-    let stored = directory.path().join("good.der");
+    let stored = directory.path().join("trusted/good.der");
+    std::fs::create_dir(directory.path().join("trusted")).unwrap();
     std::fs::write(&stored, der("good")).unwrap();
     let trust = Trust { directory: Some(directory.path().into()), ..Trust::default() };
     let expected = Expectation { host: "plant.example", application_uri: "urn:server", now_unix_ns: NOW_UNIX_NS };

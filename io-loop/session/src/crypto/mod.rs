@@ -3,8 +3,14 @@
 
 mod application;
 mod certificate;
+mod chain;
+#[cfg(test)]
+mod chains;
 #[cfg(test)]
 mod matrix;
+mod revocation;
+mod signature;
+mod trust_list;
 
 use std::fmt;
 

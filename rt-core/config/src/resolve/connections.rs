@@ -10,10 +10,11 @@ use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
 use crate::form_special::Password;
 use crate::raw::{
-    Authentication, Connection as RawConnection, Io, PolicyName, SecurityMode, SecurityPolicy as RawPolicy, SiteFile,
+    Authentication, Connection as RawConnection, Io, PolicyName, RevocationName, SecurityMode,
+    SecurityPolicy as RawPolicy, SiteFile,
 };
 use crate::raw::{InteractionHeartbeat, Pairing};
-use crate::site::{Connection, Heartbeat, Identity, LeaseTag, Secret, Security, SecurityPolicy};
+use crate::site::{Connection, Heartbeat, Identity, LeaseTag, Revocation, Secret, Security, SecurityPolicy};
 use crate::spelling::nearest;
 
 /// The largest password file, in bytes.
@@ -348,6 +349,10 @@ fn security(
         client_cert: client_cert?,
         client_key: client_key?,
         server_cert: raw.server_cert_path.value.as_ref().map(|path| context.path(path)),
+        revocation: match raw.revocation.value? {
+            RevocationName::Required => Revocation::Required,
+            RevocationName::Optional => Revocation::Optional,
+        },
         trust_dir: context.path(raw.trust_dir.value.as_ref()?),
     })
 }
