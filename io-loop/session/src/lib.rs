@@ -69,7 +69,7 @@ mod values;
 pub use address::{AddressError, NodeAddress};
 pub use browse::{ChildNode, NodeClass};
 pub use clock::Clock;
-pub use crypto::{ApplicationInstance, Names};
+pub use crypto::{ApplicationInstance, CertificateFacts, Examination, Names, RevocationFacts, TrustItem, examine};
 pub use describe::{NodeDescription, NodeKind};
 pub use discovery::{OfferedEndpoint, discover};
 pub use error::{

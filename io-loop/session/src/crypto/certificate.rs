@@ -202,6 +202,7 @@ pub(crate) struct PeerCertificate {
     der: Vec<u8>,
     thumbprint: Vec<u8>,
     key: PublicKey,
+    host: String,
     trust: Trust,
 }
 
@@ -248,8 +249,14 @@ impl PeerCertificate {
         let sent: Vec<_> = std::iter::once(parsed).chain(issuers_in(sent)).collect();
         let mismatch = judge(&sent, trust, expected).map_err(refused)?;
         let notice = mismatch.map(|fault| format!("the server's certificate {thumbprint}: {fault}"));
-        let checked =
-            PeerCertificate { sent, der: der.to_vec(), thumbprint: thumbprint_bytes, key, trust: trust.clone() };
+        let checked = PeerCertificate {
+            sent,
+            der: der.to_vec(),
+            thumbprint: thumbprint_bytes,
+            key,
+            host: expected.host.to_owned(),
+            trust: trust.clone(),
+        };
         Ok((checked, notice))
     }
 
@@ -257,9 +264,14 @@ impl PeerCertificate {
     /// connected: trust withdrawn, a certificate revoked. That a certificate or a revocation list has run out does not, or
     /// a clock that is set wrong would stop a plant.
     pub(crate) fn is_still_trusted(&self) -> bool {
-        TrustList::read(&self.trust)
-            .and_then(|list| chain::find(&self.sent, &list, |chain| chain.check(&list, self.trust.revocation, None)))
-            .is_ok()
+        let vouched_for = |list: TrustList| {
+            chain::find(&self.sent, &list, |chain| {
+                chain.check_strength()?;
+                check_host(chain, self.trust.host_mismatch, &self.host)?;
+                chain.check(&list, self.trust.revocation, None)
+            })
+        };
+        TrustList::read(&self.trust).and_then(vouched_for).is_ok()
     }
 
     /// Whether a certificate, or the first of a chain, is this one.

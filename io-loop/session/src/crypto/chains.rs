@@ -274,8 +274,9 @@ fn f57_s3_a_renewal_ends_for_what_somebody_decided_and_never_for_the_clock() {
     let works = Works::new(&["root"], &[], &["root", "inter"]);
     let peer = works.check(&chain(&["leaf_of_inter", "inter"])).unwrap();
     assert!(peer.is_still_trusted());
-    // What has run out, or is missing while it is being replaced, revokes nobody.
+    // What is missing while it is being replaced, or has run out, revokes nobody.
     works.take("crl", "root.crl");
+    assert!(peer.is_still_trusted());
     works.put("crl", "root_stale.crl");
     assert!(peer.is_still_trusted());
     works.take("trusted", "root.der");
@@ -292,6 +293,16 @@ fn f57_s3_a_renewal_ends_for_what_somebody_decided_and_never_for_the_clock() {
     assert!(peer.is_still_trusted());
     optional.take("crl", "root_future.crl");
     optional.put("crl", "root.crl");
+    assert!(!peer.is_still_trusted());
+}
+
+#[test]
+fn s3_an_authority_does_not_stand_in_for_trust_that_was_withdrawn_where_the_host_is_another_one() {
+    let mut works = Works::new(&["root", "leaf_other_host"], &[], &["root"]);
+    works.trust.host_mismatch = HostMismatch::Report;
+    let peer = works.check(&chain(&["leaf_other_host"])).unwrap();
+    assert!(peer.is_still_trusted());
+    works.take("trusted", "leaf_other_host.der");
     assert!(!peer.is_still_trusted());
 }
 

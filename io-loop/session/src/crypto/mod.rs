@@ -9,6 +9,7 @@ mod chains;
 #[cfg(test)]
 mod matrix;
 mod revocation;
+mod show;
 mod signature;
 mod trust_list;
 
@@ -18,6 +19,7 @@ use opcua_crypto::{AesDerivedKeys, KeySize, PrivateKey, PublicKey, SecurityPolic
 
 pub use application::{ApplicationInstance, Names};
 pub(crate) use certificate::{Expectation, PeerCertificate, describe};
+pub use show::{CertificateFacts, Examination, RevocationFacts, TrustItem, examine};
 
 use crate::{SecurityPolicy, Violation};
 

@@ -35,6 +35,7 @@ pub(super) enum Standing {
 pub(super) struct RevocationList {
     list: CertificateList,
     signed: Vec<u8>,
+    der: Vec<u8>,
 }
 
 impl RevocationList {
@@ -43,7 +44,20 @@ impl RevocationList {
         let der = binary(bytes, "X509 CRL")?;
         let list = CertificateList::from_der(&der).ok()?;
         let signed = list.tbs_cert_list.to_der().ok()?;
-        Some(RevocationList { list, signed })
+        Some(RevocationList { list, signed, der })
+    }
+
+    pub(super) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub(super) fn issuer(&self) -> String {
+        self.list.tbs_cert_list.issuer.to_string()
+    }
+
+    /// How many certificates it names.
+    pub(super) fn revoked(&self) -> usize {
+        self.list.tbs_cert_list.revoked_certificates.as_ref().map_or(0, Vec::len)
     }
 
     pub(super) fn this_update(&self) -> Time {
