@@ -1,6 +1,7 @@
 //! Field buses against what every field bus promises, and the OPC UA one against a server that nobody here wrote.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod opcua;
 mod plant;
 mod security;

@@ -47,7 +47,7 @@ impl Works {
         Setup { user_certificate, ..Setup::secured(inputs, outputs, &self.pki()) }
     }
 
-    fn pki(&self) -> PathBuf {
+    pub(crate) fn pki(&self) -> PathBuf {
         self.directory.path().join("server")
     }
 
