@@ -3,10 +3,10 @@
 //! Nothing here panics, whatever the bytes, unless the session breaks a promise of its own.
 
 use crate::{
-    CallError, ReadValue, SecurityPolicy, browse,
+    CallError, ReadValue, SecurityPolicy, Trust, browse,
     channel::{Arrival, Channel, TokenKeys, open_symmetric},
     codec::Put,
-    crypto::{self, BLOCK_BYTES, Suite},
+    crypto::{self, BLOCK_BYTES, Expectation, PeerCertificate, Suite},
     describe, plan, services,
     transport::set_size,
 };
@@ -257,12 +257,14 @@ pub fn take_apart(body: &[u8]) -> bool {
     .contains(&true)
 }
 
-/// The bytes are a certificate, or a chain, as a server shows it; whether it is one.
+/// The bytes are a certificate, or a chain, as a server shows it; whether it is one. A chain is followed as far as it leads.
 ///
 /// # Panics
 /// The session breaks a promise.
 pub fn see_certificate(bytes: &[u8]) -> bool {
     let (thumbprint, _) = crypto::describe(bytes);
     assert!(thumbprint.is_empty() || thumbprint.len() == 40, "a thumbprint that is no SHA-1");
+    let expected = Expectation { host: "localhost", application_uri: "", now_unix_ns: 0 };
+    assert!(PeerCertificate::check(bytes, &Trust::default(), expected).is_err(), "nobody is trusted, and somebody is");
     !thumbprint.is_empty()
 }

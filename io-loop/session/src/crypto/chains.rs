@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::{Expectation, PeerCertificate};
 use crate::{
     CertificateFault as Fault, HostMismatch, ListFault, Revocation, Trust,
@@ -96,7 +98,7 @@ fn f55_s3_a_chain_to_a_trusted_authority_is_accepted() {
 
 #[test]
 fn f55_s3_a_certificate_that_is_trusted_itself_needs_neither_chain_nor_list() {
-    for name in ["leaf", "leaf_of_inter", "self_signed"] {
+    for name in ["leaf", "leaf_of_inter", "leaf_of_elliptic", "self_signed"] {
         assert_eq!(Works::new(&[name], &[], &[]).verdicts(&chain(&[name])), [Ok(()), Ok(())], "{name}");
     }
     // A list that revokes it counts all the same.
@@ -131,7 +133,10 @@ fn f55_s3_a_chain_is_refused_for_what_is_wrong_in_it_whatever_lists_are_asked_fo
         "step_4",
         "step_5",
     ];
-    let matrix: [(&str, &[&str], &[&str], Expected); 23] = [
+    let matrix: [(&str, &[&str], &[&str], Expected); 24] = [
+        ("signed with an elliptic curve", &["leaf_of_elliptic", "elliptic"], &["elliptic"], |fault| {
+            *fault == Fault::Digest
+        }),
         ("self-signed", &["self_signed"], &[], |fault| *fault == Fault::Untrusted),
         (
             "missing intermediate",
@@ -312,9 +317,37 @@ fn s3_s4_chains_that_are_made_to_be_endless_end_quickly() {
     let unit = chain(&["circle_a", "circle_b"]);
     let endless = [chain(&["leaf_of_circle"]), unit.repeat(CERTIFICATE_BYTES_MAX / unit.len() - 1)].concat();
     assert!(works.check(&endless).is_err());
+    // Half a million ways from one to the next, if all were gone.
+    let clique = (1..=15).flat_map(|member| chain(&[&format!("clique_{member}")]));
+    let maze: Vec<_> = chain(&["leaf_of_clique"]).into_iter().chain(clique).collect();
+    let fault = works.check(&maze).unwrap_err();
+    assert_eq!(of("clique", &fault), Some(&Fault::ChainTooLong { max: CHAIN_ISSUERS_MAX }));
     // As many certificates as there is room for, the one that is needed behind them.
     let hidden = [chain(&["leaf_of_inter"]), b"\x30\x00".repeat(1000), chain(&["inter"])].concat();
     assert!(matches!(works.check(&hidden), Err(Fault::IssuerUnknown { .. })));
     let million = [chain(&["leaf"]), b"\x30\x00".repeat(1_000_000)].concat();
     assert_eq!(works.check(&million).err(), Some(Fault::Unreadable));
+}
+
+/// Every certificate of the matrix.
+fn names() -> Vec<String> {
+    let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/crypto/fixtures/chains")).unwrap();
+    let mut names: Vec<_> = files
+        .filter_map(|file| file.unwrap().file_name().to_str().unwrap().strip_suffix(".der").map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
+proptest! {
+    #[test]
+    fn s3_s4_no_order_in_which_certificates_are_sent_makes_anybody_trusted_who_is_not(
+        picked in prop::collection::vec(prop::sample::select(names()), 1..24)
+    ) {
+        const VOUCHED_FOR: [&str; 6] =
+            ["leaf", "leaf_sha384", "leaf_sha512", "leaf_renewed", "leaf_of_inter", "leaf_of_step_4"];
+        let works = Works::new(&["root"], &[], &["root", "inter", "step_1", "step_2", "step_3", "step_4"]);
+        let sent = chain(&picked.iter().map(String::as_str).collect::<Vec<_>>());
+        prop_assert!(works.check(&sent).is_err() || VOUCHED_FOR.contains(&picked[0].as_str()), "{picked:?}");
+    }
 }

@@ -11,7 +11,19 @@ use x509_cert::{
     spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned},
 };
 
-/// What an RSA signature (PKCS #1 v1.5) is over. MD5 and SHA-1 can be forged and are not among them.
+/// Signatures over MD5 and SHA-1, which can be forged: by RSA and, the last one, by elliptic curves.
+const WEAK: [ObjectIdentifier; 3] = [
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"),
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"),
+    ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"),
+];
+
+/// Whether signatures of this kind can be forged.
+pub(super) fn is_weak(algorithm: &AlgorithmIdentifierOwned) -> bool {
+    WEAK.contains(&algorithm.oid)
+}
+
+/// What an RSA signature (PKCS #1 v1.5) is over, of those that are verified here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Digest {
     Sha256,
