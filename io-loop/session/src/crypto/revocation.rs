@@ -39,7 +39,7 @@ pub(super) struct RevocationList {
 }
 
 impl RevocationList {
-    /// Reads a DER or PEM file.
+    /// Reads a DER or PEM file. Lists are of version 2 (RFC 5280, 5.1.2.1).
     pub(super) fn new(bytes: &[u8]) -> Option<RevocationList> {
         let der = binary(bytes, "X509 CRL")?;
         let list = CertificateList::from_der(&der).ok()?;

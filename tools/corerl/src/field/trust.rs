@@ -296,7 +296,8 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
 fn read(path: &Path) -> Result<TrustItem, Failure> {
     TrustItem::read(&read_bytes(path)?).ok_or_else(|| {
         let message = format_args!(
-            "{}: neither an X.509 certificate with an RSA key nor a revocation list, in DER or PEM form",
+            "{}: neither an X.509 certificate with an RSA key nor a revocation list of version 2, in DER or PEM form \
+             (openssl makes lists of version 1 unless its configuration names `crl_extensions`)",
             path.display()
         );
         Failure::new(Exit::CheckFailed, message)
