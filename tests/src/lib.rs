@@ -7,8 +7,8 @@
 //!
 //! # Nouns
 //! A [`Place`] is that directory; it starts a [`Plant`], a [`Runtime`] and learners, each a [`Process`], and knows what they
-//! left behind. A [`SiteFile`] is what they are configured with. A [`Forger`] is a learner without conscience. [`Cycles`] and
-//! [`Events`] are what a runtime records. A [`simulation`] is the control path without processes, threads and time. The
+//! left behind. A [`SiteFile`] is what they are configured with. A [`Proxy`] is the cable between runtime and plant. A [`Forger`]
+//! is a learner without conscience. [`Cycles`] and [`Events`] are what a runtime records. A [`simulation`] is the control path without processes, threads and time. The
 //! [`targets`] are what is fuzzed.
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod place;
 mod plant;
 mod process;
 mod programs;
+mod proxy;
 mod records;
 mod replay;
 mod runtime;
@@ -30,6 +31,7 @@ pub use place::Place;
 pub use plant::Plant;
 pub use process::{Process, is_alive, signal_to};
 pub use programs::{program, workspace};
+pub use proxy::Proxy;
 pub use records::{CycleRecord, Cycles, Events, assert_on_grid};
 pub use replay::{assert_equal, replayed};
 pub use runtime::{Runtime, assert_accounted, wait_for_count, wait_for_more};
