@@ -5,13 +5,14 @@ use rt_core::setpoint::{SETPOINTS_MAX, SetpointSet};
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
 use shm::lease::Lease;
-use shm::spsc::{Consumer, Producer};
+use shm::spsc::Producer;
 
 use crate::bus::{BusError, FieldBus, Loss, Reading, WriteResult};
 use crate::claim::Claim;
 use crate::news::{News, NewsSender};
 use crate::output::Output;
 use crate::reconnect::Pauses;
+use crate::sets::NewestSet;
 
 /// How long one attempt to connect may take. Only the io thread waits for it.
 const CONNECT_TIMEOUT: Span = Span::from_ms(5_000);
@@ -73,11 +74,13 @@ pub struct Tally {
     pub setpoints_refused: u64,
     /// Sets that were too old to be sent.
     pub sets_expired: u64,
+    /// Sets that were not sent because a newer one was there.
+    pub sets_superseded: u64,
     /// Sets that were not sent because the lease of the plant was not held at that moment.
     pub sets_fenced: u64,
     /// Heartbeats that the plant confirmed.
     pub heartbeats: u64,
-    /// Writes whose outcome is unknown.
+    /// Writes whose outcome is unknown: they missed their deadline, or the connection was lost meanwhile.
     pub writes_unknown: u64,
     /// Calls that missed their deadline.
     pub timeouts: u64,
@@ -97,12 +100,14 @@ pub struct IoLoop<B> {
     results: Box<[WriteResult]>,
     readings: Box<[Reading]>,
     newest: Option<SetpointSet>,
+    /// No slot has looked at the newest set yet.
+    unseen: bool,
     lease: Lease,
     claim: Option<Claim>,
     /// It was told on this connection.
     claim_refused: bool,
     reports: Producer<FieldReport>,
-    sets: Consumer<SetpointSet>,
+    sets: NewestSet,
     news: NewsSender,
     call_timeout: Span,
     paired: bool,
@@ -130,7 +135,7 @@ impl<B: FieldBus> IoLoop<B> {
         bus: B,
         settings: &Settings,
         reports: Producer<FieldReport>,
-        sets: Consumer<SetpointSet>,
+        sets: NewestSet,
         news: NewsSender,
         rights: Rights,
     ) -> Self {
@@ -150,6 +155,7 @@ impl<B: FieldBus> IoLoop<B> {
             results: vec![WriteResult::NotAsked; width].into(),
             readings: vec![Reading::MISSING; settings.inputs.len() + claims].into(),
             newest: None,
+            unseen: false,
             lease: rights.lease,
             claim: settings.claim_term.map(|term| Claim::new(rights.claim, term)),
             claim_refused: false,
@@ -220,10 +226,11 @@ impl<B: FieldBus> IoLoop<B> {
         matches!(self.link, Link::Up)
     }
 
-    /// Drains the ring down to its newest set: after an outage there is no burst of old ones.
+    /// There is only one set to take: after an outage there is no burst of old ones.
     fn take_newest(&mut self) {
-        while let Some(set) = self.sets.pop() {
-            self.newest = Some(set);
+        if let Some((set, passed_over)) = self.sets.take() {
+            self.tally.sets_superseded += passed_over + u64::from(self.unseen);
+            (self.newest, self.unseen) = (Some(set), true);
         }
     }
 
@@ -279,6 +286,7 @@ impl<B: FieldBus> IoLoop<B> {
     fn collect_due(&mut self, now: MonoTime) -> bool {
         self.values.fill(None);
         self.results.fill(WriteResult::NotAsked);
+        self.unseen = false;
         let Some(set) = &self.newest else { return false };
         if now > set.expires {
             self.tally.sets_expired += 1;
@@ -383,7 +391,7 @@ impl<B: FieldBus> IoLoop<B> {
         }
         self.tally.setpoints_written += u64::from(written.count_ones());
         self.tally.setpoints_refused += u64::from(refused.count_ones());
-        self.tally.writes_unknown += u64::from(matches!(outcome, Err(BusError::Unknown)));
+        self.tally.writes_unknown += u64::from(matches!(outcome, Err(BusError::Unknown | BusError::Lost(_))));
         self.take_heartbeat(outcome.is_ok(), now);
         self.take_claimed(now);
         if written | refused != 0 {

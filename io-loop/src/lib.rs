@@ -18,7 +18,7 @@
 //!
 //! # Example
 //! ```
-//! use io_loop::{IoLoop, Rights, Settings, Simulated, news};
+//! use io_loop::{IoLoop, Rights, Settings, Simulated, news, sets};
 //! use rt_core::ports::{Clock, FieldReport};
 //! use rt_core::setpoint::ScalarKind;
 //! use rt_core::tag::TagId;
@@ -29,7 +29,7 @@
 //!     fn now(&self) -> MonoTime { MonoTime::from_ns(self.0) }
 //! }
 //! let (reports, mut reported) = shm::spsc::channel(16);
-//! let (_sets, newest) = shm::spsc::channel(4);
+//! let (_sets, newest) = sets();
 //! let bus = Simulated::new(1, &[(ScalarKind::Double, 0.0)], |outputs, inputs| inputs[0] = outputs[0] + 1.0);
 //! let settings = Settings {
 //!     inputs: vec![TagId::new(0).unwrap()],
@@ -58,6 +58,7 @@ mod news;
 mod opcua;
 mod output;
 mod reconnect;
+mod sets;
 mod simulated;
 
 pub use bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
@@ -65,4 +66,5 @@ pub use claim::TOKEN_MAX;
 pub use io_loop::{IoLoop, Rights, Settings, Tally};
 pub use news::{News, NewsSender, news};
 pub use opcua::{BoundNode, Demand, OpcUa, Pace};
+pub use sets::{NewestSet, SetSender, sets};
 pub use simulated::{Faults, Simulated};

@@ -5,6 +5,7 @@
 //! step for the learner, go into shared memory of full size. Every slot observes and decides. Feeding the ring is not timed:
 //! that is the io thread's work.
 
+use io_loop::{NewestSet, sets};
 use policy::kernels::Kernel;
 use policy::pipeline::Columns;
 use policy::{AdoptedPolicy, actor_spec};
@@ -14,7 +15,7 @@ use rt_core::mode::Mode;
 use rt_core::ports::{Clock as _, Command, FieldReport};
 use rt_core::record::Flags;
 use rt_core::schedule::Slot;
-use rt_core::setpoint::{ScalarKind, SetpointSet};
+use rt_core::setpoint::ScalarKind;
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::Span;
 use rt_daemon::{ControlLoop, Ends, Line, Order, Shelf, Tenure, Writers};
@@ -108,7 +109,7 @@ struct Runtime<'a> {
     clock: MonotonicClock,
     control: ControlLoop,
     reports: spsc::Producer<FieldReport>,
-    sets: spsc::Consumer<SetpointSet>,
+    sets: NewestSet,
     orders: spsc::Producer<Order>,
     events: spsc::Consumer<rt_core::record::Event>,
     /// What the plant has been written last; it starts there.
@@ -126,7 +127,7 @@ impl<'a> Runtime<'a> {
         let (shelf, writers) = Shelf::create(site, Columns::of(site).len()).map_err(|error| error.to_string())?;
         let Writers { records, .. } = writers;
         let (reports, reported) = spsc::channel(4 * REPORTS_PER_CYCLE_MAX);
-        let (setting, sets) = spsc::channel(16);
+        let (setting, sets) = sets();
         let (orders, ordered) = spsc::channel(64);
         let (facts, events) = spsc::channel(1024);
         let (networks, adopting) = cell::channel([policy.clone(), policy.clone(), policy]);
@@ -205,8 +206,7 @@ impl<'a> Runtime<'a> {
 
     /// Writes the newest set to the plant, and reads every tag.
     fn play_io(&mut self) {
-        let newest = self.sets.pop_newest().map(|newest| newest.value);
-        if let Some(set) = newest {
+        if let Some((set, _)) = self.sets.take() {
             let mut confirmed = 0;
             for (setpoint, (last, value)) in self.written.iter_mut().zip(set.values).enumerate() {
                 if let Some(value) = value {

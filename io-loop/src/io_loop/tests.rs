@@ -3,11 +3,12 @@
 use std::cell::Cell;
 
 use rt_core::setpoint::ScalarKind;
-use shm::spsc::channel;
+use shm::spsc::{Consumer, channel};
 
 use super::*;
 use crate::Simulated;
 use crate::news::news;
+use crate::sets::{SetSender, sets};
 
 const PERIOD: Span = Span::from_ms(10);
 const REFRESH: Span = Span::from_ms(1_000);
@@ -31,7 +32,7 @@ struct Rig {
     io: IoLoop<Simulated<Plant>>,
     clock: TestClock,
     reports: Consumer<FieldReport>,
-    sets: Producer<SetpointSet>,
+    sets: SetSender,
     news: crossbeam::channel::Receiver<News>,
 }
 
@@ -51,7 +52,7 @@ impl Rig {
 
     fn with(paired: bool, lease: Lease, claim_term: Option<Span>) -> Self {
         let (producer, reports) = channel(64);
-        let (sets, consumer) = channel(8);
+        let (sets, newest) = sets();
         let (teller, news) = news();
         let plant: Plant = |outputs, inputs| {
             inputs[0] = outputs[0];
@@ -69,7 +70,7 @@ impl Rig {
             paired,
             seed: 1,
         };
-        let io = IoLoop::new(bus, &settings, producer, consumer, teller, Rights::new(lease, &settings));
+        let io = IoLoop::new(bus, &settings, producer, newest, teller, Rights::new(lease, &settings));
         Self { io, clock: TestClock::default(), reports, sets, news }
     }
 
@@ -93,7 +94,7 @@ impl Rig {
             heartbeat,
         };
         set.values[0] = Some(value);
-        assert!(self.sets.push(set).is_ok());
+        self.sets.send(&set);
     }
 
     fn written(&self) -> u64 {
@@ -113,7 +114,40 @@ fn the_newest_set_alone_is_written_and_read_back_in_the_same_slot() {
             rig.set(value, None);
         }
         assert_eq!(rig.slot(), [3.0]);
-        assert_eq!(rig.written(), 1, "paired: {paired}");
+        assert_eq!((rig.written(), rig.io.tally().sets_superseded), (1, 2), "paired: {paired}");
+    }
+}
+
+#[test]
+fn f39_of_the_sets_that_a_slow_plant_leaves_waiting_the_newest_is_sent_and_the_others_are_counted() {
+    let mut rig = Rig::new(false);
+    rig.slot();
+    for burst in 0..20_u64 {
+        for number in 0..=burst % 5 {
+            rig.set((10 * burst + number) as f64, None);
+        }
+        assert_eq!(rig.slot(), [(10 * burst + burst % 5) as f64]);
+    }
+    // Bursts of one to five sets, each of another value.
+    assert_eq!((rig.written(), rig.io.tally().sets_superseded), (20, 4 * (1 + 2 + 3 + 4)));
+}
+
+#[test]
+fn f36_a_write_that_was_out_when_the_connection_was_lost_is_unknown_and_is_not_repeated_from_memory() {
+    for paired in [false, true] {
+        let mut rig = Rig::new(paired);
+        rig.slot();
+        rig.plant().faults.gone = true;
+        rig.set(6.0, None);
+        rig.slot();
+        assert_eq!((rig.io.tally().writes_unknown, rig.written()), (1, 0), "paired: {paired}");
+        rig.plant().faults.gone = false;
+        let seen: Vec<f64> = (0..101).flat_map(|_| rig.slot()).collect();
+        assert!(
+            !seen.is_empty() && seen.iter().all(|value| *value == 0.0),
+            "the next write is the control thread's to decide"
+        );
+        assert_eq!(rig.written(), 0);
     }
 }
 
@@ -220,7 +254,7 @@ fn taking_leave_gives_the_claim_up() {
 }
 
 #[test]
-fn an_unknown_write_is_repeated_only_after_it_was_read_back() {
+fn f36_an_unknown_write_is_repeated_only_after_it_was_read_back() {
     for paired in [false, true] {
         let mut rig = Rig::new(paired);
         rig.slot();
@@ -241,7 +275,7 @@ fn an_unknown_write_is_repeated_only_after_it_was_read_back() {
 }
 
 #[test]
-fn a_refused_value_is_not_repeated_blindly_and_another_one_is_tried() {
+fn f48_a_refused_value_is_not_repeated_blindly_and_another_one_is_tried() {
     let mut rig = Rig::new(false);
     rig.slot();
     rig.plant().faults.refuse = Some(REFUSAL);
@@ -271,7 +305,7 @@ fn a_beat_travels_when_its_time_has_come_and_the_count_has_advanced() {
 }
 
 #[test]
-fn a_lost_connection_is_tried_for_ever_with_pauses_and_no_old_set_is_sent_after_it() {
+fn f34_a_lost_connection_is_tried_for_ever_with_pauses_and_no_old_set_is_sent_after_it() {
     let mut rig = Rig::new(false);
     rig.slot();
     assert!(matches!(rig.news.try_recv(), Ok(News::Up { .. })));

@@ -1,5 +1,6 @@
 //! Rings behind the ports of the cycle. Everything here is called by the control thread unless it says otherwise.
 
+use io_loop::SetSender;
 use policy::{AdoptedPolicy, NOMINAL_GENERATION, PolicySource};
 use rt_core::changes::ChangeSet;
 use rt_core::mode::Effect;
@@ -17,13 +18,13 @@ use crate::tenure::Tenure;
 /// One connection as the control thread sees it.
 pub struct Line {
     reports: Consumer<FieldReport>,
-    sets: Producer<SetpointSet>,
+    sets: SetSender,
     up: bool,
 }
 
 impl Line {
     /// A connection that is down, until a report says otherwise.
-    pub fn new(reports: Consumer<FieldReport>, sets: Producer<SetpointSet>) -> Self {
+    pub fn new(reports: Consumer<FieldReport>, sets: SetSender) -> Self {
         Self { reports, sets, up: false }
     }
 }
@@ -69,12 +70,8 @@ impl Field for Lines {
     }
 
     fn send(&mut self, set: &SetpointSet) -> bool {
-        // Every line gets the set, also when another one's ring is full.
-        let mut all_taken = true;
-        for line in &mut self.lines {
-            all_taken &= line.sets.push(*set).is_ok();
-        }
-        all_taken
+        self.lines.iter_mut().for_each(|line| line.sets.send(set));
+        true
     }
 }
 

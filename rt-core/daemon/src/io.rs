@@ -57,6 +57,7 @@ impl<B: FieldBus> IoThread<B> {
             (Counter::SetpointsWritten, now.setpoints_written, told.setpoints_written),
             (Counter::SetpointsRejected, now.setpoints_refused, told.setpoints_refused),
             (Counter::SetpointsExpired, now.sets_expired, told.sets_expired),
+            (Counter::SetpointsSuperseded, now.sets_superseded, told.sets_superseded),
             (Counter::SetpointsFenced, now.sets_fenced, told.sets_fenced),
             (Counter::Heartbeats, now.heartbeats, told.heartbeats),
             (Counter::WritesUnknown, now.writes_unknown, told.writes_unknown),

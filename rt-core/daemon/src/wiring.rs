@@ -4,7 +4,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
-use io_loop::{FieldBus, IoLoop, Rights, news};
+use io_loop::{FieldBus, IoLoop, Rights, news, sets};
 use policy::file::{Purpose, Trust};
 use policy::kernels::{Kernel, NetSpec};
 use policy::pipeline::Columns;
@@ -38,8 +38,6 @@ use crate::segments::{Records, Shelf, Writers};
 use crate::state::{self, Start};
 use crate::tenure::Tenure;
 
-/// Sets that may wait for the io thread; it drains them to the newest.
-const SETS_WAITING_MAX: usize = 16;
 /// Orders of the keeper that may wait for the control thread.
 const ORDERS_WAITING_MAX: usize = 64;
 /// Events of the control thread that may wait for the keeper.
@@ -255,7 +253,7 @@ impl<B: FieldBus + Send + 'static> Plant<B> {
     /// The control thread's end, and everything that the io thread will own.
     pub(crate) fn new(site: &Site, index: usize, connection: &Connection, bus: B, lease: Lease) -> (Line, Self) {
         let (reports, reported) = channel::<FieldReport>(4 * REPORTS_PER_CYCLE_MAX);
-        let (sets, newest) = channel(SETS_WAITING_MAX);
+        let (sets, newest) = sets();
         let (teller, news) = news();
         let settings = crate::plant::settings(site, index, connection);
         let rights = Rights::new(lease, &settings);

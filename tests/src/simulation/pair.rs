@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use io_loop::{IoLoop, Settings};
+use io_loop::{IoLoop, SetSender, Settings};
 use policy::Agent;
 use policy::kernels::Kernel;
 use rt_config::Site;
@@ -13,12 +13,12 @@ use rt_core::mode::Mode;
 use rt_core::ports::{Command, FieldReport};
 use rt_core::record::Flags;
 use rt_core::schedule::Grid;
-use rt_core::setpoint::{Rate, SetpointSet};
+use rt_core::setpoint::Rate;
 use rt_core::time::{MonoTime, Span};
 use rt_daemon::{Tenure, VerifiedPolicy};
 use shm::cell;
 use shm::lease::{Heir, Lease, State};
-use shm::spsc::{Consumer, Producer};
+use shm::spsc::Consumer;
 
 use super::controller::{Controller, Inputs};
 use super::desk::Desk;
@@ -76,7 +76,7 @@ struct Runtime {
     grid: Grid,
     io: IoLoop<Line>,
     reported: Consumer<FieldReport>,
-    sets: Producer<SetpointSet>,
+    sets: SetSender,
     seen: Witness,
     control_sleeps_until: u64,
     io_sleeps_until: u64,
@@ -289,8 +289,7 @@ impl Scene {
         own.seen.forget();
         let (_, sent) = own.controller.run_before(&inputs, &mut own.seen);
         if let Some(set) = sent {
-            // A full ring means that the io thread stands still.
-            let _ = own.sets.push(set);
+            own.sets.send(&set);
         }
         self.epoch = self.epoch.max(own.tenure.epoch());
     }

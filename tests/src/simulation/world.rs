@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use io_loop::{IoLoop, Rights, Settings, news};
+use io_loop::{IoLoop, Rights, SetSender, Settings, news, sets};
 use plants::Plant;
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
@@ -14,7 +14,7 @@ use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::tag::TagId;
 use rt_core::time::{MonoTime, Span};
 use shm::lease::Lease;
-use shm::spsc::{self, Consumer, Producer};
+use shm::spsc::{self, Consumer};
 
 use super::controller::Inputs;
 use super::dice::Dice;
@@ -22,8 +22,6 @@ use super::server::{Line, Server, SimulatedClock, Traffic, Weather};
 
 /// Room for reports, far beyond what an I/O slot leaves.
 const REPORTS: usize = 256;
-/// Room for sets, as the daemon has it: an io thread that waits for a server finds the oldest ones, and then the newest.
-const SETS: usize = 256;
 
 /// What happens in one cycle.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +53,7 @@ pub struct World {
     reported: Consumer<FieldReport>,
     /// Reports on their way, each with the moment from which the control thread can see it.
     way: VecDeque<(MonoTime, FieldReport)>,
-    sets: Producer<SetpointSet>,
+    sets: SetSender,
     newest: Option<SetpointSet>,
     settings: Settings,
     dice: Dice,
@@ -102,8 +100,8 @@ impl World {
 
     /// What the next cycle takes in, after the I/O slots until then have sent what the one before decided.
     pub fn next(&mut self, sent: Option<SetpointSet>, circumstances: Circumstances) -> Inputs {
-        // A full ring means that the io thread waits for the server: this set is lost.
-        if let Some(set) = sent.filter(|set| self.sets.push(*set).is_ok()) {
+        if let Some(set) = sent {
+            self.sets.send(&set);
             self.newest = Some(set);
         }
         let Circumstances { weather, late, asleep, pace, commands, changes, hand } = circumstances;
@@ -157,9 +155,9 @@ pub(crate) fn start_io(
     server: &Rc<RefCell<Server>>,
     settings: &Settings,
     lease: Lease,
-) -> (IoLoop<Line>, Consumer<FieldReport>, Producer<SetpointSet>) {
+) -> (IoLoop<Line>, Consumer<FieldReport>, SetSender) {
     let (reports, reported) = spsc::channel(REPORTS);
-    let (sets, newest) = spsc::channel(SETS);
+    let (sets, newest) = sets();
     (IoLoop::new(Line::new(server), settings, reports, newest, news().0, Rights::new(lease, settings)), reported, sets)
 }
 
