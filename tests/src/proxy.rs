@@ -42,6 +42,7 @@ struct State {
     /// Bytes towards the client before the one to be flipped, and its bit.
     flip: Option<(usize, u8)>,
     lines: Vec<Weak<Line>>,
+    connections: u64,
     ended: bool,
 }
 
@@ -77,6 +78,11 @@ impl Proxy {
         format!("opc.tcp://127.0.0.1:{}", self.port)
     }
 
+    /// Connections so far, those included that the server did not accept.
+    pub fn connections(&self) -> u64 {
+        self.cable.state().connections
+    }
+
     /// Each chunk is passed on so much later, in both directions.
     pub fn delay(&self, by: Duration) {
         self.set(|state| state.delay = by);
@@ -87,8 +93,7 @@ impl Proxy {
         self.set(|state| state.bytes_per_s = bytes_per_s);
     }
 
-    /// What comes is acknowledged and goes nowhere, and nobody is let through to the server who was not before: the peer seems
-    /// to be there.
+    /// What comes is acknowledged and goes nowhere, on new connections, too: the peer seems to be there.
     pub fn swallow(&self, swallows: bool) {
         self.set(|state| state.swallows = swallows);
     }
@@ -146,13 +151,6 @@ impl Drop for Proxy {
 impl Cable {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until somebody new is let through; `false` when nobody will be any more.
-    fn opens(&self) -> bool {
-        let closed = |state: &mut State| state.swallows && !state.ended;
-        let state = self.changed.wait_while(self.state(), closed).unwrap_or_else(PoisonError::into_inner);
-        !state.ended
     }
 
     /// Waits as long as so many bytes take at present.
@@ -235,9 +233,12 @@ impl Line {
 
 fn accept(cable: &Arc<Cable>) {
     while let Ok((client, _)) = cable.listener.accept() {
-        if !cable.opens() {
+        let mut state = cable.state();
+        if state.ended {
             return;
         }
+        state.connections += 1;
+        drop(state);
         // Who is not let in by the server is not let in here.
         if let Ok(server) = TcpStream::connect(cable.server)
             && client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_ok()
@@ -362,6 +363,7 @@ mod tests {
         let mut stranger = TcpStream::connect(("127.0.0.1", ends.proxy.port)).unwrap();
         stranger.write_all(&chunk(b'x')).unwrap();
         assert_eq!(receive(&mut stranger, IMPATIENCE).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(ends.proxy.connections(), 2);
         ends.proxy.swallow(false);
         ends.proxy.cut_response();
         for letter in *b"bcd" {
