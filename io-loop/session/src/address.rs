@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_by_uri_follows_the_namespace_wherever_it_stands() {
+    fn f47_an_address_by_uri_follows_the_namespace_wherever_it_stands() {
         let address: NodeAddress = "nsu=http://example.org/plant;s=A;B=1".parse().unwrap();
         assert_eq!(address.resolve(&namespaces()), Some(NodeId::new(2, "A;B=1")));
         let mut reordered = namespaces();

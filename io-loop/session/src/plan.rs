@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_scalar_is_named_and_stepped_over() {
+    fn f49_what_is_no_scalar_is_named_and_stepped_over() {
         let text: &[u8] = &[0x01, 12, 2, 0, 0, 0, b'h', b'i'];
         let array: &[u8] = &[0x01, 0x80 | 1, 2, 0, 0, 0, 1, 0];
         let bad: &[u8] = &[0x02, 0, 0, 0x34, 0x80];
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_beyond_the_servers_limit_is_split() {
+    fn f50_a_write_beyond_the_servers_limit_is_split() {
         let mut plan = plan(2);
         let values = [Some(0.0), None, Some(1.0), Some(2.0), None];
         let first = plan.encode(&values, 0).unwrap().unwrap();
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_does_not_fit_is_refused_before_anything_is_encoded() {
+    fn f49_a_value_that_does_not_fit_is_refused_before_anything_is_encoded() {
         let values = [Some(0.0), Some(f64::NAN), None, None, None];
         assert!(matches!(plan(2).check(1, &values, 5), Err(CallError::Value { index: 1, .. })));
         assert_eq!(plan(2).check(1, &values[..4], 5), Err(CallError::Shape { expected: 5, found: 4 }));

@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_answer_is_discarded_and_the_session_goes_on() {
+    fn f37_a_late_answer_is_discarded_and_the_session_goes_on() {
         let (url, server) = ScriptedServer::start(|server| {
             let late = server.next_request();
             let timely = server.next_request();
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_the_session_ends_it_for_every_later_call() {
+    fn f41_a_fault_of_the_session_ends_it_for_every_later_call() {
         let (url, server) = ScriptedServer::start(|server| {
             let request = server.next_request();
             server.answer(request.id, &answer_head(397, 0x8025_0000));
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_answers_hello_is_left_at_the_deadline() {
+    fn f40_a_server_that_never_answers_hello_is_left_at_the_deadline() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target::lab(&format!("opc.tcp://{}", listener.local_addr().unwrap()), "urn:test");
         let clock = MachineClock::shared();

@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_takes_its_extremes_and_refuses_the_next_value() {
+    fn f49_every_kind_takes_its_extremes_and_refuses_the_next_value() {
         let edges = [
             (ScalarKind::SByte, -128.0, 127.0),
             (ScalarKind::Byte, 0.0, 255.0),

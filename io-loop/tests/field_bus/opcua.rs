@@ -129,7 +129,7 @@ fn a_connection_without_any_answer_for_30_seconds_is_given_up() {
 }
 
 #[test]
-fn requests_keep_to_the_servers_limits() {
+fn f50_requests_keep_to_the_servers_limits() {
     const OUTPUTS: [ScalarKind; 12] = [ScalarKind::Double; 12];
     let setup = Setup { nodes_per_request: 5, ..Setup::open(13, &OUTPUTS) };
     let plant = Plant::shared(OUTPUTS.len());

@@ -98,7 +98,7 @@ fn renew(target: &Target, renewals: u64, pause: Duration) -> u64 {
 }
 
 #[test]
-fn keys_are_renewed_many_times_and_no_sample_is_lost() {
+fn f42_keys_are_renewed_many_times_and_no_sample_is_lost() {
     let works = Works::new();
     let plant = Plant::shared(0);
     let token_lifetime = Duration::from_nanos(KEY_LIFETIME.as_ns());

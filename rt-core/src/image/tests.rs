@@ -1,5 +1,5 @@
 use super::*;
-use crate::tag::Spike;
+use crate::tag::{Spike, ne43_band};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -60,7 +60,7 @@ fn a_tag_that_was_never_heard_of_is_stale() {
 }
 
 #[test]
-fn a_good_value_is_used_until_it_is_stale() {
+fn f64_a_good_value_is_used_until_it_is_stale() {
     let image = |now_ms| image(PLAIN, &[sample(3.5, Quality::Good, 10)], now_ms);
     assert_eq!(image(110).usable(tag()), Some(3.5));
     assert_eq!(image(111).judge(tag()), Err(Missing::Stale));
@@ -68,7 +68,7 @@ fn a_good_value_is_used_until_it_is_stale() {
 }
 
 #[test]
-fn an_uncertain_value_is_replaced_by_the_last_good_one_for_a_while() {
+fn f52_an_uncertain_value_is_replaced_by_the_last_good_one_for_a_while() {
     let image = |now_ms| image(PLAIN, &[sample(3.5, Quality::Good, 10), sample(9.0, Quality::Uncertain, 20)], now_ms);
     assert_eq!(image(40).usable(tag()), Some(3.5));
     assert_eq!(image(40).reading(tag()).quality, Quality::Uncertain);
@@ -83,7 +83,7 @@ fn an_uncertain_value_without_a_good_one_before_it_is_bad() {
 }
 
 #[test]
-fn a_value_that_is_not_finite_is_bad_whatever_its_quality() {
+fn f60_a_value_that_is_not_finite_is_bad_whatever_its_quality() {
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         for quality in [Quality::Good, Quality::Uncertain, Quality::Bad] {
             let image = image(PLAIN, &[sample(1.0, Quality::Good, 0), sample(value, quality, 1)], 1);
@@ -93,7 +93,7 @@ fn a_value_that_is_not_finite_is_bad_whatever_its_quality() {
 }
 
 #[test]
-fn age_counts_from_the_last_receipt_whose_source_time_advanced() {
+fn f64_age_counts_from_the_last_receipt_whose_source_time_advanced() {
     let settings = TagSettings { source_time_advancing: true, ..PLAIN };
     let stamped = |ms, source_time| Sample { source_time, ..sample(1.0, Quality::Good, ms) };
     let frozen = image(settings, &[stamped(0, 77), stamped(50, 77), stamped(90, 77)], 101);
@@ -114,8 +114,9 @@ fn a_tag_that_the_image_does_not_have_is_refused() {
 }
 
 #[test]
-fn a_value_that_no_sound_sensor_gives_is_bad() {
-    let settings = TagSettings { sound: Some((-1.25, 103.125)), ..PLAIN };
+fn f61_a_value_that_no_sound_sensor_gives_is_bad() {
+    // 4 to 20 mA are 0 to 100 %.
+    let settings = TagSettings { sound: Some(ne43_band(0.0, 100.0)), ..PLAIN };
     let judged = |value| image(settings, &[sample(50.0, Quality::Good, 0), sample(value, Quality::Good, 1)], 1);
     for value in [-1.25, -0.5, 0.0, 103.125] {
         assert_eq!(judged(value).usable(tag()), Some(value));
@@ -128,14 +129,14 @@ fn a_value_that_no_sound_sensor_gives_is_bad() {
 const SPIKY: TagSettings = TagSettings { spike: Some(Spike { step: 2.0, samples: 3 }), ..PLAIN };
 
 #[test]
-fn a_spike_is_replaced_by_the_last_good_value() {
+fn f62_a_spike_is_replaced_by_the_last_good_value() {
     let image = image(SPIKY, &[sample(5.0, Quality::Good, 0), sample(500.0, Quality::Good, 1)], 1);
     assert_eq!((image.usable(tag()), image.reading(tag()).quality), (Some(5.0), Quality::Uncertain));
     assert_eq!(image.read_back(tag()), None);
 }
 
 #[test]
-fn a_jump_is_believed_once_enough_samples_have_shown_it() {
+fn f62_a_jump_is_believed_once_enough_samples_have_shown_it() {
     let judged = |values: &[f64]| {
         let samples: Vec<_> = (0..).zip(values).map(|(ms, value)| sample(*value, Quality::Good, ms)).collect();
         image(SPIKY, &samples, values.len() as u64).usable(tag())
@@ -149,7 +150,7 @@ fn a_jump_is_believed_once_enough_samples_have_shown_it() {
 }
 
 #[test]
-fn one_sample_that_is_read_again_confirms_nothing() {
+fn f62_one_sample_that_is_read_again_confirms_nothing() {
     let stamped = |value, ms, source_time| Sample { source_time, ..sample(value, Quality::Good, ms) };
     let mut samples = Vec::from([stamped(5.0, 0, 1)]);
     samples.extend((1..9).map(|ms| stamped(9.0, ms, 2)));
@@ -159,7 +160,7 @@ fn one_sample_that_is_read_again_confirms_nothing() {
 }
 
 #[test]
-fn a_value_that_stays_the_same_for_too_long_is_uncertain_and_then_bad() {
+fn f59_a_value_that_stays_the_same_for_too_long_is_uncertain_and_then_bad() {
     let settings = TagSettings { frozen_after: Some(Span::from_ms(50)), ..PLAIN };
     let frozen = |ms: u64| {
         let samples: Vec<_> = (0..=ms).map(|ms| sample(7.0, Quality::Good, ms)).collect();
@@ -174,7 +175,7 @@ fn a_value_that_stays_the_same_for_too_long_is_uncertain_and_then_bad() {
 }
 
 #[test]
-fn source_timestamps_that_go_back_or_vanish_are_counted_and_change_nothing_else() {
+fn f65_source_timestamps_that_go_back_or_vanish_are_counted_and_change_nothing_else() {
     let stamped = |ms, source_time| Sample { source_time, ..sample(ms as f64, Quality::Good, ms) };
     let far_future = i64::MAX;
     let times = [(0, 0), (1, 100), (2, far_future), (3, 101), (4, 102), (5, 0), (6, 0)];

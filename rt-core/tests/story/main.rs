@@ -125,9 +125,9 @@ fn f22_outputs_out_of_bounds_are_clamped_and_trip_when_they_go_on() {
 }
 
 #[test]
-fn refused_writes_are_read_back_before_they_are_repeated_and_trip() {
+fn f48_refused_writes_are_read_back_before_they_are_repeated_and_trip() {
     let mut rig = Rig::running();
-    rig.plant.refuses = true;
+    rig.plant.refuses = [true; 2];
     rig.policy.action = [7.0, 7.0];
     let mut withheld = false;
     let refused = |event: &EventKind| matches!(event, EventKind::WriteRefused { setpoints: 3 });
@@ -143,7 +143,28 @@ fn refused_writes_are_read_back_before_they_are_repeated_and_trip() {
 }
 
 #[test]
-fn writes_that_nobody_confirms_are_held_until_they_are_read_back() {
+fn f51_of_a_set_that_was_written_in_part_the_rest_is_read_back_and_corrected_and_nothing_is_hidden() {
+    let mut rig = Rig::running();
+    rig.policy.action = [7.0, 7.0];
+    while rig.plant.values[0] < 6.5 {
+        rig.run(1);
+    }
+    rig.plant.refuses = [false, true];
+    let before = rig.plant.values;
+    while !rig.saw(|event| matches!(event, EventKind::WriteRefused { setpoints: 0b10 })) {
+        rig.run(1);
+    }
+    assert!(rig.plant.values[0] > before[0] && rig.plant.values[1] == before[1]);
+    assert_eq!(rig.notes.rows[0].withheld, None, "the one that was written goes on");
+    assert_eq!(rig.notes.rows[1].withheld, Some(Withheld::LastUnknown), "the other one is read back first");
+    rig.plant.refuses = [false; 2];
+    rig.run(60);
+    assert!(rig.plant.values.iter().all(|value| (value - 7.0).abs() < 1e-6), "{:?}", rig.plant.values);
+    assert!(!rig.saw(|event| matches!(event, EventKind::Latched { .. })));
+}
+
+#[test]
+fn f36_writes_that_nobody_confirms_are_held_until_they_are_read_back() {
     let mut rig = Rig::running();
     rig.plant.mute = true;
     rig.policy.action = [9.0, 6.0];
@@ -156,7 +177,7 @@ fn writes_that_nobody_confirms_are_held_until_they_are_read_back() {
 }
 
 #[test]
-fn a_bad_required_tag_leads_to_hold_and_back() {
+fn f52_a_bad_required_tag_leads_to_hold_and_back() {
     let mut rig = Rig::running();
     rig.plant.quality = Quality::Uncertain;
     rig.run(3);
@@ -165,6 +186,41 @@ fn a_bad_required_tag_leads_to_hold_and_back() {
     assert_eq!(rig.modes().last(), Some(&(Mode::Hold, "required_tag_bad")));
     rig.plant.quality = Quality::Good;
     rig.run(2);
+    assert_eq!(rig.modes().last(), Some(&(Mode::Run, "recovered")));
+}
+
+#[test]
+fn f52_f60_a_required_tag_that_stays_bad_or_is_no_number_is_held_for_t_hold_and_then_given_up() {
+    let maladies: [fn(&mut rig::Plant); 3] = [
+        |plant| plant.quality = Quality::Bad,
+        |plant| plant.measured = f64::NAN,
+        |plant| plant.measured = f64::INFINITY,
+    ];
+    for malady in maladies {
+        let mut rig = Rig::running();
+        malady(&mut rig.plant);
+        rig.run(2);
+        assert_eq!(rig.modes().last(), Some(&(Mode::Hold, "required_tag_bad")));
+        rig.run(51);
+        assert_eq!(rig.modes().last(), Some(&(Mode::Fallback, "t_hold_elapsed")));
+        (rig.plant.quality, rig.plant.measured) = (Quality::Good, 1.0);
+        rig.run(40);
+        assert_eq!(rig.modes().last(), Some(&(Mode::Run, "recovered")));
+    }
+}
+
+#[test]
+fn f64_a_required_tag_that_nobody_updates_is_held_when_it_is_stale_and_then_given_up() {
+    let mut rig = Rig::running();
+    rig.plant.silent = true;
+    rig.run(5);
+    assert_eq!(rig.cycle.mode(), Mode::Run, "as old as it may be");
+    rig.run(1);
+    assert_eq!(rig.modes().last(), Some(&(Mode::Hold, "required_tag_stale")));
+    rig.run(50);
+    assert_eq!(rig.modes().last(), Some(&(Mode::Fallback, "t_hold_elapsed")));
+    rig.plant.silent = false;
+    rig.run(40);
     assert_eq!(rig.modes().last(), Some(&(Mode::Run, "recovered")));
 }
 

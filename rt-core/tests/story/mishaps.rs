@@ -58,7 +58,7 @@ impl Rig {
             Mishap::Incomplete(incomplete) => self.policy.complete = !incomplete,
             Mishap::Connection(true) => self.plant.connect(),
             Mishap::Connection(false) => self.plant.disconnect(),
-            Mishap::Refuse(refuses) => self.plant.refuses = refuses,
+            Mishap::Refuse(refuses) => self.plant.refuses = [refuses; 2],
             Mishap::Mute(mute) => self.plant.mute = mute,
             Mishap::Measured(value) => self.plant.measured = value,
             Mishap::Quality(number) => {
@@ -100,7 +100,7 @@ proptest! {
             rig.befall(mishap);
         }
         // Everything is well again: the operator resets, arms, and it runs.
-        (rig.plant.refuses, rig.plant.mute, rig.plant.quality, rig.plant.measured) = (false, false, Quality::Good, 1.0);
+        (rig.plant.refuses, rig.plant.mute, rig.plant.quality, rig.plant.measured) = ([false; 2], false, Quality::Good, 1.0);
         (rig.policy.complete, rig.policy.action, rig.policy.takes) = (true, [5.0, 5.0], Span::ZERO);
         rig.plant.stuck = [false; 2];
         rig.befall(Mishap::Limits(0.0, 10.0));

@@ -47,8 +47,10 @@ pub(crate) struct Plant {
     pub(crate) values: [f64; 2],
     pub(crate) measured: f64,
     pub(crate) quality: Quality,
+    /// The measured value is not updated.
+    pub(crate) silent: bool,
     pub(crate) link: bool,
-    pub(crate) refuses: bool,
+    pub(crate) refuses: [bool; 2],
     /// The outcome of writes is not reported.
     pub(crate) mute: bool,
     /// Writes are confirmed and do not move the setpoint.
@@ -82,9 +84,11 @@ impl Plant {
         if let Some(set) = self.sent.take().filter(|set| set.expires >= now) {
             let present = set.values.iter().enumerate().filter(|(_, value)| value.is_some());
             let bits = present.fold(0, |bits, (index, _)| bits | 1 << index);
-            let (written, refused) = if self.refuses { (0, bits) } else { (bits, 0) };
-            if !self.refuses {
-                for (index, value) in set.values.iter().enumerate().take(2).filter(|(index, _)| !self.stuck[*index]) {
+            let refused = bits & (u32::from(self.refuses[0]) | u32::from(self.refuses[1]) << 1);
+            let written = bits & !refused;
+            if self.refuses != [true; 2] {
+                let moves = |index: &usize| !self.stuck[*index] && !self.refuses[*index];
+                for (index, value) in set.values.iter().enumerate().take(2).filter(|(index, _)| moves(index)) {
                     let (held, reach) = (self.values[index], STEP * self.waiting[index] as f64 + 1e-9);
                     let value = value.unwrap_or(held);
                     assert!((value - held).abs() <= reach, "F31: the plant is moved from {held} to {value}");
@@ -102,7 +106,9 @@ impl Plant {
         let sample = |index, value, quality| {
             FieldReport::Sample(Sample { tag: tag(index), value, quality, received: now, source_time: 1 })
         };
-        self.reports.push_back(sample(0, self.measured, self.quality));
+        if !self.silent {
+            self.reports.push_back(sample(0, self.measured, self.quality));
+        }
         self.reports.push_back(sample(1, self.values[0], Quality::Good));
         self.reports.push_back(sample(2, self.values[1], Quality::Good));
     }
@@ -293,8 +299,9 @@ impl Rig {
                 values: [5.0, 5.0],
                 measured: 1.0,
                 quality: Quality::Good,
+                silent: false,
                 link: false,
-                refuses: false,
+                refuses: [false; 2],
                 mute: false,
                 stuck: [false; 2],
                 hand: [None; 2],

@@ -624,7 +624,7 @@ fn memory(channel: &Channel) -> usize {
 const MEMORY_BYTES_MAX: usize = 2 * crate::limits::MESSAGE_BYTES_MAX + 8 * CHUNK_BYTES_MAX;
 
 #[test]
-fn a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
+fn f58_a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
     let (mut channel, mut server) = Server::pair(&ENDS, SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
     ask(&mut channel);
     let answer = server.open(drain(&mut channel));
@@ -642,7 +642,7 @@ fn a_flipped_bit_anywhere_in_a_secured_message_ends_the_session() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_in_an_opening_is_refused() {
+fn f58_a_flipped_bit_anywhere_in_an_opening_is_refused() {
     let (mut channel, mut server) = Server::pair(&ENDS, SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
     ask(&mut channel);
     let whole = server.open(drain(&mut channel));
