@@ -81,6 +81,16 @@ fn f66_a_wall_clock_that_steps_by_an_hour_changes_nothing_that_is_sent_and_is_no
 }
 
 #[test]
+fn f67_a_leap_second_and_summer_time_change_nothing_that_is_sent() {
+    const SECOND: i64 = 10_000_000;
+    let (undisturbed, _) = toured(0);
+    // A second that is left out, one that is told twice, and a server that keeps local time.
+    for step in [SECOND, -SECOND, 3_600 * SECOND, -3_600 * SECOND] {
+        assert!(toured(step).0 == undisturbed, "a step by {step} ticks shows");
+    }
+}
+
+#[test]
 fn every_planted_bug_is_found() {
     for mutant in Mutant::ALL {
         let found = (1..=SEEDS_MAX).find_map(|seed| Some((seed, scenario(seed).run(Some(mutant)).err()?)));

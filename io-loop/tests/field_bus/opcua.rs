@@ -135,16 +135,77 @@ fn f50_requests_keep_to_the_servers_limits() {
     let plant = Plant::shared(OUTPUTS.len());
     let server = Server::start(&setup, &plant);
     let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), Arc::new(TestClock::default()), 13, 12);
-    let within = || MonotonicClock::new().now() + Span::from_ms(20_000);
     bus.connect(within()).unwrap();
     plant.lock().unwrap().input = 3.5;
     let mut readings = [Reading::MISSING; 13];
     let wanted: [Option<f64>; 12] = std::array::from_fn(|index| (index != 4).then_some(index as f64));
-    let mut results = [io_loop::WriteResult::NotAsked; 12];
+    let mut results = [WriteResult::NotAsked; 12];
     assert_eq!(bus.exchange(&wanted, &mut results, &mut readings, within()), (Ok(()), Ok(())));
     assert_eq!(readings.map(|reading| reading.value), [3.5; 13]);
     assert_eq!(plant.lock().unwrap().outputs, wanted.map(|value| value.unwrap_or(0.0)));
-    assert_eq!(results.iter().filter(|result| **result == io_loop::WriteResult::Done).count(), 11);
+    assert_eq!(results.iter().filter(|result| **result == WriteResult::Done).count(), 11);
+}
+
+/// Longer than any honest answer takes.
+fn within() -> rt_core::time::MonoTime {
+    MonotonicClock::new().now() + Span::from_ms(20_000)
+}
+
+#[test]
+fn f46_an_unknown_node_is_named_at_the_start_and_one_that_goes_away_is_bad_and_alone() {
+    let (setup, plant) = (Setup::open(3, &[]), Plant::shared(0));
+    let server = Server::start(&setup, &plant);
+    let target = Target::lab(&server.url(), "urn:corerl:test");
+    let mut bus = bus(target.clone(), Arc::new(TestClock::default()), 3, 0);
+    bus.connect(within()).unwrap();
+    server.delete("in1");
+    let mut readings = [Reading::MISSING; 3];
+    bus.read(&mut readings, within()).unwrap();
+    let quality = readings.map(|reading| reading.quality);
+    assert_eq!(quality, [Quality::Good, Quality::Bad, Quality::Good]);
+    assert!(readings[1].value.is_nan());
+
+    let refused = bus.connect(within()).unwrap_err().message;
+    assert!(refused.contains("tag `in1`") && refused.contains("BadNodeIdUnknown"), "{refused}");
+    assert!(!refused.contains("in0") && !refused.contains("in2"), "{refused}");
+}
+
+#[test]
+fn f47_a_server_that_comes_back_with_other_namespace_indices_serves_as_before() {
+    let (setup, plant) = (Setup::open(1, &[ScalarKind::Double]), Plant::shared(1));
+    let mut server = Server::start(&setup, &plant);
+    let (port, index) = (server.port(), server.namespace());
+    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), Arc::new(TestClock::default()), 1, 1);
+    for is_second in [false, true] {
+        drop(server);
+        server = Server::start_on(port, &Setup { is_second, ..setup.clone() }, &plant);
+        assert_eq!(server.namespace() != index, is_second);
+        bus.connect(within()).unwrap();
+        plant.lock().unwrap().input = 3.5;
+        let (mut readings, mut results) = ([Reading::MISSING], [WriteResult::NotAsked]);
+        let outcome = bus.exchange(&[Some(index.into())], &mut results, &mut readings, within());
+        assert_eq!((outcome, readings[0].value, results), ((Ok(()), Ok(())), 3.5, [WriteResult::Done]));
+        assert_eq!(plant.lock().unwrap().outputs, [f64::from(index)]);
+    }
+}
+
+#[test]
+fn f48_f51_each_output_has_its_own_outcome_whatever_it_was_refused_for() {
+    // BadTypeMismatch, BadNotWritable, BadOutOfRange, BadUserAccessDenied.
+    const REFUSALS: [u32; 4] = [0x8074_0000, 0x803B_0000, 0x803C_0000, 0x801F_0000];
+    let (setup, plant) = (Setup::open(0, &[ScalarKind::Double; 3]), Plant::shared(3));
+    let server = Server::start(&setup, &plant);
+    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), Arc::new(TestClock::default()), 0, 3);
+    bus.connect(within()).unwrap();
+    plant.lock().unwrap().refused_output = Some(1);
+    for (round, status) in (1..).zip(REFUSALS) {
+        plant.lock().unwrap().refusal = Some(status);
+        let value = f64::from(round);
+        let mut results = [WriteResult::NotAsked; 3];
+        assert_eq!(bus.write(&[Some(value); 3], &mut results, within()), Ok(()));
+        assert_eq!(results, [WriteResult::Done, WriteResult::Refused { status }, WriteResult::Done]);
+        assert_eq!(plant.lock().unwrap().outputs, [value, 0.0, value]);
+    }
 }
 
 #[test]

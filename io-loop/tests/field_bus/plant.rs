@@ -12,8 +12,9 @@ pub(crate) struct Plant {
     pub(crate) input: f64,
     pub(crate) quality: Quality,
     pub(crate) outputs: Vec<f64>,
-    /// Every write is refused with this status.
+    /// Every write is refused with this status, or that of one output.
     pub(crate) refusal: Option<u32>,
+    pub(crate) refused_output: Option<usize>,
     /// No read of the first input is answered.
     pub(crate) late: bool,
     stamp: i64,
@@ -29,6 +30,7 @@ impl Plant {
             quality: Quality::Good,
             outputs: vec![0.0; outputs],
             refusal: None,
+            refused_output: None,
             late: false,
             stamp: 0,
         }))
@@ -52,7 +54,7 @@ impl Plant {
 
     /// Takes what a client writes, if its type is the node's.
     pub(crate) fn write(&mut self, index: usize, kind: ScalarKind, value: &DataValue) -> StatusCode {
-        if let Some(refusal) = self.refusal {
+        if let Some(refusal) = self.refusal.filter(|_| self.refused_output.is_none_or(|refused| refused == index)) {
             return StatusCode::from(refusal);
         }
         self.outputs[index] = match (kind, &value.value) {

@@ -26,6 +26,8 @@ use ua_session::ApplicationInstance;
 use crate::plant::{Plant, SharedPlant};
 
 pub(crate) const NAMESPACE: &str = "urn:corerl:test:plant";
+/// What the server calls the manager of the plant's nodes.
+const PLANT: &str = "plant";
 /// The server's own name.
 pub(crate) const APPLICATION_URI: &str = "urn:corerl:test:server";
 /// The user that the server knows.
@@ -60,6 +62,8 @@ pub(crate) struct Setup {
     pub(crate) token_lifetime: Duration,
     /// Most nodes in a request.
     pub(crate) nodes_per_request: usize,
+    /// Another namespace stands before the plant's.
+    pub(crate) is_second: bool,
 }
 
 impl Setup {
@@ -72,6 +76,7 @@ impl Setup {
             user_certificate: None,
             token_lifetime: Duration::from_secs(3600),
             nodes_per_request: 1000,
+            is_second: false,
         }
     }
 
@@ -149,6 +154,18 @@ impl Server {
     pub(crate) fn url(&self) -> String {
         format!("opc.tcp://127.0.0.1:{}", self.port)
     }
+
+    /// The index of the plant's namespace.
+    pub(crate) fn namespace(&self) -> u16 {
+        self.handle.get_namespace_index(NAMESPACE).unwrap()
+    }
+
+    /// Takes a node away.
+    pub(crate) fn delete(&self, name: &str) {
+        let manager = self.handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();
+        let id = NodeId::new(self.namespace(), name.to_owned());
+        assert!(manager.address_space().write().delete(&id, true).is_some());
+    }
 }
 
 impl Drop for Server {
@@ -169,11 +186,11 @@ fn builder(port: u16, setup: &Setup) -> ServerBuilder {
         .port(port)
         .discovery_urls(vec!["/".to_owned()])
         .max_secure_channel_token_lifetime_ms(u32::try_from(setup.token_lifetime.as_millis()).unwrap())
-        .with_authenticator(Arc::new(Doorkeeper { user_certificate: setup.user_certificate.clone() }))
-        .with_node_manager(simple_node_manager(
-            NamespaceMetadata { namespace_uri: NAMESPACE.to_owned(), ..NamespaceMetadata::default() },
-            "plant",
-        ));
+        .with_authenticator(Arc::new(Doorkeeper { user_certificate: setup.user_certificate.clone() }));
+    if setup.is_second {
+        builder = builder.with_node_manager(simple_node_manager(namespace("urn:corerl:test:other"), "other"));
+    }
+    builder = builder.with_node_manager(simple_node_manager(namespace(NAMESPACE), PLANT));
     let limits = &mut builder.limits_mut().operational;
     (limits.max_nodes_per_read, limits.max_nodes_per_write) = (setup.nodes_per_request, setup.nodes_per_request);
     let users = [ANONYMOUS_USER_TOKEN_ID.to_owned()];
@@ -186,9 +203,13 @@ fn builder(port: u16, setup: &Setup) -> ServerBuilder {
     builder.pki_dir(pki).certificate_path("own/cert.der").private_key_path("private/key.pem").trust_client_certs(true)
 }
 
+fn namespace(uri: &str) -> NamespaceMetadata {
+    NamespaceMetadata { namespace_uri: uri.to_owned(), ..NamespaceMetadata::default() }
+}
+
 fn insert_nodes(handle: &ServerHandle, setup: &Setup, plant: &SharedPlant) {
     let namespace = handle.get_namespace_index(NAMESPACE).unwrap();
-    let manager = handle.node_managers().get_of_type::<SimpleNodeManager>().unwrap();
+    let manager = handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();
     let mut space = manager.address_space().write();
     let mut insert = |name: &str, data_type: DataTypeId, value: Variant, writable: bool| {
         let id = NodeId::new(namespace, name.to_owned());
