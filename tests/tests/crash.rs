@@ -65,7 +65,7 @@ fn f13_a_stopped_learner_is_fenced_out_by_the_next_one_and_ends_when_it_wakes_up
 }
 
 #[test]
-fn a_plant_that_dies_and_comes_back_is_held_given_up_and_taken_over_again_from_where_it_is() {
+fn f34_a_plant_that_dies_and_comes_back_is_held_given_up_and_taken_over_again_from_where_it_is() {
     let place = Place::new();
     let mut plant = place.plant();
     let port = plant.port();

@@ -1,8 +1,10 @@
 //! The OPC UA backend, in clear, against async-opcua's server.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading, WriteResult};
+use opcua_types::Variant;
 use rt_core::ports::Clock as _;
 use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
@@ -217,7 +219,6 @@ fn f53_of_a_redundant_set_the_next_server_serves_the_same_plant_when_one_is_gone
     let clock = Arc::new(TestClock::default());
     let mut bus =
         OpcUa::new(target, std::slice::from_ref(&other), clock, nodes("in", INPUTS), nodes("out", 3)).unwrap();
-    let within = || MonotonicClock::new().now() + Span::from_ms(20_000);
     assert_eq!(bus.connect(within()).unwrap().server, url);
     let mut results = [WriteResult::NotAsked; 3];
     bus.write(&[Some(2.5), None, None], &mut results, within()).unwrap();
@@ -239,4 +240,48 @@ fn f53_of_a_redundant_set_the_next_server_serves_the_same_plant_when_one_is_gone
     drop(second);
     assert!(bus.connect(within()).unwrap_err().message.contains(&other));
     assert!(bus.connect(within()).unwrap_err().message.contains(&url));
+}
+
+#[test]
+fn f41_a_session_that_the_server_has_ended_is_made_anew_by_the_same_bus() {
+    let session_timeout = Duration::from_secs(1);
+    let (setup, plant) = (Setup { session_timeout, ..Setup::open(1, &[]) }, Plant::shared(0));
+    let server = Server::start(&setup, &plant);
+    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), Arc::new(TestClock::default()), 1, 0);
+    for _ in 0..2 {
+        bus.connect(within()).unwrap();
+        bus.read(&mut [Reading::MISSING], within()).unwrap();
+        // The client stands still.
+        std::thread::sleep(3 * session_timeout);
+        let ended = bus.read(&mut [Reading::MISSING], within());
+        assert!(matches!(ended, Err(BusError::Lost(_))), "{ended:?}");
+        println!("{ended:?}");
+    }
+}
+
+#[test]
+fn f49_a_node_whose_type_or_rank_changes_gives_its_number_or_is_bad() {
+    let (setup, plant) = (Setup::open(1, &[]), Plant::shared(0));
+    let server = Server::start(&setup, &plant);
+    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), Arc::new(TestClock::default()), 1, 0);
+    bus.connect(within()).unwrap();
+    let mut read = |instead: Variant| {
+        plant.lock().unwrap().instead = Some(instead);
+        let mut reading = [Reading::MISSING];
+        bus.read(&mut reading, within()).unwrap();
+        (reading[0].quality, reading[0].value)
+    };
+    for (instead, value) in [
+        (Variant::Int32(-7), -7.0),
+        (Variant::Byte(255), 255.0),
+        (Variant::Float(1.5), 1.5),
+        (Variant::Boolean(true), 1.0),
+    ] {
+        assert_eq!(read(instead), (Quality::Good, value));
+    }
+    for instead in [Variant::from(vec![1.0, 2.0]), Variant::from("7"), Variant::Empty] {
+        let (quality, value) = read(instead.clone());
+        assert!(quality == Quality::Bad && value.is_nan(), "{instead:?}: {value}");
+    }
+    assert_eq!(read(Variant::Double(2.5)), (Quality::Good, 2.5), "it comes back");
 }

@@ -11,6 +11,8 @@ use rt_core::tag::Quality;
 pub(crate) struct Plant {
     pub(crate) input: f64,
     pub(crate) quality: Quality,
+    /// Inputs have this value instead, of whatever type.
+    pub(crate) instead: Option<Variant>,
     pub(crate) outputs: Vec<f64>,
     /// Every write is refused with this status, or that of one output.
     pub(crate) refusal: Option<u32>,
@@ -28,6 +30,7 @@ impl Plant {
         Arc::new(Mutex::new(Self {
             input: 0.0,
             quality: Quality::Good,
+            instead: None,
             outputs: vec![0.0; outputs],
             refusal: None,
             refused_output: None,
@@ -45,7 +48,7 @@ impl Plant {
             Quality::Bad => StatusCode::BadSensorFailure,
         };
         DataValue {
-            value: Some(Variant::Double(self.input)),
+            value: Some(self.instead.clone().unwrap_or(Variant::Double(self.input))),
             status: Some(status),
             source_timestamp: Some(DateTime::from(self.stamp)),
             ..DataValue::default()

@@ -60,6 +60,8 @@ pub(crate) struct Setup {
     /// SHA-1 of the certificate of a user who needs no password.
     pub(crate) user_certificate: Option<String>,
     pub(crate) token_lifetime: Duration,
+    /// A session without requests ends after this long.
+    pub(crate) session_timeout: Duration,
     /// Most nodes in a request.
     pub(crate) nodes_per_request: usize,
     /// Another namespace stands before the plant's.
@@ -75,6 +77,7 @@ impl Setup {
             pki: None,
             user_certificate: None,
             token_lifetime: Duration::from_secs(3600),
+            session_timeout: Duration::from_secs(60),
             nodes_per_request: 1000,
             is_second: false,
         }
@@ -186,6 +189,7 @@ fn builder(port: u16, setup: &Setup) -> ServerBuilder {
         .port(port)
         .discovery_urls(vec!["/".to_owned()])
         .max_secure_channel_token_lifetime_ms(u32::try_from(setup.token_lifetime.as_millis()).unwrap())
+        .max_session_timeout_ms(u64::try_from(setup.session_timeout.as_millis()).unwrap())
         .with_authenticator(Arc::new(Doorkeeper { user_certificate: setup.user_certificate.clone() }));
     if setup.is_second {
         builder = builder.with_node_manager(simple_node_manager(namespace("urn:corerl:test:other"), "other"));
