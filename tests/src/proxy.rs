@@ -42,6 +42,8 @@ struct State {
     /// Bytes towards the client before the one to be flipped, and its bit.
     flip: Option<(usize, u8)>,
     lines: Vec<Weak<Line>>,
+    /// Those who are never answered.
+    mute: Vec<TcpStream>,
     connections: u64,
     ended: bool,
 }
@@ -93,7 +95,7 @@ impl Proxy {
         self.set(|state| state.bytes_per_s = bytes_per_s);
     }
 
-    /// What comes is acknowledged and goes nowhere, on new connections, too: the peer seems to be there.
+    /// What comes is acknowledged and goes nowhere: the peer seems to be there. Whoever connects meanwhile is never answered.
     pub fn swallow(&self, swallows: bool) {
         self.set(|state| state.swallows = swallows);
     }
@@ -238,6 +240,10 @@ fn accept(cable: &Arc<Cable>) {
             return;
         }
         state.connections += 1;
+        if state.swallows {
+            state.mute.push(client);
+            continue;
+        }
         drop(state);
         // Who is not let in by the server is not let in here.
         if let Ok(server) = TcpStream::connect(cable.server)

@@ -154,12 +154,13 @@ fn assert_invariants(records: &[CycleRecord]) {
     }
 }
 
-/// After an interval without a connection, the first value starts from what was read back since.
+/// Without a connection nothing is handed over, and the first value after it starts from what was read back since.
 fn assert_begins_with_what_is_read_back(records: &[CycleRecord]) {
     let mut down_ns = None;
     for record in records {
         let (of, tag) = (&record.setpoints[0], &record.tags[0]);
         if !record.head.has(CycleHead::CONNECTED) {
+            assert!(of.sent.is_nan(), "{record:?}");
             down_ns = Some(record.head.release_ns);
         } else if let (Some(since_ns), false) = (down_ns, of.sent.is_nan()) {
             assert_eq!(of.last.to_bits(), of.readback.to_bits(), "{record:?}");
