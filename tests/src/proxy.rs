@@ -315,7 +315,11 @@ mod tests {
             let proxy = Proxy::before(listener.local_addr().unwrap().port());
             let client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
             let (server, _) = listener.accept().unwrap();
-            Self { proxy, client, server }
+            let mut ends = Self { proxy, client, server };
+            // Once something has passed, both ends are known to the proxy.
+            ends.answer(b'0');
+            receive(&mut ends.client, PATIENCE).unwrap();
+            ends
         }
 
         fn answer(&mut self, letter: u8) {
