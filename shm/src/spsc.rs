@@ -128,15 +128,6 @@ impl<T: Copy + Send, D: Discipline> Producer<T, D> {
     }
 }
 
-/// The newest value of a ring that was emptied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Newest<T> {
-    /// The value pushed last.
-    pub value: T,
-    /// Older values that were passed over.
-    pub superseded: usize,
-}
-
 /// The side that pops.
 #[derive(Debug)]
 pub struct Consumer<T, D = Sound> {
@@ -161,21 +152,6 @@ impl<T: Copy + Send, D: Discipline> Consumer<T, D> {
             }
         }
         self.take()
-    }
-
-    /// Empties the ring and takes the newest value.
-    ///
-    /// # Real-time
-    ///
-    /// Wait-free.
-    #[inline]
-    pub fn pop_newest(&mut self) -> Option<Newest<T>> {
-        self.refresh();
-        let waiting = self.tail_seen.wrapping_sub(self.head);
-        let superseded = waiting.checked_sub(1)?;
-        self.head = self.head.wrapping_add(superseded);
-        let value = self.take()?;
-        Some(Newest { value, superseded })
     }
 
     /// Values that wait, at least.
@@ -238,24 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_value_supersedes_the_others() {
-        let (mut producer, mut consumer) = channel(4);
-        assert_eq!(consumer.pop_newest(), None);
-        for n in 0..3 {
-            producer.push(n).unwrap();
-        }
-        assert_eq!(consumer.waiting(), 3);
-        let newest = Newest { value: 2, superseded: 2 };
-        assert_eq!(consumer.pop_newest(), Some(newest));
-        assert_eq!(consumer.pop_newest(), None);
-        assert_eq!(consumer.pop(), None);
-        for n in 0..4 {
-            producer.push(n).unwrap();
-        }
-        assert_eq!(consumer.pop(), Some(0));
-    }
-
-    #[test]
     fn values_arrive_in_order_between_threads() {
         const VALUES: u64 = 200_000;
         let (mut producer, mut consumer) = channel(8);
@@ -298,13 +256,7 @@ mod tests {
                             model.push_back(n);
                         }
                     }
-                    4..7 => prop_assert_eq!(consumer.pop(), model.pop_front()),
-                    _ => {
-                        let superseded = model.len().saturating_sub(1);
-                        let newest = model.pop_back().map(|value| Newest { value, superseded });
-                        prop_assert_eq!(consumer.pop_newest(), newest);
-                        model.clear();
-                    }
+                    _ => prop_assert_eq!(consumer.pop(), model.pop_front()),
                 }
                 prop_assert_eq!(consumer.waiting(), model.len());
             }
