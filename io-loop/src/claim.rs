@@ -192,9 +192,12 @@ impl Claim {
     }
 
     fn hold(&self, epoch: u64, asked: MonoTime) {
-        if self.lease.renew(asked.as_ns()).is_none() {
-            self.lease.take(epoch, asked.as_ns());
+        if self.lease.renew(asked.as_ns()).is_some() {
+            return;
         }
+        // A tag may have lost its epoch. Here it grows, or nobody would see that it was lost in between.
+        let least = if let State::Taken { by } = self.lease.state() { by } else { 0 };
+        self.lease.take(epoch.max(least), asked.as_ns());
     }
 
     fn lose(&self) {

@@ -44,7 +44,7 @@ pub struct Rights {
     /// The lease of the plant on this machine; whoever holds it may write.
     pub lease: Lease,
     /// Held by the loop for as long as the plant shows our name, when it has a tag for that. To be seen by others.
-    pub claim: Lease,
+    pub claim: Option<Lease>,
 }
 
 impl Rights {
@@ -53,8 +53,7 @@ impl Rights {
     /// # Real-time
     /// Not for the real-time thread.
     pub fn new(lease: Lease, settings: &Settings) -> Self {
-        let claim =
-            settings.claim_term.map_or_else(Lease::unshared, |term| Lease::heap(Claim::looks_hold_for(term).as_ns()));
+        let claim = settings.claim_term.map(|term| Lease::heap(Claim::looks_hold_for(term).as_ns()));
         Self { lease, claim }
     }
 }
@@ -157,7 +156,7 @@ impl<B: FieldBus> IoLoop<B> {
             newest: None,
             unseen: false,
             lease: rights.lease,
-            claim: settings.claim_term.map(|term| Claim::new(rights.claim, term)),
+            claim: rights.claim.zip(settings.claim_term).map(|(claim, term)| Claim::new(claim, term)),
             claim_refused: false,
             reports,
             sets,

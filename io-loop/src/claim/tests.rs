@@ -257,6 +257,8 @@ fn what_no_runtime_writes_is_somebody_else_s_until_it_has_not_changed_for_a_term
         assert_eq!((world.writers(), world.claimants[0].is_told()), (vec![], false), "{nonsense}");
         world.run_until(2_000);
         assert_eq!(world.writers(), [0], "{nonsense}");
+        let held = world.claimants[0].claim.lease.state();
+        assert!(matches!(held, State::Held { epoch: 2, .. }), "{held:?}: it was lost in between, and the tag says 1");
     }
 }
 

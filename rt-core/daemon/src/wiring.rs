@@ -59,7 +59,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let server = Server::bind(&address)?;
-    let restless = state::restless(&starts, &site);
     let manager =
         rt_sys::ServiceManager::from_environment().map_err(Failure::resource("the service manager's socket"))?;
 
@@ -125,6 +124,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
 
+    // A start that was refused has not died.
+    let restless = state::restless(&starts, &site);
     let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site, claims, restless.is_none());
     lease_desk.begin(&server, clock.now());
     let audit = Audit::start(audit, &placement.others).map_err(Failure::resource("the audit log's thread"))?;
@@ -257,7 +258,7 @@ impl<B: FieldBus + Send + 'static> Plant<B> {
         let (teller, news) = news();
         let settings = crate::plant::settings(site, index, connection);
         let rights = Rights::new(lease, &settings);
-        let claim = settings.claim_term.map(|_| rights.claim.clone());
+        let claim = rights.claim.clone();
         let io = IoLoop::new(bus, &settings, reports, newest, teller, rights);
         let period = Period::from_ns(connection.io_period.as_ns()).unwrap_or(site.runtime.period);
         (Line::new(reported, sets), Self { index, io, news, claim, period, phase: connection.io_phase })

@@ -58,6 +58,7 @@ impl Own {
         self.told = due;
         let when = match left_s {
             ..0 => "has expired".to_owned(),
+            ..DAY_S => "expires within a day".to_owned(),
             left_s => format!("expires in {} days", left_s / DAY_S),
         };
         is_news.then(|| format!("own certificate for {} {when}", self.connection))
@@ -81,11 +82,11 @@ mod tests {
             [
                 "own certificate for plant expires in 29 days",
                 "own certificate for plant expires in 6 days",
-                "own certificate for plant expires in 0 days",
+                "own certificate for plant expires within a day",
                 "own certificate for plant has expired",
             ]
         );
-        // A start with little time left says it once, and a new certificate begins anew.
+        // A start with little time left says it once.
         let mut late = Own { connection: "plant".into(), until_unix_s: until, told: 0 };
         assert!(late.due((until - 2 * DAY_S) as u64).is_some());
         assert_eq!(late.due((until - 2 * DAY_S + 60) as u64), None);

@@ -167,16 +167,19 @@ impl LeaseDesk {
             return;
         }
         let before = std::mem::replace(&mut self.noted_epoch, epoch);
+        // Another epoch is another lease: the one before was lost, if only between two looks.
+        if before != 0 {
+            journal.entry(EventKind::LeaseLost).numbers(before, 0).text(&self.how_it_went()).publish();
+            if self.rearms {
+                rearm(orders, journal);
+            }
+        }
         if epoch != 0 {
             if let Err(error) = server.write_epoch(epoch) {
                 tracing::warn!(%error, "the epoch of the lease cannot be written down");
             }
             let text = format!("leads under epoch {epoch}");
-            return journal.entry(EventKind::LeaseTaken).numbers(epoch, before).text(&text).publish();
-        }
-        journal.entry(EventKind::LeaseLost).numbers(before, 0).text(&self.how_it_went()).publish();
-        if self.rearms {
-            rearm(orders, journal);
+            journal.entry(EventKind::LeaseTaken).numbers(epoch, before).text(&text).publish();
         }
     }
 
@@ -189,16 +192,21 @@ impl LeaseDesk {
                 continue;
             }
             let before = std::mem::replace(noted, epoch);
+            if let Some(before) = before {
+                let who = match (epoch, leads) {
+                    (Some(_), _) => "somebody else had",
+                    (None, true) => "another machine has",
+                    (None, false) => "whoever leads now has",
+                };
+                let text = format!("{who} the lease of {connection}");
+                journal.entry(EventKind::LeaseLost).numbers(before, 0).text(&text).publish();
+                if leads && self.rearms {
+                    rearm(orders, journal);
+                }
+            }
             if let Some(epoch) = epoch {
                 let text = format!("has the lease of {connection} under epoch {epoch}");
                 journal.entry(EventKind::LeaseTaken).numbers(epoch, before.unwrap_or(0)).text(&text).publish();
-                continue;
-            }
-            let who = if leads { "another machine has" } else { "whoever leads now has" };
-            let text = format!("{who} the lease of {connection}");
-            journal.entry(EventKind::LeaseLost).numbers(before.unwrap_or(0), 0).text(&text).publish();
-            if leads && self.rearms {
-                rearm(orders, journal);
             }
         }
     }
@@ -206,6 +214,7 @@ impl LeaseDesk {
     fn how_it_went(&self) -> String {
         match self.own.lease.state() {
             State::Taken { by } => format!("taken over under epoch {by}"),
+            State::Held { .. } => "lost, and taken anew".to_owned(),
             _ => "let go for the runtime that stands by".to_owned(),
         }
     }
