@@ -58,7 +58,7 @@ impl Own {
         self.told = due;
         let when = match left_s {
             ..0 => "has expired".to_owned(),
-            ..DAY_S => "expires within a day".to_owned(),
+            0..DAY_S => "expires within a day".to_owned(),
             left_s => format!("expires in {} days", left_s / DAY_S),
         };
         is_news.then(|| format!("own certificate for {} {when}", self.connection))
