@@ -126,5 +126,8 @@ fn f28_a_runtime_that_aborts_leaves_the_plant_to_itself_and_the_next_one_writes_
     let counters = runtime.counters();
     wait_for_more(&counters, Counter::Cycles, 50);
     assert_eq!((counters.get(Counter::SetpointsWritten), panel.look()), (0, (false, NOMINAL)));
+    // The plant would not let it write, so what it would do is asked of itself.
+    let status = runtime.status();
+    assert_eq!((status.mode.as_str(), status.armed), ("shadow", false));
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
 }
