@@ -11,6 +11,10 @@ use socket2::{SockFilter, SockRef};
 
 /// A chunk's header up to its size: three letters of type, one of kind, the whole length (Part 6, 7.1.2.2).
 const HEADER_BYTES: usize = 8;
+/// Where the body of an unencrypted message begins: after the ids of channel and token, sequence and request numbers
+/// (Part 6, 6.7.2.3 and 6.7.2.4), and how the one of a write begins (WriteRequest_Encoding_DefaultBinary, i=673).
+const BODY: usize = 24;
+const WRITE_REQUEST: [u8; 4] = [1, 0, 0xA1, 0x02];
 /// No peer of ours sends longer ones.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Nothing is worth sending after so long: the patience of a test.
@@ -45,6 +49,7 @@ struct State {
     /// Those who are never answered.
     mute: Vec<TcpStream>,
     connections: u64,
+    writes: u64,
     ended: bool,
 }
 
@@ -83,6 +88,12 @@ impl Proxy {
     /// Connections so far, those included that the server did not accept.
     pub fn connections(&self) -> u64 {
         self.cable.state().connections
+    }
+
+    /// Write requests so far from clients, of unencrypted connections. What a client has sent before it was stopped is counted
+    /// whether or not it learns the answer.
+    pub fn writes(&self) -> u64 {
+        self.cable.state().writes
     }
 
     /// Each chunk is passed on so much later, in both directions.
@@ -206,6 +217,9 @@ impl Line {
             Towards::Client => (&self.server, &self.client),
         };
         while let Ok(mut chunk) = next_chunk(&mut from) {
+            let writes =
+                towards == Towards::Server && chunk.get(BODY..).is_some_and(|body| body.starts_with(&WRITE_REQUEST));
+            cable.state().writes += u64::from(writes);
             cable.hold(chunk.len());
             let passes = cable.state().treat(&mut chunk, towards);
             if passes && to.write_all(&chunk).is_err() {
