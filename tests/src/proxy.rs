@@ -365,6 +365,19 @@ mod tests {
     }
 
     #[test]
+    fn write_requests_are_counted_and_nothing_else_is() {
+        let mut ends = Ends::new();
+        for request in [WRITE_REQUEST, [1, 0, 0x77, 0x02]] {
+            ends.client.write_all(&[b"MSGF", &28_u32.to_le_bytes()[..], &[0; 16], &request].concat()).unwrap();
+            ends.client.write_all(&chunk(b'a')).unwrap();
+        }
+        for _ in 0..2 {
+            ends.server.read_exact(&mut [0; 28 + 16]).unwrap();
+        }
+        assert_eq!(ends.proxy.writes(), 1);
+    }
+
+    #[test]
     fn what_is_held_back_comes_when_the_delay_or_the_narrowness_ends() {
         let mut ends = Ends::new();
         let delayed: [fn(&Proxy); 2] = [|proxy| proxy.delay(HOLD_MAX), |proxy| proxy.delay(Duration::ZERO)];
