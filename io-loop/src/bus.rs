@@ -63,6 +63,8 @@ pub struct Connected {
     pub kinds: Vec<ScalarKind>,
     /// What an operator may want to read.
     pub notices: Vec<String>,
+    /// The server has kept the session of the connection before.
+    pub resumed: bool,
 }
 
 /// Why a connection did not come about.

@@ -7,7 +7,7 @@ use rt_core::time::{MonoTime, Span};
 use shm::lease::Lease;
 use shm::spsc::Producer;
 
-use crate::bus::{BusError, FieldBus, Loss, Reading, WriteResult};
+use crate::bus::{BusError, Connected, FieldBus, Loss, Reading, WriteResult};
 use crate::claim::Claim;
 use crate::news::{News, NewsSender};
 use crate::output::Output;
@@ -240,12 +240,13 @@ impl<B: FieldBus> IoLoop<B> {
         }
         match self.bus.connect(clock.now() + CONNECT_TIMEOUT) {
             Ok(connected) => {
-                for (output, kind) in self.outputs.iter_mut().zip(&connected.kinds) {
+                let Connected { server, kinds, notices, resumed } = connected;
+                for (output, kind) in self.outputs.iter_mut().zip(&kinds) {
                     output.forget();
                     push(&mut self.reports, FieldReport::Kind { setpoint: output.setpoint, kind: *kind });
                 }
                 push(&mut self.reports, FieldReport::Link(true));
-                self.news.tell(News::Up { server: connected.server, notices: connected.notices });
+                self.news.tell(News::Up { server, notices, resumed });
                 (self.link, self.claim_refused) = (Link::Up, false);
                 self.tally.connects += 1;
                 // Connecting took its time, and the set may be from before it.
@@ -265,7 +266,7 @@ impl<B: FieldBus> IoLoop<B> {
         push(&mut self.reports, FieldReport::Link(false));
         self.news.tell(News::Down(loss));
         let mut pauses = Pauses::new(clock.now().as_ns());
-        self.link = Link::Down { next_attempt: pauses.next_attempt(clock.now()), pauses };
+        self.link = Link::Down { next_attempt: pauses.first_attempt(clock.now()), pauses };
     }
 
     /// What to write into the claim's tag now.

@@ -16,6 +16,8 @@ pub enum News {
         server: String,
         /// What an operator may want to read.
         notices: Vec<String>,
+        /// The server has kept the session of the connection before.
+        resumed: bool,
     },
     /// It was lost.
     Down(Loss),

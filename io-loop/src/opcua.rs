@@ -9,13 +9,17 @@ use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
     CallError, Clock, ConnectError, KeyWorker, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan, ReadValue,
-    Session, StatusName, Step, Target, WritePlan,
+    Remains, Session, StatusName, Step, Target, WritePlan,
 };
 
 use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
 
 /// A connection on which nothing was answered for this long is given up, whatever TCP thinks of it.
 const SILENCE_MAX: Span = Span::from_ms(30_000);
+/// After this long it is found out whether the server answers on another one.
+const SILENCE_SUSPECT: Span = Span::from_ms(1_500);
+/// For so long it may keep the thread waiting that finds it out.
+const GREETING_MAX: Span = Span::from_ms(400);
 /// Severity bits of a StatusCode (OPC UA Part 4, 7.39): 00 good, 01 uncertain, 1x bad.
 const SEVERITY_MASK: u32 = 0xC000_0000;
 const SEVERITY_UNCERTAIN: u32 = 0x4000_0000;
@@ -61,6 +65,11 @@ pub struct OpcUa {
     inputs: Vec<BoundNode>,
     outputs: Vec<BoundNode>,
     line: Option<Line>,
+    /// Of the session whose connection was lost last.
+    remains: Option<Remains>,
+    /// How long a connection may be silent before it is compared with another one; longer each time until something is
+    /// read, or a slow server would never come to its answer.
+    patience: Span,
 }
 
 /// What exists only while there is a session.
@@ -70,6 +79,8 @@ struct Line {
     write: WritePlan,
     values: Vec<ReadValue>,
     status: Vec<u32>,
+    /// When it was last found that the server answers nobody else either.
+    compared: MonoTime,
 }
 
 impl OpcUa {
@@ -89,7 +100,17 @@ impl OpcUa {
         outputs: Vec<BoundNode>,
     ) -> io::Result<Self> {
         let servers = iter::once(&target.url).chain(others).cloned().collect();
-        Ok(Self { target, servers, worker: KeyWorker::start()?, clock, inputs, outputs, line: None })
+        Ok(Self {
+            target,
+            servers,
+            worker: KeyWorker::start()?,
+            clock,
+            inputs,
+            outputs,
+            line: None,
+            remains: None,
+            patience: SILENCE_SUSPECT,
+        })
     }
 
     /// The next attempt is made at the next server of the set.
@@ -100,6 +121,32 @@ impl OpcUa {
         }
     }
 
+    /// Gives the connection up on which nothing comes any more: while the server answers on another one, or for too long.
+    ///
+    /// What lies between may keep acknowledging for a server that has forgotten the connection. A server that is merely slow
+    /// is slow to everybody.
+    fn look_at_silence(&mut self) -> Result<(), BusError> {
+        let now = MonoTime::from_ns(self.clock.monotonic_ns());
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let silence = now.since(MonoTime::from_ns(line.session.last_answer_ns()));
+        if silence > SILENCE_MAX {
+            return self.lose("the server has not answered for 30 s");
+        }
+        if silence <= self.patience || now.since(line.compared) <= self.patience {
+            return Ok(());
+        }
+        line.compared = now;
+        if ua_session::greet(&self.target.url, self.clock.clone(), (now + GREETING_MAX).as_ns()).is_err() {
+            return Ok(());
+        }
+        self.patience = (self.patience + self.patience).min(SILENCE_MAX);
+        self.lose("the server answers new connections, and not on this one")
+    }
+
+    fn lose(&mut self, what: &'static str) -> Result<(), BusError> {
+        self.on_line(|_| Err(BusError::Lost(Loss { what, status: 0 })))
+    }
+
     /// Runs `call` on the session and drops the session when it is beyond use.
     fn on_line(&mut self, call: impl FnOnce(&mut Line) -> Result<(), BusError>) -> Result<(), BusError> {
         let Some(line) = &mut self.line else {
@@ -107,7 +154,7 @@ impl OpcUa {
         };
         let outcome = call(line);
         if matches!(outcome, Err(BusError::Lost(_))) {
-            self.line = None;
+            self.remains = self.line.take().map(|line| line.session.into_remains());
         }
         outcome
     }
@@ -135,11 +182,19 @@ impl OpcUa {
         Ok(kinds.into_iter().skip(self.inputs.len()).collect())
     }
 
+    /// A new channel, and on it the session that there was before, or else a new one.
+    fn establish(&self, deadline: MonoTime) -> Result<Session, ConnectError> {
+        let (target, worker, clock) = (&self.target, &self.worker, self.clock.clone());
+        match &self.remains {
+            Some(remains) => Session::reconnect(remains, target, worker, clock, deadline.as_ns()),
+            None => Session::connect(target, worker, clock, deadline.as_ns()),
+        }
+    }
+
     fn open(&self, deadline: MonoTime) -> Result<(Line, Connected), ConnectFailure> {
         let plain = |message: String| ConnectFailure { message, untrusted: None };
         let here = |message: String| plain(format!("{}: {message}", self.target.url));
-        let mut session = Session::connect(&self.target, &self.worker, self.clock.clone(), deadline.as_ns())
-            .map_err(describe_failure)?;
+        let mut session = self.establish(deadline).map_err(describe_failure)?;
         let nodes = self.resolve(&session).map_err(here)?;
         let described = session.describe(&nodes, deadline.as_ns()).map_err(|error| here(error.to_string()))?;
         let kinds = self.inspect(&described).map_err(here)?;
@@ -148,10 +203,11 @@ impl OpcUa {
         let read = session.prepare_read(inputs).map_err(|error| here(error.to_string()))?;
         let write = session.prepare_write(&typed).map_err(|error| here(error.to_string()))?;
         let server = self.target.url.clone();
-        let connected = Connected { server, kinds, notices: session.notices().to_vec() };
+        let (notices, resumed) = (session.notices().to_vec(), session.is_resumed());
+        let connected = Connected { server, kinds, notices, resumed };
         let values = vec![ReadValue::MISSING; inputs.len()];
         let status = vec![0; outputs.len()];
-        Ok((Line { session, read, write, values, status }, connected))
+        Ok((Line { session, read, write, values, status, compared: MonoTime::ZERO }, connected))
     }
 }
 
@@ -159,7 +215,7 @@ impl FieldBus for OpcUa {
     fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure> {
         self.line = None;
         let (line, connected) = self.open(deadline).inspect_err(|_| self.turn_to_the_next())?;
-        self.line = Some(line);
+        (self.line, self.remains) = (Some(line), None);
         Ok(connected)
     }
 
@@ -168,7 +224,9 @@ impl FieldBus for OpcUa {
             line.session.read(&mut line.read, &mut line.values, deadline.as_ns()).map_err(bus_error)?;
             take_values(&line.values, inputs);
             Ok(())
-        })
+        })?;
+        self.patience = SILENCE_SUSPECT;
+        Ok(())
     }
 
     fn write(
@@ -193,7 +251,7 @@ impl FieldBus for OpcUa {
     ) -> (Result<(), BusError>, Result<(), BusError>) {
         let mut write = Ok(());
         let read = self.on_line(|line| {
-            let Line { session, read, write: plan, values, status } = line;
+            let Line { session, read, write: plan, values, status, .. } = line;
             let both = session.exchange((plan, outputs, status), (read, values), deadline.as_ns());
             write = both.write.map_err(bus_error);
             if write.is_ok() {
@@ -203,17 +261,15 @@ impl FieldBus for OpcUa {
             take_values(values, inputs);
             Ok(())
         });
+        if read.is_ok() {
+            self.patience = SILENCE_SUSPECT;
+        }
         (write, read)
     }
 
     fn maintain(&mut self, deadline: MonoTime) -> Result<(), BusError> {
-        let now = MonoTime::from_ns(self.clock.monotonic_ns());
-        self.on_line(|line| {
-            if now.since(MonoTime::from_ns(line.session.last_answer_ns())) > SILENCE_MAX {
-                return Err(BusError::Lost(Loss { what: "the server has not answered for 30 s", status: 0 }));
-            }
-            line.session.maintain(deadline.as_ns()).map_err(bus_error)
-        })
+        self.look_at_silence()?;
+        self.on_line(|line| line.session.maintain(deadline.as_ns()).map_err(bus_error))
     }
 
     fn disconnect(&mut self, deadline: MonoTime) {

@@ -1,14 +1,16 @@
-//! When to try again.
+//! When to try again. Pauses are drawn, so that many clients of one server do not return in step.
 
 use rt_core::time::{MonoTime, Span};
 
+/// The first attempt comes this soon: often only the connection is gone, and the server is not.
+const FIRST_MAX: Span = Span::from_ms(100);
 /// The shortest pause between two attempts.
-const PAUSE_MIN: Span = Span::from_ms(250);
+const PAUSE_MIN: Span = Span::from_ms(200);
 /// The longest pause between two attempts. Attempts never end.
-const PAUSE_MAX: Span = Span::from_ms(1000);
+const PAUSE_MAX: Span = Span::from_ms(700);
 const _: () = assert!(PAUSE_MIN.as_ns() < PAUSE_MAX.as_ns(), "the pause is drawn from between the two");
 
-/// Draws the pauses: uniformly between the two bounds, so that many clients of one server do not return in step.
+/// Draws the pauses, uniformly between their bounds.
 #[derive(Clone, Debug)]
 pub(crate) struct Pauses {
     state: u64,
@@ -19,10 +21,18 @@ impl Pauses {
         Self { state: seed }
     }
 
+    /// The instant of the first attempt after a connection that was lost at `now`.
+    pub(crate) fn first_attempt(&mut self, now: MonoTime) -> MonoTime {
+        now + self.draw_up_to(FIRST_MAX)
+    }
+
     /// The instant of the next attempt after one that ended at `now`.
     pub(crate) fn next_attempt(&mut self, now: MonoTime) -> MonoTime {
-        let width = PAUSE_MAX.as_ns() - PAUSE_MIN.as_ns();
-        now + PAUSE_MIN + Span::from_ns(self.draw() % (width + 1))
+        now + PAUSE_MIN + self.draw_up_to(PAUSE_MAX - PAUSE_MIN)
+    }
+
+    fn draw_up_to(&mut self, longest: Span) -> Span {
+        Span::from_ns(self.draw() % (longest.as_ns() + 1))
     }
 
     /// SplitMix64 (Steele, Lea, Flood 2014).
@@ -41,6 +51,8 @@ mod tests {
     #[test]
     fn pauses_lie_between_their_bounds_and_differ() {
         let mut pauses = Pauses::new(1);
+        let first = pauses.first_attempt(MonoTime::ZERO).since(MonoTime::ZERO);
+        assert!(first <= FIRST_MAX, "{first:?}");
         let drawn: Vec<_> = (0..1000).map(|_| pauses.next_attempt(MonoTime::ZERO).since(MonoTime::ZERO)).collect();
         assert!(drawn.iter().all(|pause| (PAUSE_MIN..=PAUSE_MAX).contains(pause)));
         assert!(drawn.windows(2).any(|pair| pair[0] != pair[1]));

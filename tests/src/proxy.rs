@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -57,6 +58,7 @@ struct State {
 struct Line {
     client: TcpStream,
     server: TcpStream,
+    forgotten: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +111,15 @@ impl Proxy {
     /// What comes is acknowledged and goes nowhere: the peer seems to be there. Whoever connects meanwhile is never answered.
     pub fn swallow(&self, swallows: bool) {
         self.set(|state| state.swallows = swallows);
+    }
+
+    /// What comes over the present connections is acknowledged and goes nowhere, for good; new ones work. That is what is left
+    /// of a connection that a firewall or a server has forgotten.
+    pub fn forget(&self) {
+        self.set(|state| {
+            let lines = state.lines.iter().filter_map(Weak::upgrade);
+            lines.for_each(|line| line.forgotten.store(true, Ordering::Relaxed));
+        });
     }
 
     /// So many of a hundred packets from either side are lost, of new connections, too. 100 is a cable that was pulled:
@@ -176,7 +187,7 @@ impl Cable {
     }
 
     fn lay(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
-        let line = Arc::new(Line { client, server });
+        let line = Arc::new(Line { client, server, forgotten: AtomicBool::new(false) });
         let mut state = self.state();
         line.lose(state.loss_percent);
         state.lines.retain(|line| line.strong_count() > 0);
@@ -221,7 +232,7 @@ impl Line {
                 towards == Towards::Server && chunk.get(BODY..).is_some_and(|body| body.starts_with(&WRITE_REQUEST));
             cable.state().writes += u64::from(writes);
             cable.hold(chunk.len());
-            let passes = cable.state().treat(&mut chunk, towards);
+            let passes = cable.state().treat(&mut chunk, towards) && !self.forgotten.load(Ordering::Relaxed);
             if passes && to.write_all(&chunk).is_err() {
                 break;
             }
@@ -321,6 +332,7 @@ mod tests {
         proxy: Proxy,
         client: TcpStream,
         server: TcpStream,
+        listener: TcpListener,
     }
 
     impl Ends {
@@ -329,7 +341,7 @@ mod tests {
             let proxy = Proxy::before(listener.local_addr().unwrap().port());
             let client = TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
             let (server, _) = listener.accept().unwrap();
-            let mut ends = Self { proxy, client, server };
+            let mut ends = Self { proxy, client, server, listener };
             // Once something has passed, both ends are known to the proxy.
             ends.answer(b'0');
             receive(&mut ends.client, PATIENCE).unwrap();
@@ -408,6 +420,20 @@ mod tests {
         }
         assert_eq!(receive(&mut ends.client, PATIENCE).unwrap(), chunk(b'c'));
         assert_eq!(receive(&mut ends.client, PATIENCE).unwrap(), chunk(b'd'));
+    }
+
+    #[test]
+    fn a_connection_that_was_forgotten_stays_silent_and_a_new_one_is_not() {
+        let mut ends = Ends::new();
+        ends.proxy.forget();
+        ends.client.write_all(&chunk(b'a')).unwrap();
+        assert_eq!(receive(&mut ends.server, IMPATIENCE).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        ends.answer(b'b');
+        assert_eq!(receive(&mut ends.client, IMPATIENCE).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let mut client = TcpStream::connect(("127.0.0.1", ends.proxy.port)).unwrap();
+        client.write_all(&chunk(b'c')).unwrap();
+        let (mut server, _) = ends.listener.accept().unwrap();
+        assert_eq!(receive(&mut server, PATIENCE).unwrap(), chunk(b'c'));
     }
 
     #[test]

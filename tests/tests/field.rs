@@ -234,6 +234,22 @@ fn f35_a_peer_that_acknowledges_and_never_answers_is_held_by_what_it_does_not_an
 }
 
 #[test]
+fn f35_a_connection_that_was_forgotten_is_left_for_a_new_one_as_soon_as_that_answers() {
+    let mut field = Field::at_work(&[SOON_STALE, IMPATIENT]);
+    for _ in 0..2 {
+        let forgotten_ns = now_ns();
+        field.proxy.forget();
+        let down = |event: &EventRecord| event.kind() == Some(EventKind::ConnectionDown);
+        let down_ns = field.until_event("the loss", forgotten_ns, down);
+        let run_ns = field.until_mode(Mode::Run, forgotten_ns + down_ns);
+        println!("connection down after {down_ns} ns, RUN {run_ns} ns later");
+        assert!(down_ns <= 10 * NOTICE_GOAL_NS);
+    }
+    assert_begins_with_what_is_read_back(&field.records);
+    field.end();
+}
+
+#[test]
 fn f36_a_write_that_was_out_when_the_connection_was_reset_is_unknown_and_read_back_before_it_is_repeated() {
     let mut field = Field::at_work(&[PAIRED]);
     for _ in 0..soak::count(4) {
@@ -323,6 +339,28 @@ fn f40_a_server_that_accepts_and_never_says_hello_is_given_up_and_tried_anew_unt
     let heard_ns = now_ns();
     let run_ns = field.until_mode(Mode::Run, heard_ns);
     println!("RUN {run_ns} ns after it answers");
+    field.end();
+}
+
+#[test]
+fn f41_a_session_goes_on_over_a_new_connection_and_is_made_anew_where_the_server_has_lost_it() {
+    let mut field = Field::at_work(&[]);
+    let returned = |event: &EventRecord| event.kind() == Some(EventKind::ConnectionUp) && !event.text().is_empty();
+    for kept in [1, 1, 0, 1] {
+        let lost_ns = now_ns();
+        if kept == 1 {
+            field.proxy.reset();
+        } else {
+            let port = field.plant.port();
+            field.plant.process.kill();
+            field.plant = field.place.plant_on(port);
+        }
+        let up_ns = field.until_event("the connection", lost_ns, returned);
+        let up = field.seen.iter().find(|event| event.time_ns == lost_ns + up_ns).expect("it was waited for");
+        assert_eq!((up.b, up.text().contains("the session goes on")), (kept, kept == 1), "{}", up.text());
+        field.until_mode(Mode::Run, lost_ns);
+    }
+    assert_begins_with_what_is_read_back(&field.records);
     field.end();
 }
 

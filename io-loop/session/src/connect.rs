@@ -28,9 +28,31 @@ const UNSECURED: (Option<Secured>, Option<&KeyWorker>) = (None, None);
 /// What connecting yields.
 pub(crate) struct Connected {
     pub(crate) link: Link,
+    pub(crate) membership: Membership,
+    pub(crate) notices: Vec<String>,
+    /// The session is the one that there was before.
+    pub(crate) resumed: bool,
+}
+
+/// What server and client know of a session beyond its connection: enough to go on with it over another one.
+#[derive(Clone)]
+pub(crate) struct Membership {
+    url: String,
+    /// Of the server, as it said when it was asked for its endpoints.
+    certificate: Vec<u8>,
+    /// As the server described itself over the secured channel.
+    endpoint: Endpoint,
     /// The authentication token, encoded.
     pub(crate) token: Vec<u8>,
-    pub(crate) notices: Vec<String>,
+    /// The server's last nonce.
+    nonce: Vec<u8>,
+}
+
+impl Membership {
+    /// Whether this is still the server that granted it.
+    fn is_of(&self, url: &str, endpoint: &Endpoint) -> bool {
+        self.url == url && self.certificate == endpoint.certificate
+    }
 }
 
 /// Host and port of an endpoint URL.
@@ -115,16 +137,14 @@ impl<'a> Attempt<'a> {
         run(link).map_err(|source| self.failed(step, source, link.channel.reason()))
     }
 
-    /// Connects, says hello and opens a channel. TCP goes to the host of the target, whatever `endpoint_url` says.
-    fn open(
+    /// Connects and says hello, for this channel. TCP goes to the host of the target, whatever `endpoint_url` says.
+    fn greet(
         &self,
         endpoint_url: &str,
-        (security, worker): (Option<Secured>, Option<&KeyWorker>),
-        lifetime_ms: u32,
+        (channel, worker): (Channel, Option<&KeyWorker>),
     ) -> Result<Link, ConnectError> {
         let addresses = look_up(&self.place, &*self.clock, self.deadline_ns)
             .map_err(|source| self.failed(Step::NameLookup, source, ""))?;
-        let channel = Channel::new(security, lifetime_ms);
         let ends = (channel, worker.cloned());
         let mut link = Link::connect(&addresses, self.clock.clone(), ends, self.deadline_ns)
             .map_err(|source| self.failed(Step::TcpConnect, source, ""))?;
@@ -133,6 +153,17 @@ impl<'a> Attempt<'a> {
             link.flush(self.deadline_ns)?;
             link.acknowledged(self.deadline_ns)
         })?;
+        Ok(link)
+    }
+
+    /// Connects and opens a channel.
+    fn open(
+        &self,
+        endpoint_url: &str,
+        (security, worker): (Option<Secured>, Option<&KeyWorker>),
+        lifetime_ms: u32,
+    ) -> Result<Link, ConnectError> {
+        let mut link = self.greet(endpoint_url, (Channel::new(security, lifetime_ms), worker))?;
         self.step(&mut link, Step::OpenSecureChannel, |link| link.open(self.deadline_ns))?;
         Ok(link)
     }
@@ -224,6 +255,12 @@ fn offered(endpoints: &[Endpoint]) -> Vec<String> {
     names
 }
 
+/// Says hello on a connection of its own, and hangs up.
+pub(crate) fn greet(url: &str, clock: Arc<dyn Clock>, deadline_ns: u64) -> Result<(), ConnectError> {
+    let attempt = Attempt::new(url, clock, deadline_ns)?;
+    attempt.greet(url, (Channel::new(None, DISCOVERY_LIFETIME_MS), None)).map(drop)
+}
+
 /// Asks a server for its endpoints over a channel without security. Nothing of what it says is verified.
 pub(crate) fn fetch_endpoints(
     url: &str,
@@ -237,11 +274,12 @@ pub(crate) fn fetch_endpoints(
     Ok(endpoints)
 }
 
-/// Connects and activates.
+/// Connects, and activates the session that there was before, or else a new one.
 pub(crate) fn connect(
     target: &Target,
     worker: &KeyWorker,
     clock: Arc<dyn Clock>,
+    before: Option<Membership>,
     deadline_ns: u64,
 ) -> Result<Connected, ConnectError> {
     let attempt = Attempt::new(&target.url, clock.clone(), deadline_ns)?;
@@ -264,12 +302,40 @@ pub(crate) fn connect(
             (link, endpoint, Some(secured))
         }
     };
+    if let Some(mut membership) = before.filter(|before| before.is_of(&target.url, &endpoint))
+        && resume_session(&attempt, &mut link, target, secured.as_ref(), &mut membership)?
+    {
+        return Ok(Connected { link, membership, notices, resumed: true });
+    }
     let created = create_session(&attempt, &mut link, target, &endpoint, secured.as_ref())?;
-    activate_session(&attempt, &mut link, target, &endpoint, secured.as_ref(), &created)?;
     if created.timeout_ms < target.session_timeout.as_secs_f64() * 1e3 {
         notices.push(format!("the server keeps an idle session for {} ms only", created.timeout_ms));
     }
-    Ok(Connected { link, token: created.token, notices })
+    let mut membership = Membership {
+        url: target.url.clone(),
+        certificate: endpoint.certificate.clone(),
+        // The list that came over the secured channel is the one to believe.
+        endpoint: attempt.choose(&created.endpoints, &target.security).cloned().unwrap_or(endpoint),
+        token: created.token,
+        nonce: created.nonce,
+    };
+    activate_session(&attempt, &mut link, target, secured.as_ref(), &mut membership)?;
+    Ok(Connected { link, membership, notices, resumed: false })
+}
+
+/// Goes on with a session over a new channel (Part 4, 6.7), if the server still has it: whether it does.
+fn resume_session(
+    attempt: &Attempt<'_>,
+    link: &mut Link,
+    target: &Target,
+    secured: Option<&Secured>,
+    membership: &mut Membership,
+) -> Result<bool, ConnectError> {
+    match activate_session(attempt, link, target, secured, membership) {
+        Ok(()) => Ok(true),
+        Err(ConnectError::Step { source: CallError::Ended { .. } | CallError::Refused { .. }, .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn create_session(
@@ -330,29 +396,28 @@ fn activate_session(
     attempt: &Attempt<'_>,
     link: &mut Link,
     target: &Target,
-    endpoint: &Endpoint,
     secured: Option<&Secured>,
-    created: &CreatedSession,
+    membership: &mut Membership,
 ) -> Result<(), ConnectError> {
-    // The list that came over the secured channel is the one to believe.
-    let trusted = attempt.choose(&created.endpoints, &target.security).unwrap_or(endpoint);
-    let way = Way { secured, nonce: &created.nonce, tokens: &trusted.user_tokens };
+    let Membership { endpoint, token, nonce, .. } = membership;
+    let way = Way { secured, nonce, tokens: &endpoint.user_tokens };
     let user = way
-        .prove(&target.identity, || attempt.check_certificate(target, trusted).map(|(peer, _)| peer))
-        .map_err(|refused| attempt.not_proven(trusted, refused))?;
-    attempt.step(link, Step::ActivateSession, |link| {
+        .prove(&target.identity, || attempt.check_certificate(target, endpoint).map(|(peer, _)| peer))
+        .map_err(|refused| attempt.not_proven(endpoint, refused))?;
+    *nonce = attempt.step(link, Step::ActivateSession, |link| {
         let signature = match secured {
             None => Signature::default(),
             Some(secured) => Signature {
                 algorithm: secured.suite.signature_uri,
-                bytes: secured.suite.sign(secured.ours.key(), &[secured.peer.der(), &created.nonce].concat())?,
+                bytes: secured.suite.sign(secured.ours.key(), &[secured.peer.der(), nonce].concat())?,
             },
         };
         link.request(attempt.deadline_ns, |out, handle, timestamp| {
-            services::put_activate_session(out, (&created.token, handle, timestamp), &signature, &user);
+            services::put_activate_session(out, (token, handle, timestamp), &signature, &user);
         })?;
-        services::open_answer(link.channel.body(), services::type_id::ACTIVATE_SESSION_ANSWER).map(|_| ())
-    })
+        services::parse_activate_session(link.channel.body())
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]

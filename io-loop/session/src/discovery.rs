@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Clock, ConnectError,
-    connect::{fetch_endpoints, policy_and_mode},
+    connect::{self, fetch_endpoints, policy_and_mode},
     crypto,
     services::UserToken,
 };
@@ -28,6 +28,14 @@ pub struct OfferedEndpoint {
     pub subject: String,
     /// The certificate, or chain, as sent.
     pub certificate_der: Vec<u8>,
+}
+
+/// Whether a server answers whoever connects: says hello on a connection of its own, and hangs up.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub fn greet(url: &str, clock: Arc<dyn Clock>, deadline_ns: u64) -> Result<(), ConnectError> {
+    connect::greet(url, clock, deadline_ns)
 }
 
 /// Asks a server for its endpoints, over a channel without security.

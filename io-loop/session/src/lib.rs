@@ -71,7 +71,7 @@ pub use browse::{ChildNode, NodeClass};
 pub use clock::Clock;
 pub use crypto::{ApplicationInstance, CertificateFacts, Examination, Names, RevocationFacts, TrustItem, examine};
 pub use describe::{NodeDescription, NodeKind};
-pub use discovery::{OfferedEndpoint, discover};
+pub use discovery::{OfferedEndpoint, discover, greet};
 pub use error::{
     ApplicationError, CallError, CertificateError, CertificateFault, ConnectError, ListFault, PrepareError,
     ResolveError, Step, Violation,
@@ -79,7 +79,7 @@ pub use error::{
 pub use key_worker::KeyWorker;
 pub use opcua_types::NodeId;
 pub use plan::{ReadPlan, WritePlan};
-pub use session::{Exchange, Session};
+pub use session::{Exchange, Remains, Session};
 pub use status::StatusName;
 pub use target::{HostMismatch, Identity, MessageMode, Revocation, Security, SecurityPolicy, Target, Trust};
 pub use values::{NotRepresentable, ReadValue, ScalarKind, ValueKind, WriteValue};

@@ -1,5 +1,7 @@
 //! Every bound of the session, with its unit. A peer that exceeds one ends the session, never the process.
 
+use std::time::Duration;
+
 /// Largest chunk sent or accepted, in bytes; offered in Hello.
 pub const CHUNK_BYTES_MAX: usize = 65_536;
 /// Smallest chunk a peer may demand, in bytes (Part 6, 7.1.2.3).
@@ -38,8 +40,13 @@ pub const REQUEST_NODES_MAX: usize = 1_000;
 pub const RENEWAL_PLACES_MAX: u64 = 16;
 /// Most unanswered requests before the session is given up.
 pub const UNANSWERED_MAX: usize = 64;
+/// How long the first call of an address waits for TCP's answer; each further one twice as long.
+pub const CALL_PATIENCE: Duration = Duration::from_millis(400);
 /// Unacknowledged bytes older than this end the connection, in milliseconds (TCP_USER_TIMEOUT).
-pub const TCP_USER_TIMEOUT_MS: u32 = 2_000;
+pub const TCP_USER_TIMEOUT_MS: u32 = 1_500;
+/// After so long without a byte from the peer TCP asks whether it is still there, and again after as long; the shortest time
+/// that TCP knows for it.
+pub const TCP_PROBE_AFTER: Duration = Duration::from_secs(1);
 /// Shortest channel lifetime accepted from a server, in milliseconds.
 pub const CHANNEL_LIFETIME_MS_MIN: u32 = 1_000;
 /// Longest channel lifetime used, in milliseconds, whatever the server grants.

@@ -17,7 +17,7 @@ use crate::{
     CallError, Clock, KeyWorker,
     channel::{Arrival, Channel, Mark},
     key_worker::Desk,
-    limits::TCP_USER_TIMEOUT_MS,
+    limits::{CALL_PATIENCE, TCP_PROBE_AFTER, TCP_USER_TIMEOUT_MS},
     services,
 };
 
@@ -48,30 +48,10 @@ impl Link {
         (channel, worker): (Channel, Option<KeyWorker>),
         deadline_ns: u64,
     ) -> Result<Link, CallError> {
-        let mut failure = CallError::Socket { kind: io::ErrorKind::NotFound };
-        for address in addresses {
-            let left_ns = deadline_ns.saturating_sub(clock.monotonic_ns());
-            if left_ns == 0 {
-                return Err(CallError::Deadline { sent: false });
-            }
-            match TcpStream::connect_timeout(address, Duration::from_nanos(left_ns)).and_then(prepare) {
-                Ok(stream) => {
-                    let (connected_ns, connected_unix_ns) = (clock.monotonic_ns(), clock.unix_ns());
-                    return Ok(Link {
-                        stream,
-                        clock,
-                        channel,
-                        desk: Desk::new(worker),
-                        connected_ns,
-                        connected_unix_ns,
-                        last_answer_ns: connected_ns,
-                        over: false,
-                    });
-                }
-                Err(error) => failure = socket_error(&error),
-            }
-        }
-        Err(failure)
+        let stream = dial(addresses, &*clock, deadline_ns)?;
+        let (connected_ns, connected_unix_ns) = (clock.monotonic_ns(), clock.unix_ns());
+        let (desk, last_answer_ns) = (Desk::new(worker), connected_ns);
+        Ok(Link { stream, clock, channel, desk, connected_ns, connected_unix_ns, last_answer_ns, over: false })
     }
 
     pub(crate) fn now_ns(&self) -> u64 {
@@ -329,10 +309,38 @@ impl Link {
     }
 }
 
+/// Calls the addresses in turn until one answers, or all refuse. Who does not answer is called again: TCP alone repeats itself
+/// after one second, three and seven, and a cable that was plugged in again would have to wait for that.
+fn dial(addresses: &[SocketAddr], clock: &dyn Clock, deadline_ns: u64) -> Result<TcpStream, CallError> {
+    let mut patience = CALL_PATIENCE;
+    loop {
+        let mut failure = None;
+        for address in addresses {
+            let left = Duration::from_nanos(deadline_ns.saturating_sub(clock.monotonic_ns()));
+            if left.is_zero() {
+                return Err(CallError::Deadline { sent: false });
+            }
+            match TcpStream::connect_timeout(address, left.min(patience)).and_then(prepare) {
+                Ok(stream) => return Ok(stream),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(socket_error(&failure));
+        }
+        patience *= 2;
+    }
+}
+
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     sockopt::set_tcp_user_timeout(&stream, TCP_USER_TIMEOUT_MS)?;
+    // An answer may be waited for with nothing left to be acknowledged: then only a probe finds out that nobody is there.
+    sockopt::set_socket_keepalive(&stream, true)?;
+    sockopt::set_tcp_keepidle(&stream, TCP_PROBE_AFTER)?;
+    sockopt::set_tcp_keepintvl(&stream, TCP_PROBE_AFTER)?;
     Ok(stream)
 }
 
@@ -353,11 +361,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_sends_at_once_never_blocks_and_gives_up_unacknowledged_bytes_after_two_seconds() {
+    fn a_socket_sends_at_once_never_blocks_and_gives_up_what_is_not_acknowledged_within_two_seconds() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = prepare(TcpStream::connect(listener.local_addr().unwrap()).unwrap()).unwrap();
-        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 2_000);
-        assert!(stream.nodelay().unwrap());
+        assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 1_500);
+        assert!(stream.nodelay().unwrap() && sockopt::socket_keepalive(&stream).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), Duration::from_secs(1));
         let mut byte = [0];
         assert_eq!((&stream).read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }

@@ -324,6 +324,12 @@ pub(crate) fn parse_create_session(body: &[u8]) -> Result<CreatedSession, CallEr
     })
 }
 
+/// The server's next nonce, which the session is activated with when it is carried on over another channel.
+pub(crate) fn parse_activate_session(body: &[u8]) -> Result<Vec<u8>, CallError> {
+    let mut reader = open_answer(body, type_id::ACTIVATE_SESSION_ANSWER)?;
+    Ok(reader.bytes(NONCE_BYTES_MAX)?.to_vec())
+}
+
 /// A signature with its algorithm; both empty without security.
 #[derive(Debug, Default)]
 pub(crate) struct Signature {

@@ -6,7 +6,9 @@ use opcua_types::NodeId;
 
 use crate::{
     CallError, ChildNode, Clock, ConnectError, KeyWorker, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError,
-    ScalarKind, Step, Target, WritePlan, browse, connect, crypto,
+    ScalarKind, Step, Target, WritePlan, browse,
+    connect::{self, Membership},
+    crypto,
     describe::{self, Limits, NodeDescription},
     link::Link,
     plan::{ReadBatch, WriteBatch, decode_read, decode_write},
@@ -22,11 +24,20 @@ pub struct Exchange {
     pub read: Result<(), CallError>,
 }
 
+/// What is left of a session whose connection was lost; the server has its part until the session's time-out.
+pub struct Remains(Membership);
+
+impl std::fmt::Debug for Remains {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remains").finish_non_exhaustive()
+    }
+}
+
 /// A connected, activated session. Dropping it closes the socket without a word; [`Session::close`] takes leave.
 pub struct Session {
     link: Link,
-    /// Encoded authentication token.
-    token: Vec<u8>,
+    membership: Membership,
+    resumed: bool,
     /// Tells plans of this session from those of others.
     serial: u64,
     namespaces: Vec<String>,
@@ -52,20 +63,45 @@ impl Session {
         clock: Arc<dyn Clock>,
         deadline_ns: u64,
     ) -> Result<Session, ConnectError> {
-        let mut connected = connect::connect(target, worker, clock, deadline_ns)?;
-        let (namespaces, limits) =
-            describe::read_server(&mut connected.link, &connected.token, deadline_ns).map_err(|source| {
-                ConnectError::Step {
-                    url: target.url.clone(),
-                    step: Step::ReadNamespaces,
-                    reason: connected.link.channel.reason().to_owned(),
-                    source,
-                }
+        Self::establish(target, worker, clock, None, deadline_ns)
+    }
+
+    /// Connects again after the connection of `self` was lost: goes on with the session where the server still has it
+    /// (Part 4, 6.7), and makes a new one where it has not. Nodes are to be resolved and plans prepared anew, because a
+    /// server may have changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub fn reconnect(
+        remains: &Remains,
+        target: &Target,
+        worker: &KeyWorker,
+        clock: Arc<dyn Clock>,
+        deadline_ns: u64,
+    ) -> Result<Session, ConnectError> {
+        Self::establish(target, worker, clock, Some(remains.0.clone()), deadline_ns)
+    }
+
+    fn establish(
+        target: &Target,
+        worker: &KeyWorker,
+        clock: Arc<dyn Clock>,
+        before: Option<Membership>,
+        deadline_ns: u64,
+    ) -> Result<Session, ConnectError> {
+        let mut connected = connect::connect(target, worker, clock, before, deadline_ns)?;
+        let (namespaces, limits) = describe::read_server(&mut connected.link, &connected.membership.token, deadline_ns)
+            .map_err(|source| ConnectError::Step {
+                url: target.url.clone(),
+                step: Step::ReadNamespaces,
+                reason: connected.link.channel.reason().to_owned(),
+                source,
             })?;
         let [a, b, c, d, e, f, g, h, ..] = crypto::nonce();
         Ok(Session {
             link: connected.link,
-            token: connected.token,
+            membership: connected.membership,
+            resumed: connected.resumed,
             serial: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
             namespaces,
             limits,
@@ -81,6 +117,16 @@ impl Session {
     /// What an operator might want to know: a certificate that does not name the host, a shortened session timeout.
     pub fn notices(&self) -> &[String] {
         &self.notices
+    }
+
+    /// Whether this is the session that there was before the connection was lost.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// What is left when the connection is lost: enough for [`Session::reconnect`].
+    pub fn into_remains(self) -> Remains {
+        Remains(self.membership)
     }
 
     /// When the last bytes came from the server, in nanoseconds of the clock.
@@ -109,7 +155,7 @@ impl Session {
     /// # Errors
     /// See [`CallError`]; what concerns one node is in its description.
     pub fn describe(&mut self, nodes: &[NodeId], deadline_ns: u64) -> Result<Vec<NodeDescription>, CallError> {
-        let described = describe::describe(&mut self.link, &self.token, nodes, self.limits, deadline_ns);
+        let described = describe::describe(&mut self.link, &self.membership.token, nodes, self.limits, deadline_ns);
         self.link.note(described)
     }
 
@@ -119,7 +165,7 @@ impl Session {
     /// # Errors
     /// See [`CallError`].
     pub fn browse(&mut self, node: &NodeId, deadline_ns: u64) -> Result<Vec<ChildNode>, CallError> {
-        let browsed = browse::browse(&mut self.link, &self.token, node, deadline_ns);
+        let browsed = browse::browse(&mut self.link, &self.membership.token, node, deadline_ns);
         self.link.note(browsed)
     }
 
@@ -128,7 +174,7 @@ impl Session {
     /// # Errors
     /// When there are too many nodes.
     pub fn prepare_read(&self, nodes: &[NodeId]) -> Result<ReadPlan, PrepareError> {
-        ReadPlan::new(self.serial, &self.token, nodes, self.limits.read)
+        ReadPlan::new(self.serial, &self.membership.token, nodes, self.limits.read)
     }
 
     /// Makes a write to these nodes' values ready.
@@ -136,7 +182,7 @@ impl Session {
     /// # Errors
     /// When there are too many nodes.
     pub fn prepare_write(&self, nodes: &[(NodeId, ScalarKind)]) -> Result<WritePlan, PrepareError> {
-        WritePlan::new(self.serial, &self.token, nodes, self.limits.write)
+        WritePlan::new(self.serial, &self.membership.token, nodes, self.limits.write)
     }
 
     /// Reads all nodes of the plan into `out`, which has the plan's length.
@@ -327,13 +373,13 @@ impl Session {
     }
 
     /// Closes session, channel and connection, as far as that is possible before the deadline.
-    pub fn close(mut self, deadline_ns: u64) {
-        let token = std::mem::take(&mut self.token);
-        let closed = self.link.request(deadline_ns, |out, handle, timestamp| {
-            services::put_close_session(out, &token, handle, timestamp);
+    pub fn close(self, deadline_ns: u64) {
+        let Session { mut link, membership, .. } = self;
+        let closed = link.request(deadline_ns, |out, handle, timestamp| {
+            services::put_close_session(out, &membership.token, handle, timestamp);
         });
-        if self.link.note(closed).is_ok() {
-            self.link.close(deadline_ns);
+        if link.note(closed).is_ok() {
+            link.close(deadline_ns);
         }
     }
 }

@@ -95,6 +95,37 @@ fn every_policy_and_mode_serves_every_kind_of_user() {
 }
 
 #[test]
+fn f41_every_kind_of_user_goes_on_with_the_session_over_a_new_channel() {
+    let works = Works::new();
+    let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
+    let (clock, worker): (Arc<dyn Clock>, _) = (Arc::new(TestClock::default()), KeyWorker::start().unwrap());
+    let within = || clock.monotonic_ns() + PATIENCE_NS;
+    for (mode, identity) in MODES.into_iter().flat_map(|mode| works.identities().map(|identity| (mode, identity))) {
+        let target = Target { identity, ..works.target(&server.url(), SecurityPolicy::Basic256Sha256, mode) };
+        let mut session = Session::connect(&target, &worker, clock.clone(), within()).unwrap();
+        // Each activation needs the nonce of the one before.
+        for _ in 0..3 {
+            session = Session::reconnect(&session.into_remains(), &target, &worker, clock.clone(), within()).unwrap();
+            assert!(session.is_resumed(), "{mode} {:?}", target.identity);
+            session.describe(&[session.resolve(&nodes("in", 1)[0].address).unwrap()], within()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn no_session_is_offered_to_another_server() {
+    let servers = [0, 1].map(|_| Server::start(&Setup::open(1, &[]), &Plant::shared(0)));
+    let (clock, worker): (Arc<dyn Clock>, _) = (Arc::new(TestClock::default()), KeyWorker::start().unwrap());
+    let within = || clock.monotonic_ns() + PATIENCE_NS;
+    let targets = servers.each_ref().map(|server| Target::lab(&server.url(), "urn:corerl:test"));
+    for (other, is_resumed) in targets.iter().zip([true, false]) {
+        let session = Session::connect(&targets[0], &worker, clock.clone(), within()).unwrap();
+        let again = Session::reconnect(&session.into_remains(), other, &worker, clock.clone(), within()).unwrap();
+        assert_eq!(again.is_resumed(), is_resumed);
+    }
+}
+
+#[test]
 fn keys_of_3072_bits_serve_on_either_side() {
     let works = Works::with_keys_of(3072);
     let setup = works.setup(1, &[]);

@@ -32,7 +32,7 @@ abi_table! {
         LearnerAttached => "learner_attached",
         /// The learner's process has ended, or it is silent. a: epoch, b: process id.
         LearnerLost => "learner_lost",
-        /// The plant connection is up. a: number of the connection.
+        /// The plant connection is up. a: number of the connection, b: 1 where the server has kept the session.
         ConnectionUp => "connection_up",
         /// The plant connection is down. a: number of the connection.
         ConnectionDown => "connection_down",

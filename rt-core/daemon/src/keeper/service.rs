@@ -139,10 +139,12 @@ impl Service {
     pub(crate) fn take_news(&mut self, index: usize, news: &News, journal: &mut Journal) {
         let Some(wired) = self.connections.get_mut(index) else { return };
         match news {
-            News::Up { server, notices } => {
+            News::Up { server, notices, resumed } => {
                 (wired.status.up, wired.status.last_error, wired.complained) = (true, None, None);
                 wired.status.url.clone_from(server);
-                journal.entry(EventKind::ConnectionUp).numbers(index as u64, 0).text(&wired.status.id).publish();
+                let goes_on = if *resumed { ": the session goes on" } else { "" };
+                let text = format!("{}{goes_on}", wired.status.id);
+                journal.entry(EventKind::ConnectionUp).numbers(index as u64, (*resumed).into()).text(&text).publish();
                 notices.iter().for_each(|notice| tracing::warn!(connection_id = %wired.status.id, "{notice}"));
             }
             News::Down(loss) => {
