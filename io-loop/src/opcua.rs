@@ -81,6 +81,8 @@ struct Line {
     status: Vec<u32>,
     /// When it was last found that the server answers nobody else either.
     compared: MonoTime,
+    /// How often its keys were renewed when our own certificates were looked at last.
+    looked_at: u64,
 }
 
 impl OpcUa {
@@ -141,6 +143,20 @@ impl OpcUa {
         }
         self.patience = (self.patience + self.patience).min(SILENCE_MAX);
         self.lose("the server answers new connections, and not on this one")
+    }
+
+    /// With every renewal of the keys: one of our certificates that was replaced meanwhile needs a new connection. One that
+    /// cannot be used changes nothing; it is told of when the connection is made anew.
+    fn look_at_own_certificates(&mut self) -> Result<(), BusError> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let renewals = line.session.renewals();
+        if std::mem::replace(&mut line.looked_at, renewals) == renewals {
+            return Ok(());
+        }
+        match self.target.renew() {
+            Ok(true) => self.lose("our own certificate was replaced"),
+            Ok(false) | Err(_) => Ok(()),
+        }
     }
 
     fn lose(&mut self, what: &'static str) -> Result<(), BusError> {
@@ -207,14 +223,16 @@ impl OpcUa {
         let connected = Connected { server, kinds, notices, resumed };
         let values = vec![ReadValue::MISSING; inputs.len()];
         let status = vec![0; outputs.len()];
-        Ok((Line { session, read, write, values, status, compared: MonoTime::ZERO }, connected))
+        Ok((Line { session, read, write, values, status, compared: MonoTime::ZERO, looked_at: 0 }, connected))
     }
 }
 
 impl FieldBus for OpcUa {
     fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure> {
         self.line = None;
-        let (line, connected) = self.open(deadline).inspect_err(|_| self.turn_to_the_next())?;
+        let unusable = self.target.renew().err();
+        let (line, mut connected) = self.open(deadline).inspect_err(|_| self.turn_to_the_next())?;
+        connected.notices.extend(unusable.map(|error| format!("{error}; the certificate from before goes on serving")));
         (self.line, self.remains) = (Some(line), None);
         Ok(connected)
     }
@@ -269,6 +287,7 @@ impl FieldBus for OpcUa {
 
     fn maintain(&mut self, deadline: MonoTime) -> Result<(), BusError> {
         self.look_at_silence()?;
+        self.look_at_own_certificates()?;
         self.on_line(|line| line.session.maintain(deadline.as_ns()).map_err(bus_error))
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use crate::crypto::ApplicationInstance;
+use crate::{ApplicationError, crypto::ApplicationInstance};
 
 /// Everything that a connection needs to know.
 #[derive(Debug, Clone)]
@@ -38,6 +38,35 @@ impl Target {
             session_timeout: Duration::from_secs(60),
             channel_lifetime: Duration::from_secs(3600),
         }
+    }
+}
+
+impl Target {
+    /// Our own certificates: the application's, and the user's.
+    pub fn own_certificates(&mut self) -> impl Iterator<Item = &mut Arc<ApplicationInstance>> {
+        let application = match &mut self.security {
+            Security::None => None,
+            Security::Secured { application, .. } => Some(application),
+        };
+        let user = match &mut self.identity {
+            Identity::Certificate(user) => Some(user),
+            Identity::Anonymous | Identity::UserPassword { .. } => None,
+        };
+        application.into_iter().chain(user)
+    }
+
+    /// Takes our own certificates from their files anew; whether there was another one. The next connection uses it.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used, which leaves the one from before in its place.
+    pub fn renew(&mut self) -> Result<bool, ApplicationError> {
+        let mut renewed = false;
+        for own in self.own_certificates() {
+            if let Some(present) = own.renewed()? {
+                (*own, renewed) = (Arc::new(present), true);
+            }
+        }
+        Ok(renewed)
     }
 }
 

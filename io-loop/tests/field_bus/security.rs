@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use io_loop::{BusError, FieldBus, OpcUa, Reading};
 use rt_core::setpoint::ScalarKind;
+use rt_core::time::{MonoTime, Span};
 use ua_session::{
     ApplicationInstance, CertificateFault, Clock, ConnectError, Identity, KeyWorker, MessageMode, ReadValue, Security,
     SecurityPolicy, Session, Target, Trust,
 };
 
-use crate::opcua::{TestClock, nodes};
+use crate::opcua::{TestClock, bus, nodes};
 use crate::plant::Plant;
 use crate::server::{APPLICATION_URI as SERVER_URI, PASSWORD, Server, Setup, USER, certificate, make_certificate};
 
@@ -110,6 +113,36 @@ fn f41_every_kind_of_user_goes_on_with_the_session_over_a_new_channel() {
             session.describe(&[session.resolve(&nodes("in", 1)[0].address).unwrap()], within()).unwrap();
         }
     }
+}
+
+#[test]
+fn f56_our_own_certificate_is_replaced_without_a_restart_and_half_of_it_is_not_taken() {
+    let works = Works::new();
+    let setup = Setup { token_lifetime: Duration::from_secs(4), ..works.setup(1, &[]) };
+    let server = Server::start(&setup, &Plant::shared(0));
+    let target = works.target(&server.url(), SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    let clock = Arc::new(TestClock::default());
+    let mut bus = bus(target, clock.clone(), 1, 0);
+    let within = || MonoTime::from_ns(clock.monotonic_ns() + PATIENCE_NS);
+    let notices = |bus: &mut OpcUa| bus.connect(within()).unwrap().notices.join("; ");
+    assert!(!notices(&mut bus).contains("serving"));
+
+    let files = ["client.der", "client.pem"].map(|name| works.directory.path().join(name));
+    let kept = std::fs::read(&files[0]).unwrap();
+    make_certificate(2048, &files[0], &files[1], "urn:corerl:test:client");
+    let certificate = std::fs::read(&files[0]).unwrap();
+    std::fs::write(&files[0], kept).unwrap();
+    assert!(notices(&mut bus).contains("the certificate from before goes on serving"));
+
+    // Both halves are there: at the next renewal of the keys the connection is made anew.
+    std::fs::write(&files[0], certificate).unwrap();
+    clock.put_forward(Span::from_ms(3_000));
+    let mut reading = [Reading::MISSING];
+    let lost = std::iter::repeat_with(|| bus.read(&mut reading, within()).and_then(|()| bus.maintain(within())));
+    let lost = lost.take(100_000).find_map(Result::err);
+    assert!(matches!(lost, Some(BusError::Lost(loss)) if loss.what.contains("replaced")), "{lost:?}");
+    assert!(!notices(&mut bus).contains("serving"));
+    bus.read(&mut [Reading::MISSING], within()).unwrap();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     fmt, fs,
     io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use opcua_crypto::{KeySize, PrivateKey, X509, X509Data};
@@ -22,6 +22,8 @@ const FOREIGN_MODE: u32 = 0o077;
 
 /// Our application instance certificate with its private key.
 pub struct ApplicationInstance {
+    /// Where certificate and key came from.
+    files: [PathBuf; 2],
     der: Vec<u8>,
     thumbprint: String,
     thumbprint_bytes: Vec<u8>,
@@ -55,6 +57,7 @@ impl ApplicationInstance {
             return Err(ApplicationError::Mismatch { certificate: certificate.into(), key: key.into() });
         }
         Ok(ApplicationInstance {
+            files: [certificate.into(), key.into()],
             thumbprint: parsed.thumbprint().to_owned(),
             thumbprint_bytes: parsed.thumbprint_bytes(),
             uri: parsed.application_uri().unwrap_or_default().to_owned(),
@@ -102,6 +105,16 @@ impl ApplicationInstance {
         store(key, pem("PRIVATE KEY", secret.as_bytes()).as_bytes(), 0o600)?;
         store(certificate, &der, 0o644)?;
         ApplicationInstance::load(certificate, key)
+    }
+
+    /// Loads what is in the same files now; `None` where it is the same certificate.
+    ///
+    /// # Errors
+    /// As [`ApplicationInstance::load`]: while one of the two files is replaced, and the other one is not yet.
+    pub fn renewed(&self) -> Result<Option<ApplicationInstance>, ApplicationError> {
+        let [certificate, key] = &self.files;
+        let present = ApplicationInstance::load(certificate, key)?;
+        Ok((present.der != self.der).then_some(present))
     }
 
     /// When the certificate expires, seconds since 1970.

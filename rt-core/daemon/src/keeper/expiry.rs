@@ -1,8 +1,10 @@
 //! Our own certificates: that they end is said in time, before a server refuses them at night.
 
+use std::sync::Arc;
+
 use rt_config::Site;
 use shm_layout::EventKind;
-use ua_session::Security;
+use ua_session::ApplicationInstance;
 
 use crate::failure::Failure;
 use crate::keeper::Journal;
@@ -16,8 +18,14 @@ pub(crate) struct Expiry {
     own: Vec<Own>,
 }
 
-/// The one of a connection.
+/// One of a connection.
 struct Own {
+    certificate: Arc<ApplicationInstance>,
+    notice: Notice,
+}
+
+/// What was said of it so far.
+struct Notice {
     connection: String,
     until_unix_s: i64,
     /// How many of the announcements are made.
@@ -32,18 +40,17 @@ impl Expiry {
     pub(crate) fn of(site: &Site) -> Result<Self, Failure> {
         let mut own = Vec::new();
         for connection in &site.connections {
-            if let Security::Secured { application, .. } = crate::plant::target(site, connection)?.security {
-                let (connection, until_unix_s) = (connection.id.clone(), application.valid_until_unix_s());
-                own.push(Own { connection, until_unix_s, told: 0 });
-            }
+            let mut target = crate::plant::target(site, connection)?;
+            own.extend(target.own_certificates().map(|certificate| Own::new(&connection.id, certificate.clone())));
         }
         Ok(Self { own })
     }
 
-    /// One look at the wall clock.
+    /// One look at the wall clock. Before anything is said, the files are asked whether it still holds.
     pub(crate) fn turn(&mut self, now_unix_s: u64, journal: &mut Journal) {
         for own in &mut self.own {
-            if let Some(text) = own.due(now_unix_s) {
+            let due = own.notice.due(now_unix_s).filter(|_| !own.was_replaced());
+            if let Some(text) = due {
                 journal.note(EventKind::Fault, &text);
             }
         }
@@ -51,6 +58,21 @@ impl Expiry {
 }
 
 impl Own {
+    fn new(connection: &str, certificate: Arc<ApplicationInstance>) -> Self {
+        let until_unix_s = certificate.valid_until_unix_s();
+        Self { certificate, notice: Notice { connection: connection.to_owned(), until_unix_s, told: 0 } }
+    }
+
+    /// Whether there is another one in its place, which is looked after from now on.
+    fn was_replaced(&mut self) -> bool {
+        // One that cannot be used is none.
+        let Ok(Some(present)) = self.certificate.renewed() else { return false };
+        *self = Self::new(&self.notice.connection, Arc::new(present));
+        true
+    }
+}
+
+impl Notice {
     fn due(&mut self, now_unix_s: u64) -> Option<String> {
         let left_s = self.until_unix_s.saturating_sub_unsigned(now_unix_s);
         let due = DAYS_AHEAD.iter().filter(|days| left_s < *days * DAY_S).count() + usize::from(left_s < 0);
@@ -72,7 +94,7 @@ mod tests {
     #[test]
     fn f56_the_end_of_our_own_certificate_is_announced_30_7_and_1_days_ahead_and_once_it_is_there() {
         let until = 1_000 * DAY_S;
-        let mut own = Own { connection: "plant".into(), until_unix_s: until, told: 0 };
+        let mut own = Notice { connection: "plant".into(), until_unix_s: until, told: 0 };
         let mut told = Vec::new();
         for hour in 0..60 * 24 {
             told.extend(own.due((until - 50 * DAY_S + hour * 3_600) as u64));
@@ -87,7 +109,7 @@ mod tests {
             ]
         );
         // A start with little time left says it once.
-        let mut late = Own { connection: "plant".into(), until_unix_s: until, told: 0 };
+        let mut late = Notice { connection: "plant".into(), until_unix_s: until, told: 0 };
         assert!(late.due((until - 2 * DAY_S) as u64).is_some());
         assert_eq!(late.due((until - 2 * DAY_S + 60) as u64), None);
     }
