@@ -58,6 +58,7 @@ mod news;
 mod opcua;
 mod output;
 mod reconnect;
+mod scale;
 mod sets;
 mod simulated;
 
@@ -68,3 +69,4 @@ pub use news::{News, NewsSender, news};
 pub use opcua::{BoundNode, Demand, OpcUa, Pace};
 pub use sets::{NewestSet, SetSender, sets};
 pub use simulated::{Faults, Simulated};
+pub use ua_session::Scale;

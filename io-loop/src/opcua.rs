@@ -9,10 +9,11 @@ use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
     CallError, Clock, ConnectError, KeyWorker, NodeAddress, NodeDescription, NodeId, NodeKind, ReadPlan, ReadValue,
-    Remains, Session, StatusName, Step, Target, WritePlan,
+    Remains, Scale, ScalePlan, Session, StatusName, Step, Target, WritePlan,
 };
 
 use crate::bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
+use crate::scale;
 
 /// A connection on which nothing was answered for this long is given up, whatever TCP thinks of it.
 const SILENCE_MAX: Span = Span::from_ms(30_000);
@@ -24,6 +25,11 @@ const GREETING_MAX: Span = Span::from_ms(400);
 const SEVERITY_MASK: u32 = 0xC000_0000;
 const SEVERITY_UNCERTAIN: u32 = 0x4000_0000;
 
+/// The server says with a value that its unit or range has changed (Part 4, 7.39.1, SemanticsChanged).
+const SEMANTICS_CHANGED: u32 = 1 << 14;
+/// So often it is looked whether units and ranges are still the same, where a server does not say it.
+const SCALES_EVERY: Span = Span::from_ms(10_000);
+
 /// A node with the name under which people know it.
 #[derive(Clone, Debug)]
 pub struct BoundNode {
@@ -33,6 +39,8 @@ pub struct BoundNode {
     pub address: NodeAddress,
     /// What its data type has to be good for.
     pub demand: Demand,
+    /// What the site file says of its numbers: their unit, and where they are measured or may be written.
+    pub scale: Scale,
 }
 
 /// What a node's data type has to be good for.
@@ -70,6 +78,8 @@ pub struct OpcUa {
     /// How long a connection may be silent before it is compared with another one; longer each time until something is
     /// read, or a slow server would never come to its answer.
     patience: Span,
+    /// What the server said of the numbers' meaning when it was first connected.
+    scales: Vec<Scale>,
 }
 
 /// What exists only while there is a session.
@@ -83,6 +93,32 @@ struct Line {
     compared: MonoTime,
     /// How often its keys were renewed when our own certificates were looked at last.
     looked_at: u64,
+    scales: ScalePlan,
+    next_look_at_scales: MonoTime,
+}
+
+impl Line {
+    fn take_values(&mut self, inputs: &mut [Reading]) {
+        for (input, value) in inputs.iter_mut().zip(&self.values) {
+            let quality = match value.status & SEVERITY_MASK {
+                0 => Quality::Good,
+                SEVERITY_UNCERTAIN => Quality::Uncertain,
+                _ => Quality::Bad,
+            };
+            *input = Reading::new(value.value, quality, value.source_time);
+            if value.status & SEMANTICS_CHANGED != 0 {
+                self.next_look_at_scales = MonoTime::ZERO;
+            }
+        }
+    }
+}
+
+/// What is prepared on a new session.
+struct Ready {
+    kinds: Vec<ScalarKind>,
+    read: ReadPlan,
+    write: WritePlan,
+    scales: ScalePlan,
 }
 
 impl OpcUa {
@@ -112,6 +148,7 @@ impl OpcUa {
             line: None,
             remains: None,
             patience: SILENCE_SUSPECT,
+            scales: Vec::new(),
         })
     }
 
@@ -207,23 +244,72 @@ impl OpcUa {
         }
     }
 
-    fn open(&self, deadline: MonoTime) -> Result<(Line, Connected), ConnectFailure> {
-        let plain = |message: String| ConnectFailure { message, untrusted: None };
-        let here = |message: String| plain(format!("{}: {message}", self.target.url));
+    fn open(&mut self, deadline: MonoTime) -> Result<(Line, Connected), ConnectFailure> {
         let mut session = self.establish(deadline).map_err(describe_failure)?;
-        let nodes = self.resolve(&session).map_err(here)?;
-        let described = session.describe(&nodes, deadline.as_ns()).map_err(|error| here(error.to_string()))?;
-        let kinds = self.inspect(&described).map_err(here)?;
+        match self.make_ready(&mut session, deadline) {
+            Ok(ready) => {
+                let (notices, resumed) = (session.notices().to_vec(), session.is_resumed());
+                let connected = Connected { server: self.target.url.clone(), kinds: ready.kinds, notices, resumed };
+                let Ready { read, write, scales, .. } = ready;
+                let (values, status) = (vec![ReadValue::MISSING; read.len()], vec![0; write.len()]);
+                let next_look_at_scales = MonoTime::from_ns(self.clock.monotonic_ns()) + SCALES_EVERY;
+                let (compared, looked_at) = (MonoTime::ZERO, 0);
+                let line =
+                    Line { session, read, write, values, status, compared, looked_at, scales, next_look_at_scales };
+                Ok((line, connected))
+            }
+            Err(complaint) => {
+                // Or a server that is tried again and again would collect sessions until it takes no more.
+                session.close(deadline.as_ns());
+                Err(ConnectFailure { message: format!("{}: {complaint}", self.target.url), untrusted: None })
+            }
+        }
+    }
+
+    /// Finds the nodes, makes sure of what they are and mean, and prepares what is asked in every cycle.
+    fn make_ready(&mut self, session: &mut Session, deadline: MonoTime) -> Result<Ready, String> {
+        fn text(error: impl std::fmt::Display) -> String {
+            error.to_string()
+        }
+        let nodes = self.resolve(session)?;
+        let kinds = self.inspect(&session.describe(&nodes, deadline.as_ns()).map_err(text)?)?;
+        let scales = session.find_scales(&nodes, deadline.as_ns()).map_err(text)?;
+        self.compare_scales(session.read_scales(&scales, deadline.as_ns()).map_err(text)?)?;
         let (inputs, outputs) = nodes.split_at(self.inputs.len());
         let typed: Vec<_> = outputs.iter().cloned().zip(kinds.iter().map(|kind| session_kind(*kind))).collect();
-        let read = session.prepare_read(inputs).map_err(|error| here(error.to_string()))?;
-        let write = session.prepare_write(&typed).map_err(|error| here(error.to_string()))?;
-        let server = self.target.url.clone();
-        let (notices, resumed) = (session.notices().to_vec(), session.is_resumed());
-        let connected = Connected { server, kinds, notices, resumed };
-        let values = vec![ReadValue::MISSING; inputs.len()];
-        let status = vec![0; outputs.len()];
-        Ok((Line { session, read, write, values, status, compared: MonoTime::ZERO, looked_at: 0 }, connected))
+        let read = session.prepare_read(inputs).map_err(text)?;
+        let write = session.prepare_write(&typed).map_err(text)?;
+        Ok(Ready { kinds, read, write, scales })
+    }
+
+    /// The numbers have to mean what the site file says, and what they meant when the runtime connected first.
+    fn compare_scales(&mut self, found: Vec<Scale>) -> Result<(), String> {
+        let mut complaints = scale::contradictions(&self.inputs, &self.outputs, &found);
+        complaints.extend(scale::changes(self.inputs.iter().chain(&self.outputs), &self.scales, &found));
+        if !complaints.is_empty() {
+            return Err(complaints.join("; "));
+        }
+        scale::remember(&mut self.scales, found);
+        Ok(())
+    }
+
+    /// Once in a while, and when the server says so: whether the numbers still mean the same.
+    fn look_at_scales(&mut self, deadline: MonoTime) -> Result<(), BusError> {
+        let now = MonoTime::from_ns(self.clock.monotonic_ns());
+        let mut found = None;
+        self.on_line(|line| {
+            if line.scales.is_empty() || now < line.next_look_at_scales {
+                return Ok(());
+            }
+            line.next_look_at_scales = now + SCALES_EVERY;
+            found = Some(line.session.read_scales(&line.scales, deadline.as_ns()).map_err(bus_error)?);
+            Ok(())
+        })?;
+        let nodes = self.inputs.iter().chain(&self.outputs);
+        if found.is_some_and(|found| !scale::changes(nodes, &self.scales, &found).is_empty()) {
+            return self.lose("the unit or the range of a tag has changed on the server");
+        }
+        Ok(())
     }
 }
 
@@ -240,7 +326,7 @@ impl FieldBus for OpcUa {
     fn read(&mut self, inputs: &mut [Reading], deadline: MonoTime) -> Result<(), BusError> {
         self.on_line(|line| {
             line.session.read(&mut line.read, &mut line.values, deadline.as_ns()).map_err(bus_error)?;
-            take_values(&line.values, inputs);
+            line.take_values(inputs);
             Ok(())
         })?;
         self.patience = SILENCE_SUSPECT;
@@ -276,7 +362,7 @@ impl FieldBus for OpcUa {
                 take_status(status, outputs, results);
             }
             both.read.map_err(bus_error)?;
-            take_values(values, inputs);
+            line.take_values(inputs);
             Ok(())
         });
         if read.is_ok() {
@@ -288,6 +374,7 @@ impl FieldBus for OpcUa {
     fn maintain(&mut self, deadline: MonoTime) -> Result<(), BusError> {
         self.look_at_silence()?;
         self.look_at_own_certificates()?;
+        self.look_at_scales(deadline)?;
         self.on_line(|line| line.session.maintain(deadline.as_ns()).map_err(bus_error))
     }
 
@@ -312,7 +399,7 @@ fn collect_all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result<Ve
 
 /// A whole number that may not move by one at a time never moves: what is left of a step is not added up.
 fn can_serve(node: &BoundNode, kind: ScalarKind) -> Result<(), String> {
-    let BoundNode { name, address, demand } = node;
+    let BoundNode { name, address, demand, .. } = node;
     match *demand {
         Demand::Number => Ok(()),
         Demand::Steps(Pace { rate, period }) => {
@@ -404,17 +491,6 @@ fn bus_error(error: CallError) -> BusError {
     }
 }
 
-fn take_values(values: &[ReadValue], inputs: &mut [Reading]) {
-    for (input, value) in inputs.iter_mut().zip(values) {
-        let quality = match value.status & SEVERITY_MASK {
-            0 => Quality::Good,
-            SEVERITY_UNCERTAIN => Quality::Uncertain,
-            _ => Quality::Bad,
-        };
-        *input = Reading::new(value.value, quality, value.source_time);
-    }
-}
-
 fn take_status(status: &[u32], outputs: &[Option<f64>], results: &mut [WriteResult]) {
     for ((result, status), _) in results.iter_mut().zip(status).zip(outputs).filter(|(_, output)| output.is_some()) {
         *result = match status & SEVERITY_MASK {
@@ -447,6 +523,7 @@ mod tests {
             name: "VALVE".into(),
             address: "ns=2;s=Valve".parse().unwrap(),
             demand: rate.map_or(Demand::Number, |rate| Demand::Steps(Pace { rate, period: Span::from_ms(5) })),
+            scale: Scale::default(),
         };
         let refused = can_serve(&node(Some(199.0)), ScalarKind::Int16).unwrap_err();
         assert!(refused.contains("`VALVE`") && refused.contains("a rate of at least 200 "), "{refused}");
@@ -464,6 +541,7 @@ mod tests {
             name: "the lease".into(),
             address: "ns=2;s=Lease".parse().unwrap(),
             demand: Demand::Whole(crate::TOKEN_MAX),
+            scale: Scale::default(),
         };
         for kind in [ScalarKind::Double, ScalarKind::UInt64, ScalarKind::Int64] {
             assert_eq!(can_serve(&node, kind), Ok(()));

@@ -4,7 +4,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{BoundNode, Demand, FieldBus, OpcUa, Reading, WriteResult};
+use io_loop::{BoundNode, Demand, FieldBus, OpcUa, Reading, Scale, WriteResult};
 use rt_core::ports::Clock as _;
 use rt_core::time::{MonoTime, Span};
 use rt_daemon::Clocks;
@@ -46,6 +46,7 @@ impl Panel {
             name: name.to_owned(),
             address: format!("nsu=urn:corerl:plant;s=saturation.{name}").parse().unwrap(),
             demand: Demand::Number,
+            scale: Scale::default(),
         };
         let clock = Arc::new(Clocks::default());
         let mut bus = OpcUa::new(target, &[], clock, vec![node("Remote"), node("u")], vec![node("Rearm")]).unwrap();

@@ -41,13 +41,15 @@ pub enum NodeKind {
 pub(crate) struct Limits {
     pub(crate) read: usize,
     pub(crate) write: usize,
+    pub(crate) translate: usize,
 }
 
 const NAMESPACE_ARRAY: u32 = 2255;
 const MAX_NODES_PER_READ: u32 = 11_705;
 const MAX_NODES_PER_WRITE: u32 = 11_707;
+const MAX_NODES_PER_TRANSLATE: u32 = 11_712;
 /// What is asked about the server, in this order.
-const ABOUT_SERVER: [u32; 3] = [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE];
+const ABOUT_SERVER: [u32; 4] = [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE, MAX_NODES_PER_TRANSLATE];
 
 /// Reads the namespaces and the limits.
 pub(crate) fn read_server(link: &mut Link, token: &[u8], deadline_ns: u64) -> Result<(Vec<String>, Limits), CallError> {
@@ -70,7 +72,7 @@ pub(crate) fn parse_server(body: &[u8]) -> Result<(Vec<String>, Limits), CallErr
         };
         Ok(limit.min(REQUEST_NODES_MAX))
     };
-    let limits = Limits { read: limit()?, write: limit()? };
+    let limits = Limits { read: limit()?, write: limit()?, translate: limit()? };
     Ok((namespaces, limits))
 }
 
@@ -90,7 +92,12 @@ fn read_strings(reader: &mut Reader<'_>) -> Result<Vec<String>, CallError> {
     if is_bad(status) { Err(CallError::Refused { status }) } else { Ok(strings) }
 }
 
-fn request_read(link: &mut Link, token: &[u8], items: &[(&NodeId, u32)], deadline_ns: u64) -> Result<(), CallError> {
+pub(crate) fn request_read(
+    link: &mut Link,
+    token: &[u8],
+    items: &[(&NodeId, u32)],
+    deadline_ns: u64,
+) -> Result<(), CallError> {
     link.request(deadline_ns, |out, handle, timestamp| {
         let fields = services::put_read(out, token, items.len());
         for (node, attribute) in items {
@@ -100,7 +107,7 @@ fn request_read(link: &mut Link, token: &[u8], items: &[(&NodeId, u32)], deadlin
     })
 }
 
-fn open_results(body: &[u8], expected: usize) -> Result<Reader<'_>, CallError> {
+pub(crate) fn open_results(body: &[u8], expected: usize) -> Result<Reader<'_>, CallError> {
     let mut reader = services::open_answer(body, type_id::READ_ANSWER)?;
     if reader.array_len(ARRAY_LEN_MAX)? != expected { Err(Violation::ResultCount.into()) } else { Ok(reader) }
 }

@@ -56,6 +56,7 @@ mod key_worker;
 pub mod limits;
 mod link;
 mod plan;
+mod scale;
 mod services;
 mod session;
 mod status;
@@ -79,6 +80,7 @@ pub use error::{
 pub use key_worker::KeyWorker;
 pub use opcua_types::NodeId;
 pub use plan::{ReadPlan, WritePlan};
+pub use scale::{Scale, ScalePlan};
 pub use session::{Exchange, Remains, Session};
 pub use status::StatusName;
 pub use target::{HostMismatch, Identity, MessageMode, Revocation, Security, SecurityPolicy, Target, Trust};

@@ -28,6 +28,8 @@ pub(crate) mod type_id {
     pub(crate) const BROWSE_ANSWER: u32 = 530;
     pub(crate) const BROWSE_NEXT_REQUEST: u16 = 533;
     pub(crate) const BROWSE_NEXT_ANSWER: u32 = 536;
+    pub(crate) const TRANSLATE_REQUEST: u16 = 554;
+    pub(crate) const TRANSLATE_ANSWER: u32 = 557;
     pub(crate) const READ_REQUEST: u16 = 631;
     pub(crate) const READ_ANSWER: u32 = 634;
     pub(crate) const WRITE_REQUEST: u16 = 673;

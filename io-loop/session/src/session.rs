@@ -12,6 +12,7 @@ use crate::{
     describe::{self, Limits, NodeDescription},
     link::Link,
     plan::{ReadBatch, WriteBatch, decode_read, decode_write},
+    scale::{self, Scale, ScalePlan},
     services,
 };
 
@@ -157,6 +158,24 @@ impl Session {
     pub fn describe(&mut self, nodes: &[NodeId], deadline_ns: u64) -> Result<Vec<NodeDescription>, CallError> {
         let described = describe::describe(&mut self.link, &self.membership.token, nodes, self.limits, deadline_ns);
         self.link.note(described)
+    }
+
+    /// Where the ranges and units of nodes are found.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn find_scales(&mut self, nodes: &[NodeId], deadline_ns: u64) -> Result<ScalePlan, CallError> {
+        let found = scale::find(&mut self.link, &self.membership.token, nodes, self.limits, deadline_ns);
+        self.link.note(found)
+    }
+
+    /// The present ranges and units, in the order of the nodes.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn read_scales(&mut self, plan: &ScalePlan, deadline_ns: u64) -> Result<Vec<Scale>, CallError> {
+        let read = scale::read(&mut self.link, &self.membership.token, plan, self.limits, deadline_ns);
+        self.link.note(read)
     }
 
     /// The objects and variables right below a node, in the server's order; at most [`crate::limits::REFERENCES_MAX`] and a

@@ -216,12 +216,12 @@ fn activated() -> Vec<u8> {
 /// Two namespaces, and no limits.
 fn namespaces() -> Vec<u8> {
     let mut out = answer_head(634, 0);
-    out.put_count(3);
+    out.put_count(4);
     out.extend_from_slice(&[1, 0x8C]);
     out.put_count(2);
     out.put_bytes(b"http://opcfoundation.org/UA/");
     out.put_bytes(b"urn:plant");
-    for _ in 0..2 {
+    for _ in 0..3 {
         out.put_u8(2);
         out.put_u32(0x8034_0000);
     }

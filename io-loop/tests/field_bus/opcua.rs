@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading, WriteResult};
+use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading, Scale, WriteResult};
 use opcua_types::Variant;
 use rt_core::ports::Clock as _;
 use rt_core::setpoint::ScalarKind;
@@ -54,6 +54,7 @@ pub(crate) fn nodes(what: &str, count: usize) -> Vec<BoundNode> {
         name: format!("{what}{index}"),
         address: format!("nsu={NAMESPACE};s={what}{index}").parse().unwrap(),
         demand: Demand::Number,
+        scale: Scale::default(),
     };
     (0..count).map(node).collect()
 }
@@ -152,6 +153,38 @@ fn f35_a_silent_connection_is_left_for_a_new_one_later_each_time_until_something
     }
     bus.read(&mut [Reading::MISSING], after(&clock, Span::from_ms(20_000))).unwrap();
     assert!(judged_after(&mut bus, &clock, suspect + Span::from_ns(1)).is_err());
+}
+
+#[test]
+fn f63_a_scale_that_contradicts_the_site_file_or_changes_is_refused_by_name_until_it_is_as_before() {
+    let (server, clock) = (Server::start(&Setup::open(1, &[]), &Plant::shared(0)), Arc::new(TestClock::default()));
+    let mut ours = nodes("in", 1);
+    ours[0].scale = Scale { range: Some((0.0, 2.0)), unit: Some("m".to_owned()) };
+    let target = Target::lab(&server.url(), "urn:corerl:test");
+    let mut bus = OpcUa::new(target, &[], clock.clone(), ours, Vec::new()).unwrap();
+    let within = || after(&clock, Span::from_ms(20_000));
+    let connect = |bus: &mut OpcUa| bus.connect(within()).map(drop).map_err(|failure| failure.message);
+
+    server.set_scale("in0", (0.0, 2_000.0), "mm");
+    assert!(connect(&mut bus).unwrap_err().contains("tag `in0`: the site file says m, and the server says mm"));
+    server.set_scale("in0", (3.0, 5.0), "m");
+    assert!(connect(&mut bus).unwrap_err().contains("operating_range is 0 to 2, and the server's range of node"));
+    server.set_scale("in0", (0.0, 2.5), "m");
+    connect(&mut bus).unwrap();
+
+    // Changed while the connection stands: seen at the next look, and not forgotten at the next attempt.
+    server.set_scale("in0", (0.0, 2.6), "m");
+    let judged_after = |bus: &mut OpcUa, span| {
+        clock.put_forward(span);
+        bus.read(&mut [Reading::MISSING], within()).and_then(|()| bus.maintain(within()))
+    };
+    clock.stop();
+    assert_eq!(judged_after(&mut bus, Span::from_ms(4_000)), Ok(()));
+    let lost = judged_after(&mut bus, Span::from_ms(6_000));
+    assert!(matches!(lost, Err(BusError::Lost(loss)) if loss.what.contains("has changed")), "{lost:?}");
+    assert!(connect(&mut bus).unwrap_err().contains("range was 0 to 2.5 and is 0 to 2.6"));
+    server.set_scale("in0", (0.0, 2.5), "m");
+    connect(&mut bus).unwrap();
 }
 
 #[test]

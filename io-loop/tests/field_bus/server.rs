@@ -16,8 +16,8 @@ use opcua_server::diagnostics::NamespaceMetadata;
 use opcua_server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
 use opcua_server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle};
 use opcua_types::{
-    DataTypeId, Error, MessageSecurityMode, NodeId, ObjectId, StatusCode, UAString, UserTokenPolicy, UserTokenType,
-    Variant,
+    DataTypeId, EUInformation, Error, ExtensionObject, MessageSecurityMode, NodeId, ObjectId, QualifiedName, Range,
+    StatusCode, UAString, UserTokenPolicy, UserTokenType, VariableTypeId, Variant,
 };
 use rt_core::setpoint::ScalarKind;
 use tokio::net::TcpListener;
@@ -161,6 +161,29 @@ impl Server {
     /// The index of the plant's namespace.
     pub(crate) fn namespace(&self) -> u16 {
         self.handle.get_namespace_index(NAMESPACE).unwrap()
+    }
+
+    /// Says of a node in which range and unit its numbers are; what was said before holds no longer.
+    pub(crate) fn set_scale(&self, node: &str, (low, high): (f64, f64), unit: &str) {
+        let unit = EUInformation { display_name: unit.into(), ..EUInformation::default() };
+        let properties = [
+            ("EURange", DataTypeId::Range, ExtensionObject::from_message(Range { low, high })),
+            ("EngineeringUnits", DataTypeId::EUInformation, ExtensionObject::from_message(unit)),
+        ];
+        // Asked for before the space is locked: the server locks the two in the other order.
+        let namespace = self.namespace();
+        let manager = self.handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();
+        let mut space = manager.address_space().write();
+        for (name, data_type, value) in properties {
+            let id = NodeId::new(namespace, format!("{node}.{name}"));
+            space.delete(&id, true);
+            VariableBuilder::new(&id, QualifiedName::new(0, name), name)
+                .data_type(data_type)
+                .value(value)
+                .has_type_definition(VariableTypeId::PropertyType)
+                .property_of(NodeId::new(namespace, node.to_owned()))
+                .insert(&mut *space);
+        }
     }
 
     /// Takes a node away.

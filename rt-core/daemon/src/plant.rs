@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{BoundNode, Demand, OpcUa, Pace, Settings, TOKEN_MAX};
+use io_loop::{BoundNode, Demand, OpcUa, Pace, Scale, Settings, TOKEN_MAX};
 use rt_config::{Connection, Identity, Security, Setpoint, Site};
 use rt_core::envelope::LimitsByMode;
 use rt_core::ports::Clock as _;
@@ -57,26 +57,45 @@ pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Se
 /// # Errors
 /// Certificate or key cannot be used; a node is no address; there are no more threads.
 pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<OpcUa, Failure> {
-    let node = |name: &str, node: &str, demand: Demand| {
-        let address = node.parse().map_err(|error| Failure::Config(format!("tag `{name}`: {error}")))?;
-        Ok(BoundNode { name: name.to_owned(), address, demand })
+    let number = |(place, name, text): (usize, &str, &str)| {
+        Ok(BoundNode { scale: measured(site, place), ..bound(name, text, Demand::Number)? })
     };
-    let number = |(_, name, text): (usize, &str, &str)| node(name, text, Demand::Number);
     let mut read: Vec<_> = inputs(site, index).map(number).collect::<Result<_, Failure>>()?;
     let steps = |(_, setpoint, name, text): (usize, &Setpoint, &str, &str)| {
-        node(name, text, pace(site, setpoint).map_or(Demand::Number, Demand::Steps))
+        let demand = pace(site, setpoint).map_or(Demand::Number, Demand::Steps);
+        Ok(BoundNode { scale: written_to(site, setpoint), ..bound(name, text, demand)? })
     };
     let mut written: Vec<_> = outputs(site, index).map(steps).collect::<Result<_, Failure>>()?;
     if let Some(heartbeat) = &connection.heartbeat {
-        written.push(node("heartbeat", &heartbeat.node, Demand::Number)?);
+        written.push(bound("heartbeat", &heartbeat.node, Demand::Number)?);
     }
     if let Some(lease) = &connection.lease {
-        let tag = node("lease", &lease.node, Demand::Whole(TOKEN_MAX))?;
+        let tag = bound("lease", &lease.node, Demand::Whole(TOKEN_MAX))?;
         read.push(tag.clone());
         written.push(tag);
     }
     OpcUa::new(target(site, connection)?, &connection.failover_urls, Arc::new(Clocks::default()), read, written)
         .map_err(Failure::resource("the thread that renews keys"))
+}
+
+fn bound(name: &str, node: &str, demand: Demand) -> Result<BoundNode, Failure> {
+    let address = node.parse().map_err(|error| Failure::Config(format!("tag `{name}`: {error}")))?;
+    Ok(BoundNode { name: name.to_owned(), address, demand, scale: Scale::default() })
+}
+
+/// What the site file says of a tag's numbers.
+fn measured(site: &Site, tag: usize) -> Scale {
+    let Some(tag) = site.tags.get(tag) else { return Scale::default() };
+    let range = tag.operating_range.map(|range| (range.lo, range.hi));
+    Scale { range, unit: Some(tag.unit.clone()).filter(|unit| !unit.is_empty()) }
+}
+
+/// The same of a setpoint, which goes as far as its limits in any mode let it.
+fn written_to(site: &Site, setpoint: &Setpoint) -> Scale {
+    let LimitsByMode { run, hold, fallback } = setpoint.settings.limits;
+    let each = [run, hold, fallback];
+    let (lo, hi) = each.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), of| (of.lo.min(lo), of.hi.max(hi)));
+    Scale { range: Some((lo, hi)), ..measured(site, setpoint.tag.index()) }
 }
 
 /// How fast a setpoint may be moved in the mode that permits least.
