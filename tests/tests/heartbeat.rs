@@ -2,7 +2,6 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use io_loop::{BoundNode, Demand, FieldBus, OpcUa, Reading, Scale, WriteResult};
 use rt_core::ports::Clock as _;
@@ -12,7 +11,7 @@ use rt_sys::MonotonicClock;
 use rustix::process::Signal;
 use shm_layout::Counter;
 use tests::{Place, wait_for, wait_for_count, wait_for_more};
-use ua_session::{Identity, Security, Target, Trust};
+use ua_session::Target;
 
 /// Where the plant's own logic holds its setpoint.
 const NOMINAL: f64 = 0.25;
@@ -32,16 +31,7 @@ fn soon() -> MonoTime {
 
 impl Panel {
     fn at(url: &str) -> Self {
-        let target = Target {
-            url: url.to_owned(),
-            application_uri: "urn:corerl:panel".to_owned(),
-            session_name: "panel".to_owned(),
-            security: Security::None,
-            identity: Identity::Anonymous,
-            trust: Trust::default(),
-            session_timeout: Duration::from_secs(60),
-            channel_lifetime: Duration::from_secs(3600),
-        };
+        let target = Target { session_name: "panel".to_owned(), ..Target::lab(url, "urn:corerl:panel") };
         let node = |name: &str| BoundNode {
             name: name.to_owned(),
             address: format!("nsu=urn:corerl:plant;s=saturation.{name}").parse().unwrap(),

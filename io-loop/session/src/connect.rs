@@ -196,6 +196,15 @@ impl<'a> Attempt<'a> {
         })
     }
 
+    /// Whether this is one of the servers that are meant. Its certificate has to have the same name.
+    fn check_name(&self, target: &Target, endpoint: &Endpoint) -> Result<(), ConnectError> {
+        let found = &endpoint.application_uri;
+        if target.server_uris.is_empty() || target.server_uris.contains(found) {
+            return Ok(());
+        }
+        Err(ConnectError::Server { url: self.url.to_owned(), found: found.clone() })
+    }
+
     fn check_certificate(
         &self,
         target: &Target,
@@ -290,11 +299,13 @@ pub(crate) fn connect(
             let mut link = attempt.open(&target.url, UNSECURED, lifetime_ms)?;
             let endpoints = attempt.endpoints(&mut link)?;
             let endpoint = attempt.choose(&endpoints, &target.security)?.clone();
+            attempt.check_name(target, &endpoint)?;
             (link, endpoint, None)
         }
         Security::Secured { policy, mode, application } => {
             let endpoints = fetch_endpoints(&target.url, clock, deadline_ns)?;
             let endpoint = attempt.choose(&endpoints, &target.security)?.clone();
+            attempt.check_name(target, &endpoint)?;
             let (peer, notice) = attempt.check_certificate(target, &endpoint)?;
             notices.extend(notice);
             let secured = Secured { suite: Suite::of(*policy), mode: *mode, ours: application.clone(), peer };

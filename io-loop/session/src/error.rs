@@ -232,6 +232,16 @@ pub enum ConnectError {
         /// Policies and modes of the server.
         offered: Vec<String>,
     },
+    /// Somebody else is there than was expected.
+    #[error(
+        "{url} is {found:?}, which is not among server_application_uris of the site file: correct the address or the list"
+    )]
+    Server {
+        /// The address.
+        url: String,
+        /// ApplicationUri of whoever is there.
+        found: String,
+    },
     /// The server does not accept the kind of identity that the target gives.
     #[error("{url} does not accept {wanted}; it accepts {}", list(offered))]
     Identity {

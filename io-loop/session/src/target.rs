@@ -11,6 +11,8 @@ pub struct Target {
     pub url: String,
     /// Our ApplicationUri; with a secured endpoint the certificate's own is sent instead.
     pub application_uri: String,
+    /// ApplicationUris of the servers that may be there; empty for whoever is trusted.
+    pub server_uris: Vec<String>,
     /// Name of the session in the server's diagnostics.
     pub session_name: String,
     /// Policy and mode of the endpoint.
@@ -31,6 +33,7 @@ impl Target {
         Target {
             url: url.to_owned(),
             application_uri: application_uri.to_owned(),
+            server_uris: Vec::new(),
             session_name: application_uri.to_owned(),
             security: Security::None,
             identity: Identity::Anonymous,

@@ -197,6 +197,23 @@ fn a_password_is_not_sent_over_a_channel_without_security() {
 }
 
 #[test]
+fn whoever_has_another_name_than_the_servers_that_are_meant_is_refused() {
+    let works = Works::new();
+    let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
+    let secured = works.target(&server.url(), SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    for target in [secured, Target::lab(&server.url(), "urn:corerl:test")] {
+        let meant = |uris: &[&str]| {
+            let server_uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            try_out(&Target { server_uris, ..target.clone() })
+        };
+        assert!(meant(&[SERVER_URI]).is_ok() && meant(&["urn:other", SERVER_URI]).is_ok());
+        let refused = meant(&["urn:other"]).unwrap_err();
+        assert!(matches!(&refused, ConnectError::Server { found, .. } if found == SERVER_URI), "{refused}");
+        assert!(!refused.is_temporary());
+    }
+}
+
+#[test]
 fn a_server_that_nobody_has_decided_about_is_refused_with_all_it_takes_to_trust_it() {
     let works = Works::new();
     let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));

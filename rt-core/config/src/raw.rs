@@ -188,6 +188,8 @@ sections! {
         failover_urls: Vec<At<String>>, Default("[]");
         /// Our application URI, as the server sees it and as our certificate says.
         application_uri: String, Default("urn:corerl:rt");
+        /// The application URIs of the servers that this may lead to, as `corerl io discover` shows them. Empty: whoever is trusted.
+        server_application_uris: Vec<At<String>>, Default("[]");
         /// Policy, mode and certificates. Absent: in clear, which needs `lab: true`.
         security_policy: SecurityPolicy, Optional;
         /// User and password, or a user's certificate. Absent: anonymous.

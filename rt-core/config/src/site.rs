@@ -52,6 +52,8 @@ pub struct Connection {
     pub failover_urls: Vec<String>,
     /// `application_uri`: ours, as the server will see it.
     pub application_uri: String,
+    /// `server_application_uris`: who may be there; empty for whoever is trusted.
+    pub server_uris: Vec<String>,
     /// Policy, mode and certificates.
     pub security: Security,
     /// Who we say we are.

@@ -711,6 +711,15 @@ fn a_redundant_set_names_every_server_once() {
 }
 
 #[test]
+fn the_servers_that_may_be_there_are_named_by_their_uris() {
+    let line = |uris: &str| format!("server_application_uris: {uris}\n      application_uri: urn:acid");
+    let with = |uris: &str| accepted(&BASE.replacen("application_uri: urn:acid", &line(uris), 1));
+    assert_eq!(accepted(BASE).site.connections[0].server_uris, Vec::<String>::new());
+    assert_eq!(with("[urn:a, urn:b]").site.connections[0].server_uris, ["urn:a", "urn:b"]);
+    assert_error("application_uri: urn:acid", &line("[plant]"), "plant]", "\"plant\" is not a URI", "");
+}
+
+#[test]
 fn a_lease_tag_has_a_term_in_which_a_runtime_can_look_at_it() {
     let line = |lease: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, lease: {lease}}}}}\n");
     let with = |lease: &str| accepted(&BASE.replacen("runtime:\n", &line(lease), 1)).site.connections[0].lease.clone();

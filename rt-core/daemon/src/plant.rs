@@ -147,6 +147,7 @@ pub fn target(site: &Site, connection: &Connection) -> Result<Target, Failure> {
     Ok(Target {
         url: connection.url.clone(),
         application_uri: connection.application_uri.clone(),
+        server_uris: connection.server_uris.clone(),
         session_name: format!("{}/{}", site.name, site.agent_name),
         security,
         identity,

@@ -224,7 +224,8 @@ fn connection(
     let address = &connection.opc_conn_url;
     let url = address.value.as_ref().and_then(|url| self::url(url, address.at, complaints));
     let failover_urls = failover_urls(connection, complaints);
-    let application_uri = application_uri(&connection.application_uri, complaints);
+    let application_uri = uri(connection.application_uri.value.as_deref(), connection.application_uri.at, complaints);
+    let server_uris = server_uris(connection, complaints);
     let security = security(&connection.security_policy, raw.at, context, complaints);
     let identity = identity(&connection.authentication_mode, context, complaints);
     let is_named = !matches!(identity, None | Some(Identity::Anonymous));
@@ -237,6 +238,7 @@ fn connection(
         url: url?,
         failover_urls: failover_urls?,
         application_uri: application_uri?,
+        server_uris: server_uris?,
         security: security?,
         identity: identity?,
         io_period: service.period?,
@@ -295,12 +297,18 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     }
 }
 
-fn application_uri(field: &Field<String>, complaints: &mut Complaints<'_>) -> Option<String> {
-    let uri = field.value.as_ref()?;
+fn server_uris(raw: &RawConnection, complaints: &mut Complaints<'_>) -> Option<Vec<String>> {
+    let uris = raw.server_application_uris.value.as_ref()?.iter();
+    let uris: Vec<_> = uris.map(|At { value, at }| uri(Some(value), *at, complaints)).collect();
+    uris.into_iter().collect()
+}
+
+fn uri(uri: Option<&str>, at: Place, complaints: &mut Complaints<'_>) -> Option<String> {
+    let uri = uri?;
     if uri.contains(':') && !uri.chars().any(char::is_whitespace) {
-        return Some(uri.clone());
+        return Some(uri.to_owned());
     }
-    complaints.error(field.at, format!("{} is not a URI", quoted(uri)), "write one such as urn:plant:corerl");
+    complaints.error(at, format!("{} is not a URI", quoted(uri)), "write one such as urn:plant:corerl");
     None
 }
 
