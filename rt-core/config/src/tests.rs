@@ -716,7 +716,7 @@ fn the_servers_that_may_be_there_are_named_by_their_uris() {
     let with = |uris: &str| accepted(&BASE.replacen("application_uri: urn:acid", &line(uris), 1));
     assert_eq!(accepted(BASE).site.connections[0].server_uris, Vec::<String>::new());
     assert_eq!(with("[urn:a, urn:b]").site.connections[0].server_uris, ["urn:a", "urn:b"]);
-    assert_error("application_uri: urn:acid", &line("[plant]"), "plant]", "\"plant\" is not a URI", "");
+    assert_error("application_uri: urn:acid", &line("[plant]"), "plant]", "`plant` is not a URI", "");
 }
 
 #[test]

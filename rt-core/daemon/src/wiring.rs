@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         slot.leave(&first_policy);
     }
 
-    let expiry = Expiry::of(&site)?;
+    let expiry = Expiry::of(&site);
     let clock = MonotonicClock::new();
     let plants = site.connections.iter().enumerate().map(|(index, connection)| {
         let bus = crate::plant::bus(&site, index, connection)?;

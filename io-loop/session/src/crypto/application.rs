@@ -28,7 +28,6 @@ pub struct ApplicationInstance {
     thumbprint: String,
     thumbprint_bytes: Vec<u8>,
     uri: String,
-    valid_until_unix_s: i64,
     key: PrivateKey,
 }
 
@@ -61,7 +60,6 @@ impl ApplicationInstance {
             thumbprint: parsed.thumbprint().to_owned(),
             thumbprint_bytes: parsed.thumbprint_bytes(),
             uri: parsed.application_uri().unwrap_or_default().to_owned(),
-            valid_until_unix_s: parsed.valid_until_unix_s().unwrap_or(i64::MAX),
             der,
             key: private,
         })
@@ -115,11 +113,6 @@ impl ApplicationInstance {
         let [certificate, key] = &self.files;
         let present = ApplicationInstance::load(certificate, key)?;
         Ok((present.der != self.der).then_some(present))
-    }
-
-    /// When the certificate expires, seconds since 1970.
-    pub fn valid_until_unix_s(&self) -> i64 {
-        self.valid_until_unix_s
     }
 
     /// The certificate's DER bytes.

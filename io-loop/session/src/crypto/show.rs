@@ -26,6 +26,8 @@ pub struct CertificateFacts {
     pub subject: String,
     /// End of validity, UTC.
     pub valid_until: String,
+    /// The same in seconds since 1970.
+    pub valid_until_unix_s: Option<i64>,
     /// Whether it may issue certificates.
     pub is_authority: bool,
     /// The certificate.
@@ -66,6 +68,7 @@ impl CertificateFacts {
             thumbprint: parsed.thumbprint().to_owned(),
             subject: parsed.subject(),
             valid_until: parsed.certificate().tbs_certificate.validity.not_after.to_string(),
+            valid_until_unix_s: parsed.valid_until_unix_s(),
             is_authority: parsed.is_authority(),
             der: parsed.der().to_vec(),
         }
