@@ -3,9 +3,12 @@
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Place, SiteFile, wait_for_more};
+use tests::{Place, Proxy, SiteFile, wait_for_more};
 
 const LEVEL: &str = "nsu=urn:corerl:plant;s=saturation.level";
+/// Of the rig's site: how far the setpoint moves in one period, and where the plant has it at the start.
+const STEP: f64 = 0.2 * 0.005;
+const START: f64 = 0.25;
 
 /// What the command printed, as JSON.
 fn told(place: &Place, words: &[&str], site: Option<&SiteFile>) -> Value {
@@ -80,4 +83,114 @@ fn what_cannot_be_read_is_named_with_what_to_do_about_it() {
     let silent = place.command("corerl").args(["io", "discover", "opc.tcp://127.0.0.1:1"]).output().unwrap();
     assert_eq!(silent.status.code(), Some(69));
     assert!(String::from_utf8_lossy(&silent.stderr).contains("connection refused"));
+}
+
+/// `corerl io write` with these words: exit code, JSON (null without), and what it said.
+fn write(place: &Place, site: &SiteFile, words: &[&str]) -> (Option<i32>, Value, String) {
+    let mut command =
+        place.corerl(&[&["io", "write", "--json", "--config"][..], &[site.path().to_str().unwrap()], words].concat());
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), json, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn value_of(place: &Place, site: &SiteFile, tag: &str) -> f64 {
+    told(place, &["io", "read", tag, "--json"], Some(site))["values"][0]["value"].as_f64().unwrap()
+}
+
+#[test]
+fn a_setpoint_is_written_by_hand_through_the_envelope_step_by_step_and_recorded() {
+    let place = Place::new();
+    let plant = place.plant();
+    let cable = Proxy::before(plant.port());
+    let site = place.site(&cable.url(), &[]);
+    let (code, written, said) = write(&place, &site, &["u=0.75", "--yes", "--cause", "trial"]);
+    assert_eq!(code, Some(0), "{said}");
+    let of = &written["setpoints"][0];
+    assert_eq!((&of["before"], &of["wanted"], &of["goal"]), (&START.into(), &0.75.into(), &0.5.into()));
+    assert_eq!(of["shown"], 0.5);
+    assert!(of["remark"].as_str().unwrap().contains("limited to the range"), "{of}");
+    let least = ((0.5 - START) / STEP).floor() as u64;
+    assert!(cable.writes() >= least, "{} writes, each of {STEP} at most", cable.writes());
+    assert_eq!(value_of(&place, &site, "u"), 0.5);
+
+    let log = place.path("state/rig.agent.main.audit");
+    let shown = told(&place, &["audit", "show", log.to_str().unwrap(), "--json"], None);
+    assert_eq!(shown["ok"], true);
+    let texts: Vec<_> = shown["entries"].as_array().unwrap().iter().map(|entry| entry["text"].to_string()).collect();
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[0].contains("u from 0.25 to 0.5 (asked for 0.75); io write: trial"), "{texts:?}");
+    assert!(texts[1].contains("done, u is 0.5"), "{texts:?}");
+    drop(plant);
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
+#[test]
+fn a_hand_gets_the_plant_from_a_disarmed_runtime_and_gives_it_back_disarmed() {
+    let place = Place::new();
+    let plant = place.plant();
+    let cable = Proxy::before(plant.port());
+    let lease = "      lease: {node: nsu=urn:corerl:plant;s=saturation.Lease, term: 1s}";
+    let changes = [
+        ("  period: 5ms", "  period: 5ms\n  rearm: after_gates"),
+        ("  io:\n    plant:", &format!("  io:\n    plant:\n{lease}")),
+    ];
+    let site = place.site(plant.url(), &changes);
+    let mut runtime = place.runtime(&site, &[]);
+    runtime.wait_for_mode("run");
+    let hand = place.site(&cable.url(), &changes);
+    let (code, _, said) = write(&place, &hand, &["u=0.3", "--yes"]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(said.contains("rig/agent is armed and in mode run: `corerl agent disarm` first"), "{said}");
+    assert_eq!(cable.writes(), 0);
+
+    assert!(place.corerl(&["agent", "disarm"]).status().unwrap().success());
+    runtime.wait_for_status("disarmed", |status| !status.armed && status.mode == "shadow");
+    let before = runtime.counters().get(Counter::SetpointsWritten);
+    let (code, written, said) = write(&place, &hand, &["u=0.3", "--yes"]);
+    assert_eq!((code, &written["setpoints"][0]["shown"]), (Some(0), &0.3.into()), "{said}");
+    let after = runtime.wait_for_status("the plant", |status| status.lease.leads && status.lease.epoch > 2);
+    assert_eq!((after.armed, after.mode.as_str(), after.lease.epoch), (false, "shadow", 3));
+    wait_for_more(&runtime.counters(), Counter::Cycles, 50);
+    let after = runtime.wait_for_status("the claim", |status| status.connections[0].claimed == Some(true));
+    assert_eq!((after.armed, after.mode.as_str(), after.with_operator), (false, "shadow", vec![]));
+    assert_eq!(runtime.counters().get(Counter::SetpointsWritten), before);
+    assert_eq!(value_of(&place, &site, "u"), 0.3);
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+    drop(plant);
+    assert_eq!(place.left_behind(), Vec::<String>::new());
+}
+
+#[test]
+fn a_hand_writes_no_setpoint_unconfirmed_none_that_is_not_listed_and_none_of_another_machine_s_plant() {
+    let places = [Place::new(), Place::new()];
+    let plant = places[0].plant();
+    let cable = Proxy::before(plant.port());
+    let lease = "  io:\n    plant:\n      lease: {node: nsu=urn:corerl:plant;s=saturation.Lease, term: 1s}";
+    let changes = [("  io:\n    plant:", lease)];
+    let site = places[1].site(&cable.url(), &changes);
+    let (code, _, said) = write(&places[1], &site, &["u=0.3"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("nobody is there to confirm") && said.contains("--yes"), "{said}");
+    for other in ["level", LEVEL] {
+        let (code, _, said) = write(&places[1], &site, &[&format!("{other}=0.3"), "--yes"]);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("is no setpoint of this site, which has: u"), "{said}");
+    }
+    assert_eq!(cable.writes(), 0);
+
+    let mut elsewhere = places[0].runtime(&places[0].site(plant.url(), &changes), &[]);
+    elsewhere.wait_for_status("the claim", |status| status.connections[0].claimed == Some(true));
+    let (code, _, said) = write(&places[1], &site, &["u=0.3", "--yes"]);
+    assert_eq!(code, Some(75), "{said}");
+    assert!(said.contains("another machine has the lease of plant"), "{said}");
+    assert_eq!((cable.writes(), value_of(&places[1], &site, "u")), (0, START));
+    assert_eq!(elsewhere.process.stop(Signal::TERM), 0);
+    let (code, _, said) = write(&places[1], &site, &["u=0.3", "--yes"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(places[1].path("state").exists());
+    drop(plant);
+    for place in places {
+        assert_eq!(place.left_behind(), Vec::<String>::new());
+    }
 }

@@ -14,6 +14,7 @@
 //!   [`target`] for whoever speaks to the same servers; everything else is the program's own.
 //! - A [`Rehearsal`] is the same control and io threads with a simulated plant and without a keeper: what `corerl bench`
 //!   measures is what runs at a plant, and not a copy of it.
+//! - A [`Hand`] is a person's: it writes setpoints in the place of a runtime, through the same envelope, io loop and lease.
 //! - Exit codes: 0 fine, 69 no descriptor or thread to be had, 75 two runtimes of this agent live already, 77 privileges missing in strict
 //!   mode, 78 site file refused.
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ mod adapters;
 mod arguments;
 mod control;
 mod failure;
+mod hand;
 mod io;
 mod keeper;
 mod plant;
@@ -40,9 +42,11 @@ use clap::Parser;
 pub use adapters::{Line, Order, VerifiedPolicy};
 pub use control::{ControlLoop, Ends, UnfitForControl};
 pub use failure::Failure;
+pub use hand::{Hand, HandError, Prospect, Wish};
 pub use plant::{Clocks, target};
 pub use rehearsal::Rehearsal;
 pub use segments::{Records, Shelf, Writers};
+pub use state::site_in_force;
 pub use tenure::Tenure;
 
 /// The program: reads the command line, runs until something asks it to stop, and says why it could not.

@@ -80,8 +80,7 @@ impl Shelf {
         let histograms = create(Spec::histograms())?;
         let segment = create(Spec::lease())?;
         let lease = Lease::new(&segment, site.runtime.lease_term.as_ns()).map_err(io::Error::other)?;
-        // The standard library seeds every one of these from the operating system's random numbers.
-        lease.name(RandomState::new().hash_one(std::process::id()));
+        lease.name(new_claimant());
         let events = broadcast::Writer::new(&events).map_err(io::Error::other)?;
         let records = Records {
             cycle_layout,
@@ -98,6 +97,12 @@ impl Shelf {
     pub(crate) fn descriptor(&self, kind: SegmentKind) -> Option<BorrowedFd<'_>> {
         self.segments.iter().find(|(found, _)| *found == kind).map(|(_, descriptor)| descriptor.as_fd())
     }
+}
+
+/// A name under which nobody else claims a plant.
+pub(crate) fn new_claimant() -> u64 {
+    // The standard library seeds every one of these from the operating system's random numbers.
+    RandomState::new().hash_one(std::process::id())
 }
 
 impl LearnerSegments {

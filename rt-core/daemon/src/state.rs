@@ -16,6 +16,9 @@ const SERVICE_STATE: &str = "STATE_DIRECTORY";
 /// Where it is when neither the site file nor the service manager says so: beside the site file.
 const USUAL: &str = "state";
 
+/// What cannot be made without a working directory.
+const PATH: &str = "the state directory's path";
+
 /// What a start found.
 pub(crate) struct Start {
     /// The site that holds from now on.
@@ -40,9 +43,8 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let Loaded { site, text: base, notices, .. } =
         rt_config::load(config).map_err(|refused| Failure::Config(refused.to_string()))?;
     notices.iter().for_each(|notice| eprintln!("{notice}"));
-    let directory =
-        directory(site.runtime.state_dir.clone(), config).map_err(Failure::resource("the state directory's path"))?;
-    let file = |what: &str| directory.join(format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance));
+    let directory = directory(site.runtime.state_dir.clone(), config).map_err(Failure::resource(PATH))?;
+    let file = |what: &str| directory.join(file_name(&site, what));
     let (audit, path, starts) = (file("audit"), file("applied.yaml"), file("starts"));
     let shown = path.display().to_string();
     let kept = |holds: &str| Kept { path: path.clone(), base: base.clone(), holds: holds.to_owned() };
@@ -59,6 +61,29 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
             Ok(Start { site, kept: kept(&text), text, audit, starts, said: Some(said) })
         }
     }
+}
+
+/// The site as it holds for the agent of this site file: with what was applied to it live, if anything was; and the agent's audit
+/// log. Nothing is touched. A running runtime tells its `state_dir`, which need not be the one that it is from here.
+///
+/// # Errors
+/// Either file is refused.
+pub fn site_in_force(config: &Path, state_dir: Option<&Path>) -> Result<(Site, PathBuf), Failure> {
+    let refused = |refused: rt_config::Refused| Failure::Config(refused.to_string());
+    let Loaded { site, text, .. } = rt_config::load(config).map_err(refused)?;
+    let given = state_dir.map(Path::to_owned).or_else(|| site.runtime.state_dir.clone());
+    let directory = directory(given, config).map_err(Failure::resource(PATH))?;
+    let audit = directory.join(file_name(&site, "audit"));
+    let applied = applied::look(&directory.join(file_name(&site, "applied.yaml")), &text);
+    match applied.map_err(|error| Failure::Config(error.to_string()))? {
+        None => Ok((site, audit)),
+        Some(text) => Ok((rt_config::parse(&text, config).map_err(refused)?.site, audit)),
+    }
+}
+
+/// What a file in the state directory is called.
+fn file_name(site: &Site, what: &str) -> String {
+    format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance)
 }
 
 /// Counts this start; what there is to say when those before it ended too often in no order.

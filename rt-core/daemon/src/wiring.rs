@@ -241,11 +241,11 @@ pub(crate) fn first_policy(site: &Site, spec: &NetSpec) -> Result<(AdoptedPolicy
 
 /// One connection before its thread is started.
 pub(crate) struct Plant<B> {
-    index: usize,
-    io: IoLoop<B>,
-    news: Receiver<io_loop::News>,
+    pub(crate) index: usize,
+    pub(crate) io: IoLoop<B>,
+    pub(crate) news: Receiver<io_loop::News>,
     /// Held while the plant shows our name, when it has a tag for that.
-    claim: Option<Lease>,
+    pub(crate) claim: Option<Lease>,
     period: Period,
     phase: rt_core::time::Span,
 }

@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Fine = 0,
     /// A check said no.
     CheckFailed = 1,
+    /// The command line does not say what is needed.
+    Usage = 2,
     /// Something that is needed is not there.
     Unavailable = 69,
     /// A fault of this program or of one of its children.
@@ -66,6 +68,12 @@ impl Failure {
     pub(crate) fn report(&self) -> Exit {
         eprintln!("error: {}", self.message);
         self.exit
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

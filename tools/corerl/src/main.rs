@@ -4,9 +4,9 @@
 //! - Data goes to standard output, everything said about it to standard error. Every command that prints data does so as
 //!   JSON with `--json`, with one object per call and a `schema` in it; a value that is not finite is `null`.
 //! - The exit code says what happened: [`failure::Exit`].
-//! - Except for `run`, which is the parent of a runtime and a learner, killing this program at any instant changes
-//!   nothing for a plant. It reads shared memory through read-only descriptors and acts through the control socket,
-//!   where the runtime checks who asks.
+//! - Except for `run`, which is the parent of a runtime and a learner, and for `io write`, which is a person's hand on
+//!   setpoints, killing this program at any instant changes nothing for a plant. It reads shared memory through read-only
+//!   descriptors and acts through the control socket, where the runtime checks who asks.
 
 #![forbid(unsafe_code)]
 
@@ -66,7 +66,7 @@ enum Command {
     Model(model::ModelArguments),
     /// Look into the shared memory of running agents.
     Shm(segments::ShmArguments),
-    /// Certificates: whom the connections trust, and who they are.
+    /// What lies on the servers, setpoints by hand, and certificates.
     Io(field::IoArguments),
     /// Measure how well this machine keeps the control loop's time.
     Bench(bench::BenchArguments),

@@ -47,6 +47,8 @@ pub(crate) struct LeaseDesk {
     heirs: cell::Writer<Option<Heir>>,
     leader: Address,
     rearms: bool,
+    /// It lets go unarmed, and is not armed for that.
+    lets_go_unarmed: bool,
     leads: bool,
     /// The epoch that was written down last; zero when the loss was.
     noted_epoch: u64,
@@ -75,6 +77,7 @@ impl LeaseDesk {
             heirs,
             leader,
             rearms: rearms && site.runtime.rearms,
+            lets_go_unarmed: false,
             leads: false,
             noted_epoch: 0,
             ahead: None,
@@ -170,7 +173,7 @@ impl LeaseDesk {
         // Another epoch is another lease: the one before was lost, if only between two looks.
         if before != 0 {
             journal.entry(EventKind::LeaseLost).numbers(before, 0).text(&self.how_it_went()).publish();
-            if self.rearms {
+            if !std::mem::take(&mut self.lets_go_unarmed) && self.rearms {
                 rearm(orders, journal);
             }
         }
@@ -256,6 +259,11 @@ impl LeaseDesk {
     /// Whether process `pid` is the one that stands by.
     pub(crate) fn is_behind(&self, pid: u32) -> bool {
         self.leads && self.behind == Some(pid)
+    }
+
+    /// The control thread is about to let go: what an operator disarmed stays so, whatever the site file says of losses.
+    pub(crate) fn lets_go(&mut self, armed: bool) {
+        self.lets_go_unarmed = !armed;
     }
 
     /// Asks whoever leads to let go; `None` when this runtime leads itself.

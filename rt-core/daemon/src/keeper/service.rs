@@ -308,6 +308,7 @@ impl Service {
         if means.orders.push(Order::LetGo).is_err() {
             return not_taken(means.journal, peer, cause);
         }
+        means.lease.lets_go(means.counters.get(Counter::Armed) != 0);
         Answer::Done { message: format!("hand-over: process {} leads from its next cycle on", peer.pid) }
     }
 

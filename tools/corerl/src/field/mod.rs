@@ -1,10 +1,11 @@
-//! `corerl io`: whom the connections trust, who they are, and what the servers show.
+//! `corerl io`: whom the connections trust, who they are, what the servers show, and setpoints by hand.
 
 mod browse;
 mod discover;
 mod line;
 mod read;
 mod trust;
+mod write;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ use browse::BrowseArguments;
 use discover::DiscoverArguments;
 use read::{ReadArguments, WatchArguments};
 use trust::{Added, Entry, List, TrustDirectory};
+use write::WriteArguments;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  corerl io discover opc.tcp://plc:4840\n  corerl io browse --config site.yaml\n  \
@@ -37,6 +39,8 @@ enum IoCommand {
     Read(ReadArguments),
     /// Read tags again and again, and show what changes.
     Watch(WatchArguments),
+    /// Move setpoints by hand, through the envelope and in the place of a runtime that is not armed.
+    Write(WriteArguments),
     /// Servers and authorities that are trusted, revocation lists, and servers that wait for a decision.
     Trust(TrustArguments),
     /// Our own certificates, and how one is judged.
@@ -159,6 +163,7 @@ pub(crate) fn run(arguments: &IoArguments) -> Result<Exit, Failure> {
         IoCommand::Browse(arguments) => browse::run(arguments),
         IoCommand::Read(arguments) => read::read(arguments),
         IoCommand::Watch(arguments) => read::watch(arguments),
+        IoCommand::Write(arguments) => write::run(arguments),
         IoCommand::Trust(TrustArguments { command }) => match command {
             TrustCommand::List(place) => {
                 let directory = place.directory()?;
