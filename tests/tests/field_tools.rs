@@ -1,5 +1,7 @@
 //! `corerl io` against a server: what an engineer looks at before anything is controlled, and beside what is.
 
+use std::collections::BTreeSet;
+
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
@@ -193,4 +195,70 @@ fn a_hand_writes_no_setpoint_unconfirmed_none_that_is_not_listed_and_none_of_ano
     for place in places {
         assert_eq!(place.left_behind(), Vec::<String>::new());
     }
+}
+
+#[test]
+fn a_site_file_is_drafted_from_a_server_with_every_node_once_and_lacks_nothing_but_a_setpoint() {
+    let place = Place::new();
+    let mut plant = place.plant();
+    let corerl = |words: &[&str]| {
+        let output = place.command("corerl").args(words).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, _, said) = corerl(&["config", "from-server", plant.url(), "-o", "draft.yaml"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("left to fill in") && said.contains("there is no setpoint to move"), "{said}");
+    let text = std::fs::read_to_string(place.path("draft.yaml")).unwrap();
+    let nodes = nodes_of(&text);
+    let tree = told(&place, &["io", "browse", "--json"], Some(&place.site(plant.url(), &[])));
+    let scalars = tree["nodes"].as_array().unwrap().iter().filter(|leaf| {
+        let of = leaf["data_type"].as_str();
+        of.is_some_and(|of| !["array", "other"].contains(&of))
+    });
+    let scalars: BTreeSet<_> = scalars.map(|leaf| leaf["node"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(nodes.iter().cloned().collect::<BTreeSet<_>>(), scalars);
+    assert_eq!(nodes.len(), scalars.len(), "each once");
+    assert!(text.contains("expected_range: [0.0, 0.5]") && text.contains("unit: \"1\""), "{text}");
+
+    let (code, complaints, _) = corerl(&["config", "check", "draft.yaml", "--json"]);
+    let complaints: Value = serde_json::from_str(&complaints).unwrap();
+    let errors = complaints["complaints"].as_array().unwrap().iter().filter(|of| of["severity"] == "error");
+    let errors: Vec<_> = errors.map(|of| &of["message"]).collect();
+    assert_eq!((code, errors), (Some(78), vec![&"there is no setpoint to move".into()]));
+    let u = "node_identifier: \"nsu=urn:corerl:plant;s=saturation.u\"";
+    assert!(text.contains(u), "{text}");
+    let text = text.replace(u, &format!("{u}\n      type: ai_setpoint\n      operating_range: [0, 0.5]"));
+    let text = text.replace("  # limits:", "  limits:").replace("  #   \"", "    \"");
+    std::fs::write(place.path("draft.yaml"), &text).unwrap();
+    let (code, _, said) = corerl(&["config", "check", "draft.yaml"]);
+    assert_eq!(code, Some(0), "{said}\n{text}");
+    let (code, _, said) = corerl(&["config", "from-server", plant.url(), "-o", "draft.yaml"]);
+    assert_eq!(code, Some(70), "not overwritten: {said}");
+
+    plant.process.kill();
+    let plant = place.plant_with(&["--security", "encrypt", "--trust-all-clients"]);
+    let (code, _, said) = corerl(&["config", "from-server", plant.url()]);
+    assert_eq!(code, Some(78));
+    assert!(said.contains("cannot be read in clear") && said.contains("corerl io cert create"), "{said}");
+    let certificate = ["--cert", "client.der", "--key", "client.pem"];
+    assert_eq!(
+        corerl(&[&["io", "cert", "create", "--application-uri", "urn:corerl:rt"][..], &certificate].concat()).0,
+        Some(0)
+    );
+    std::fs::create_dir_all(place.path("trust/trusted")).unwrap();
+    std::fs::copy(place.path("plant-pki/own/cert.der"), place.path("trust/trusted/plant.der")).unwrap();
+    let (code, secured, said) = corerl(&[&["config", "from-server", plant.url()][..], &certificate].concat());
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(nodes_of(&secured), nodes);
+    assert!(
+        secured.contains("policy: basic256_sha256") && secured.contains("client_cert_path: \"client.der\""),
+        "{secured}"
+    );
+    assert!(!secured.contains("lab: true"), "{secured}");
+}
+
+/// The nodes that a drafted site file names.
+fn nodes_of(text: &str) -> Vec<String> {
+    let named = text.lines().filter_map(|line| line.trim().strip_prefix("node_identifier: "));
+    named.map(|node| node.trim_matches('"').to_owned()).collect()
 }

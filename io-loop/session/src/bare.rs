@@ -7,7 +7,7 @@ use crate::{
     channel::{Arrival, Channel, TokenKeys, open_symmetric},
     codec::Put,
     crypto::{self, BLOCK_BYTES, Expectation, PeerCertificate, Suite},
-    describe, plan, services,
+    describe, plan, scale, services,
     transport::set_size,
 };
 
@@ -251,6 +251,8 @@ pub fn take_apart(body: &[u8]) -> bool {
         describe::parse_server(body).is_ok(),
         describe::parse_description(body).is_ok(),
         browse::parse_page(body, services::type_id::BROWSE_ANSWER, &mut Vec::new()).is_ok(),
+        scale::parse_targets(body, 3).is_ok(),
+        scale::parse_properties(body, 3).is_ok(),
         written.is_ok(),
         read.is_ok(),
     ]

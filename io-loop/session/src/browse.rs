@@ -15,8 +15,9 @@ use crate::{
 const HIERARCHICAL: u32 = 33;
 /// Objects and variables.
 const NODE_CLASSES: u32 = NodeClass::Object as u32 | NodeClass::Variable as u32;
-/// Node class and display name.
-const RESULT_FIELDS: u32 = 4 | 16;
+const HAS_PROPERTY: u32 = 46;
+/// Reference type, node class, browse name and display name.
+const RESULT_FIELDS: u32 = 1 | 4 | 8 | 16;
 /// References that the server shall send at once.
 const REFERENCES_AT_ONCE: u32 = 1_000;
 
@@ -27,8 +28,12 @@ pub struct ChildNode {
     pub id: NodeId,
     /// Its name for people.
     pub name: String,
+    /// Its name for programs, without the namespace.
+    pub browse_name: String,
     /// What it is.
     pub class: NodeClass,
+    /// It says something about the node above it (HasProperty, Part 3, 7.9), and is nothing by itself.
+    pub is_property: bool,
 }
 
 /// What a node is; the numbers are those of Part 3, 8.29.
@@ -112,11 +117,11 @@ pub(crate) fn parse_page(body: &[u8], answer: u32, children: &mut Vec<ChildNode>
 
 /// One ReferenceDescription; `None` when it leads to another server, or to something else than was asked for.
 fn read_reference(reader: &mut Reader<'_>) -> Result<Option<ChildNode>, Violation> {
-    let _reference_type = reader.node_id()?;
+    let is_property = reader.node_id()? == NodeId::new(0, HAS_PROPERTY);
     let _is_forward = reader.bool()?;
     let id = reader.local_node_id()?;
     let _namespace = reader.u16()?;
-    let _browse_name = reader.str()?;
+    let browse_name = reader.str()?.to_owned();
     let name = reader.localized_text()?.to_owned();
     let class = match reader.u32()? {
         1 => Some(NodeClass::Object),
@@ -124,7 +129,7 @@ fn read_reference(reader: &mut Reader<'_>) -> Result<Option<ChildNode>, Violatio
         _ => None,
     };
     let _type = reader.local_node_id()?;
-    Ok(id.zip(class).map(|(id, class)| ChildNode { id, name, class }))
+    Ok(id.zip(class).map(|(id, class)| ChildNode { id, name, browse_name, class, is_property }))
 }
 
 #[cfg(test)]
@@ -170,7 +175,14 @@ mod tests {
         let body = answer(b"go on", &[&reference(&id, 0, &[], 2), &elsewhere, &method, &reference(&id, 0, &[], 1)]);
         let mut children = Vec::new();
         assert_eq!(parse_page(&body, 530, &mut children).unwrap(), b"go on");
-        let child = |class| ChildNode { id: id.clone(), name: "Füllstand".to_owned(), class };
+        let (name, browse_name) = ("Füllstand".to_owned(), "Level".to_owned());
+        let child = |class| ChildNode {
+            id: id.clone(),
+            name: name.clone(),
+            browse_name: browse_name.clone(),
+            class,
+            is_property: false,
+        };
         assert_eq!(children, [child(NodeClass::Variable), child(NodeClass::Object)]);
     }
 

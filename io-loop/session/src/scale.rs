@@ -124,15 +124,20 @@ pub(crate) fn read(
     for places in plan.places.chunks(limits.read) {
         let items: Vec<_> = places.iter().map(|(_, _, id)| (id, attribute::VALUE)).collect();
         describe::request_read(link, token, &items, deadline_ns)?;
-        let mut reader = describe::open_results(link.channel.body(), items.len())?;
-        for (node, _, _) in places {
-            let property = read_property(&mut reader)?;
+        let properties = parse_properties(link.channel.body(), items.len())?;
+        for ((node, _, _), property) in places.iter().zip(properties) {
             if let Some(scale) = scales.get_mut(*node) {
                 property.add_to(scale);
             }
         }
     }
     Ok(scales)
+}
+
+/// What so many properties say.
+pub(crate) fn parse_properties(body: &[u8], expected: usize) -> Result<Vec<Property>, CallError> {
+    let mut reader = describe::open_results(body, expected)?;
+    (0..expected).map(|_| read_property(&mut reader).map_err(CallError::from)).collect()
 }
 
 /// What one property says.
@@ -147,7 +152,9 @@ impl Property {
     fn add_to(self, scale: &mut Scale) {
         match self {
             // One that nobody has filled in is none.
-            Property::Range(low, high) if low < high => scale.range = Some((low, high)),
+            Property::Range(low, high) if low < high && low.is_finite() && high.is_finite() => {
+                scale.range = Some((low, high))
+            }
             Property::Unit(unit) if !unit.is_empty() => scale.unit = Some(unit),
             Property::Range(..) | Property::Unit(_) | Property::Nothing => {}
         }
@@ -155,7 +162,7 @@ impl Property {
 }
 
 /// A DataValue with a Range or an EUInformation in it; anything else says nothing.
-pub(crate) fn read_property(reader: &mut Reader<'_>) -> Result<Property, Violation> {
+fn read_property(reader: &mut Reader<'_>) -> Result<Property, Violation> {
     let mask = reader.u8()?;
     let mut property = Property::Nothing;
     if mask & DATA_VALUE_HAS_VALUE != 0 {
@@ -246,7 +253,12 @@ mod tests {
     #[test]
     fn a_range_without_an_extent_and_a_unit_without_a_name_are_none() {
         let mut scale = Scale::default();
-        for nothing in [Property::Range(0.0, 0.0), Property::Range(f64::NAN, 1.0), Property::Unit(String::new())] {
+        for nothing in [
+            Property::Range(0.0, 0.0),
+            Property::Range(f64::NAN, 1.0),
+            Property::Range(0.0, f64::INFINITY),
+            Property::Unit(String::new()),
+        ] {
             nothing.add_to(&mut scale);
         }
         assert_eq!(scale, Scale::default());

@@ -1,4 +1,4 @@
-//! `corerl config`: checks and applies site files, and prints their schema and an example.
+//! `corerl config`: checks, applies and drafts site files, and prints their schema and an example.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::{Exit, Failure};
+use crate::field::{FromServerArguments, draft_site};
 use crate::output::print_json;
 use crate::target::Target;
 
@@ -19,7 +20,7 @@ const BAD_CONFIGURATION: u8 = 78;
 /// The exit code when standard output does not take what is printed (`EX_TEMPFAIL`).
 const OUTPUT_FAILED: u8 = 75;
 
-/// Check and apply site files, print their schema or an example.
+/// Check and apply site files, draft one from a server, print their schema or an example.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigCommand {
     #[command(subcommand)]
@@ -51,6 +52,8 @@ enum ConfigAction {
     /// Print the JSON Schema (draft-07) of site files: every key with description and default.
     #[command(after_help = "Example:\n  corerl config schema > corerl.schema.json")]
     Schema,
+    /// Draft a site file from what lies on a server.
+    FromServer(FromServerArguments),
     /// Print a complete site file with comments, to start from.
     #[command(after_help = "Example:\n  corerl config example > site.yaml && corerl config check site.yaml")]
     Example,
@@ -75,6 +78,7 @@ pub(crate) fn run(command: &ConfigCommand) -> ExitCode {
     match &command.action {
         ConfigAction::Check { file, json } => check(file, *json),
         ConfigAction::Apply(arguments) => apply(arguments).unwrap_or_else(|failure| failure.report()).into(),
+        ConfigAction::FromServer(arguments) => draft_site(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::Schema => print(&format!("{:#}\n", rt_config::schema())),
         ConfigAction::Example => print(rt_config::example()),
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use clap::Args;
 use serde::Serialize;
-use ua_session::{NodeAddress, NodeClass, NodeDescription, NodeId, NodeKind, ReadValue};
+use ua_session::{ChildNode, NodeAddress, NodeClass, NodeDescription, NodeId, NodeKind, ReadValue};
 
 use super::line::{Line, Server, failed};
 use super::read::{quality, value_of};
@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 
 /// The folder in which a server shows its plant, and the object in which it shows itself (Part 5, 8.2.4 and 8.3.2).
-const OBJECTS: &str = "i=85";
+pub(super) const OBJECTS: &str = "i=85";
 const SERVER: u32 = 2253;
 /// A server that has more is looked at in parts.
 const NODES_MAX: usize = 10_000;
@@ -77,28 +77,39 @@ pub(super) fn run(arguments: &BrowseArguments) -> Result<Exit, Failure> {
 }
 
 fn grow(line: &mut Line, arguments: &BrowseArguments) -> Result<Vec<Leaf>, Failure> {
-    let root = line.session.resolve(&arguments.node);
-    let root = root.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let found = walk(line, &arguments.node, arguments.depth, arguments.all)?;
+    let variables = found.iter().filter(|found| found.child.class == NodeClass::Variable);
+    let variables: Vec<_> = variables.map(|found| found.child.id.clone()).collect();
+    let mut variables = describe(line, &variables)?.into_iter();
+    let namespaces = line.session.namespaces();
+    let leaf = |Found { depth, child }: Found| Leaf {
+        depth,
+        node: NodeAddress::of(&child.id, namespaces).to_string(),
+        variable: (child.class == NodeClass::Variable).then(|| variables.next()).flatten(),
+        name: child.name,
+    };
+    Ok(found.into_iter().map(leaf).collect())
+}
+
+/// A node, and how far it lies below the one where the way began: those below it come right behind it.
+pub(super) struct Found {
+    pub(super) depth: usize,
+    pub(super) child: ChildNode,
+}
+
+/// Everything below `root`; `all`: what the server says of itself, too.
+pub(super) fn walk(line: &mut Line, root: &NodeAddress, deepest: usize, all: bool) -> Result<Vec<Found>, Failure> {
+    let root = line.session.resolve(root).map_err(|error| Failure::new(Exit::Unavailable, error))?;
     let mut found = Vec::new();
     let mut seen = HashSet::from([root.clone()]);
-    if !arguments.all {
+    if !all {
         seen.insert(NodeId::new(0, SERVER));
     }
-    below(line, &root, 0, arguments.depth, &mut seen, &mut found)?;
+    below(line, &root, 0, deepest, &mut seen, &mut found)?;
     if found.len() >= NODES_MAX {
         eprintln!("the first {NODES_MAX} nodes; begin further down to see others");
     }
-    let variables: Vec<_> =
-        found.iter().filter(|(.., class)| *class == NodeClass::Variable).map(|(_, _, id, _)| id.clone()).collect();
-    let mut variables = describe(line, &variables)?.into_iter();
-    let namespaces = line.session.namespaces();
-    let leaf = |(depth, name, id, class): (usize, String, NodeId, NodeClass)| Leaf {
-        depth,
-        name,
-        node: NodeAddress::of(&id, namespaces).to_string(),
-        variable: (class == NodeClass::Variable).then(|| variables.next()).flatten(),
-    };
-    Ok(found.into_iter().map(leaf).collect())
+    Ok(found)
 }
 
 /// Takes in everything below a node, each one once, however many ways lead to it.
@@ -108,7 +119,7 @@ fn below(
     depth: usize,
     deepest: usize,
     seen: &mut HashSet<NodeId>,
-    found: &mut Vec<(usize, String, NodeId, NodeClass)>,
+    found: &mut Vec<Found>,
 ) -> Result<(), Failure> {
     let deadline = line.deadline_ns();
     let mut children = line.session.browse(node, deadline).map_err(|error| failed("browsing", error))?;
@@ -117,9 +128,10 @@ fn below(
         if found.len() >= NODES_MAX || !seen.insert(child.id.clone()) {
             continue;
         }
-        found.push((depth, child.name, child.id.clone(), child.class));
+        let id = child.id.clone();
+        found.push(Found { depth, child });
         if depth + 1 < deepest {
-            below(line, &child.id, depth + 1, deepest, seen, found)?;
+            below(line, &id, depth + 1, deepest, seen, found)?;
         }
     }
     Ok(())

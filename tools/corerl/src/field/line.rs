@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use rt_config::{Connection, Site};
 use rt_daemon::Clocks;
-use ua_session::{CallError, Clock, ConnectError, KeyWorker, Session};
+use ua_session::{CallError, Clock, ConnectError, KeyWorker, Session, Target};
 
 use crate::failure::{Exit, Failure};
 
@@ -68,9 +68,13 @@ impl Line {
     pub(super) fn connect(site: &Site, connection: &Connection) -> Result<Self, Failure> {
         let target = rt_daemon::target(site, connection)
             .map_err(|error| Failure::new(Exit::BadConfiguration, format_args!("{error}")))?;
+        Self::open(&target)
+    }
+
+    pub(super) fn open(target: &Target) -> Result<Self, Failure> {
         let worker = KeyWorker::start().map_err(|error| Failure::io("the thread that renews keys", &error))?;
         let clock = clock();
-        let session = Session::connect(&target, &worker, clock.clone(), deadline_ns(&*clock)).map_err(refused)?;
+        let session = Session::connect(target, &worker, clock.clone(), deadline_ns(&*clock)).map_err(refused)?;
         session.notices().iter().for_each(|notice| eprintln!("{notice}"));
         Ok(Self { session, clock, _worker: worker })
     }

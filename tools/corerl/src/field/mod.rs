@@ -2,6 +2,7 @@
 
 mod browse;
 mod discover;
+mod draft;
 mod line;
 mod read;
 mod trust;
@@ -17,6 +18,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 use browse::BrowseArguments;
 use discover::DiscoverArguments;
+pub(crate) use draft::{FromServerArguments, run as draft_site};
 use read::{ReadArguments, WatchArguments};
 use trust::{Added, Entry, List, TrustDirectory};
 use write::WriteArguments;
