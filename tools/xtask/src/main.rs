@@ -13,6 +13,7 @@ mod demo;
 mod fuzz;
 mod interop;
 mod mutants;
+mod peers;
 mod purity;
 mod scratch;
 mod sim;

@@ -3,9 +3,12 @@
 It offers the nodes of the simulated plant `saturation`, counts what is written, and prints JSON lines on standard
 output: first where it listens, then the counts, ten times a second. It ends with standard input, SIGTERM or SIGINT.
 
-    asyncua_server.py --port 0
-    asyncua_server.py --port 0 --security encrypt --pki DIR --user NAME --password PASSWORD
-    asyncua_server.py --make-client DIR      makes a client's certificate and key, and ends
+    server.py --port 0
+    server.py --port 0 --security encrypt --pki DIR --users password --user NAME --password PASSWORD
+    server.py --port 0 --security sign --pki DIR --users certificate --namespaces-before 1 --token-lifetime 3000
+
+The directory holds `server/cert.der` with `private/server.pem`, and `client/cert.der` and `user/cert.der`, which are let
+in. `--quirks` does what some servers do: empty nonces, and a server URI that has to be this server's or none.
 """
 
 import argparse
@@ -19,41 +22,70 @@ import sys
 from pathlib import Path
 
 from asyncua import Server, ua
-from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.common.connection import SecureConnection
+from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.crypto.truststore import TrustStore
 from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from asyncua.server.internal_session import InternalSession
 
 NAMESPACE = "urn:corerl:plant"
 SERVER_URI = "urn:corerl:interop:server"
-CLIENT_URI = "urn:corerl:rt"
 STEP_S = 0.05
+POLICIES = {
+    "sign": ua.SecurityPolicyType.Basic256Sha256_Sign,
+    "encrypt": ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt,
+}
+TOKENS = {
+    "anonymous": ua.AnonymousIdentityToken,
+    "password": ua.UserNameIdentityToken,
+    "certificate": ua.X509IdentityToken,
+}
 
 
-class OneUser:
-    """Lets one user in, and nobody else."""
+class Users:
+    """Lets in whoever has the password, or the certificate; nobody else."""
 
-    def __init__(self, name, password):
-        self.name, self.password = name, password
+    def __init__(self, arguments):
+        self.arguments = arguments
 
     def get_user(self, iserver, username=None, password=None, certificate=None):
-        if (username, password) == (self.name, self.password):
+        wanted = self.arguments
+        if wanted.users == "password" and (username, password) == (wanted.user, wanted.password):
             return User(role=UserRole.User, name=username)
+        if wanted.users == "certificate" and certificate == (Path(wanted.pki) / "user/cert.der").read_bytes():
+            return User(role=UserRole.User, name="by certificate")
         return None
 
 
-async def make_identity(directory, uri, use):
-    """A self-signed certificate in the directory, and its key in `private` beside it; made once."""
-    private = directory.parent / "private"
-    for place, mode in [(directory, 0o755), (private, 0o700)]:
-        place.mkdir(mode=mode, parents=True, exist_ok=True)
-    certificate, key = directory / "cert.der", private / f"{directory.name}.pem"
-    await setup_self_signed_certificate(
-        key, certificate, uri, "127.0.0.1", [use], {"commonName": uri, "organizationName": "CoreRL"}
-    )
-    key.chmod(0o600)
-    return certificate, key
+def shorten_tokens(lifetime_ms):
+    """Channels' keys live no longer than this."""
+    opened = SecureConnection.open
+
+    def open_for_less(self, params, server):
+        params.RequestedLifetime = min(params.RequestedLifetime, lifetime_ms)
+        return opened(self, params, server)
+
+    SecureConnection.open = open_for_less
+
+
+def be_odd():
+    """Empty nonces, and a server URI that is not this server's is refused."""
+    created, activated = InternalSession.create_session, InternalSession.activate_session
+
+    async def create(self, params, sockname=None):
+        if params.ServerUri not in (None, "", SERVER_URI):
+            raise ServiceError(ua.StatusCodes.BadServerUriInvalid)
+        return without_nonce(self, await created(self, params, sockname))
+
+    def activate(self, params, peer_certificate):
+        return without_nonce(self, activated(self, params, peer_certificate))
+
+    def without_nonce(session, result):
+        session.nonce = result.ServerNonce = b""
+        return result
+
+    InternalSession.create_session, InternalSession.activate_session = create, activate
 
 
 class Plant:
@@ -64,7 +96,9 @@ class Plant:
         self.writes = {"u": 0, "Heartbeat": 0}
         self.nodes = {}
 
-    async def build(self, server):
+    async def build(self, server, namespaces_before):
+        for i in range(namespaces_before):
+            await server.register_namespace(f"urn:corerl:other:{i}")
         index = await server.register_namespace(NAMESPACE)
         folder = await server.nodes.objects.add_folder(ua.NodeId("saturation", index), "saturation")
         for name, value, kind, writable in [
@@ -108,36 +142,36 @@ def free_port():
         return probe.getsockname()[1]
 
 
+async def secure(server, arguments):
+    pki = Path(arguments.pki)
+    await server.load_certificate(str(pki / "server/cert.der"))
+    await server.load_private_key(str(pki / "private/server.pem"))
+    server.set_security_policy([POLICIES[arguments.security]])
+    store = TrustStore([pki / "client"], [])
+    await store.load()
+    options = CertificateValidatorOptions.TRUSTED_VALIDATION | CertificateValidatorOptions.PEER_CLIENT
+    server.set_certificate_validator(CertificateValidator(options, store).validate)
+
+
 async def build_server(arguments, port):
-    users = OneUser(arguments.user, arguments.password) if arguments.user else None
-    server = Server(user_manager=users)
+    server = Server(user_manager=None if arguments.users == "anonymous" else Users(arguments))
     await server.init()
     server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
     server.set_server_name("CoreRL interoperability")
     await server.set_application_uri(SERVER_URI)
-    certificate = None
-    if arguments.security == "encrypt":
-        pki = Path(arguments.pki)
-        certificate, key = await make_identity(pki / "server", SERVER_URI, ExtendedKeyUsageOID.SERVER_AUTH)
-        await server.load_certificate(str(certificate))
-        await server.load_private_key(str(key))
-        server.set_security_policy([ua.SecurityPolicyType.Basic256Sha256_SignAndEncrypt])
-        store = TrustStore([pki / "client"], [])
-        await store.load()
-        options = CertificateValidatorOptions.TRUSTED_VALIDATION | CertificateValidatorOptions.PEER_CLIENT
-        server.set_certificate_validator(CertificateValidator(options, store).validate)
-    else:
+    if arguments.security == "none":
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-    if arguments.user:
-        server.set_identity_tokens([ua.UserNameIdentityToken])
-    return server, certificate
+    else:
+        await secure(server, arguments)
+    server.set_identity_tokens([TOKENS[arguments.users]])
+    return server
 
 
 async def serve(arguments):
     port = arguments.port or free_port()
-    server, certificate = await build_server(arguments, port)
+    server = await build_server(arguments, port)
     plant = Plant()
-    await plant.build(server)
+    await plant.build(server, arguments.namespaces_before)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -145,7 +179,7 @@ async def serve(arguments):
     # The program that started this one holds the other end of standard input.
     loop.add_reader(sys.stdin, lambda: stop.set() if not sys.stdin.buffer.read1(64) else None)
     async with server:
-        say(url=f"opc.tcp://127.0.0.1:{port}", port=port, certificate=certificate and str(certificate))
+        say(url=f"opc.tcp://127.0.0.1:{port}", port=port)
         while not stop.is_set():
             await plant.advance()
             if plant.step % 2 == 0:
@@ -159,17 +193,21 @@ async def serve(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--security", choices=["none", "encrypt"], default="none")
-    parser.add_argument("--pki", help="directory with server/ and client/")
+    parser.add_argument("--security", choices=["none", *POLICIES], default="none")
+    parser.add_argument("--pki", help="directory with certificates and keys")
+    parser.add_argument("--users", choices=TOKENS, default="anonymous")
     parser.add_argument("--user")
     parser.add_argument("--password")
-    parser.add_argument("--make-client", metavar="DIR")
+    parser.add_argument("--namespaces-before", type=int, default=0, help="namespaces in front of the plant's")
+    parser.add_argument("--token-lifetime", type=int, metavar="MS")
+    parser.add_argument("--quirks", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)
-    if arguments.make_client:
-        asyncio.run(make_identity(Path(arguments.make_client), CLIENT_URI, ExtendedKeyUsageOID.CLIENT_AUTH))
-    else:
-        asyncio.run(serve(arguments))
+    if arguments.token_lifetime:
+        shorten_tokens(arguments.token_lifetime)
+    if arguments.quirks:
+        be_odd()
+    asyncio.run(serve(arguments))
 
 
 if __name__ == "__main__":
