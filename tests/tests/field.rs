@@ -37,6 +37,8 @@ struct Field {
     cycles: Cycles,
     events: Events,
     records: Vec<CycleRecord>,
+    /// So many of them are judged, and the last one of these handed this over.
+    judged: (usize, f64),
     seen: Vec<EventRecord>,
 }
 
@@ -57,7 +59,18 @@ impl Field {
         let site = place.site(&proxy.url(), changes);
         let runtime = place.runtime(&site, &["--arm"]);
         let (counters, cycles, events) = (runtime.counters(), runtime.cycles(), runtime.events());
-        Self { place, plant, proxy, runtime, counters, cycles, events, records: Vec::new(), seen: Vec::new() }
+        Self {
+            place,
+            plant,
+            proxy,
+            runtime,
+            counters,
+            cycles,
+            events,
+            records: Vec::new(),
+            judged: (0, f64::NAN),
+            seen: Vec::new(),
+        }
     }
 
     /// Waits for a fact, and keeps what is recorded meanwhile.
@@ -104,14 +117,24 @@ impl Field {
         changes.filter_map(|event| Some((Mode::from_number(u8::try_from(event.b).ok()?)?, event.cause))).collect()
     }
 
+    /// Judges what was recorded so far, and forgets it.
+    fn judge(&mut self) {
+        self.records.extend(self.cycles.drain());
+        assert_on_grid(&self.records, PERIOD_NS);
+        let (count, before) = self.judged;
+        let before = assert_invariants(&self.records[count..], before);
+        // The next one is on the same grid.
+        self.records.drain(..self.records.len().saturating_sub(1));
+        self.judged = (self.records.len(), before);
+        self.seen.clear();
+    }
+
     /// Ends everything, and judges all that was recorded.
     fn end(mut self) {
         self.wait_for_writing();
         assert_eq!(self.runtime.process.stop(Signal::TERM), 0, "{}", self.runtime.process.said());
-        self.records.extend(self.cycles.drain());
         assert_accounted(&self.counters);
-        assert_on_grid(&self.records, PERIOD_NS);
-        assert_invariants(&self.records);
+        self.judge();
         let none = [Counter::AllocationsInCycle, Counter::Trips, Counter::SetpointsRejected];
         assert_eq!(none.map(|counter| self.counters.get(counter)), [0; 3]);
         drop((self.plant, self.proxy));
@@ -132,9 +155,8 @@ fn is_in(record: &CycleRecord, mode: Mode) -> bool {
 }
 
 /// I1 to I3 of every value that was handed over, and where each one starts from: what was handed over in the cycle before, or
-/// what was read back.
-fn assert_invariants(records: &[CycleRecord]) {
-    let mut before = f64::NAN;
+/// what was read back. What was handed over in the last one.
+fn assert_invariants(records: &[CycleRecord], mut before: f64) -> f64 {
     for record in records {
         let of = &record.setpoints[0];
         if is_in(record, Mode::Run) {
@@ -152,6 +174,7 @@ fn assert_invariants(records: &[CycleRecord]) {
         }
         before = of.sent;
     }
+    before
 }
 
 /// Without a connection nothing is handed over, and the first value after it starts from what was read back since.
@@ -394,5 +417,102 @@ fn f58_an_answer_with_a_flipped_bit_in_its_header_ends_the_connection_and_anothe
         field.wait_for_writing();
     }
     assert_begins_with_what_is_read_back(&field.records);
+    field.end();
+}
+
+/// What a cable or a server does all by itself.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Reset,
+    Forgotten,
+    Swallowed,
+    Delayed,
+    Narrow,
+    Pulled,
+    Lossy,
+    AnswerCut,
+    BitFlipped,
+    Restarted,
+}
+
+const TROUBLES: [Trouble; 10] = [
+    Trouble::Reset,
+    Trouble::Forgotten,
+    Trouble::Swallowed,
+    Trouble::Delayed,
+    Trouble::Narrow,
+    Trouble::Pulled,
+    Trouble::Lossy,
+    Trouble::AnswerCut,
+    Trouble::BitFlipped,
+    Trouble::Restarted,
+];
+/// From the begin of one trouble to that of the next, if it is over by then.
+const TROUBLE_EVERY: Duration = Duration::from_secs(5);
+/// How long one lasts at most.
+const TROUBLE_MS_MAX: u64 = 3_000;
+/// What a runtime may hold more after many troubles than after the first ones.
+const GROWTH_KB_MAX: u64 = 2_048;
+
+impl Field {
+    /// Lets it happen, and repairs it.
+    fn suffer(&mut self, trouble: Trouble, dice: &mut Dice) {
+        let lasts = Duration::from_millis(dice.below(TROUBLE_MS_MAX));
+        match trouble {
+            Trouble::Reset => self.proxy.reset(),
+            Trouble::Forgotten => self.proxy.forget(),
+            Trouble::Swallowed => self.proxy.swallow(true),
+            Trouble::Delayed => self.proxy.delay(Duration::from_millis(1 + dice.below(1_000))),
+            Trouble::Narrow => self.proxy.slow(NonZeroU32::new(200)),
+            Trouble::Pulled => self.proxy.lose(100),
+            Trouble::Lossy => self.proxy.lose(30),
+            Trouble::AnswerCut => self.proxy.cut_response(),
+            Trouble::BitFlipped => self.proxy.flip_bit(dice.below(HEADER_BYTES) as usize, dice.below(8) as u8),
+            Trouble::Restarted => self.plant.process.kill(),
+        }
+        self.pass(lasts);
+        self.proxy.swallow(false);
+        self.proxy.delay(Duration::ZERO);
+        self.proxy.slow(None);
+        self.proxy.lose(0);
+        if matches!(trouble, Trouble::Restarted) {
+            self.plant = self.place.plant_on(self.plant.port());
+        }
+    }
+
+    /// Memory of the runtime's process, kB, and its open files.
+    fn holdings(&self) -> (u64, usize) {
+        let process = format!("/proc/{}", self.runtime.process.pid());
+        let status = std::fs::read_to_string(format!("{process}/status")).expect("it runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
+        let files = std::fs::read_dir(format!("{process}/fd")).expect("it runs").count();
+        (resident.and_then(|kb| kb.trim().parse().ok()).expect("a size"), files)
+    }
+}
+
+#[test]
+fn one_trouble_after_another_breaks_no_invariant_and_leaves_nothing_behind() {
+    // An outage is held; returns from FALLBACK would be used up.
+    let mut field = Field::at_work(&[SOON_STALE, IMPATIENT, ("t_hold: 300ms", "t_hold: 60s")]);
+    let mut dice = Dice::new(soak::seed(), "troubles");
+    let mut before = None;
+    for number in 1..=soak::count(8) {
+        let (trouble, begun) = (dice.pick(&TROUBLES), now_ns());
+        println!("{number}: {trouble:?}, {:?} kB and open files", field.holdings());
+        field.suffer(trouble, &mut dice);
+        let repaired_ns = now_ns();
+        field.wait_for_writing();
+        println!("    writes {} ms after it was repaired", (now_ns() - repaired_ns) / 1_000_000);
+        field.judge();
+        if number >= 3 {
+            let (resident_kb, files) = field.holdings();
+            let (first_kb, first_files) = *before.get_or_insert((resident_kb, files));
+            assert!(resident_kb <= first_kb + GROWTH_KB_MAX, "{resident_kb} kB, and {first_kb} kB at first");
+            assert_eq!(files, first_files, "open files");
+        }
+        if std::env::var_os("CORERL_SOAK_COUNT").is_some() {
+            field.pass(TROUBLE_EVERY.saturating_sub(Duration::from_nanos(now_ns() - begun)));
+        }
+    }
     field.end();
 }

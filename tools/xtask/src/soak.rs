@@ -95,6 +95,14 @@ const ROWS: &[Row] = &[
         piece: 1_000_000,
         program: Program::Test("adversary", "an_action_within_all_limits_passes_unchanged_bit_for_bit"),
     },
+    Row {
+        name: "troubles",
+        what: "faults of cable and server, one every five seconds",
+        full: 360,
+        // One run: what grows, grows in it.
+        piece: 360,
+        program: Program::Test("field", "one_trouble_after_another_breaks_no_invariant_and_leaves_nothing_behind"),
+    },
     Row { name: "simulation", what: "simulated scenarios", full: 100_000, piece: 50, program: Program::Simulation },
 ];
 
@@ -102,7 +110,7 @@ const ROWS: &[Row] = &[
 #[derive(Debug, Args)]
 #[command(
     after_help = "Rows: F03 torn reads, F06 flipped bits, F22 adversarial wishes, F31 switches, F87 hand-overs, F88 losses,\n\
-    transparency, simulation.\n\
+    transparency, troubles, simulation.\n\
     Exit code 1: something happened; the command that repeats it is printed.\n\n\
     Examples:\n  cargo xtask soak --share 0.01\n  cargo xtask soak F22\n  cargo xtask soak F03 --count 1000000 --seed 7"
 )]
