@@ -8,6 +8,7 @@ use crate::{
     codec::Put,
     crypto::{self, BLOCK_BYTES, Expectation, PeerCertificate, Suite},
     describe, plan, scale, services,
+    subscription::{Came, Subscription, SubscriptionTally, Terms},
     transport::set_size,
 };
 
@@ -245,6 +246,8 @@ pub fn take_apart(body: &[u8]) -> bool {
     let written = plan::decode_write(body, batch, &[Some(1.0), None, Some(2.0)], &mut [0; 3]);
     let read = plan::decode_read(body, &mut [ReadValue::MISSING; 3]);
     [
+        be_told(body, false),
+        be_told(body, true),
         endpoints.is_ok(),
         services::parse_open_answer(body).is_ok(),
         services::open_answer(body, services::type_id::ACTIVATE_SESSION_ANSWER).is_ok(),
@@ -257,6 +260,32 @@ pub fn take_apart(body: &[u8]) -> bool {
         read.is_ok(),
     ]
     .contains(&true)
+}
+
+/// The bytes are what a subscription is told, or is told again because it missed it; whether it is.
+fn be_told(body: &[u8], again: bool) -> bool {
+    let terms = Terms { id: 1, publishing_ns: 1, keep_alive_ns: 1 };
+    let mut subscription = Subscription::new(services::NO_TOKEN, terms, REQUESTS, None, 0);
+    let came = Came { now_ns: 1, since_ns: 0 };
+    subscription.request(1, 0, 0);
+    if again {
+        let mut next = Vec::new();
+        put_answer_head(&mut next, services::type_id::PUBLISH_ANSWER);
+        // Subscription, available messages, more of them; sequence number, time, notifications.
+        next.put_u32(terms.id);
+        next.put_u32(0);
+        next.put_u8(0);
+        next.put_u32(2);
+        next.put_i64(0);
+        next.put_u32(0);
+        let told = subscription.take(1, Ok(&next), came);
+        assert!(told == Ok(true) && subscription.newest_message() == 1, "a missing message is not missed");
+        subscription.request(1, 0, 0);
+    }
+    let told = subscription.take(1, Ok(body), came);
+    assert_eq!(subscription.take(1, Ok(body), came), Ok(false), "one request was answered twice");
+    let SubscriptionTally { values, republished, .. } = subscription.tally();
+    told == Ok(true) && values + republished > 0
 }
 
 /// The bytes are a certificate, or a chain, as a server shows it; whether it is one. A chain is followed as far as it leads.

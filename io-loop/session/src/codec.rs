@@ -198,6 +198,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// An ExtensionObject: the number of its type and its encoded contents, when the type is one of namespace 0 and the
+    /// contents are binary; any other is walked over.
+    pub(crate) fn extension_object(&mut self) -> Read<Option<(u32, Reader<'a>)>> {
+        const BINARY: u8 = 1;
+        let mut inside = *self;
+        self.skip_extension_object()?;
+        match (inside.type_id(), inside.u8()) {
+            (Ok(type_id), Ok(BINARY)) => Ok(Some((type_id, Reader::new(inside.bytes(usize::MAX)?)))),
+            _ => Ok(None),
+        }
+    }
+
     /// The text of a LocalizedText; empty for none.
     pub(crate) fn localized_text(&mut self) -> Read<&'a str> {
         const HAS_LOCALE: u8 = 1;

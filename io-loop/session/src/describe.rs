@@ -42,14 +42,17 @@ pub(crate) struct Limits {
     pub(crate) read: usize,
     pub(crate) write: usize,
     pub(crate) translate: usize,
+    pub(crate) subscribe: usize,
 }
 
 const NAMESPACE_ARRAY: u32 = 2255;
 const MAX_NODES_PER_READ: u32 = 11_705;
 const MAX_NODES_PER_WRITE: u32 = 11_707;
 const MAX_NODES_PER_TRANSLATE: u32 = 11_712;
+const MAX_MONITORED_ITEMS_PER_CALL: u32 = 11_714;
 /// What is asked about the server, in this order.
-const ABOUT_SERVER: [u32; 4] = [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE, MAX_NODES_PER_TRANSLATE];
+const ABOUT_SERVER: [u32; 5] =
+    [NAMESPACE_ARRAY, MAX_NODES_PER_READ, MAX_NODES_PER_WRITE, MAX_NODES_PER_TRANSLATE, MAX_MONITORED_ITEMS_PER_CALL];
 
 /// Reads the namespaces and the limits.
 pub(crate) fn read_server(link: &mut Link, token: &[u8], deadline_ns: u64) -> Result<(Vec<String>, Limits), CallError> {
@@ -72,7 +75,7 @@ pub(crate) fn parse_server(body: &[u8]) -> Result<(Vec<String>, Limits), CallErr
         };
         Ok(limit.min(REQUEST_NODES_MAX))
     };
-    let limits = Limits { read: limit()?, write: limit()?, translate: limit()? };
+    let limits = Limits { read: limit()?, write: limit()?, translate: limit()?, subscribe: limit()? };
     Ok((namespaces, limits))
 }
 

@@ -5,9 +5,9 @@
 //!   beyond it; a call that misses it reports whether the server may have seen the request.
 //! - **Every size is bounded** by a constant of [`limits`]; bytes from the peer are checked before they are used and can
 //!   at worst end the session. No input makes the crate panic.
-//! - **[`Session::read`], [`Session::write`] and [`Session::exchange`] allocate nothing** once the first call of a plan
-//!   has grown the buffers: requests are encoded once and patched, answers are decoded in place. Every other call may
-//!   allocate and belongs to set-up.
+//! - **[`Session::read`], [`Session::write`], [`Session::exchange`] and [`Session::take_changes`] allocate nothing** once
+//!   the first calls have grown the buffers: requests are encoded once and patched, answers are decoded in place. Every
+//!   other call may allocate and belongs to set-up.
 //! - Requests to write leave the process through one private function, `Session::send_write`; no value that is not finite,
 //!   or not exactly representable in the node's data type, is ever encoded.
 //! - Time is an argument: the crate never asks the operating system for it. The one thing it takes from there besides
@@ -17,8 +17,8 @@
 //! A [`Target`] says where to connect, as whom, and whom to trust. [`Session::connect`] discovers the endpoint, checks
 //! the server's certificate, opens the secure channel and activates the session. A [`NodeAddress`] of the configuration is
 //! resolved to a [`NodeId`] once per session, by namespace URI. A [`ReadPlan`] or [`WritePlan`] is a request made ready
-//! for a fixed set of nodes; it belongs to the session that prepared it. A [`KeyWorker`] is the thread that computes the
-//! RSA of renewals.
+//! for a fixed set of nodes; it belongs to the session that prepared it. A [`Subscription`] lets the server tell what
+//! changes; a session has one at most. A [`KeyWorker`] is the thread that computes the RSA of renewals.
 //!
 //! # Example
 //! ```no_run
@@ -60,6 +60,8 @@ mod scale;
 mod services;
 mod session;
 mod status;
+mod subscribe;
+mod subscription;
 mod target;
 #[cfg(test)]
 mod testing;
@@ -83,5 +85,6 @@ pub use plan::{ReadPlan, WritePlan};
 pub use scale::{Scale, ScalePlan};
 pub use session::{Exchange, Remains, Session};
 pub use status::StatusName;
+pub use subscription::{Notified, Subscription, SubscriptionTally};
 pub use target::{HostMismatch, Identity, MessageMode, Revocation, Security, SecurityPolicy, Target, Trust};
 pub use values::{NotRepresentable, ReadValue, ScalarKind, ValueKind, WriteValue};

@@ -36,6 +36,14 @@ pub const NESTING_MAX: u32 = 8;
 pub const PLAN_NODES_MAX: usize = 20_000;
 /// Most nodes put into one request, even when the server states no limit.
 pub const REQUEST_NODES_MAX: usize = 1_000;
+/// Publish requests that wait for an answer: as many notification messages may be on their way at once.
+pub const PUBLISH_REQUESTS_MAX: usize = 4;
+/// Most missing notification messages that are asked for again, one after the other; more are lost.
+pub const MESSAGES_MISSING_MAX: usize = 16;
+/// Most values in one notification message.
+pub const NOTIFICATIONS_MAX: usize = 4 * PLAN_NODES_MAX;
+/// Most notification messages that one Publish request acknowledges.
+pub const ACKNOWLEDGEMENTS_MAX: usize = 64;
 /// Most places in the sequence for which a request to renew is sealed, milliseconds of work each.
 pub const RENEWAL_PLACES_MAX: u64 = 16;
 /// Most unanswered requests before the session is given up.
@@ -67,6 +75,10 @@ pub const REVOCATION_LISTS_MAX: usize = 64;
 pub const REVOCATION_LIST_BYTES_MAX: u64 = 1 << 20;
 
 const _: () = assert!(CHUNK_BYTES_MIN <= CHUNK_BYTES_MAX);
+// They wait for long; requests that wait for an answer now need room beside them.
+const _: () = assert!(PUBLISH_REQUESTS_MAX * 4 <= UNANSWERED_MAX);
+// Whatever can have come since the last request can be acknowledged with the next one.
+const _: () = assert!(ACKNOWLEDGEMENTS_MAX > PUBLISH_REQUESTS_MAX + MESSAGES_MISSING_MAX);
 const _: () = assert!(CHUNK_BYTES_MAX <= MESSAGE_BYTES_MAX);
 // A message of the largest size must be able to arrive in the smallest chunks.
 const _: () = assert!(CHUNK_COUNT_MAX * CHUNK_BYTES_MIN >= MESSAGE_BYTES_MAX);

@@ -19,6 +19,7 @@ use crate::{
     key_worker::Desk,
     limits::{CALL_PATIENCE, TCP_PROBE_AFTER, TCP_USER_TIMEOUT_MS},
     services,
+    subscription::{Came, Subscription},
 };
 
 /// A channel on its socket.
@@ -31,6 +32,9 @@ pub(crate) struct Link {
     connected_ns: u64,
     connected_unix_ns: u64,
     last_answer_ns: u64,
+    /// The last time when nothing had come that was not taken in.
+    empty_ns: u64,
+    subscription: Option<Subscription>,
     over: bool,
 }
 
@@ -50,8 +54,18 @@ impl Link {
     ) -> Result<Link, CallError> {
         let stream = dial(addresses, &*clock, deadline_ns)?;
         let (connected_ns, connected_unix_ns) = (clock.monotonic_ns(), clock.unix_ns());
-        let (desk, last_answer_ns) = (Desk::new(worker), connected_ns);
-        Ok(Link { stream, clock, channel, desk, connected_ns, connected_unix_ns, last_answer_ns, over: false })
+        Ok(Link {
+            stream,
+            clock,
+            channel,
+            desk: Desk::new(worker),
+            connected_ns,
+            connected_unix_ns,
+            last_answer_ns: connected_ns,
+            empty_ns: connected_ns,
+            subscription: None,
+            over: false,
+        })
     }
 
     pub(crate) fn now_ns(&self) -> u64 {
@@ -128,7 +142,13 @@ impl Link {
                 self.last_answer_ns = self.clock.monotonic_ns();
                 Ok(Progress::Done)
             }
-            Err(error) => blocked(&error),
+            Err(error) => {
+                let progress = blocked(&error)?;
+                if let Progress::WouldBlock = progress {
+                    self.empty_ns = self.clock.monotonic_ns();
+                }
+                Ok(progress)
+            }
         }
     }
 
@@ -172,10 +192,27 @@ impl Link {
         }
     }
 
+    /// What has come from the server. What answers the subscription's requests goes there, whoever else waits for something.
+    fn next_arrival(&mut self) -> Result<Option<Arrival>, CallError> {
+        loop {
+            let now_ns = self.now_ns();
+            let arrival = self.channel.next_arrival(now_ns)?;
+            let (id, answer) = match arrival {
+                Some(Arrival::Answer(id)) => (id, Ok(self.channel.body())),
+                Some(Arrival::Aborted { request_id, status }) => (request_id, Err(CallError::Refused { status })),
+                Some(Arrival::Open | Arrival::Blocked) | None => return Ok(arrival),
+            };
+            let came = Came { now_ns, since_ns: self.empty_ns };
+            let Some(subscription) = &mut self.subscription else { return Ok(arrival) };
+            if !subscription.take(id, answer, came)? {
+                return Ok(arrival);
+            }
+        }
+    }
+
     /// One step: gives what has arrived, or waits for the socket or the worker, whichever holds things up.
     fn advance(&mut self, deadline_ns: u64) -> Result<Option<Arrival>, CallError> {
-        let now_ns = self.now_ns();
-        let arrival = self.channel.next_arrival(now_ns)?;
+        let arrival = self.next_arrival()?;
         match arrival {
             Some(Arrival::Open) => self.look_after_work(0)?,
             Some(Arrival::Blocked) => self.wait_for_work(deadline_ns)?,
@@ -254,7 +291,7 @@ impl Link {
             self.look_after_work(deadline_ns.saturating_sub(self.now_ns()))?;
         }
         if !self.channel.place_open() {
-            return self.take_in();
+            return if self.channel.is_renewing() { self.take_in() } else { Ok(()) };
         }
         match self.flush(deadline_ns).and_then(|()| self.await_token(deadline_ns)) {
             Err(CallError::Deadline { .. }) | Ok(()) => Ok(()),
@@ -262,22 +299,52 @@ impl Link {
         }
     }
 
-    /// Takes in what has come while a renewal is under way; waits for nothing.
+    /// Takes in what has come; waits for nothing. Whoever else's answers these are has given up waiting for them.
     fn take_in(&mut self) -> Result<(), CallError> {
-        while self.channel.is_renewing() {
-            let now_ns = self.now_ns();
-            match self.channel.next_arrival(now_ns)? {
-                Some(Arrival::Blocked) => break,
+        loop {
+            match self.next_arrival()? {
+                Some(Arrival::Blocked) => return Ok(()),
                 Some(Arrival::Open) => self.look_after_work(0)?,
                 Some(Arrival::Answer(_) | Arrival::Aborted { .. }) => {}
                 None => {
                     if let Progress::WouldBlock = self.receive_some()? {
-                        break;
+                        return Ok(());
                     }
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Takes in what the subscription has been told, and asks for more.
+    pub(crate) fn take_changes(&mut self, deadline_ns: u64) -> Result<(), CallError> {
+        self.ready(deadline_ns)?;
+        self.take_in()?;
+        let (now_ns, timestamp, mark) = (self.now_ns(), self.timestamp(), self.channel.mark());
+        let Some(subscription) = &mut self.subscription else { return Ok(()) };
+        subscription.watch(now_ns);
+        let asked = subscription.asked();
+        while subscription.has_request() {
+            let id = self.channel.next_request_id()?;
+            self.channel.seal(id, subscription.request(id, timestamp, now_ns))?;
+        }
+        let sent = self.send(mark, deadline_ns);
+        if let (Err(CallError::Deadline { sent: false }), Some(subscription)) = (&sent, &mut self.subscription) {
+            subscription.take_back(asked);
+        }
+        sent
+    }
+
+    pub(crate) fn subscription(&self) -> Option<&Subscription> {
+        self.subscription.as_ref()
+    }
+
+    pub(crate) fn set_subscription(&mut self, subscription: Option<Subscription>) {
+        self.subscription = subscription;
+    }
+
+    /// The last answer, and the subscription that is set up by it.
+    pub(crate) fn body_and_subscription(&mut self) -> (&[u8], Option<&mut Subscription>) {
+        (self.channel.body(), self.subscription.as_mut())
     }
 
     /// One request of the set-up kind: encodes, sends, waits; the answer is in the channel's body.

@@ -34,6 +34,17 @@ pub(crate) mod type_id {
     pub(crate) const READ_ANSWER: u32 = 634;
     pub(crate) const WRITE_REQUEST: u16 = 673;
     pub(crate) const WRITE_ANSWER: u32 = 676;
+    pub(crate) const CREATE_ITEMS_REQUEST: u16 = 751;
+    pub(crate) const CREATE_ITEMS_ANSWER: u32 = 754;
+    pub(crate) const CREATE_SUBSCRIPTION_REQUEST: u16 = 787;
+    pub(crate) const CREATE_SUBSCRIPTION_ANSWER: u32 = 790;
+    pub(crate) const DATA_CHANGE: u32 = 811;
+    pub(crate) const STATUS_CHANGE: u32 = 820;
+    pub(crate) const PUBLISH_REQUEST: u16 = 826;
+    pub(crate) const PUBLISH_ANSWER: u32 = 829;
+    pub(crate) const REPUBLISH_REQUEST: u16 = 832;
+    pub(crate) const REPUBLISH_ANSWER: u32 = 835;
+    pub(crate) const DELETE_SUBSCRIPTIONS_REQUEST: u16 = 847;
     pub(crate) const ANONYMOUS_TOKEN: u16 = 321;
     pub(crate) const USER_NAME_TOKEN: u16 = 324;
     pub(crate) const CERTIFICATE_TOKEN: u16 = 327;

@@ -1,6 +1,6 @@
 //! The connected session and its cyclic calls.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use opcua_types::NodeId;
 
@@ -13,7 +13,8 @@ use crate::{
     link::Link,
     plan::{ReadBatch, WriteBatch, decode_read, decode_write},
     scale::{self, Scale, ScalePlan},
-    services,
+    services, subscribe,
+    subscription::Subscription,
 };
 
 /// The two outcomes of [`Session::exchange`].
@@ -374,6 +375,38 @@ impl Session {
         let request_id = self.link.channel.next_request_id()?;
         self.link.channel.seal(request_id, plan.request(request_id, timestamp))?;
         Ok(request_id)
+    }
+
+    /// Lets the server tell what changes of these nodes' values, looking at them and telling it this often, in place of what it
+    /// told before. What it has told comes in with every other call, and is in [`Session::subscription`].
+    ///
+    /// # Errors
+    /// When the server refuses, [`CallError::Refused`] with its status: BadTooManySubscriptions, BadServiceUnsupported, or
+    /// that of a node when it takes none of them. Then there is no subscription, and the session goes on. Which
+    /// nodes it does not take when it takes others, [`Subscription::accepted`] says.
+    pub fn subscribe(&mut self, nodes: &[NodeId], every: Duration, deadline_ns: u64) -> Result<(), CallError> {
+        let request = (nodes, every, self.limits.subscribe);
+        let subscribed = subscribe::subscribe(&mut self.link, &self.membership.token, request, deadline_ns);
+        self.link.note(subscribed)
+    }
+
+    /// Takes in what has come, and keeps the server asked for more; to be called in every cycle. It does not wait for
+    /// anything to come.
+    ///
+    /// # Errors
+    /// See [`CallError`]. That the subscription is over is no error: [`Subscription::over`] says it.
+    ///
+    /// # Real-time
+    /// Waits, at most until the deadline, only where the socket has no room for the requests; allocates nothing once the
+    /// longest message has come. Bounded by [`crate::limits::PUBLISH_REQUESTS_MAX`] messages.
+    pub fn take_changes(&mut self, deadline_ns: u64) -> Result<(), CallError> {
+        let result = self.link.take_changes(deadline_ns);
+        self.link.note(result)
+    }
+
+    /// The subscription, with the last value of every node.
+    pub fn subscription(&self) -> Option<&Subscription> {
+        self.link.subscription()
     }
 
     /// Renews the channel's keys when three quarters of their life have passed; to be called between cycles. The worker

@@ -67,6 +67,7 @@ pub(crate) fn answer_head(type_id: u16, status: u32) -> Vec<u8> {
 pub(crate) struct Request {
     pub(crate) id: u32,
     pub(crate) type_id: u32,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A server that opens a channel and a session without security, and leaves every Read and Write after the first Read
@@ -143,7 +144,7 @@ impl ScriptedServer {
     pub(crate) fn next_request(&mut self) -> Request {
         let chunk = self.chunk();
         let id = u32::from_le_bytes(chunk[20..24].try_into().unwrap());
-        Request { id, type_id: Reader::new(&chunk[24..]).type_id().unwrap() }
+        Request { id, type_id: Reader::new(&chunk[24..]).type_id().unwrap(), body: chunk[24..].to_vec() }
     }
 
     /// Sends an answer.
@@ -216,12 +217,12 @@ fn activated() -> Vec<u8> {
 /// Two namespaces, and no limits.
 fn namespaces() -> Vec<u8> {
     let mut out = answer_head(634, 0);
-    out.put_count(4);
+    out.put_count(5);
     out.extend_from_slice(&[1, 0x8C]);
     out.put_count(2);
     out.put_bytes(b"http://opcfoundation.org/UA/");
     out.put_bytes(b"urn:plant");
-    for _ in 0..3 {
+    for _ in 0..4 {
         out.put_u8(2);
         out.put_u32(0x8034_0000);
     }
@@ -249,5 +250,45 @@ pub(crate) fn statuses(values: &[u32]) -> Vec<u8> {
         out.put_u32(*value);
     }
     out.put_null();
+    out
+}
+
+/// A NotificationMessage that tells values, each with the handle of its node; without any, one that keeps alive.
+pub(crate) fn put_message(out: &mut Vec<u8>, number: u32, values: &[(u32, f64)]) {
+    out.put_u32(number);
+    out.put_i64(0);
+    out.put_count(usize::from(!values.is_empty()));
+    if values.is_empty() {
+        return;
+    }
+    let mut inside = Vec::new();
+    inside.put_count(values.len());
+    for (handle, value) in values {
+        inside.put_u32(*handle);
+        inside.extend_from_slice(&[1, 11]);
+        inside.put_f64(*value);
+    }
+    inside.put_null();
+    out.put_type_id(811);
+    out.put_u8(1);
+    out.put_bytes(&inside);
+}
+
+/// An answer to Publish.
+pub(crate) fn told(subscription: u32, number: u32, values: &[(u32, f64)]) -> Vec<u8> {
+    let mut out = answer_head(829, 0);
+    out.put_u32(subscription);
+    out.put_null();
+    out.put_u8(0);
+    put_message(&mut out, number, values);
+    out.put_null();
+    out.put_null();
+    out
+}
+
+/// An answer to Republish.
+pub(crate) fn told_again(number: u32, values: &[(u32, f64)]) -> Vec<u8> {
+    let mut out = answer_head(835, 0);
+    put_message(&mut out, number, values);
     out
 }
