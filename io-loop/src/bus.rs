@@ -15,7 +15,7 @@ pub trait FieldBus {
     /// Says for people what is wrong and what to do; the caller tries again later, for ever.
     fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure>;
 
-    /// Reads every input.
+    /// Reads every input, or takes what the plant has told of it: [`Reading::receipt`] says which.
     ///
     /// # Errors
     /// See [`BusError`]; what concerns one input is in its [`Reading`].
@@ -42,6 +42,11 @@ pub trait FieldBus {
         deadline: MonoTime,
     ) -> (Result<(), BusError>, Result<(), BusError>) {
         (self.write(outputs, results, deadline), self.read(inputs, deadline))
+    }
+
+    /// How the plant tells by itself what changes; [`FeedState::Off`] for a bus that is always asked.
+    fn feed(&self) -> Feed {
+        Feed::default()
     }
 
     /// Housekeeping between two cycles, such as the renewal of keys.
@@ -110,7 +115,7 @@ pub struct Loss {
     pub status: u32,
 }
 
-/// One value as it was read.
+/// One value as it was read or told.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
     /// The value in the node's own unit; not a number when there is none.
@@ -119,16 +124,75 @@ pub struct Reading {
     pub quality: Quality,
     /// SourceTimestamp in 100 ns ticks since 1601, zero when there is none.
     pub source_time: i64,
+    /// How it came.
+    pub receipt: Receipt,
+}
+
+/// How a value came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// The plant was asked in this call.
+    Asked,
+    /// The plant told it by itself.
+    Told {
+        /// It had not come by then.
+        since: MonoTime,
+    },
+    /// It did not come in this call: the rest of the reading means nothing.
+    Nothing,
+}
+
+/// How a plant tells by itself what changes, and what went amiss with that. Numbers count from the start on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Feed {
+    /// At present.
+    pub state: FeedState,
+    /// Subscriptions that ended before they were given up.
+    pub ended: u64,
+    /// Messages that were missing and were asked for again.
+    pub republished: u64,
+    /// Messages that were missing and never came: everything was read instead.
+    pub lost: u64,
+    /// Values before which the server threw others away, because they came too fast.
+    pub overflows: u64,
+}
+
+/// Whether a plant tells by itself what changes. While it does not, everything is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FeedState {
+    /// It is not asked to.
+    #[default]
+    Off,
+    /// It does.
+    Live {
+        /// Inputs that it shall tell and refuses to: they are read.
+        refused: usize,
+    },
+    /// It refuses to.
+    Refused {
+        /// Its status code.
+        status: u32,
+    },
+    /// It has ended.
+    Over {
+        /// The status code, zero when there is none.
+        status: u32,
+    },
+    /// It says nothing of an input that has changed.
+    Mute {
+        /// The input.
+        input: usize,
+    },
 }
 
 impl Reading {
     /// Nothing was read.
-    pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, source_time: 0 };
+    pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, source_time: 0, receipt: Receipt::Asked };
 
     /// What the plant says of a value; one that is not finite is Bad, whatever the plant says.
     pub fn new(value: f64, quality: Quality, source_time: i64) -> Self {
         let quality = if value.is_finite() { quality } else { Quality::Bad };
-        Self { value, quality, source_time }
+        Self { value, quality, source_time, receipt: Receipt::Asked }
     }
 }
 

@@ -7,7 +7,7 @@ use rt_core::time::{MonoTime, Span};
 use shm::lease::Lease;
 use shm::spsc::Producer;
 
-use crate::bus::{BusError, Connected, FieldBus, Loss, Reading, WriteResult};
+use crate::bus::{BusError, Connected, Feed, FieldBus, Loss, Reading, Receipt, WriteResult};
 use crate::claim::Claim;
 use crate::news::{News, NewsSender};
 use crate::output::Output;
@@ -63,9 +63,9 @@ impl Rights {
 pub struct Tally {
     /// I/O slots with a connection.
     pub cycles: u64,
-    /// Values that were read and handed to the control thread.
+    /// Values that were read or told, and handed to the control thread.
     pub samples: u64,
-    /// Values that were read and found no place in the ring.
+    /// Values that were read or told, and found no place in the ring.
     pub samples_lost: u64,
     /// Setpoints that the plant confirmed.
     pub setpoints_written: u64,
@@ -85,6 +85,8 @@ pub struct Tally {
     pub timeouts: u64,
     /// Connections that were established.
     pub connects: u64,
+    /// How the plant tells by itself what changes.
+    pub feed: Feed,
 }
 
 /// The loop of one connection. Owned by its io thread.
@@ -189,6 +191,8 @@ impl<B: FieldBus> IoLoop<B> {
                 self.write(clock, deadline).and_then(|()| self.read(clock, clock.now() + self.call_timeout))
             }
         };
+        // Before the upkeep, which may mend it.
+        self.take_feed();
         let outcome = outcome.and_then(|()| match self.bus.maintain(clock.now() + self.call_timeout) {
             Err(BusError::Lost(loss)) => Err(loss),
             _ => Ok(()),
@@ -359,7 +363,12 @@ impl<B: FieldBus> IoLoop<B> {
             claim.look(tag.value, asked, received);
         }
         for (tag, reading) in self.inputs.iter().zip(&self.readings) {
-            let Reading { value, quality, source_time } = *reading;
+            let Reading { value, quality, source_time, receipt } = *reading;
+            let received = match receipt {
+                Receipt::Asked => received,
+                Receipt::Told { since } => since,
+                Receipt::Nothing => continue,
+            };
             let sample = Sample { tag: *tag, value, quality, received, source_time };
             match push(&mut self.reports, FieldReport::Sample(sample)) {
                 true => self.tally.samples += 1,
@@ -368,6 +377,14 @@ impl<B: FieldBus> IoLoop<B> {
         }
         self.outputs.iter_mut().for_each(Output::read_back);
         Ok(())
+    }
+
+    fn take_feed(&mut self) {
+        let feed = self.bus.feed();
+        if feed.state != self.tally.feed.state {
+            self.news.tell(News::Feed(feed.state));
+        }
+        self.tally.feed = feed;
     }
 
     fn take_written(&mut self, outcome: Result<(), BusError>, now: MonoTime) -> Result<(), Loss> {

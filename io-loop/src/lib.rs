@@ -3,6 +3,8 @@
 //! # Contract
 //! - Every input is read in one call and handed to the control thread through a ring; a value that finds no place is
 //!   counted. Every call has a deadline. A missed one makes samples stale and a write unknown, nothing more.
+//! - A server that tells by itself what changes ([`Subscribing`]) is believed as long as looks at single tags agree with it; a
+//!   tag of which nothing is heard is looked at before it is stale. What it does not tell, or not any more, is read.
 //! - Only the newest setpoint set is written, only while it has not expired, and only those values that changed or whose
 //!   refresh is due; and nothing is sent unless the lease of the plant is held at that instant, and the plant shows our
 //!   name where it has a tag for that. An unknown write is read back before it is repeated; a refused one is not repeated
@@ -58,15 +60,17 @@ mod news;
 mod opcua;
 mod output;
 mod reconnect;
-mod scale;
 mod sets;
 mod simulated;
 
-pub use bus::{BusError, ConnectFailure, Connected, FieldBus, Loss, Reading, UntrustedCertificate, WriteResult};
+pub use bus::{
+    BusError, ConnectFailure, Connected, Feed, FeedState, FieldBus, Loss, Reading, Receipt, UntrustedCertificate,
+    WriteResult,
+};
 pub use claim::TOKEN_MAX;
 pub use io_loop::{IoLoop, Rights, Settings, Tally};
 pub use news::{News, NewsSender, news};
-pub use opcua::{BoundNode, Demand, OpcUa, Pace};
+pub use opcua::{BoundNode, Demand, OpcUa, Pace, Subscribing};
 pub use sets::{NewestSet, SetSender, sets};
 pub use simulated::{Faults, Simulated};
 pub use ua_session::Scale;

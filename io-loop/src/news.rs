@@ -2,7 +2,7 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use crate::bus::{ConnectFailure, Loss};
+use crate::bus::{ConnectFailure, FeedState, Loss};
 
 /// News that may wait for the keeper; more are dropped, because the newest state comes again with the next attempt.
 const NEWS_WAITING_MAX: usize = 64;
@@ -21,6 +21,8 @@ pub enum News {
     },
     /// It was lost.
     Down(Loss),
+    /// The plant has begun or ceased to tell by itself what changes. An input is counted as the bus counts them.
+    Feed(FeedState),
     /// The plant refuses to write the tag of the claim: nothing is sent as long as it does. Told once per connection.
     ClaimRefused {
         /// Its status code.

@@ -27,8 +27,10 @@ const TOO_MANY_PUBLISH_REQUESTS: u32 = 0x8078_0000;
 const TIMEOUT: u32 = 0x800A_0000;
 /// A status code without its info bits.
 const CODE_MASK: u32 = 0xFFFF_0000;
-/// Info bits of a value (Part 4, 7.34): that they are there, and that the server threw values before this one away.
-const OVERFLOW: u32 = 0x0480;
+/// Info bits of a value (Part 4, 7.34): that the server threw values before this one away. That there are info bits at all
+/// is another bit, which some servers leave out.
+const OVERFLOW: u32 = 0x0080;
+const HAS_INFO: u32 = 0x0400;
 /// A subscription is given up when it was silent for so many keep-alive intervals.
 const SILENT_INTERVALS_MAX: u64 = 2;
 
@@ -286,9 +288,9 @@ impl Subscription {
             let handle = reader.u32()?;
             let mut value = read_data_value(reader)?;
             self.tally.values += 1;
-            if value.status & OVERFLOW == OVERFLOW {
+            if value.status & OVERFLOW != 0 {
                 self.tally.overflows += 1;
-                value.status &= !OVERFLOW;
+                value.status &= !(OVERFLOW | HAS_INFO);
             }
             let item = usize::try_from(handle).ok().and_then(|index| self.items.get_mut(index));
             if let Some(item) = item.filter(|item| item.message <= position) {

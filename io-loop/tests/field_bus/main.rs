@@ -8,6 +8,7 @@ mod security;
 mod server;
 mod simulated;
 mod steady;
+mod subscription;
 mod suite;
 
 use rt_sys::guard::CountingAllocator;

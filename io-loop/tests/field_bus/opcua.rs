@@ -111,48 +111,8 @@ impl Rig for OpcUaRig {
 
 conformance!(OpcUaRig);
 
-/// A server, a bus that has read from it, and a clock that stands: how long the machine does other things is nobody's silence.
-fn silent_rig() -> (Server, OpcUa, Arc<TestClock>) {
-    let server = Server::start(&Setup::open(1, &[]), &Plant::shared(0));
-    let clock = Arc::new(TestClock::default());
-    let mut bus = bus(Target::lab(&server.url(), "urn:corerl:test"), clock.clone(), 1, 0);
-    bus.connect(after(&clock, Span::from_ms(20_000))).unwrap();
-    clock.stop();
-    bus.read(&mut [Reading::MISSING], after(&clock, Span::from_ms(20_000))).unwrap();
-    (server, bus, clock)
-}
-
 fn after(clock: &TestClock, span: Span) -> MonoTime {
     MonoTime::from_ns(clock.monotonic_ns()) + span
-}
-
-/// What housekeeping says of the connection so much later.
-fn judged_after(bus: &mut OpcUa, clock: &TestClock, span: Span) -> Result<(), BusError> {
-    clock.put_forward(span);
-    bus.maintain(after(clock, Span::from_ms(100)))
-}
-
-#[test]
-fn a_connection_without_any_answer_for_30_seconds_is_given_up() {
-    let (server, mut bus, clock) = silent_rig();
-    drop(server);
-    assert_eq!(judged_after(&mut bus, &clock, Span::from_ms(30_000)), Ok(()));
-    let lost = judged_after(&mut bus, &clock, Span::from_ns(1));
-    assert!(matches!(lost, Err(BusError::Lost(loss)) if loss.what.contains("30 s")), "{lost:?}");
-}
-
-#[test]
-fn f35_a_silent_connection_is_left_for_a_new_one_later_each_time_until_something_is_read() {
-    let (_server, mut bus, clock) = silent_rig();
-    let suspect = Span::from_ms(1_500);
-    for times in [1, 2, 4] {
-        assert_eq!(judged_after(&mut bus, &clock, suspect.times(times)), Ok(()));
-        let lost = judged_after(&mut bus, &clock, Span::from_ns(1));
-        assert!(matches!(lost, Err(BusError::Lost(loss)) if loss.what.contains("new connections")), "{lost:?}");
-        bus.connect(after(&clock, Span::from_ms(20_000))).unwrap();
-    }
-    bus.read(&mut [Reading::MISSING], after(&clock, Span::from_ms(20_000))).unwrap();
-    assert!(judged_after(&mut bus, &clock, suspect + Span::from_ns(1)).is_err());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A server on a thread of its own: async-opcua's, with the nodes of a [`Plant`].
 
+use std::cell::Cell;
 use std::fs::Permissions;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opcua_crypto::{CertificateStore, SecurityPolicy, Thumbprint, X509Data};
-use opcua_server::address_space::VariableBuilder;
+use opcua_server::address_space::{NodeType, VariableBuilder};
 use opcua_server::authenticator::{AuthManager, Password, UserToken};
 use opcua_server::diagnostics::NamespaceMetadata;
 use opcua_server::node_manager::memory::{SimpleNodeManager, simple_node_manager};
-use opcua_server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle};
+use opcua_server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerHandle, SubscriptionLimits};
 use opcua_types::{
-    DataTypeId, EUInformation, Error, ExtensionObject, MessageSecurityMode, NodeId, ObjectId, QualifiedName, Range,
-    StatusCode, UAString, UserTokenPolicy, UserTokenType, VariableTypeId, Variant,
+    DataTypeId, DataValue, DateTime, EUInformation, Error, ExtensionObject, MessageSecurityMode, NodeId, ObjectId,
+    QualifiedName, Range, StatusCode, UAString, UserTokenPolicy, UserTokenType, VariableTypeId, Variant,
 };
 use rt_core::setpoint::ScalarKind;
 use tokio::net::TcpListener;
@@ -34,6 +35,11 @@ pub(crate) const APPLICATION_URI: &str = "urn:corerl:test:server";
 pub(crate) const USER: &str = "operator";
 /// His password.
 pub(crate) const PASSWORD: &str = "correct horse";
+
+/// A second in ticks of 100 ns.
+const SECOND_TICKS: i64 = 10_000_000;
+/// How often the server looks at subscriptions, and the shortest intervals of them, in milliseconds.
+const SUBSCRIPTION_POLL_MS: u32 = 5;
 
 /// A server that is late answers at last: a test that has failed must end.
 const LATE_MAX: Duration = Duration::from_secs(20);
@@ -66,6 +72,11 @@ pub(crate) struct Setup {
     pub(crate) nodes_per_request: usize,
     /// Another namespace stands before the plant's.
     pub(crate) is_second: bool,
+    /// Inputs are what [`Server::set`] has made them, and not the plant's.
+    pub(crate) is_set: bool,
+    pub(crate) subscriptions: SubscriptionLimits,
+    /// Most nodes in a request to subscribe.
+    pub(crate) items_per_request: usize,
 }
 
 impl Setup {
@@ -80,6 +91,13 @@ impl Setup {
             session_timeout: Duration::from_secs(60),
             nodes_per_request: 1000,
             is_second: false,
+            is_set: false,
+            subscriptions: SubscriptionLimits {
+                min_sampling_interval_ms: SUBSCRIPTION_POLL_MS.into(),
+                min_publishing_interval_ms: SUBSCRIPTION_POLL_MS.into(),
+                ..SubscriptionLimits::default()
+            },
+            items_per_request: 1000,
         }
     }
 
@@ -119,6 +137,8 @@ pub(crate) fn make_certificate(bits: u32, certificate: &Path, key: &Path, uri: &
 pub(crate) struct Server {
     port: u16,
     handle: ServerHandle,
+    /// The time of the values that were set last.
+    stamp: Cell<i64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -147,7 +167,7 @@ impl Server {
             runtime.shutdown_background();
         });
         let (port, handle) = start.recv().unwrap();
-        Self { port, handle, thread: Some(thread) }
+        Self { port, handle, stamp: Cell::new(DateTime::now().ticks()), thread: Some(thread) }
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -186,6 +206,26 @@ impl Server {
         }
     }
 
+    /// Gives inputs their values, and tells subscribers unless it is done quietly. Each time is a second after the one before,
+    /// so that none of the values comes too early for the sampling interval.
+    pub(crate) fn set(&self, values: &[(usize, f64)], quietly: bool) {
+        let manager = self.handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();
+        let id = |index: &usize| NodeId::new(self.namespace(), format!("in{index}"));
+        self.stamp.set(self.stamp.get() + SECOND_TICKS);
+        let stamped = |value: &f64| DataValue::new_at(*value, DateTime::from(self.stamp.get()));
+        let values: Vec<_> = values.iter().map(|(index, value)| (id(index), stamped(value))).collect();
+        if quietly {
+            let mut space = manager.address_space().write();
+            for (id, value) in values {
+                let Some(NodeType::Variable(node)) = space.find_mut(&id) else { panic!("no variable {id}") };
+                node.set_data_value(value);
+            }
+            return;
+        }
+        let values = values.iter().map(|(id, value)| (id, None, value.clone()));
+        manager.set_values(self.handle.subscriptions(), values).unwrap();
+    }
+
     /// Takes a node away.
     pub(crate) fn delete(&self, name: &str) {
         let manager = self.handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();
@@ -213,13 +253,16 @@ fn builder(port: u16, setup: &Setup) -> ServerBuilder {
         .discovery_urls(vec!["/".to_owned()])
         .max_secure_channel_token_lifetime_ms(u32::try_from(setup.token_lifetime.as_millis()).unwrap())
         .max_session_timeout_ms(u64::try_from(setup.session_timeout.as_millis()).unwrap())
+        .subscription_poll_interval_ms(SUBSCRIPTION_POLL_MS.into())
         .with_authenticator(Arc::new(Doorkeeper { user_certificate: setup.user_certificate.clone() }));
     if setup.is_second {
         builder = builder.with_node_manager(simple_node_manager(namespace("urn:corerl:test:other"), "other"));
     }
     builder = builder.with_node_manager(simple_node_manager(namespace(NAMESPACE), PLANT));
+    builder.limits_mut().subscriptions = setup.subscriptions;
     let limits = &mut builder.limits_mut().operational;
     (limits.max_nodes_per_read, limits.max_nodes_per_write) = (setup.nodes_per_request, setup.nodes_per_request);
+    limits.max_monitored_items_per_call = setup.items_per_request;
     let users = [ANONYMOUS_USER_TOKEN_ID.to_owned()];
     let none = ServerEndpoint::new("/", SecurityPolicy::None, MessageSecurityMode::None, &users);
     builder = builder.default_endpoint("none").add_endpoint("none", none);
@@ -247,6 +290,9 @@ fn insert_nodes(handle: &ServerHandle, setup: &Setup, plant: &SharedPlant) {
     };
     for index in 0..setup.inputs {
         let id = insert(&format!("in{index}"), DataTypeId::Double, Variant::Double(0.0), false);
+        if setup.is_set {
+            continue;
+        }
         let plant = plant.clone();
         manager.inner().add_read_callback(id, move |_, _, _| {
             let begin = Instant::now();

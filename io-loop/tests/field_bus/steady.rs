@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{FieldBus, Reading, WriteResult};
+use io_loop::{FieldBus, Reading, Receipt, WriteResult};
 use rt_core::setpoint::ScalarKind;
 use rt_core::time::{MonoTime, Span};
 use rt_sys::guard;
@@ -13,6 +13,7 @@ use crate::opcua::{TestClock, bus, nodes};
 use crate::plant::Plant;
 use crate::security::Works;
 use crate::server::{Server, Setup};
+use crate::subscription::subscribing;
 
 const INPUTS: usize = 50;
 const OUTPUTS: [ScalarKind; 8] = [ScalarKind::Double; 8];
@@ -64,6 +65,51 @@ fn no_cycle_allocates_in_clear_or_encrypted_sequential_or_paired() {
         for paired in [false, true] {
             assert_eq!(allocations(target.clone(), 300, paired), 0, "{:?} paired: {paired}", target.security);
         }
+    }
+}
+
+#[test]
+fn no_cycle_allocates_while_the_server_tells_and_a_share_is_read_now_and_then() {
+    let works = Works::new();
+    let setup = Setup { is_set: true, ..works.setup(INPUTS, &OUTPUTS) };
+    let server = Server::start(&setup, &Plant::shared(OUTPUTS.len()));
+    let secured = works.target(&server.url(), SecurityPolicy::Basic256Sha256, MessageMode::SignAndEncrypt);
+    for (target, paired) in [(Target::lab(&server.url(), "urn:corerl:test"), false), (secured, true)] {
+        let clock = Arc::new(TestClock::default());
+        // The last input is never told; of the others some are read before long.
+        let watch: Vec<_> = (0..INPUTS).map(|input| (input + 1 < INPUTS).then_some(Span::from_ms(50))).collect();
+        let mut bus = bus(target, clock.clone(), INPUTS, OUTPUTS.len()).subscribing(Some(subscribing(&watch)));
+        let within = || MonoTime::from_ns(clock.monotonic_ns()) + PATIENCE;
+        bus.connect(within()).unwrap();
+        let (mut readings, mut results) = ([Reading::MISSING; INPUTS], [WriteResult::NotAsked; OUTPUTS.len()]);
+        let (mut told, mut asked) = (0, 0);
+        let mut cycle = |number: usize| {
+            let values = [Some(number as f64); OUTPUTS.len()];
+            if paired {
+                assert_eq!(bus.exchange(&values, &mut results, &mut readings, within()), (Ok(()), Ok(())));
+            } else {
+                bus.write(&values, &mut results, within()).unwrap();
+                bus.read(&mut readings, within()).unwrap();
+            }
+            bus.maintain(within()).unwrap();
+            told += readings.iter().filter(|reading| matches!(reading.receipt, Receipt::Told { .. })).count();
+            asked += readings.iter().filter(|reading| reading.receipt == Receipt::Asked).count();
+        };
+        let mut allocated = 0;
+        for number in 0..400 {
+            let changes: Vec<_> = (0..INPUTS / 2).map(|input| (input, number as f64)).collect();
+            server.set(&changes, false);
+            std::thread::sleep(Duration::from_millis(1));
+            guard::arm();
+            let before = guard::counts();
+            cycle(number);
+            let after = guard::counts();
+            guard::disarm();
+            // The longest message comes first, and every share has been read once.
+            allocated += if number < 100 { 0 } else { after.since(before).total() };
+        }
+        assert_eq!(allocated, 0, "paired: {paired}");
+        assert!(told > 400 && asked > 400 + INPUTS, "told {told}, asked {asked}");
     }
 }
 

@@ -329,6 +329,26 @@ impl Form for Goals {
     }
 }
 
+/// `all`, or a list of tags.
+#[derive(Clone, Debug)]
+pub(crate) enum TagChoice {
+    All,
+    Named(Vec<At<String>>),
+}
+
+impl Form for TagChoice {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match node.kind {
+            Kind::List(_) => Form::decode(node, complaints).map(Self::Named),
+            _ => one_of(node, &["all"], complaints).map(|_| Self::All),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "const": "all" }, Vec::<At<String>>::schema()] })
+    }
+}
+
 /// One value for all, or a list.
 #[derive(Clone, Debug)]
 pub(crate) enum OneOrMore<T> {

@@ -49,7 +49,8 @@ pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
     AgentOptions, Canary, Connection, Goal, Heartbeat, Identity, Interaction, LeaseTag, Objective, Probation, Range,
-    Restarts, Revocation, Reward, Runtime, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Tag, TagKind,
+    Restarts, Revocation, Reward, Runtime, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag,
+    TagKind,
 };
 
 use complaint::Complaints;

@@ -10,7 +10,8 @@ use rt_core::trips::WINDOW_MAX;
 
 use crate::form::{At, choices, sections};
 use crate::form_special::{
-    FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, Then,
+    FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, TagChoice,
+    Then,
 };
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
@@ -594,8 +595,20 @@ sections! {
         pairing: Pairing, Default("fresh");
         /// The plant heartbeat on this connection.
         heartbeat: Heartbeat, Optional;
+        /// Tags that the server shall tell by itself when they change. Absent: all are read in every I/O period.
+        subscribe: Subscribe, Optional;
         /// A tag of the server in which runtimes on several machines settle who writes. Absent: nothing excludes those of other machines.
         lease: LeaseTag, Optional;
+    }
+
+    /// Tags that the server tells by itself when they change (an OPC UA subscription). What it refuses to tell, or does not tell any more, is read.
+    struct Subscribe {
+        /// `all` that are read over this connection, or a list of tags. Setpoints are read in any case.
+        tags: TagChoice, Required;
+        /// The server looks at the values, and tells what has changed, this often; not below the I/O period. Absent: the I/O period.
+        every: Span, Optional;
+        /// A tag of which nothing was heard for this long is read; at most half of its `stale_after`. Absent: half of it.
+        watchdog: Span, Optional;
     }
 
     /// A tag for the lease: of type Double, UInt64 or Int64, zero at first, and written by nothing but runtimes.

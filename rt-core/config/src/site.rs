@@ -70,6 +70,18 @@ pub struct Connection {
     pub heartbeat: Option<Heartbeat>,
     /// The tag in which runtimes on several machines settle who writes.
     pub lease: Option<LeaseTag>,
+    /// What the server tells by itself; all else is read in every I/O period.
+    pub subscribe: Option<Subscribe>,
+}
+
+/// Tags that a server tells by itself when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribe {
+    /// It looks at them, and tells what has changed, this often.
+    pub every: Span,
+    /// The tags, none of them a setpoint; each is read when nothing was heard of it for so long, which is at most half of
+    /// its `stale_after`.
+    pub watch: Vec<(TagId, Span)>,
 }
 
 /// The plant heartbeat: a counter modulo 1000 that the runtime writes while it is in charge.

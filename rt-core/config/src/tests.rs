@@ -8,10 +8,11 @@ use std::path::Path;
 use rt_core::fallback::FallbackLaw;
 use rt_core::pacing::Spin;
 use rt_core::setpoint::Rate;
+use rt_core::tag::TagId;
 use rt_core::time::Span;
 
 use crate::site::{Goal, Identity, Revocation, Reward, Security, SecurityPolicy, TagKind};
-use crate::{Complaint, LeaseTag, Loaded, Place, Severity, example, load, parse};
+use crate::{Complaint, LeaseTag, Loaded, Place, Severity, Subscribe, example, load, parse};
 
 /// A small valid file in CoreRL's manner.
 const BASE: &str = r#"agent_name: acid
@@ -753,4 +754,32 @@ fn files_that_cannot_be_read_get_one_sentence() {
     std::fs::remove_file(&path).expect("the temporary file");
     assert!(refused.to_string().contains("not UTF-8 text (line 2)"), "{refused}");
     assert!(load(Path::new("/")).is_err());
+}
+
+#[test]
+fn what_is_subscribed_is_no_setpoint_comes_from_here_and_is_watched_before_it_is_stale() {
+    let line = |subscribe: &str| format!("runtime:\n  io: {{plc: {{period: 1s, subscribe: {subscribe}}}}}\n");
+    let with = |subscribe: &str| {
+        let site = accepted(&BASE.replacen("runtime:\n", &line(subscribe), 1)).site;
+        site.connections[0].subscribe.clone().expect("it was written")
+    };
+    let ph = TagId::new(1).expect("a small number");
+    assert_eq!(accepted(BASE).site.connections[0].subscribe, None);
+    // 15 s, after which the tag is stale, and the I/O period.
+    let all = Subscribe { every: Span::from_ms(1_000), watch: vec![(ph, Span::from_ms(7_500))] };
+    assert_eq!(with("{tags: all}"), all);
+    let named = with("{tags: [PH], every: 2s, watchdog: 3s}");
+    assert_eq!(named, Subscribe { every: Span::from_ms(2_000), watch: vec![(ph, Span::from_ms(3_000))] });
+    let wrong = |subscribe: &str, needle: &str, message: &str, help: &str| {
+        assert_error("runtime:\n", &line(subscribe), needle, message, help);
+    };
+    wrong("{every: 2s}", "{every", "`tags` is missing", "");
+    wrong("{tags: al}", "al}", "not possible here", "`all`");
+    wrong("{tags: [PHH]}", "PHH]", "no tag `PHH`", "`PH`");
+    wrong("{tags: [PH_SP]}", "PH_SP]}", "is a setpoint", "");
+    wrong("{tags: [COST]}", "COST]}", "does not come from the connection `plc`", "");
+    wrong("{tags: [PH, PH]}", "PH]}", "named twice", "");
+    wrong("{tags: all, every: 500ms}", "500ms", "shorter than the I/O period", "1s or more");
+    wrong("{tags: all, every: 0s}", "0s}", "zero", "");
+    wrong("{tags: all, watchdog: 8s}", "8s}", "`PH` would be stale after 15s", "at most 7500ms");
 }

@@ -62,6 +62,10 @@ impl<B: FieldBus> IoThread<B> {
             (Counter::Heartbeats, now.heartbeats, told.heartbeats),
             (Counter::WritesUnknown, now.writes_unknown, told.writes_unknown),
             (Counter::IoTimeouts, now.timeouts, told.timeouts),
+            (Counter::SubscriptionsEnded, now.feed.ended, told.feed.ended),
+            (Counter::MessagesRepublished, now.feed.republished, told.feed.republished),
+            (Counter::MessagesLost, now.feed.lost, told.feed.lost),
+            (Counter::ValueOverflows, now.feed.overflows, told.feed.overflows),
             (Counter::Reconnects, now.connects.saturating_sub(1), told.connects.saturating_sub(1)),
         ];
         for (counter, now, told) in changes {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use io_loop::{BoundNode, Demand, OpcUa, Pace, Scale, Settings, TOKEN_MAX};
+use io_loop::{BoundNode, Demand, OpcUa, Pace, Scale, Settings, Subscribing, TOKEN_MAX};
 use rt_config::{Connection, Identity, Security, Setpoint, Site};
 use rt_core::envelope::LimitsByMode;
 use rt_core::ports::Clock as _;
@@ -74,7 +74,9 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
         read.push(tag.clone());
         written.push(tag);
     }
+    let subscribing = subscribing(site, index, connection);
     OpcUa::new(target(site, connection)?, &connection.failover_urls, Arc::new(Clocks::default()), read, written)
+        .map(|bus| bus.subscribing(subscribing))
         .map_err(Failure::resource("the thread that renews keys"))
 }
 
@@ -96,6 +98,22 @@ fn written_to(site: &Site, setpoint: &Setpoint) -> Scale {
     let each = [run, hold, fallback];
     let (lo, hi) = each.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), of| (of.lo.min(lo), of.hi.max(hi)));
     Scale { range: Some((lo, hi)), ..measured(site, setpoint.tag.index()) }
+}
+
+/// What the server of this connection shall tell by itself. The lease's tag, which comes behind the others, is looked at.
+fn subscribing(site: &Site, index: usize, connection: &Connection) -> Option<Subscribing> {
+    let subscribe = connection.subscribe.as_ref()?;
+    let watch = |place: usize| {
+        let watched = subscribe.watch.iter().find(|(tag, _)| tag.index() == place)?;
+        Some(watched.1)
+    };
+    let watch = inputs(site, index).map(|(place, ..)| watch(place)).collect();
+    Some(Subscribing { every: subscribe.every, io_period: connection.io_period, watch })
+}
+
+/// The names of what is read over this connection, in the order of the bus's inputs.
+pub(crate) fn input_names(site: &Site, index: usize) -> Vec<String> {
+    inputs(site, index).map(|(_, name, _)| name.to_owned()).collect()
 }
 
 /// How fast a setpoint may be moved in the mode that permits least.

@@ -99,6 +99,14 @@ abi_table! {
         PoliciesRolledBack => "policies_rolled_back",
         /// 1 while the learner lives, gets steps, and neither learns nor publishes.
         LearnerStalled => "learner_stalled",
+        /// Subscriptions that ended, fell silent, or said nothing of a tag that had changed.
+        SubscriptionsEnded => "subscriptions_ended",
+        /// Notification messages that were missing and were asked for again.
+        MessagesRepublished => "messages_republished",
+        /// Notification messages that were missing and never came: everything was read instead.
+        MessagesLost => "messages_lost",
+        /// Notified values before which the server threw others away, because they came too fast.
+        ValueOverflows => "value_overflows",
     }
 }
 

@@ -87,6 +87,9 @@ abi_table! {
         LearnerStalled => "learner_stalled",
         /// The audit log cannot be written, or can again. a: 1 when it cannot, b: entries that are or were late.
         AuditLog => "audit_log",
+        /// The server of a connection tells by itself what changes, or does not any more. a: number of the connection, b: 1
+        /// while it does.
+        Subscription => "subscription",
     }
 }
 

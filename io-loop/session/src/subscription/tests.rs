@@ -218,13 +218,17 @@ fn requests_outlive_a_subscription_and_one_that_was_not_sent_is_sent_later() {
 
 #[test]
 fn f54_the_overflow_of_a_queue_is_counted_and_is_no_matter_of_quality() {
-    let mut rig = Rig::new(1);
-    let flooded = StatusCode::Good.set_info_type(opcua_types::StatusCodeInfoType::DataValue).set_overflow(true);
-    let value = DataValue { status: Some(flooded), ..DataValue::value_only(1.0) };
-    let notification = MonitoredItemNotification { client_handle: 0, value };
-    let change = DataChangeNotification { monitored_items: Some(vec![notification]), diagnostic_infos: None };
-    rig.tell(&encoded(1, vec![ExtensionObject::from_message(change)]));
-    assert_eq!((rig.subscription.tally().overflows, rig.subscription.values()[0].value.status), (1, 0));
+    let proper = StatusCode::Good.set_info_type(opcua_types::StatusCodeInfoType::DataValue).set_overflow(true);
+    // What async-opcua sends.
+    let plain = StatusCode::Good.set_overflow(true);
+    for flooded in [proper, plain] {
+        let mut rig = Rig::new(1);
+        let value = DataValue { status: Some(flooded), ..DataValue::value_only(1.0) };
+        let notification = MonitoredItemNotification { client_handle: 0, value };
+        let change = DataChangeNotification { monitored_items: Some(vec![notification]), diagnostic_infos: None };
+        rig.tell(&encoded(1, vec![ExtensionObject::from_message(change)]));
+        assert_eq!((rig.subscription.tally().overflows, rig.subscription.values()[0].value.status), (1, 0));
+    }
 }
 
 /// An answer to Publish as the standard's types encode it.

@@ -14,7 +14,7 @@ use crate::raw::{
     SecurityPolicy as RawPolicy, SiteFile,
 };
 use crate::raw::{InteractionHeartbeat, Pairing};
-use crate::site::{Connection, Heartbeat, Identity, LeaseTag, Revocation, Secret, Security, SecurityPolicy};
+use crate::site::{Connection, Heartbeat, Identity, LeaseTag, Revocation, Secret, Security, SecurityPolicy, Subscribe};
 use crate::spelling::nearest;
 
 /// The largest password file, in bytes.
@@ -36,6 +36,13 @@ impl Connections {
     /// All of them, when none was complained of.
     pub(crate) fn complete(self) -> Option<Vec<Connection>> {
         if self.resolved.is_empty() { None } else { self.resolved.into_iter().collect() }
+    }
+
+    /// What the server of a connection tells by itself.
+    pub(crate) fn set_subscribe(&mut self, index: usize, subscribe: Option<Subscribe>) {
+        if let Some(Some(connection)) = self.resolved.get_mut(index) {
+            connection.subscribe = subscribe;
+        }
     }
 
     /// The connection that a tag or a heartbeat means: the named one, or the only one.
@@ -247,6 +254,8 @@ fn connection(
         paired: service.paired,
         heartbeat: service.heartbeat?,
         lease: service.lease?,
+        // The tags are not known yet.
+        subscribe: None,
     })
 }
 

@@ -8,6 +8,7 @@ mod fallback;
 mod reward;
 mod runtime;
 mod setpoints;
+mod subscribe;
 mod tags;
 
 use std::path::{Path, PathBuf};
@@ -84,9 +85,12 @@ pub(crate) fn resolve(
     complain_of_plain_database_password(raw, &context, complaints);
 
     let interaction = interaction_raw.and_then(|interaction| self::interaction(interaction, &context, complaints));
-    let connections = connections::resolve(raw, &context, complaints);
+    let mut connections = connections::resolve(raw, &context, complaints);
     let tags =
         raw.pipeline.value.as_ref().and_then(|pipeline| tags::resolve(pipeline, &connections, &context, complaints));
+    if let Some(tags) = &tags {
+        subscribe::resolve(raw, tags, &mut connections, complaints);
+    }
     let setpoints = match (&tags, runtime_raw) {
         (Some(tags), Some(runtime)) => setpoints::resolve(tags, runtime, &context, complaints),
         _ => None,

@@ -283,7 +283,7 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
                         return Err(HandError::Lost { connection: connection(), reason: loss.what });
                     }
                     News::ClaimRefused { .. } => return Err(HandError::ClaimRefused { connection: connection() }),
-                    News::Up { .. } | News::Down(_) => {}
+                    News::Up { .. } | News::Down(_) | News::Feed(_) => {}
                 }
             }
         }

@@ -262,7 +262,9 @@ const fn is_audited(kind: EventKind) -> bool {
         // A log that cannot be written says so itself when it can again.
         Kind::AuditLog => false,
         Kind::PolicyAdopted | Kind::PolicyOnTrial | Kind::PolicyProven => false,
-        Kind::LearnerLost | Kind::LearnerStalled | Kind::ConnectionUp | Kind::ConnectionDown => false,
+        Kind::LearnerLost | Kind::LearnerStalled | Kind::ConnectionUp | Kind::ConnectionDown | Kind::Subscription => {
+            false
+        }
         Kind::SetpointRejected | Kind::SetpointKind | Kind::SetpointUnknown | Kind::ReadBackMismatch => false,
         Kind::TagBad | Kind::TagGood | Kind::SlotsSkipped | Kind::Lost | Kind::Recording => false,
     }
@@ -277,7 +279,9 @@ fn subject(record: &EventRecord) -> Option<Subject> {
         Kind::ConnectionUp | Kind::ConnectionDown => ("connection", record.a),
         Kind::OperatorTook | Kind::OperatorReturned => ("operator", record.a),
         Kind::TagBad | Kind::TagGood => ("tag", record.a),
-        Kind::ReadBackMismatch | Kind::SetpointKind | Kind::SetpointUnknown => (kind.name(), record.a),
+        Kind::ReadBackMismatch | Kind::SetpointKind | Kind::SetpointUnknown | Kind::Subscription => {
+            (kind.name(), record.a)
+        }
         Kind::ModeChange | Kind::SetpointRejected | Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
         Kind::PolicyAdopted | Kind::PolicyRefused | Kind::LearnerLost | Kind::LearnerAttached => (kind.name(), 0),
         Kind::PolicyOnTrial | Kind::PolicyProven | Kind::PolicyFailedTrial | Kind::PolicyRolledBack => (kind.name(), 0),
@@ -323,6 +327,7 @@ fn log(record: &EventRecord, message: &str) {
             | EventKind::AccessRefused
             | EventKind::AuditLog,
         ) => tracing::warn!(cycle, event, "{message}"),
+        Some(EventKind::Subscription) if record.b == 0 => tracing::warn!(cycle, event, "{message}"),
         _ if to_degraded => tracing::warn!(cycle, event, "{message}"),
         _ => tracing::info!(cycle, event, "{message}"),
     }

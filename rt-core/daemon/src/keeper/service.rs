@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use io_loop::{ConnectFailure, News};
+use io_loop::{ConnectFailure, FeedState, News};
 use rt_config::{Connection, Runtime, Security, Site};
 use rt_control::{
     Act, Answer, CallError, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request,
@@ -54,6 +54,8 @@ pub(crate) struct Means<'a> {
 /// One connection's state, and where its undecided certificates go.
 struct Wired {
     status: ConnectionStatus,
+    /// The names of what is read.
+    inputs: Vec<String>,
     trust_dir: Option<PathBuf>,
     complained: Option<Instant>,
 }
@@ -66,7 +68,8 @@ impl Service {
         preemption: String,
         configuration: Configuration,
     ) -> Self {
-        let Site { connections, runtime: Runtime { operators, .. }, .. } = configuration.site();
+        let site @ Site { connections, runtime: Runtime { operators, .. }, .. } = configuration.site();
+        let wired = |(index, connection)| Wired::new(site, index, connection);
         Self {
             description,
             shelf,
@@ -74,7 +77,7 @@ impl Service {
             own_uid: rustix::process::getuid().as_raw(),
             degraded,
             preemption,
-            connections: connections.iter().map(Wired::new).collect(),
+            connections: connections.iter().enumerate().map(wired).collect(),
             started: Instant::now(),
             latched: None,
             configuration,
@@ -160,6 +163,11 @@ impl Service {
                     .text(&text)
                     .publish();
                 (wired.status.up, wired.status.last_error) = (false, Some(reason));
+            }
+            News::Feed(state) => {
+                let is_live = matches!(state, FeedState::Live { .. });
+                let text = format!("{}: {}", wired.status.id, wired.describe_feed(*state));
+                journal.entry(EventKind::Subscription).numbers(index as u64, is_live.into()).text(&text).publish();
             }
             News::ClaimRefused { status } => {
                 let reason = format!(
@@ -441,7 +449,7 @@ pub(crate) fn describe_setpoints(site: &Site) -> Vec<SetpointInfo> {
 }
 
 impl Wired {
-    fn new(connection: &Connection) -> Self {
+    fn new(site: &Site, index: usize, connection: &Connection) -> Self {
         let trust_dir = match &connection.security {
             Security::None => None,
             Security::Secured { trust_dir, .. } => Some(trust_dir.clone()),
@@ -453,7 +461,30 @@ impl Wired {
             last_error: Some("not connected yet".to_owned()),
             claimed: None,
         };
-        Self { status, trust_dir, complained: None }
+        Self { status, inputs: crate::plant::input_names(site, index), trust_dir, complained: None }
+    }
+
+    /// How the server tells by itself what changes.
+    fn describe_feed(&self, state: FeedState) -> String {
+        const READ: &str = "everything is read until another subscription is there";
+        match state {
+            FeedState::Off => "everything is read".to_owned(),
+            FeedState::Live { refused: 0 } => "subscribed".to_owned(),
+            FeedState::Live { refused } => {
+                format!("subscribed, but for {refused} tags that the server refuses: they are read")
+            }
+            FeedState::Refused { status } => {
+                format!("no subscription ({}): everything is read", ua_session::StatusName(status))
+            }
+            FeedState::Over { status: 0 } => format!("no subscription: the server is too slow; {READ}"),
+            FeedState::Over { status } => {
+                format!("the subscription has ended ({}); {READ}", ua_session::StatusName(status))
+            }
+            FeedState::Mute { input } => {
+                let tag = self.inputs.get(input).map_or("", String::as_str);
+                format!("the subscription says nothing of `{tag}`, which has changed; {READ}")
+            }
+        }
     }
 
     /// A connection that does not come about is tried again twice a second; what to say about it when the reason changes, and

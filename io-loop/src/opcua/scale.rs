@@ -5,10 +5,10 @@
 
 use ua_session::Scale;
 
-use crate::opcua::BoundNode;
+use super::BoundNode;
 
 /// Everything that the server's scales contradict, one complaint for each.
-pub(crate) fn contradictions(inputs: &[BoundNode], outputs: &[BoundNode], scales: &[Scale]) -> Vec<String> {
+pub(super) fn contradictions(inputs: &[BoundNode], outputs: &[BoundNode], scales: &[Scale]) -> Vec<String> {
     let (read, written) = scales.split_at_checked(inputs.len()).unwrap_or((scales, &[]));
     let read = inputs.iter().zip(read).flat_map(|(node, found)| [unit(node, found), apart(node, found)]);
     let written = outputs.iter().zip(written).flat_map(|(node, found)| [unit(node, found), beyond(node, found)]);
@@ -17,7 +17,7 @@ pub(crate) fn contradictions(inputs: &[BoundNode], outputs: &[BoundNode], scales
 
 /// What has changed between two looks at the same nodes. A server that says nothing of a node any more, or says it for the
 /// first time, has changed nothing.
-pub(crate) fn changes<'a>(nodes: impl Iterator<Item = &'a BoundNode>, before: &[Scale], now: &[Scale]) -> Vec<String> {
+pub(super) fn changes<'a>(nodes: impl Iterator<Item = &'a BoundNode>, before: &[Scale], now: &[Scale]) -> Vec<String> {
     let changed = |(node, (before, now)): (&BoundNode, (&Scale, &Scale))| {
         let ranges = before.range.zip(now.range).filter(|(before, now)| before != now);
         let units = before.unit.as_ref().zip(now.unit.as_ref()).filter(|(before, now)| !is_same_unit(before, now));
@@ -35,7 +35,7 @@ pub(crate) fn changes<'a>(nodes: impl Iterator<Item = &'a BoundNode>, before: &[
 }
 
 /// Adds to what is known of the nodes what was not said before.
-pub(crate) fn remember(known: &mut Vec<Scale>, found: Vec<Scale>) {
+pub(super) fn remember(known: &mut Vec<Scale>, found: Vec<Scale>) {
     known.resize(found.len(), Scale::default());
     for (known, found) in known.iter_mut().zip(found) {
         known.range = known.range.or(found.range);
