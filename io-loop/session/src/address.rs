@@ -8,8 +8,10 @@ use opcua_types::{Guid, Identifier, NodeId};
 /// (string), `g=` (GUID), `b=` (base64).
 ///
 /// An address with a namespace URI keeps its meaning when a server reorders its namespaces; one with an index does not.
+/// `element=3;ns=2;s=Path` names the fourth element of an array.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NodeAddress {
+    element: Option<u32>,
     namespace: Namespace,
     identifier: Identifier,
 }
@@ -20,9 +22,27 @@ enum Namespace {
     Uri(String),
 }
 
+/// A value on a server: a variable's, or one element of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ValueId {
+    /// The variable.
+    pub node: NodeId,
+    /// The element's number, from zero, where the variable is an array.
+    pub element: Option<u32>,
+}
+
+impl From<NodeId> for ValueId {
+    fn from(node: NodeId) -> Self {
+        Self { node, element: None }
+    }
+}
+
 /// Why a text is no node address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
+    /// What follows `element=` is not a number and a semicolon.
+    #[error("`{0}` does not name an element; write element=<number>; before the node, counting from zero")]
+    Element(String),
     /// The namespace index is not a number from 0 to 65535.
     #[error("namespace index `{0}` is not a number from 0 to 65535")]
     NamespaceIndex(String),
@@ -40,7 +60,7 @@ impl NodeAddress {
     pub fn of(node: &NodeId, namespaces: &[String]) -> Self {
         let uri = namespaces.get(usize::from(node.namespace)).filter(|uri| node.namespace != 0 && !uri.is_empty());
         let namespace = uri.map_or(Namespace::Index(node.namespace), |uri| Namespace::Uri(uri.clone()));
-        Self { namespace, identifier: node.identifier.clone() }
+        Self { element: None, namespace, identifier: node.identifier.clone() }
     }
 
     /// The namespace URI, when the address names one.
@@ -49,6 +69,11 @@ impl NodeAddress {
             Namespace::Uri(uri) => Some(uri),
             Namespace::Index(_) => None,
         }
+    }
+
+    /// The number of the element, when the address names one.
+    pub fn element(&self) -> Option<u32> {
+        self.element
     }
 
     /// The node's id on a server with these namespaces; `None` when the URI is not among them or the index is beyond
@@ -66,6 +91,7 @@ impl FromStr for NodeAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (element, text) = split_off_element(text)?;
         let (namespace, identifier) = if let Some(rest) = text.strip_prefix("ns=") {
             let (index, identifier) = split_at_identifier(rest, false)?;
             let index = index.parse().map_err(|_| AddressError::NamespaceIndex(index.to_owned()))?;
@@ -79,8 +105,15 @@ impl FromStr for NodeAddress {
         } else {
             (Namespace::Index(0), text)
         };
-        Ok(NodeAddress { namespace, identifier: parse_identifier(identifier)? })
+        Ok(NodeAddress { element, namespace, identifier: parse_identifier(identifier)? })
     }
+}
+
+fn split_off_element(text: &str) -> Result<(Option<u32>, &str), AddressError> {
+    let Some(rest) = text.strip_prefix("element=") else { return Ok((None, text)) };
+    let refused = || AddressError::Element(text.to_owned());
+    let (element, rest) = rest.split_once(';').ok_or_else(refused)?;
+    element.parse().map(|element| (Some(element), rest)).map_err(|_| refused())
 }
 
 /// Splits `<namespace>;<identifier>`. A URI may contain semicolons itself, so the first one that opens an identifier
@@ -106,6 +139,9 @@ fn parse_identifier(text: &str) -> Result<Identifier, AddressError> {
 
 impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(element) = self.element {
+            write!(f, "element={element};")?;
+        }
         match &self.namespace {
             Namespace::Index(0) => {}
             Namespace::Index(index) => write!(f, "ns={index};")?,
@@ -144,6 +180,7 @@ mod tests {
             "ns=3;g=72962b91-fa75-4ae6-8d28-b404dc7daf63",
             "ns=1;b=AQIDBA==",
             "nsu=urn:plant;v=1;i=7",
+            "element=3;nsu=urn:plant;s=Path",
         ] {
             let address: NodeAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), text);
@@ -163,9 +200,22 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused_with_the_offending_part() {
-        for text in
-            ["", "x", "i=", "i=-1", "ns=;i=1", "ns=65536;i=1", "nsu=;i=1", "nsu=urn:x", "g=12", "b=%", "€=1", "s="]
-        {
+        for text in [
+            "",
+            "x",
+            "i=",
+            "i=-1",
+            "ns=;i=1",
+            "ns=65536;i=1",
+            "nsu=;i=1",
+            "nsu=urn:x",
+            "g=12",
+            "b=%",
+            "€=1",
+            "s=",
+            "element=3",
+            "element=-1;i=1",
+        ] {
             assert!(text.parse::<NodeAddress>().is_err(), "{text}");
         }
     }

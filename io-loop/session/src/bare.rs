@@ -244,7 +244,8 @@ pub fn take_apart(body: &[u8]) -> bool {
     endpoints.iter().flatten().for_each(|endpoint| drop(crypto::describe(&endpoint.certificate)));
     let batch = plan::WriteBatch { first: 0, end: 3, count: 2 };
     let written = plan::decode_write(body, batch, &[Some(1.0), None, Some(2.0)], &mut [0; 3]);
-    let read = plan::decode_read(body, &mut [ReadValue::MISSING; 3]);
+    let shapes = [plan::Shape::Scalar, plan::Shape::Element, plan::Shape::Scalar];
+    let read = plan::decode_read(body, &shapes, &mut [ReadValue::MISSING; 3]);
     [
         be_told(body, false),
         be_told(body, true),
@@ -265,7 +266,7 @@ pub fn take_apart(body: &[u8]) -> bool {
 /// The bytes are what a subscription is told, or is told again because it missed it; whether it is.
 fn be_told(body: &[u8], again: bool) -> bool {
     let terms = Terms { id: 1, publishing_ns: 1, keep_alive_ns: 1 };
-    let mut subscription = Subscription::new(services::NO_TOKEN, terms, REQUESTS, None, 0);
+    let mut subscription = Subscription::new(services::NO_TOKEN, terms, vec![plan::Shape::Scalar; REQUESTS], None, 0);
     let came = Came { now_ns: 1, since_ns: 0 };
     subscription.request(1, 0, 0);
     if again {

@@ -7,7 +7,7 @@ use crate::{
     codec::{DATA_VALUE_HAS_VALUE, Reader, VARIANT_ARRAY, VARIANT_TYPE_MASK},
     limits::{ARRAY_LEN_MAX, REQUEST_NODES_MAX},
     link::Link,
-    plan,
+    plan::{self, Shape},
     services::{self, attribute, type_id},
     status::is_bad,
 };
@@ -30,8 +30,8 @@ pub struct NodeDescription {
 pub enum NodeKind {
     /// A scalar that can be read and written.
     Scalar(ScalarKind),
-    /// An array.
-    Array,
+    /// An array; of what, if its elements can be read and written.
+    Array(Option<ScalarKind>),
     /// A data type that is not a plain number, a value that was never set, or no variable at all.
     Other,
 }
@@ -67,7 +67,7 @@ pub(crate) fn parse_server(body: &[u8]) -> Result<(Vec<String>, Limits), CallErr
     let mut reader = open_results(body, ABOUT_SERVER.len())?;
     let namespaces = read_strings(&mut reader)?;
     let mut limit = || -> Result<usize, Violation> {
-        let value = plan::read_data_value(&mut reader)?;
+        let value = plan::read_data_value(&mut reader, Shape::Scalar)?;
         // Zero, or no answer, means that there is no limit.
         let limit = match value.kind {
             ValueKind::Scalar(ScalarKind::UInt32) if value.value >= 1.0 => value.value as usize,
@@ -104,7 +104,7 @@ pub(crate) fn request_read(
     link.request(deadline_ns, |out, handle, timestamp| {
         let fields = services::put_read(out, token, items.len());
         for (node, attribute) in items {
-            services::put_read_item(out, node, *attribute);
+            services::put_read_item(out, node, *attribute, None);
         }
         fields.patch(out, timestamp, handle);
     })
@@ -179,7 +179,7 @@ impl Seen {
         if asked == attribute::DATA_TYPE {
             return self.take_data_type(reader);
         }
-        let answer = plan::read_data_value(reader)?;
+        let answer = plan::read_data_value(reader, Shape::Scalar)?;
         let number = (!is_bad(answer.status)).then_some(answer.value);
         match asked {
             attribute::VALUE_RANK => self.rank = number,
@@ -224,8 +224,10 @@ impl Seen {
             return NodeKind::Other;
         }
         match (self.value, self.rank) {
-            (_, Some(rank)) if rank >= 0.0 => return NodeKind::Array,
-            (Some(ValueKind::Mismatch { array: true, .. }), _) => return NodeKind::Array,
+            (Some(ValueKind::Mismatch { type_id, array: true }), _) => {
+                return NodeKind::Array(self.built_in().or_else(|| ScalarKind::from_type_id(type_id)));
+            }
+            (_, Some(rank)) if rank >= 0.0 => return NodeKind::Array(self.built_in()),
             _ => {}
         }
         match (self.built_in(), self.value) {

@@ -69,7 +69,7 @@ mod transport;
 mod user;
 mod values;
 
-pub use address::{AddressError, NodeAddress};
+pub use address::{AddressError, NodeAddress, ValueId};
 pub use browse::{ChildNode, NodeClass};
 pub use clock::Clock;
 pub use crypto::{ApplicationInstance, CertificateFacts, Examination, Names, RevocationFacts, TrustItem, examine};

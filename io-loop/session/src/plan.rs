@@ -1,9 +1,7 @@
 //! Requests made ready: encoded once, patched and sent many times; answers decoded in place.
 
-use opcua_types::NodeId;
-
 use crate::{
-    CallError, PrepareError, ReadValue, ScalarKind, ValueKind, Violation, WriteValue,
+    CallError, PrepareError, ReadValue, ScalarKind, ValueId, ValueKind, Violation, WriteValue,
     codec::{DATA_VALUE_HAS_VALUE, Put, Reader, VARIANT_ARRAY, VARIANT_TYPE_MASK},
     limits::{ARRAY_LEN_MAX, PLAN_NODES_MAX},
     services::{self, HeaderFields, attribute, type_id},
@@ -22,24 +20,39 @@ pub struct ReadPlan {
 pub(crate) struct ReadBatch {
     request: Vec<u8>,
     fields: HeaderFields,
-    pub(crate) count: usize,
+    /// What each result is to be.
+    pub(crate) shapes: Vec<Shape>,
+}
+
+/// What a value is to be in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Scalar,
+    /// An array of one, which is how a server answers when one element is asked for (Part 4, 7.27).
+    Element,
+}
+
+impl Shape {
+    pub(crate) fn of(value: &ValueId) -> Self {
+        if value.element.is_some() { Shape::Element } else { Shape::Scalar }
+    }
 }
 
 impl ReadPlan {
-    pub(crate) fn new(session: u64, token: &[u8], nodes: &[NodeId], per_request: usize) -> Result<Self, PrepareError> {
-        check_len(nodes.len())?;
-        let batches = nodes
+    pub(crate) fn new(session: u64, token: &[u8], of: &[ValueId], per_request: usize) -> Result<Self, PrepareError> {
+        check_len(of.len())?;
+        let batches = of
             .chunks(per_request.max(1))
-            .map(|nodes| {
+            .map(|of| {
                 let mut request = Vec::new();
-                let fields = services::put_read(&mut request, token, nodes.len());
-                for node in nodes {
-                    services::put_read_item(&mut request, node, attribute::VALUE);
+                let fields = services::put_read(&mut request, token, of.len());
+                for ValueId { node, element } in of {
+                    services::put_read_item(&mut request, node, attribute::VALUE, *element);
                 }
-                ReadBatch { request, fields, count: nodes.len() }
+                ReadBatch { request, fields, shapes: of.iter().map(Shape::of).collect() }
             })
             .collect();
-        Ok(ReadPlan { session, batches, len: nodes.len() })
+        Ok(ReadPlan { session, batches, len: of.len() })
     }
 
     /// Number of nodes.
@@ -100,7 +113,7 @@ impl WritePlan {
     pub(crate) fn new(
         session: u64,
         token: &[u8],
-        nodes: &[(NodeId, ScalarKind)],
+        nodes: &[(ValueId, ScalarKind)],
         per_request: usize,
     ) -> Result<Self, PrepareError> {
         check_len(nodes.len())?;
@@ -108,13 +121,18 @@ impl WritePlan {
         let fields = services::put_request(&mut head, type_id::WRITE_REQUEST, token, 0, 0);
         head.put_count(0);
         let (mut items, mut item_ends) = (Vec::new(), Vec::new());
-        for (node, kind) in nodes {
+        for (ValueId { node, element }, kind) in nodes {
             items.put_node_id(node);
             items.put_u32(attribute::VALUE);
-            items.put_null();
+            services::put_index_range(&mut items, *element);
             // A DataValue with nothing but the value: many servers refuse to take status or time.
             items.put_u8(DATA_VALUE_HAS_VALUE);
-            items.put_u8(*kind as u8);
+            if element.is_some() {
+                items.put_u8(*kind as u8 | VARIANT_ARRAY);
+                items.put_count(1);
+            } else {
+                items.put_u8(*kind as u8);
+            }
             item_ends.push(items.len());
         }
         let values: usize = nodes.iter().map(|(_, kind)| kind.size()).sum();
@@ -206,38 +224,48 @@ fn check_use(plan_session: u64, session: u64, expected: usize, found: usize) -> 
 ///
 /// # Real-time
 /// Bounded by the length of the answer; allocates nothing.
-pub(crate) fn decode_read(body: &[u8], out: &mut [ReadValue]) -> Result<(), CallError> {
+pub(crate) fn decode_read(body: &[u8], shapes: &[Shape], out: &mut [ReadValue]) -> Result<(), CallError> {
     let mut reader = services::open_answer(body, type_id::READ_ANSWER)?;
     if reader.array_len(ARRAY_LEN_MAX)? != out.len() {
         return Err(Violation::ResultCount.into());
     }
-    for slot in out {
-        *slot = read_data_value(&mut reader)?;
+    for (slot, shape) in out.iter_mut().zip(shapes) {
+        *slot = read_data_value(&mut reader, *shape)?;
     }
     Ok(())
 }
 
-pub(crate) fn read_data_value(reader: &mut Reader<'_>) -> Result<ReadValue, Violation> {
+pub(crate) fn read_data_value(reader: &mut Reader<'_>, shape: Shape) -> Result<ReadValue, Violation> {
     let mask = reader.u8()?;
     let (kind, value) =
-        if mask & DATA_VALUE_HAS_VALUE != 0 { read_variant(reader)? } else { (ValueKind::Missing, f64::NAN) };
+        if mask & DATA_VALUE_HAS_VALUE != 0 { read_variant(reader, shape)? } else { (ValueKind::Missing, f64::NAN) };
     let (status, source_time) = reader.data_value_tail(mask)?;
     Ok(ReadValue { value, status, source_time, kind })
 }
 
-fn read_variant(reader: &mut Reader<'_>) -> Result<(ValueKind, f64), Violation> {
+fn read_variant(reader: &mut Reader<'_>, shape: Shape) -> Result<(ValueKind, f64), Violation> {
+    /// Number of elements, encoded.
+    const ONE: [u8; 4] = 1_i32.to_le_bytes();
     let encoding = reader.u8()?;
     let type_id = encoding & VARIANT_TYPE_MASK;
     let array = encoding & VARIANT_ARRAY != 0;
-    let kind = match ScalarKind::from_type_id(type_id) {
-        Some(kind) if !array => kind,
+    let is_one = encoding == type_id | VARIANT_ARRAY && reader.rest().starts_with(&ONE);
+    match (ScalarKind::from_type_id(type_id), shape) {
+        (Some(kind), Shape::Scalar) if !array => Ok((ValueKind::Scalar(kind), read_scalar(reader, kind)?)),
+        (Some(kind), Shape::Element) if is_one => {
+            reader.take(ONE.len())?;
+            Ok((ValueKind::Scalar(kind), read_scalar(reader, kind)?))
+        }
         _ => {
             reader.skip_variant_value(encoding, 0)?;
             let kind = if encoding == 0 { ValueKind::Missing } else { ValueKind::Mismatch { type_id, array } };
-            return Ok((kind, f64::NAN));
+            Ok((kind, f64::NAN))
         }
-    };
-    let value = match kind {
+    }
+}
+
+fn read_scalar(reader: &mut Reader<'_>, kind: ScalarKind) -> Result<f64, Violation> {
+    Ok(match kind {
         ScalarKind::Boolean => f64::from(u8::from(reader.bool()?)),
         ScalarKind::SByte => f64::from(reader.i8()?),
         ScalarKind::Byte => f64::from(reader.u8()?),
@@ -250,8 +278,7 @@ fn read_variant(reader: &mut Reader<'_>) -> Result<(ValueKind, f64), Violation> 
         ScalarKind::UInt64 => reader.u64()? as f64,
         ScalarKind::Float => f64::from(reader.f32()?),
         ScalarKind::Double => reader.f64()?,
-    };
-    Ok((ValueKind::Scalar(kind), value))
+    })
 }
 
 /// Decodes the answer to a Write in place: `batch` says which of `values` it is about.
@@ -280,7 +307,10 @@ pub(crate) fn decode_write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use opcua_types::NodeId;
     use proptest::prelude::*;
+
+    const SCALARS: &[Shape] = &[Shape::Scalar; 64];
 
     fn answer(type_id: u16) -> Vec<u8> {
         let mut out = Vec::new();
@@ -325,7 +355,7 @@ mod tests {
         ];
         for (written, expected) in values {
             let mut out = [ReadValue::MISSING];
-            decode_read(&read_answer(&[&scalar(written)]), &mut out).unwrap();
+            decode_read(&read_answer(&[&scalar(written)]), SCALARS, &mut out).unwrap();
             assert_eq!(out[0].kind, ValueKind::Scalar(written.kind()));
             assert_eq!(out[0].value, expected);
         }
@@ -342,7 +372,7 @@ mod tests {
         result.put_u16(2);
         let next = scalar(WriteValue::Double(7.0));
         let mut out = [ReadValue::MISSING; 2];
-        decode_read(&read_answer(&[&result, &next]), &mut out).unwrap();
+        decode_read(&read_answer(&[&result, &next]), SCALARS, &mut out).unwrap();
         assert_eq!((out[0].value, out[0].status, out[0].source_time), (3.5, 0x4000_0000, 1234));
         assert_eq!(out[1].value, 7.0);
     }
@@ -354,7 +384,7 @@ mod tests {
         let bad: &[u8] = &[0x02, 0, 0, 0x34, 0x80];
         let last = scalar(WriteValue::Int32(9));
         let mut out = [ReadValue::MISSING; 4];
-        decode_read(&read_answer(&[text, array, bad, &last]), &mut out).unwrap();
+        decode_read(&read_answer(&[text, array, bad, &last]), SCALARS, &mut out).unwrap();
         assert_eq!(out[0].kind, ValueKind::Mismatch { type_id: 12, array: false });
         assert_eq!(out[1].kind, ValueKind::Mismatch { type_id: 1, array: true });
         assert_eq!((out[2].kind, out[2].status), (ValueKind::Missing, 0x8034_0000));
@@ -363,14 +393,35 @@ mod tests {
     }
 
     #[test]
+    fn f49_one_element_is_an_array_of_one_and_nothing_else_is() {
+        let array = |count: u8, kind: WriteValue| {
+            let mut out = vec![0x01, 0x80 | kind.kind() as u8, count, 0, 0, 0];
+            (0..count).for_each(|_| kind.encode(&mut out));
+            out
+        };
+        let seven = WriteValue::Int16(7);
+        let results = [array(1, seven), array(2, seven), array(0, seven), scalar(seven)];
+        let results: Vec<&[u8]> = results.iter().map(Vec::as_slice).collect();
+        let values = |shape: Shape| {
+            let mut out = [ReadValue::MISSING; 4];
+            decode_read(&read_answer(&results), &[shape; 4], &mut out).unwrap();
+            out.map(|value| value.value)
+        };
+        let [one, two, none, scalar] = values(Shape::Element);
+        assert!(one == 7.0 && two.is_nan() && none.is_nan() && scalar.is_nan());
+        let [one, two, none, scalar] = values(Shape::Scalar);
+        assert!(one.is_nan() && two.is_nan() && none.is_nan() && scalar == 7.0);
+    }
+
+    #[test]
     fn an_answer_with_another_number_of_results_is_refused() {
         let body = read_answer(&[&scalar(WriteValue::Double(1.0))]);
         let refused = Err(CallError::Violation(Violation::ResultCount));
-        assert_eq!(decode_read(&body, &mut [ReadValue::MISSING; 2]), refused);
+        assert_eq!(decode_read(&body, SCALARS, &mut [ReadValue::MISSING; 2]), refused);
     }
 
     fn plan(per_request: usize) -> WritePlan {
-        let nodes: Vec<_> = (0..5u32).map(|i| (NodeId::new(2, 1000 + i), ScalarKind::Double)).collect();
+        let nodes: Vec<_> = (0..5u32).map(|i| (NodeId::new(2, 1000 + i).into(), ScalarKind::Double)).collect();
         WritePlan::new(1, services::NO_TOKEN, &nodes, per_request).unwrap()
     }
 
@@ -433,10 +484,10 @@ mod tests {
         ) {
             let mut out = [ReadValue::MISSING; 3];
             let mut body = [answer(634), vec![3, 0, 0, 0], tail.clone()].concat();
-            let _ = decode_read(&body, &mut out);
+            let _ = decode_read(&body, &[Shape::Scalar, Shape::Element, Shape::Element], &mut out);
             let place = flip.index(body.len());
             body[place] = with;
-            let _ = decode_read(&body, &mut out);
+            let _ = decode_read(&body, SCALARS, &mut out);
             let batch = WriteBatch { first: 0, end: 3, count: 3 };
             let body = [answer(676), vec![3, 0, 0, 0], tail].concat();
             let _ = decode_write(&body, batch, &[Some(1.0); 3], &mut [0; 3]);

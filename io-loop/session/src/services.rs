@@ -441,13 +441,21 @@ pub(crate) fn put_read(out: &mut Vec<u8>, token: &[u8], count: usize) -> HeaderF
     fields
 }
 
-pub(crate) fn put_read_item(out: &mut Vec<u8>, node: &NodeId, attribute: u32) {
+pub(crate) fn put_read_item(out: &mut Vec<u8>, node: &NodeId, attribute: u32, element: Option<u32>) {
     out.put_node_id(node);
     out.put_u32(attribute);
-    // The whole value, in the default encoding.
-    out.put_null();
+    put_index_range(out, element);
+    // In the default encoding.
     out.put_u16(0);
     out.put_null();
+}
+
+/// The range of one element (Part 4, 7.27), or none for the whole value.
+pub(crate) fn put_index_range(out: &mut Vec<u8>, element: Option<u32>) {
+    match element {
+        Some(element) => out.put_bytes(element.to_string().as_bytes()),
+        None => out.put_null(),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use opcua_types::NodeId;
 
 use crate::{
     CallError, ChildNode, Clock, ConnectError, KeyWorker, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError,
-    ScalarKind, Step, Target, WritePlan, browse,
+    ScalarKind, Step, Target, ValueId, WritePlan, browse,
     connect::{self, Membership},
     crypto,
     describe::{self, Limits, NodeDescription},
@@ -152,6 +152,14 @@ impl Session {
         })
     }
 
+    /// The value behind an address on this server.
+    ///
+    /// # Errors
+    /// As [`Session::resolve`].
+    pub fn locate(&self, address: &NodeAddress) -> Result<ValueId, ResolveError> {
+        Ok(ValueId { node: self.resolve(address)?, element: address.element() })
+    }
+
     /// Data type, rank and access of nodes, in their order.
     ///
     /// # Errors
@@ -189,20 +197,25 @@ impl Session {
         self.link.note(browsed)
     }
 
-    /// Makes a read of these nodes' values ready.
+    /// Makes a read of these values ready: of variables, or of elements of them.
     ///
     /// # Errors
-    /// When there are too many nodes.
-    pub fn prepare_read(&self, nodes: &[NodeId]) -> Result<ReadPlan, PrepareError> {
-        ReadPlan::new(self.serial, &self.membership.token, nodes, self.limits.read)
+    /// When there are too many.
+    pub fn prepare_read<V: Clone + Into<ValueId>>(&self, values: &[V]) -> Result<ReadPlan, PrepareError> {
+        let values: Vec<_> = values.iter().cloned().map(Into::into).collect();
+        ReadPlan::new(self.serial, &self.membership.token, &values, self.limits.read)
     }
 
     /// Makes a write to these nodes' values ready.
     ///
     /// # Errors
     /// When there are too many nodes.
-    pub fn prepare_write(&self, nodes: &[(NodeId, ScalarKind)]) -> Result<WritePlan, PrepareError> {
-        WritePlan::new(self.serial, &self.membership.token, nodes, self.limits.write)
+    pub fn prepare_write<V: Clone + Into<ValueId>>(
+        &self,
+        values: &[(V, ScalarKind)],
+    ) -> Result<WritePlan, PrepareError> {
+        let values: Vec<_> = values.iter().cloned().map(|(value, kind)| (value.into(), kind)).collect();
+        WritePlan::new(self.serial, &self.membership.token, &values, self.limits.write)
     }
 
     /// Reads all nodes of the plan into `out`, which has the plan's length.
@@ -221,14 +234,14 @@ impl Session {
         plan.check(self.serial, out.len())?;
         let mut rest = out;
         for batch in &mut plan.batches {
-            let (slots, tail) = rest.split_at_mut(batch.count.min(rest.len()));
+            let (slots, tail) = rest.split_at_mut(batch.shapes.len().min(rest.len()));
             rest = tail;
             self.link.ready(deadline_ns)?;
             let mark = self.link.channel.mark();
             let request_id = self.seal_read(batch)?;
             self.link.send(mark, deadline_ns)?;
             self.link.answer(request_id, deadline_ns)?;
-            decode_read(self.link.channel.body(), slots)?;
+            decode_read(self.link.channel.body(), &batch.shapes, slots)?;
         }
         Ok(())
     }
@@ -331,7 +344,7 @@ impl Session {
             if id == write_id {
                 write = Some(answered.and_then(|body| decode_write(body, write_batch, values, status)));
             } else if id == read_id {
-                read = Some(answered.and_then(|body| decode_read(body, out)));
+                read = Some(answered.and_then(|body| decode_read(body, &read_batch.shapes, out)));
             }
         }
         // The loop ends with both answered.
@@ -377,15 +390,21 @@ impl Session {
         Ok(request_id)
     }
 
-    /// Lets the server tell what changes of these nodes' values, looking at them and telling it this often, in place of what it
+    /// Lets the server tell what changes of these values, looking at them and telling it this often, in place of what it
     /// told before. What it has told comes in with every other call, and is in [`Session::subscription`].
     ///
     /// # Errors
     /// When the server refuses, [`CallError::Refused`] with its status: BadTooManySubscriptions, BadServiceUnsupported, or
     /// that of a node when it takes none of them. Then there is no subscription, and the session goes on. Which
     /// nodes it does not take when it takes others, [`Subscription::accepted`] says.
-    pub fn subscribe(&mut self, nodes: &[NodeId], every: Duration, deadline_ns: u64) -> Result<(), CallError> {
-        let request = (nodes, every, self.limits.subscribe);
+    pub fn subscribe<V: Clone + Into<ValueId>>(
+        &mut self,
+        values: &[V],
+        every: Duration,
+        deadline_ns: u64,
+    ) -> Result<(), CallError> {
+        let values: Vec<_> = values.iter().cloned().map(Into::into).collect();
+        let request = (&*values, every, self.limits.subscribe);
         let subscribed = subscribe::subscribe(&mut self.link, &self.membership.token, request, deadline_ns);
         self.link.note(subscribed)
     }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use opcua_types::NodeId;
-
 use crate::{
-    CallError, Violation,
+    CallError, ValueId, Violation,
     codec::Put,
     limits::ARRAY_LEN_MAX,
     link::Link,
+    plan::Shape,
     services::{self, attribute, type_id},
     status::is_bad,
     subscription::{Subscription, Terms},
@@ -28,7 +27,7 @@ const QUEUE: u32 = 2;
 pub(crate) fn subscribe(
     link: &mut Link,
     token: &[u8],
-    (nodes, every, per_call): (&[NodeId], Duration, usize),
+    (values, every, per_call): (&[ValueId], Duration, usize),
     deadline_ns: u64,
 ) -> Result<(), CallError> {
     let every_ms = every.as_secs_f64() * 1e3;
@@ -36,9 +35,10 @@ pub(crate) fn subscribe(
         delete(link, token, old, deadline_ns)?;
     }
     let terms = create(link, token, every_ms, deadline_ns)?;
-    let new = Subscription::new(token, terms, nodes.len(), link.subscription(), link.now_ns());
+    let shapes = values.iter().map(Shape::of).collect();
+    let new = Subscription::new(token, terms, shapes, link.subscription(), link.now_ns());
     link.set_subscription(Some(new));
-    let taken = add_items(link, token, terms.id, (nodes, every_ms, per_call), deadline_ns);
+    let taken = add_items(link, token, terms.id, (values, every_ms, per_call), deadline_ns);
     if let Err(error) = taken {
         link.set_subscription(None);
         // Whoever is not asked to publish is silent, and forgotten in the end.
@@ -76,18 +76,18 @@ fn add_items(
     link: &mut Link,
     token: &[u8],
     id: u32,
-    (nodes, every_ms, per_call): (&[NodeId], f64, usize),
+    (values, every_ms, per_call): (&[ValueId], f64, usize),
     deadline_ns: u64,
 ) -> Result<(), CallError> {
     let mut first = 0;
     let mut refusal = None;
-    for nodes in nodes.chunks(per_call.max(1)) {
+    for values in values.chunks(per_call.max(1)) {
         link.request(deadline_ns, |out, handle, timestamp| {
-            put_items(out, (token, handle, timestamp), id, (first, nodes), every_ms);
+            put_items(out, (token, handle, timestamp), id, (first, values), every_ms);
         })?;
-        let bad = take_items(link, first, nodes.len())?;
+        let bad = take_items(link, first, values.len())?;
         refusal = refusal.or(bad);
-        first += nodes.len();
+        first += values.len();
     }
     let accepted = link.subscription().map(Subscription::accepted).unwrap_or_default();
     match refusal {
@@ -100,7 +100,7 @@ fn put_items(
     out: &mut Vec<u8>,
     (token, handle, timestamp): (&[u8], u32, i64),
     id: u32,
-    (first, nodes): (usize, &[NodeId]),
+    (first, values): (usize, &[ValueId]),
     every_ms: f64,
 ) {
     /// TimestampsToReturn: the source's.
@@ -110,11 +110,11 @@ fn put_items(
     services::put_request(out, type_id::CREATE_ITEMS_REQUEST, token, handle, timestamp);
     out.put_u32(id);
     out.put_i32(SOURCE);
-    out.put_count(nodes.len());
-    for (index, node) in (first..).zip(nodes) {
-        services::put_read_item(out, node, attribute::VALUE);
+    out.put_count(values.len());
+    for (index, ValueId { node, element }) in (first..).zip(values) {
+        services::put_read_item(out, node, attribute::VALUE, *element);
         out.put_i32(REPORTING);
-        // The client handle: the node's place.
+        // The client handle: the value's place.
         out.put_u32(u32::try_from(index).unwrap_or(u32::MAX));
         out.put_f64(every_ms);
         // No filter: every change of value or status is told. The oldest value gives way.

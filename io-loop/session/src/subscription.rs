@@ -13,7 +13,7 @@ use crate::{
     CallError, ReadValue, Violation,
     codec::{Put, Reader},
     limits::{ACKNOWLEDGEMENTS_MAX, ARRAY_LEN_MAX, NOTIFICATIONS_MAX, PUBLISH_REQUESTS_MAX},
-    plan::read_data_value,
+    plan::{Shape, read_data_value},
     services::{self, HeaderFields, type_id},
     status::is_bad,
 };
@@ -106,7 +106,9 @@ pub struct Subscription {
     /// The longest interval at which the server looks at a value.
     sampling_ns: u64,
     items: Vec<Notified>,
-    /// Whether the server took each node.
+    /// What each is to be.
+    shapes: Vec<Shape>,
+    /// Whether the server took each.
     accepted: Vec<u32>,
     sequence: Sequence,
     /// Numbers of messages to be acknowledged.
@@ -123,17 +125,24 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// A subscription that the server has just created, to so many nodes. Requests to publish outlive the subscription
+    /// A subscription that the server has just created, to so many values. Requests to publish outlive the subscription
     /// before it: they belong to the session.
-    pub(crate) fn new(token: &[u8], terms: Terms, nodes: usize, before: Option<&Subscription>, now_ns: u64) -> Self {
+    pub(crate) fn new(
+        token: &[u8],
+        terms: Terms,
+        shapes: Vec<Shape>,
+        before: Option<&Subscription>,
+        now_ns: u64,
+    ) -> Self {
         let none = Notified { value: ReadValue::MISSING, message: 0, since_ns: 0 };
         let mut publishing = Vec::with_capacity(PUBLISH_REQUESTS_MAX);
         publishing.extend(before.iter().flat_map(|before| &before.publishing));
         Subscription {
             terms,
             sampling_ns: 0,
-            items: vec![none; nodes],
-            accepted: vec![0; nodes],
+            items: vec![none; shapes.len()],
+            accepted: vec![0; shapes.len()],
+            shapes,
             sequence: Sequence::new(),
             acknowledge: Vec::with_capacity(ACKNOWLEDGEMENTS_MAX),
             publishing,
@@ -285,15 +294,15 @@ impl Subscription {
     /// A DataChangeNotification (Part 4, 7.20.2). The values of one node come oldest first.
     fn take_values(&mut self, reader: &mut Reader<'_>, position: u64, came: Came) -> Result<(), Violation> {
         for _ in 0..reader.array_len(NOTIFICATIONS_MAX)? {
-            let handle = reader.u32()?;
-            let mut value = read_data_value(reader)?;
+            let place = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
+            let shape = self.shapes.get(place).copied().unwrap_or(Shape::Scalar);
+            let mut value = read_data_value(reader, shape)?;
             self.tally.values += 1;
             if value.status & OVERFLOW != 0 {
                 self.tally.overflows += 1;
                 value.status &= !(OVERFLOW | HAS_INFO);
             }
-            let item = usize::try_from(handle).ok().and_then(|index| self.items.get_mut(index));
-            if let Some(item) = item.filter(|item| item.message <= position) {
+            if let Some(item) = self.items.get_mut(place).filter(|item| item.message <= position) {
                 *item = Notified { value, message: position, since_ns: came.since_ns };
             }
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rt_core::tag::Quality;
 use rt_core::time::{MonoTime, Span};
 use ua_session::{
-    CallError, NodeId, Notified, PrepareError, ReadPlan, ReadValue, Session, Subscription, SubscriptionTally,
+    CallError, Notified, PrepareError, ReadPlan, ReadValue, Session, Subscription, SubscriptionTally, ValueId,
 };
 
 use super::translate::{quality_of, reading_of};
@@ -53,7 +53,7 @@ struct Request {
 }
 
 impl Request {
-    fn new(session: &Session, nodes: &[NodeId], places: Vec<usize>) -> Result<Self, PrepareError> {
+    fn new(session: &Session, nodes: &[ValueId], places: Vec<usize>) -> Result<Self, PrepareError> {
         let wanted: Vec<_> = places.iter().filter_map(|place| nodes.get(*place)).cloned().collect();
         Ok(Self { plan: session.prepare_read(&wanted)?, values: vec![ReadValue::MISSING; wanted.len()], places })
     }
@@ -120,7 +120,7 @@ const REST: usize = 1;
 
 /// The inputs of a session.
 pub(super) struct Intake {
-    nodes: Vec<NodeId>,
+    nodes: Vec<ValueId>,
     /// [`ALL`], [`REST`], and the shares.
     requests: Vec<Request>,
     subscribing: Option<Subscribing>,
@@ -150,7 +150,7 @@ impl Intake {
     /// There are too many inputs, or the session is beyond use.
     pub(super) fn open(
         session: &mut Session,
-        nodes: &[NodeId],
+        nodes: &[ValueId],
         (subscribing, feed): (Option<&Subscribing>, Feed),
         (now, deadline): (MonoTime, MonoTime),
     ) -> Result<Self, String> {

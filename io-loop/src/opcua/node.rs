@@ -2,7 +2,7 @@
 
 use rt_core::setpoint::ScalarKind;
 use rt_core::time::Span;
-use ua_session::{NodeAddress, NodeDescription, NodeId, NodeKind, Scale, Session, StatusName};
+use ua_session::{NodeAddress, NodeDescription, NodeKind, Scale, Session, StatusName, ValueId};
 
 use super::translate::{core_kind, is_good};
 
@@ -39,15 +39,15 @@ pub struct Pace {
     pub period: Span,
 }
 
-/// Where the nodes are on this server.
+/// Where the values are on this server.
 ///
 /// # Errors
 /// Names every node whose namespace the server does not have.
-pub(super) fn resolve<'a>(
+pub(super) fn locate<'a>(
     nodes: impl Iterator<Item = &'a BoundNode>,
     session: &Session,
-) -> Result<Vec<NodeId>, String> {
-    collect_all(nodes.map(|node| session.resolve(&node.address).map_err(|error| format!("{}: {error}", node.name))))
+) -> Result<Vec<ValueId>, String> {
+    collect_all(nodes.map(|node| session.locate(&node.address).map_err(|error| format!("{}: {error}", node.name))))
 }
 
 /// Every node must be there, be a number, and permit what we want of it. The data types of the outputs.
@@ -118,12 +118,15 @@ fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, Strin
             StatusName(found.status)
         ));
     }
-    match found.kind {
-        NodeKind::Scalar(kind) => Ok(core_kind(kind)),
-        NodeKind::Array => Err(format!(
-            "tag `{name}`: node {address} is an array, a single number is needed: correct node_identifier in the site file"
+    match (found.kind, address.element()) {
+        (NodeKind::Scalar(kind), None) | (NodeKind::Array(Some(kind)), Some(_)) => Ok(core_kind(kind)),
+        (NodeKind::Scalar(_), Some(_)) => Err(format!(
+            "tag `{name}`: node {address} is a single number, and no array: take `element=` out of node_identifier"
         )),
-        NodeKind::Other => {
+        (NodeKind::Array(Some(_)), None) => Err(format!(
+            "tag `{name}`: node {address} is an array, a single number is needed: write node_identifier: element=0;{address}"
+        )),
+        (NodeKind::Array(None) | NodeKind::Other, _) => {
             Err(format!("tag `{name}`: node {address} holds no number: correct node_identifier in the site file"))
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading, Scale, WriteResult};
+use io_loop::{BoundNode, BusError, Demand, FieldBus, OpcUa, Reading, Receipt, Scale, Subscribing, WriteResult};
 use opcua_types::Variant;
 use rt_core::ports::Clock as _;
 use rt_core::setpoint::ScalarKind;
@@ -113,6 +113,49 @@ conformance!(OpcUaRig);
 
 fn after(clock: &TestClock, span: Span) -> MonoTime {
     MonoTime::from_ns(clock.monotonic_ns()) + span
+}
+
+#[test]
+fn f49_elements_of_an_array_are_read_written_and_told_and_an_array_is_no_number() {
+    let server = Server::start(&Setup::open(1, &[]), &Plant::shared(0));
+    server.insert_array("levels", &[1.0, 2.0, 3.0]);
+    let clock = Arc::new(TestClock::default());
+    let rig = |read: &[&str], written: &[&str], told: bool| {
+        let bound = |prefix: &&str| BoundNode {
+            address: format!("{prefix};nsu={NAMESPACE};s=levels").trim_start_matches(';').parse().unwrap(),
+            ..nodes("in", 1).remove(0)
+        };
+        let [read, written] = [read, written].map(|prefixes| prefixes.iter().map(bound).collect::<Vec<_>>());
+        let watch = vec![Some(Span::from_ms(60_000)); read.len()];
+        let subscribing = Subscribing { every: Span::from_ms(10), io_period: Span::from_ms(10), watch };
+        let target = Target::lab(&server.url(), "urn:corerl:test");
+        let bus = OpcUa::new(target, &[], clock.clone(), read, written).unwrap();
+        let mut bus = bus.subscribing(told.then_some(subscribing));
+        bus.connect(within()).map(|_| bus).map_err(|failure| failure.message)
+    };
+    for told in [false, true] {
+        let mut bus = rig(&["element=0", "element=2", "element=3"], &["element=2"], told).unwrap();
+        let wanted = if told { 8.5 } else { 7.5 };
+        let mut results = [WriteResult::NotAsked];
+        bus.write(&[Some(wanted)], &mut results, within()).unwrap();
+        assert_eq!(results, [WriteResult::Done]);
+        let mut last = [f64::NAN; 3];
+        for _ in 0..1_000 {
+            let mut readings = [Reading::MISSING; 3];
+            bus.read(&mut readings, within()).unwrap();
+            for (last, reading) in last.iter_mut().zip(readings) {
+                let is_good = reading.receipt != Receipt::Nothing && reading.quality == Quality::Good;
+                *last = if is_good { reading.value } else { *last };
+            }
+            if last[1] == wanted {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(last[0] == 1.0 && last[1] == wanted && last[2].is_nan(), "{last:?}");
+    }
+    let refused = |prefix| rig(&[prefix], &[], false).err().unwrap_or_default();
+    assert!(refused("").contains("write node_identifier: element=0;nsu="), "{}", refused(""));
 }
 
 #[test]

@@ -226,6 +226,15 @@ impl Server {
         manager.set_values(self.handle.subscriptions(), values).unwrap();
     }
 
+    /// Puts an array there, which may be written.
+    pub(crate) fn insert_array(&self, name: &str, values: &[f64]) {
+        let id = NodeId::new(self.namespace(), name.to_owned());
+        let manager = self.handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();
+        let node = VariableBuilder::new(&id, name, name).data_type(DataTypeId::Double).value(values.to_vec());
+        let node = node.value_rank(1).writable().organized_by(ObjectId::ObjectsFolder);
+        node.insert(&mut *manager.address_space().write());
+    }
+
     /// Takes a node away.
     pub(crate) fn delete(&self, name: &str) {
         let manager = self.handle.node_managers().get_by_name::<SimpleNodeManager>(PLANT).unwrap();

@@ -307,7 +307,7 @@ sections! {
         unit: String, Optional;
         /// The connection it is read from; may be absent when there is only one.
         connection_id: String, Optional;
-        /// The node, `ns=2;s=Path` or `nsu=URI;s=Path`.
+        /// The node, `ns=2;s=Path` or `nsu=URI;s=Path`; of an array, one element: `element=3;nsu=URI;s=Path`.
         node_identifier: String, Optional;
         /// A value outside counts as missing; a setpoint's action is scaled by it. Engineering units.
         operating_range: Range, Optional;

@@ -25,7 +25,7 @@ struct Rig {
 impl Rig {
     fn new(nodes: usize) -> Self {
         let terms = Terms { id: ID, publishing_ns: 10, keep_alive_ns: KEEP_ALIVE_NS };
-        let subscription = Subscription::new(services::NO_TOKEN, terms, nodes, None, 0);
+        let subscription = Subscription::new(services::NO_TOKEN, terms, vec![Shape::Scalar; nodes], None, 0);
         let (publish, republish, acknowledged) = (Vec::new(), Vec::new(), Vec::new());
         let mut rig = Rig { subscription, publish, republish, acknowledged, next_id: 0, now_ns: 0 };
         rig.ask();
@@ -196,7 +196,7 @@ fn f45_a_server_that_wants_fewer_requests_gets_fewer_but_always_one() {
 fn requests_outlive_a_subscription_and_one_that_was_not_sent_is_sent_later() {
     let mut rig = Rig::new(1);
     let terms = Terms { id: ID + 1, ..rig.subscription.terms };
-    rig.subscription = Subscription::new(services::NO_TOKEN, terms, 1, Some(&rig.subscription), 0);
+    rig.subscription = Subscription::new(services::NO_TOKEN, terms, vec![Shape::Scalar], Some(&rig.subscription), 0);
     assert!(!rig.subscription.has_request());
     rig.tell(&told(ID + 1, 1, &[(0, 2.0)]));
     assert_eq!(rig.values(), [2.0]);

@@ -470,8 +470,15 @@ pub(crate) fn node(field: &Field<String>, complaints: &mut Complaints<'_>) -> Op
     Some(node.clone())
 }
 
-/// `[ns=N;|nsu=URI;](s=…|i=…|g=…|b=…)`; the error is what to write.
+/// `[element=N;][ns=N;|nsu=URI;](s=…|i=…|g=…|b=…)`; the error is what to write.
 fn check_node(node: &str) -> Result<(), &'static str> {
+    let Some(rest) = node.strip_prefix("element=") else { return check_variable(node) };
+    let (element, node) = rest.split_once(';').ok_or("write the node behind it: element=0;ns=2;s=Path")?;
+    element.parse::<u32>().map_err(|_| "the element after element= is a number from 0 on")?;
+    check_variable(node)
+}
+
+fn check_variable(node: &str) -> Result<(), &'static str> {
     const FORM: &str = "write ns=2;s=Path, or nsu=URI;s=Path, which survives a change of the server's namespaces";
     let identifier = if let Some(rest) = node.strip_prefix("nsu=") {
         // A URI may contain semicolons: the first one that opens an identifier ends it.
@@ -550,6 +557,7 @@ mod tests {
             "ns=0;i=85",
             "ns=1;g=09087e75-8e5e-499b-954f-f2a9603db28a",
             "ns=1;b=M/RbKBsRVkePCePcx24oRA==",
+            "element=3;nsu=urn:plant;s=A",
         ] {
             assert_eq!(check_node(node), Ok(()), "{node}");
         }
@@ -565,6 +573,9 @@ mod tests {
             "ns=2;g=1",
             "ns=2;b=?",
             "ns=2;q=1",
+            "element=3",
+            "element=x;ns=2;s=A",
+            "element=1;ns=2;q=1",
         ] {
             assert!(check_node(node).is_err(), "{node}");
         }

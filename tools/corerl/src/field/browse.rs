@@ -148,7 +148,8 @@ fn describe(line: &mut Line, nodes: &[NodeId]) -> Result<Vec<Variable>, Failure>
     let variable = |(of, value): (NodeDescription, &ReadValue)| Variable {
         data_type: match of.kind {
             NodeKind::Scalar(kind) => format!("{kind:?}"),
-            NodeKind::Array => "array".to_owned(),
+            NodeKind::Array(Some(kind)) => format!("{kind:?}[]"),
+            NodeKind::Array(None) => "array".to_owned(),
             NodeKind::Other => "other".to_owned(),
         },
         access: match (of.readable, of.writable) {

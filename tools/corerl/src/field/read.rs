@@ -7,7 +7,7 @@ use clap::Args;
 use rt_config::Site;
 use rt_state::audit::utc;
 use serde::Serialize;
-use ua_session::{NodeAddress, NodeId, ReadPlan, ReadValue, StatusName};
+use ua_session::{NodeAddress, ReadPlan, ReadValue, StatusName, ValueId};
 
 use super::line::{Line, Server, failed};
 use crate::failure::{Exit, Failure};
@@ -115,8 +115,8 @@ impl Reader {
         let (site, index) = what.server.find()?;
         let watched = what.watched(&site, index)?;
         let line = Line::connect(&site, &site.connections[index])?;
-        let nodes = watched.iter().map(|of| resolve(&line, of)).collect::<Result<Vec<_>, _>>()?;
-        let plan = line.session.prepare_read(&nodes).map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        let values = watched.iter().map(|of| locate(&line, of)).collect::<Result<Vec<_>, _>>()?;
+        let plan = line.session.prepare_read(&values).map_err(|error| Failure::new(Exit::Unavailable, error))?;
         Ok(Self { line, plan, values: vec![ReadValue::MISSING; watched.len()], watched })
     }
 
@@ -127,12 +127,12 @@ impl Reader {
     }
 }
 
-fn resolve(line: &Line, of: &Watched) -> Result<NodeId, Failure> {
+fn locate(line: &Line, of: &Watched) -> Result<ValueId, Failure> {
     let refused = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::BadConfiguration, format_args!("{} ({}): {error}", of.tag, of.node))
     };
     let address: NodeAddress = of.node.parse().map_err(|error| refused(&error))?;
-    line.session.resolve(&address).map_err(|error| refused(&error))
+    line.session.locate(&address).map_err(|error| refused(&error))
 }
 
 impl What {
