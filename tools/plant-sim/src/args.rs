@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use ua_host::Security;
 
 /// The shortest step: the resolution of the asynchronous runtime's timer.
 const STEP_MIN: Duration = Duration::from_millis(1);
@@ -79,15 +80,6 @@ pub(crate) struct Args {
     /// Messages of the OPC UA server on standard error: error, warn, info, debug or trace.
     #[arg(long, default_value = "error")]
     pub(crate) log: tracing_subscriber::filter::LevelFilter,
-}
-
-/// How connections are secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Security {
-    /// In clear.
-    None,
-    /// Basic256Sha256, signed and encrypted.
-    Encrypt,
 }
 
 /// A number with a unit: `500us`, `10ms`, `1.5s`.

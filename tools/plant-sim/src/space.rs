@@ -6,8 +6,8 @@ use opcua_server::diagnostics::NamespaceMetadata;
 use opcua_server::node_manager::memory::{InMemoryNodeManager, InMemoryNodeManagerImpl};
 use opcua_server::node_manager::{RequestContext, ServerContext, WriteNode};
 use opcua_types::{
-    DataEncoding, DataTypeId, DataValue, EUInformation, ExtensionObject, NodeId, NumericRange, ObjectId, Range,
-    StatusCode, TimestampsToReturn, VariableTypeId, Variant,
+    DataEncoding, DataTypeId, DataValue, NodeId, NumericRange, ObjectId, StatusCode, TimestampsToReturn,
+    VariableTypeId, Variant,
 };
 use parking_lot::RwLock;
 
@@ -15,9 +15,6 @@ use crate::catalogue::{DataType, NAMESPACE_INDEX, NAMESPACE_URI, Node, Role};
 
 /// The node manager of the plant's namespace.
 pub(crate) type PlantSpace = InMemoryNodeManager<PlantNodes>;
-
-/// Where EngineeringUnits of OPC UA are defined (Part 8, 5.6.3).
-const UNITS_URI: &str = "http://www.opcfoundation.org/UA/units/un/cefact";
 
 /// The part of the node manager that is ours: which writes are accepted.
 ///
@@ -72,33 +69,11 @@ fn insert(space: &mut AddressSpace, folder: &NodeId, node: &Node) {
     }
     builder.insert(space);
     if let Some((low, high)) = node.range {
-        property(space, node, "EURange", DataTypeId::Range, ExtensionObject::from_message(Range { low, high }));
+        ua_host::insert_range(space, &id, low, high);
     }
     if let Some(unit) = node.unit {
-        let information = EUInformation {
-            namespace_uri: UNITS_URI.into(),
-            unit_id: -1,
-            display_name: unit.into(),
-            description: unit.into(),
-        };
-        property(
-            space,
-            node,
-            "EngineeringUnits",
-            DataTypeId::EUInformation,
-            ExtensionObject::from_message(information),
-        );
+        ua_host::insert_unit(space, &id, unit);
     }
-}
-
-fn property(space: &mut AddressSpace, of: &Node, name: &str, data_type: DataTypeId, value: ExtensionObject) {
-    let id = NodeId::new(NAMESPACE_INDEX, format!("{}.{name}", of.identifier));
-    VariableBuilder::new(&id, opcua_types::QualifiedName::new(0, name), name)
-        .data_type(data_type)
-        .value(value)
-        .has_type_definition(VariableTypeId::PropertyType)
-        .property_of(id_of(of))
-        .insert(space);
 }
 
 /// The identifier of `node` in this server.

@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-core", &[]),
     ("ua-session", &[]),
     ("plants", &[]),
+    ("ua-host", &[]),
     ("shm", &["shm-layout"]),
     ("rt-sys", &["rt-core"]),
     ("rt-config", &["rt-core"]),
@@ -43,7 +44,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Programs: they use the public interface of any library, and never each other.
-const PROGRAMS: &[&str] = &["corerl", "plant-sim", "xtask", "historian", "supervisor", "gateway", "telemetry"];
+const PROGRAMS: &[&str] =
+    &["corerl", "plant-sim", "ua-server", "xtask", "historian", "supervisor", "gateway", "telemetry"];
 
 /// Packages that may use everything, and that nothing may use.
 const TOPMOST: &[&str] = &["tests", "impure", "benches"];

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use opcua_crypto::{CertificateStore, X509, X509Data};
 
-/// The URI by which the server names itself; its certificate holds it.
-pub(crate) const APPLICATION_URI: &str = "urn:corerl:plant-sim";
+use crate::Application;
 
 /// The certificate's file below the pki directory.
 pub(crate) const CERTIFICATE_FILE: &str = "own/cert.der";
@@ -23,29 +22,46 @@ const VALID_DAYS: u32 = 3650;
 
 /// What a client needs to trust the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// Where the certificate is.
-    pub(crate) certificate: PathBuf,
+    pub certificate: PathBuf,
     /// Its SHA-1 thumbprint, 40 hexadecimal digits.
-    pub(crate) thumbprint: String,
+    pub thumbprint: String,
 }
 
 /// The identity could not be read or made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IdentityError {
+pub enum IdentityError {
+    /// A file or directory cannot be made.
     #[error("{path} cannot be made: {reason}", path = path.display())]
-    Write { path: PathBuf, reason: String },
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The certificate is none.
     #[error("{path} is no certificate that can be read; remove it to have a new one made", path = path.display())]
-    Unreadable { path: PathBuf },
+    Unreadable {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Certificate and key belong together, and one of them is missing.
     #[error("{present} exists but {absent} does not; restore it, or remove both to have new ones made",
         present = present.display(), absent = absent.display())]
-    Half { present: PathBuf, absent: PathBuf },
+    Half {
+        /// What is there.
+        present: PathBuf,
+        /// What is not.
+        absent: PathBuf,
+    },
+    /// The library cannot make one.
     #[error("no certificate can be made: {0}")]
     Generate(String),
 }
 
 /// Reads the identity in `pki`, or makes it when there is none.
-pub(crate) fn load_or_create(pki: &Path) -> Result<Identity, IdentityError> {
+pub(crate) fn load_or_create(pki: &Path, application: &Application) -> Result<Identity, IdentityError> {
     let certificate = pki.join(CERTIFICATE_FILE);
     let key = pki.join(KEY_FILE);
     for (directory, mode) in [("trusted", 0o755), ("rejected", 0o755), ("own", 0o755), ("private", 0o700)] {
@@ -60,7 +76,7 @@ pub(crate) fn load_or_create(pki: &Path) -> Result<Identity, IdentityError> {
         (true, true) => CertificateStore::read_cert(&certificate)
             .and_then(|found| found.to_der().map_err(|error| error.to_string()))
             .map_err(|_| IdentityError::Unreadable { path: certificate.clone() })?,
-        (false, false) => create(&certificate, &key)?,
+        (false, false) => create(&certificate, &key, application)?,
         (true, false) => {
             return Err(IdentityError::Half { present: certificate, absent: key });
         }
@@ -76,15 +92,15 @@ pub(crate) fn load_or_create(pki: &Path) -> Result<Identity, IdentityError> {
 }
 
 /// Makes certificate and key; the key is readable for its owner alone.
-fn create(certificate: &Path, key: &Path) -> Result<Vec<u8>, IdentityError> {
+fn create(certificate: &Path, key: &Path, application: &Application) -> Result<Vec<u8>, IdentityError> {
     let data = X509Data {
         key_size: KEY_BITS,
-        common_name: "CoreRL simulated plant".to_owned(),
+        common_name: application.name.to_owned(),
         organization: "CoreRL".to_owned(),
         organizational_unit: String::new(),
         country: String::new(),
         state: String::new(),
-        alt_host_names: X509Data::alt_host_names(APPLICATION_URI, None, true, false, true),
+        alt_host_names: X509Data::alt_host_names(application.uri, None, true, false, true),
         certificate_duration_days: VALID_DAYS,
     };
     let (x509, _) = CertificateStore::create_certificate_and_key(&data, false, certificate, key)
@@ -98,12 +114,14 @@ fn create(certificate: &Path, key: &Path) -> Result<Vec<u8>, IdentityError> {
 mod tests {
     use super::*;
 
+    const APPLICATION: Application = Application { name: "Test", uri: "urn:test" };
+
     #[test]
     fn an_identity_is_made_once_and_found_again_and_its_key_is_private() {
         let pki = tempfile::tempdir().unwrap();
-        let made = load_or_create(pki.path()).unwrap();
+        let made = load_or_create(pki.path(), &APPLICATION).unwrap();
         assert_eq!(made.thumbprint.len(), 40);
-        assert_eq!(load_or_create(pki.path()).unwrap(), made);
+        assert_eq!(load_or_create(pki.path(), &APPLICATION).unwrap(), made);
         let mode = fs::metadata(pki.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -113,11 +131,11 @@ mod tests {
         let pki = tempfile::tempdir().unwrap();
         fs::create_dir_all(pki.path().join("own")).unwrap();
         fs::write(pki.path().join(CERTIFICATE_FILE), "nonsense").unwrap();
-        let error = load_or_create(pki.path()).unwrap_err();
+        let error = load_or_create(pki.path(), &APPLICATION).unwrap_err();
         assert!(matches!(error, IdentityError::Half { .. }), "{error}");
         fs::create_dir_all(pki.path().join("private")).unwrap();
         fs::write(pki.path().join(KEY_FILE), "nonsense").unwrap();
-        let error = load_or_create(pki.path()).unwrap_err();
+        let error = load_or_create(pki.path(), &APPLICATION).unwrap_err();
         assert!(error.to_string().contains("cert.der"), "{error}");
     }
 }
