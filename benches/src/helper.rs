@@ -1,6 +1,6 @@
 //! What other processes do for a benchmark: this program, started again with a duty.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -139,13 +139,8 @@ impl Helper {
     }
 
     /// Starts a program that says one line when it is ready, and ends when its standard input does.
-    pub(crate) fn spawn(mut command: Command) -> Result<Self, String> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| format!("{program} cannot be started: {error}"))?;
-        let line = child.stdout.take().map(first_line).unwrap_or_default();
-        let helper = Self { child, line };
-        if helper.line.is_empty() { Err(format!("{program} did not get ready")) } else { Ok(helper) }
+    pub(crate) fn spawn(command: Command) -> Result<Self, String> {
+        Dialogue::spawn(command).map(|dialogue| dialogue.helper)
     }
 
     /// What it said.
@@ -166,18 +161,51 @@ impl Drop for Helper {
     }
 }
 
-fn first_line(mut stdout: ChildStdout) -> String {
-    let mut line = String::new();
-    let mut byte = [0];
-    while matches!(stdout.read(&mut byte), Ok(1)) && byte[0] != b'\n' {
-        line.push(char::from(byte[0]));
+/// A helper that answers lines with lines.
+pub(crate) struct Dialogue {
+    helper: Helper,
+    output: BufReader<ChildStdout>,
+}
+
+impl Dialogue {
+    /// Starts a program that says one line when it is ready, and ends when its standard input does.
+    pub(crate) fn spawn(mut command: Command) -> Result<Self, String> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| format!("{program} cannot be started: {error}"))?;
+        let output = child.stdout.take().ok_or("a pipe is missing")?;
+        let mut dialogue = Self { helper: Helper { child, line: String::new() }, output: BufReader::new(output) };
+        dialogue.helper.line = dialogue.hear();
+        if dialogue.helper.line.is_empty() { Err(format!("{program} did not get ready")) } else { Ok(dialogue) }
     }
-    line
+
+    /// Its answer to a line; empty when it has ended.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        let told = self.helper.child.stdin.as_mut().is_some_and(|input| writeln!(input, "{line}").is_ok());
+        if told { self.hear() } else { String::new() }
+    }
+
+    fn hear(&mut self) -> String {
+        let mut line = String::new();
+        let _ = self.output.read_line(&mut line);
+        line.trim_end().to_owned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_dialogue_goes_on_until_one_side_ends() {
+        let mut echo = Command::new("sh");
+        echo.args(["-c", "echo ready; read line; echo you said $line"]);
+        let mut dialogue = Dialogue::spawn(echo).unwrap();
+        assert_eq!(dialogue.helper.line(), "ready");
+        assert_eq!(dialogue.ask("hello"), "you said hello");
+        assert_eq!(dialogue.ask("hello"), "");
+        assert!(Dialogue::spawn(Command::new("true")).is_err());
+    }
 
     #[test]
     fn a_duty_survives_the_command_line() {

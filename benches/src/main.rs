@@ -4,12 +4,14 @@
 //! - A figure is compared with something that was measured in the same run, in turns; [`harness`] has the rules.
 //! - A missed goal is printed, and no failure: the exit code tells whether the benchmark could be run. Nothing asserts a time.
 //! - Reports go to standard output, messages to standard error. An archived run is never overwritten.
-//! - Processes that a benchmark starts are this program again, or the simulated plant; none outlives it.
+//! - Processes that a benchmark starts are this program again, the simulated plant, or peers that the command line names; none
+//!   outlives it.
 #![forbid(unsafe_code)]
 
 mod archive;
 mod harness;
 mod helper;
+mod peer;
 mod suite;
 
 use std::process::ExitCode;
@@ -18,6 +20,7 @@ use clap::Parser;
 
 use archive::Archive;
 use harness::{Machine, Report};
+use peer::Peer;
 use suite::Bench;
 
 /// Allocations are counted where a benchmark claims that there are none.
@@ -48,6 +51,9 @@ struct Arguments {
     /// Also write the reports to benches/runs, under this name of the machine and its state.
     #[arg(long, value_name = "NAME")]
     archive: Option<Archive>,
+    /// Another one's program that takes part.
+    #[arg(long = "peer", hide = true, value_name = "ROLE=PROGRAM")]
+    peers: Vec<Peer>,
     /// What this process does for another one of this program.
     #[arg(long, hide = true, exclusive = true)]
     helper: Option<helper::Duty>,
@@ -80,7 +86,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     for bench in chosen {
         let machine = Machine::describe();
-        let rows = bench.run().map_err(|reason| format!("{}: {reason}", bench.name()))?;
+        let rows = bench.run(&arguments.peers).map_err(|reason| format!("{}: {reason}", bench.name()))?;
         let report = Report::new(bench.name(), machine, rows);
         if arguments.json {
             println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);

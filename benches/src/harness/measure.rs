@@ -15,17 +15,19 @@ const RESAMPLES: usize = 2_000;
 /// The ends of a 95 % interval.
 const INTERVAL: [f64; 2] = [0.025, 0.975];
 
-/// Things that are timed in turns: in every round each contestant gives so many samples, one after the other's.
+/// Things that are timed in turns: in every round each contestant has so many turns, one after the other's.
 pub(crate) struct Contest<'a> {
     rounds: usize,
-    samples: usize,
+    turns: usize,
+    /// Samples of a turn.
+    series: usize,
     contestants: Vec<Contestant<'a>>,
 }
 
-/// A name, and what gives the next sample in nanoseconds.
+/// A name, and what gives so many samples in nanoseconds.
 struct Contestant<'a> {
     name: String,
-    sample: Box<dyn FnMut() -> f64 + 'a>,
+    series: Box<dyn FnMut(usize) -> Vec<f64> + 'a>,
 }
 
 impl<'a> Contest<'a> {
@@ -36,7 +38,13 @@ impl<'a> Contest<'a> {
 
     /// A contest of single calls: so many samples of each per round, of which the round's median and 99th percentile count.
     pub(crate) fn of_samples(rounds: usize, samples: usize) -> Self {
-        Self { rounds, samples, contestants: Vec::new() }
+        Self { rounds, turns: samples, series: 1, contestants: Vec::new() }
+    }
+
+    /// The same, but a contestant's samples of a round come in a row, and every other round goes backwards: for those that
+    /// would cost each other a cold start, or that are other processes.
+    pub(crate) fn of_series(rounds: usize, samples: usize) -> Self {
+        Self { rounds, turns: 1, series: samples, contestants: Vec::new() }
     }
 
     /// Adds a contestant that is called in batches.
@@ -52,33 +60,48 @@ impl<'a> Contest<'a> {
 
     /// Adds a contestant that gives its samples itself, in nanoseconds.
     #[must_use]
-    pub(crate) fn sample(mut self, name: &str, sample: impl FnMut() -> f64 + 'a) -> Self {
-        self.contestants.push(Contestant { name: name.into(), sample: Box::new(sample) });
+    pub(crate) fn sample(self, name: &str, mut sample: impl FnMut() -> f64 + 'a) -> Self {
+        self.series(name, move |samples| (0..samples).map(|_| sample()).collect())
+    }
+
+    /// Adds a contestant that gives as many samples as it is asked for, in nanoseconds.
+    #[must_use]
+    pub(crate) fn series(mut self, name: &str, series: impl FnMut(usize) -> Vec<f64> + 'a) -> Self {
+        self.contestants.push(Contestant { name: name.into(), series: Box::new(series) });
         self
     }
 
     /// Times all of them in turns; the first one twice in every turn, for the control.
     pub(crate) fn run(mut self) -> Standings {
         for contestant in &mut self.contestants {
-            (contestant.sample)();
+            (contestant.series)(1);
         }
         let mut entries: Vec<Entry> = self.contestants.iter().map(|c| Entry::new(&c.name)).collect();
         let mut again = Entry::new("again");
-        for _ in 0..self.rounds {
-            let mut samples = vec![Vec::with_capacity(self.samples); entries.len() + 1];
-            for _ in 0..self.samples {
-                for (contestant, samples) in self.contestants.iter_mut().zip(&mut samples) {
-                    samples.push((contestant.sample)());
-                }
-                if let (Some(first), Some(samples)) = (self.contestants.first_mut(), samples.last_mut()) {
-                    samples.push((first.sample)());
-                }
+        for round in 0..self.rounds {
+            let mut samples = vec![Vec::with_capacity(self.turns * self.series); entries.len() + 1];
+            for _ in 0..self.turns {
+                self.take_turns(round, &mut samples);
             }
             for (entry, samples) in entries.iter_mut().chain([&mut again]).zip(&samples) {
                 entry.note(samples);
             }
         }
         Standings { entries, again }
+    }
+
+    /// One turn of each, and of the first one again.
+    fn take_turns(&mut self, round: usize, samples: &mut [Vec<f64>]) {
+        let mut turn: Vec<_> = self.contestants.iter_mut().zip(samples.iter_mut()).collect();
+        if self.series > 1 && round % 2 == 1 {
+            turn.reverse();
+        }
+        for (contestant, samples) in turn {
+            samples.extend((contestant.series)(self.series));
+        }
+        if let (Some(first), Some(samples)) = (self.contestants.first_mut(), samples.last_mut()) {
+            samples.extend((first.series)(self.series));
+        }
     }
 }
 
@@ -258,6 +281,22 @@ mod tests {
         assert_eq!(standings.ratio("b", "a"), Estimate { median: 2.0, interval: [2.0, 2.0] });
         assert!(standings.control().median > 1.0, "the second turn of the first comes later");
         assert_eq!(order.len(), 1 + 5 * 3);
+    }
+
+    #[test]
+    fn a_series_comes_in_a_row_and_every_other_round_goes_backwards() {
+        let order = std::cell::RefCell::new(String::new());
+        let say = |name: char| {
+            let order = &order;
+            move |samples: usize| {
+                order.borrow_mut().push(name);
+                vec![f64::from(u32::from(name)); samples]
+            }
+        };
+        let standings = Contest::of_series(2, 3).series("a", say('a')).series("b", say('b')).run();
+        assert_eq!(standings.ratio("b", "a").median, 98.0 / 97.0);
+        drop(standings);
+        assert_eq!(order.into_inner(), "abababaa");
     }
 
     #[test]

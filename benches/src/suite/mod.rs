@@ -10,6 +10,7 @@ mod triple;
 use clap::ValueEnum;
 
 use crate::harness::Row;
+use crate::peer::Peer;
 
 /// One benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,7 +25,7 @@ pub(crate) enum Bench {
     Cycle,
     /// Updates of the learner.
     Learner,
-    /// A cycle's Read and Write over OPC UA against TCP alone.
+    /// A cycle's Read and Write over OPC UA against other people's clients and TCP alone.
     Opcua,
 }
 
@@ -46,15 +47,15 @@ impl Bench {
         }
     }
 
-    /// Measures; or the reason why that was not possible.
-    pub(crate) fn run(self) -> Result<Vec<Row>, String> {
+    /// Measures, beside those of `peers` whom it concerns; or the reason why that was not possible.
+    pub(crate) fn run(self, peers: &[Peer]) -> Result<Vec<Row>, String> {
         match self {
             Self::Kernel => kernel::run(),
             Self::Ring => Ok(ring::run()),
             Self::Triple => triple::run(),
             Self::Cycle => cycle::run(),
             Self::Learner => learner::run(),
-            Self::Opcua => opcua::run(),
+            Self::Opcua => opcua::run(peers),
         }
     }
 }

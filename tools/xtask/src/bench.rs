@@ -1,19 +1,23 @@
-//! `cargo xtask bench`: builds the benchmarks and the plant that one of them needs, and hands the arguments on.
+//! `cargo xtask bench`: builds the benchmarks, the plant that one of them needs, and the peers that it compares with, and
+//! hands the arguments on.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::peers::{self, Library, Prepared};
 use crate::workspace;
 
-/// The program with the benchmarks, and the plant that `opcua` talks to.
+/// The program with the benchmarks, and the plant that `opcua` talks to where there is no other server.
 const PACKAGES: &[&str] = &["benches", "plant-sim"];
 
 /// Run the benchmarks, or one of them; --help, --list and everything else are handed on to them.
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
-    after_help = "Examples:\n  cargo xtask bench --list\n  cargo xtask bench kernel --json\n  cargo xtask bench --help"
+    after_help = "`opcua` compares with open62541's C client where there are cmake and libclang, and with async-opcua's.\n\n\
+    Examples:\n  cargo xtask bench --list\n  cargo xtask bench kernel --json\n  cargo xtask bench --help"
 )]
 pub(crate) struct BenchArguments {
     /// Arguments of the benchmark program.
@@ -22,5 +26,58 @@ pub(crate) struct BenchArguments {
 }
 
 pub(crate) fn run(BenchArguments { arguments }: &BenchArguments) -> ExitCode {
-    workspace::run_released(PACKAGES, "benches", arguments)
+    let mut arguments = arguments.clone();
+    if concerns_peers(&arguments) {
+        match peers() {
+            Ok(peers) => arguments.extend(peers),
+            Err(reason) => {
+                eprintln!("xtask: {reason}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    workspace::run_released(PACKAGES, "benches", &arguments)
+}
+
+/// Whether the benchmark with the peers is named, or none is, which means all.
+fn concerns_peers(arguments: &[String]) -> bool {
+    let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
+    let mut named =
+        arguments.iter().zip(before).filter(|(word, before)| !word.starts_with('-') && *before != "--archive");
+    let only_asks = ["--list", "--help", "-h", "--helper"].iter().any(|flag| arguments.iter().any(|word| word == flag));
+    !only_asks && named.all(|(word, _)| word == "opcua")
+}
+
+/// Builds the peers that can be had; the arguments that name them.
+fn peers() -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    let mut add = |role: &str, program: &Path| found.push(format!("--peer={role}={}", program.display()));
+    match Library::prepare()? {
+        Prepared::There(library) => {
+            add("open62541-server", &library.compile("server")?);
+            add("open62541-client", &library.compile("client")?);
+        }
+        Prepared::Absent(why) => eprintln!("open62541 does not take part: {why}"),
+    }
+    match peers::async_opcua_client()? {
+        Prepared::There(program) => add("async-opcua-client", &program),
+        Prepared::Absent(why) => eprintln!("async-opcua's client does not take part: {why}"),
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_built_for_the_benchmark_that_needs_them_alone() {
+        let concerns = |line: &str| concerns_peers(&line.split_whitespace().map(String::from).collect::<Vec<_>>());
+        for line in ["", "opcua", "--json", "opcua --archive kvm", "--archive kvm --json"] {
+            assert!(concerns(line), "{line}");
+        }
+        for line in ["kernel", "--list", "kernel --archive kvm", "--help", "opcua --help"] {
+            assert!(!concerns(line), "{line}");
+        }
+    }
 }

@@ -15,6 +15,7 @@
 #include <arpa/inet.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #define STEP_MS 50.0
@@ -176,6 +177,8 @@ int main(int argc, char **argv) {
     UA_UInt16 port = (UA_UInt16)atoi(option(argc, argv, "--port", "0"));
     if(port == 0)
         port = free_port();
+    /* Nobody may want the counts. */
+    signal(SIGPIPE, SIG_IGN);
     UA_ServerConfig config = configure(argc, argv, port);
     UA_Server *server = UA_Server_newWithConfig(&config);
     build(server, atoi(option(argc, argv, "--namespaces-before", "0")));

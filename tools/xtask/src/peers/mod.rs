@@ -68,12 +68,10 @@ impl Peer {
 
     /// Gets what its server needs.
     pub(crate) fn prepare(self) -> Result<Prepared<Server>, String> {
-        let place = workspace::metadata()?.target_directory.join("interop").join(self.name());
-        fs::create_dir_all(&place).map_err(|error| format!("{} cannot be made: {error}", place.display()))?;
         match self {
-            Self::Asyncua => asyncua(&place),
-            Self::NodeOpcua => node_opcua(&place),
-            Self::Open62541 => Ok(match Library::build(&place)? {
+            Self::Asyncua => asyncua(&place(self.name())?),
+            Self::NodeOpcua => node_opcua(&place(self.name())?),
+            Self::Open62541 => Ok(match Library::prepare()? {
                 Prepared::There(library) => {
                     Prepared::There(Server { program: library.compile("server")?, script: None })
                 }
@@ -119,6 +117,37 @@ fn node_opcua(place: &Path) -> Result<Prepared<Server>, String> {
     };
     let server = Server { program: "node".into(), script: Some(script) };
     once(place, &ours.join("package-lock.json"), "node-opcua from npm", server, fetch)
+}
+
+/// Builds async-opcua's client, which takes a minute the first time; where it is.
+pub(crate) fn async_opcua_client() -> Result<Prepared<PathBuf>, String> {
+    let place = place("async-opcua")?;
+    let program = place.join("release/async-opcua-peer");
+    if !program.exists() {
+        eprintln!("building async-opcua's client");
+    }
+    let mut fetch = workspace::cargo();
+    fetch.args(["fetch", "--quiet", "--locked", "--manifest-path"]).arg(ours("async-opcua").join("Cargo.toml"));
+    if let Err(why) = run(&mut fetch, "its crates cannot be fetched") {
+        return Ok(Prepared::Absent(why));
+    }
+    run(&mut release_build("async-opcua", &place), "async-opcua's client cannot be built")?;
+    Ok(Prepared::There(program))
+}
+
+/// Builds a package of ours that is no part of the workspace.
+fn release_build(peer: &str, place: &Path) -> Command {
+    let mut build = workspace::cargo();
+    build.args(["build", "--release", "--locked", "--quiet", "--message-format", "json", "--manifest-path"]);
+    build.arg(ours(peer).join("Cargo.toml")).arg("--target-dir").arg(place);
+    build
+}
+
+/// Where what belongs to a peer is put; made.
+fn place(peer: &str) -> Result<PathBuf, String> {
+    let place = workspace::metadata()?.target_directory.join("interop").join(peer);
+    fs::create_dir_all(&place).map_err(|error| format!("{} cannot be made: {error}", place.display()))?;
+    Ok(place)
 }
 
 fn ours(peer: &str) -> PathBuf {

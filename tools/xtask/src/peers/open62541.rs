@@ -6,8 +6,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::{Prepared, ours, output, run};
-use crate::workspace;
+use super::{Prepared, ours, output, place, release_build, run};
 
 /// The package whose build script builds the library.
 const PACKAGE: &str = "open62541-sys";
@@ -37,8 +36,9 @@ struct Message {
 }
 
 impl Library {
-    /// Builds it below `place`, which takes a minute and a half the first time.
-    pub(crate) fn build(place: &Path) -> Result<Prepared<Self>, String> {
+    /// Builds it, which takes a minute and a half the first time.
+    pub(crate) fn prepare() -> Result<Prepared<Self>, String> {
+        let place = place("open62541")?;
         if let Err(why) = run(Command::new("cmake").arg("--version"), "the library needs cmake (Debian: cmake)") {
             return Ok(Prepared::Absent(why));
         }
@@ -48,15 +48,13 @@ impl Library {
         if !place.join("release").exists() {
             eprintln!("building open62541");
         }
-        let mut build = workspace::cargo();
-        build.args(["build", "--release", "--locked", "--quiet", "--message-format", "json", "--manifest-path"]);
-        build.arg(ours("open62541").join("Cargo.toml")).arg("--target-dir").arg(place);
+        let mut build = release_build("open62541", &place);
         let built = match output(&mut build, "the C library cannot be built") {
             Ok(built) => String::from_utf8_lossy(&built.stdout).into_owned(),
             Err(why) => return Ok(Prepared::Absent(why)),
         };
         let installed = out_dir(&built).ok_or("cargo does not say where it has built open62541")?;
-        Ok(Prepared::There(Self { installed, place: place.to_owned() }))
+        Ok(Prepared::There(Self { installed, place }))
     }
 
     /// Compiles a program of ours; where it is.
