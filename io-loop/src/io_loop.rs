@@ -7,7 +7,7 @@ use rt_core::time::{MonoTime, Span};
 use shm::lease::Lease;
 use shm::spsc::Producer;
 
-use crate::bus::{BusError, Connected, Feed, FieldBus, Loss, Reading, Receipt, WriteResult};
+use crate::bus::{BusError, Connected, Feed, FeedState, FieldBus, Loss, Reading, Receipt, WriteResult};
 use crate::claim::Claim;
 use crate::news::{News, NewsSender};
 use crate::output::Output;
@@ -267,6 +267,7 @@ impl<B: FieldBus> IoLoop<B> {
 
     fn go_down(&mut self, loss: Loss, clock: &impl Clock) {
         self.bus.disconnect(clock.now() + DISCONNECT_TIMEOUT);
+        self.tally.feed.state = FeedState::Off;
         push(&mut self.reports, FieldReport::Link(false));
         self.news.tell(News::Down(loss));
         let mut pauses = Pauses::new(clock.now().as_ns());

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -16,6 +17,10 @@ const HEADER_BYTES: usize = 8;
 /// (Part 6, 6.7.2.3 and 6.7.2.4), and how the one of a write begins (WriteRequest_Encoding_DefaultBinary, i=673).
 const BODY: usize = 24;
 const WRITE_REQUEST: [u8; 4] = [1, 0, 0xA1, 0x02];
+/// PublishResponse_Encoding_DefaultBinary, i=829.
+const PUBLISH_ANSWER: [u8; 4] = [1, 0, 0x3D, 0x03];
+/// Where its sequence number is.
+const SEQUENCE_NUMBER: Range<usize> = 16..20;
 /// No peer of ours sends longer ones.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
 /// Nothing is worth sending after so long: the patience of a test.
@@ -44,6 +49,7 @@ struct State {
     swallows: bool,
     loss_percent: u32,
     cuts: bool,
+    loses_notification: bool,
     /// Bytes towards the client before the one to be flipped, and its bit.
     flip: Option<(usize, u8)>,
     lines: Vec<Weak<Line>>,
@@ -148,6 +154,12 @@ impl Proxy {
         self.set(|state| state.cuts = true);
     }
 
+    /// The next answer to Publish on an unencrypted connection is lost, and no other one; the server's later messages are
+    /// numbered as if it had never been there, so that the channel lives on.
+    pub fn lose_notification(&self) {
+        self.set(|state| state.loses_notification = true);
+    }
+
     /// One bit is flipped, once, on the way from the server: of the byte that comes after so many others.
     pub fn flip_bit(&self, after_bytes: usize, bit: u8) {
         self.set(|state| state.flip = Some((after_bytes, bit)));
@@ -205,6 +217,12 @@ impl State {
         if self.ended { Duration::ZERO } else { self.delay + Duration::from_secs_f64(transfer).min(HOLD_MAX) }
     }
 
+    /// Whether this is the notification that shall be lost.
+    fn takes_notification(&mut self, chunk: &[u8]) -> bool {
+        let is_one = chunk.get(BODY..).is_some_and(|body| body.starts_with(&PUBLISH_ANSWER));
+        is_one && std::mem::take(&mut self.loses_notification)
+    }
+
     /// Whether the chunk is passed on; it may be another one afterwards.
     fn treat(&mut self, chunk: &mut [u8], towards: Towards) -> bool {
         if self.swallows || towards == Towards::Server {
@@ -221,16 +239,29 @@ impl State {
     }
 }
 
+/// Takes so many off the sequence number of a message in clear.
+fn renumber(chunk: &mut [u8], lost: u32) {
+    if let Some(number) = chunk.get_mut(SEQUENCE_NUMBER).and_then(|bytes| bytes.first_chunk_mut()) {
+        *number = u32::from_le_bytes(*number).wrapping_sub(lost).to_le_bytes();
+    }
+}
+
 impl Line {
     fn pass_on(&self, cable: &Cable, towards: Towards) {
         let (mut from, mut to) = match towards {
             Towards::Server => (&self.client, &self.server),
             Towards::Client => (&self.server, &self.client),
         };
+        let mut lost = 0;
         while let Ok(mut chunk) = next_chunk(&mut from) {
             let writes =
                 towards == Towards::Server && chunk.get(BODY..).is_some_and(|body| body.starts_with(&WRITE_REQUEST));
             cable.state().writes += u64::from(writes);
+            if towards == Towards::Client && cable.state().takes_notification(&chunk) {
+                lost += 1;
+                continue;
+            }
+            renumber(&mut chunk, lost);
             cable.hold(chunk.len());
             let passes = cable.state().treat(&mut chunk, towards) && !self.forgotten.load(Ordering::Relaxed);
             if passes && to.write_all(&chunk).is_err() {
@@ -434,6 +465,25 @@ mod tests {
         client.write_all(&chunk(b'c')).unwrap();
         let (mut server, _) = ends.listener.accept().unwrap();
         assert_eq!(receive(&mut server, PATIENCE).unwrap(), chunk(b'c'));
+    }
+
+    #[test]
+    fn a_notification_is_lost_without_a_trace_and_nothing_else_is() {
+        let mut ends = Ends::new();
+        let message = |number: u32, body: [u8; 4]| {
+            [b"MSGF", &28_u32.to_le_bytes()[..], &[0; 8], &number.to_le_bytes(), &[0; 4], &body].concat()
+        };
+        let mut pass = |sent: Vec<u8>| {
+            ends.server.write_all(&sent).unwrap();
+            let mut received = vec![0; 28];
+            ends.client.read_exact(&mut received).map(|()| received).unwrap()
+        };
+        assert_eq!(pass(message(1, PUBLISH_ANSWER)), message(1, PUBLISH_ANSWER));
+        ends.proxy.lose_notification();
+        assert_eq!(pass(message(2, WRITE_REQUEST)), message(2, WRITE_REQUEST));
+        let lost = [message(3, PUBLISH_ANSWER), message(4, PUBLISH_ANSWER)].concat();
+        assert_eq!(pass(lost), message(3, PUBLISH_ANSWER));
+        assert_eq!(pass(message(5, WRITE_REQUEST)), message(4, WRITE_REQUEST));
     }
 
     #[test]

@@ -31,6 +31,8 @@ const CODE_MASK: u32 = 0xFFFF_0000;
 /// is another bit, which some servers leave out.
 const OVERFLOW: u32 = 0x0080;
 const HAS_INFO: u32 = 0x0400;
+/// Servers answer requests to publish in their order (Part 4, 5.13.5): one that so many younger ones have overtaken is lost.
+const PASSED_MAX: usize = 2 * PUBLISH_REQUESTS_MAX;
 /// A subscription is given up when it was silent for so many keep-alive intervals.
 const SILENT_INTERVALS_MAX: u64 = 2;
 
@@ -74,6 +76,14 @@ pub(crate) struct Came {
     pub(crate) since_ns: u64,
 }
 
+/// A request to publish, on its way.
+#[derive(Debug, Clone, Copy)]
+struct Publish {
+    request_id: u32,
+    /// So many younger ones were answered.
+    passed: usize,
+}
+
 /// A request for a missing message, on its way.
 #[derive(Debug, Clone, Copy)]
 struct Republish {
@@ -113,8 +123,8 @@ pub struct Subscription {
     sequence: Sequence,
     /// Numbers of messages to be acknowledged.
     acknowledge: Vec<u32>,
-    /// Request ids without an answer.
-    publishing: Vec<u32>,
+    /// Without an answer, oldest first.
+    publishing: Vec<Publish>,
     publishing_max: usize,
     republishing: Option<Republish>,
     publish: Template,
@@ -126,7 +136,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// A subscription that the server has just created, to so many values. Requests to publish outlive the subscription
-    /// before it: they belong to the session.
+    /// before it: they belong to the session. After a silence nobody knows where they are.
     pub(crate) fn new(
         token: &[u8],
         terms: Terms,
@@ -136,7 +146,8 @@ impl Subscription {
     ) -> Self {
         let none = Notified { value: ReadValue::MISSING, message: 0, since_ns: 0 };
         let mut publishing = Vec::with_capacity(PUBLISH_REQUESTS_MAX);
-        publishing.extend(before.iter().flat_map(|before| &before.publishing));
+        publishing
+            .extend(before.iter().filter(|before| before.over != Some(TIMEOUT)).flat_map(|before| &before.publishing));
         Subscription {
             terms,
             sampling_ns: 0,
@@ -215,8 +226,10 @@ impl Subscription {
         answer: Result<&[u8], CallError>,
         came: Came,
     ) -> Result<bool, CallError> {
-        let outcome = if let Some(place) = self.publishing.iter().position(|id| *id == request_id) {
-            self.publishing.swap_remove(place);
+        let outcome = if let Some(place) = self.publishing.iter().position(|asked| asked.request_id == request_id) {
+            self.publishing.remove(place);
+            self.publishing.iter_mut().take(place).for_each(|older| older.passed += 1);
+            self.publishing.retain(|asked| asked.passed < PASSED_MAX);
             answer.and_then(|body| self.take_publish(body, came))
         } else if let Some(asked) = self.republishing.filter(|asked| asked.request_id == request_id) {
             self.republishing = None;
@@ -345,7 +358,7 @@ impl Subscription {
                 out.put_u32(Sequence::number(position));
             });
         }
-        self.publishing.push(request_id);
+        self.publishing.push(Publish { request_id, passed: 0 });
         let acknowledge = &mut self.acknowledge;
         self.publish.request(request_id, timestamp, |out| {
             out.put_count(acknowledge.len());

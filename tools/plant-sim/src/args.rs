@@ -65,6 +65,14 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) trust_all_clients: bool,
 
+    /// Most subscriptions of a client.
+    #[arg(long, value_name = "COUNT", default_value_t = 10)]
+    pub(crate) max_subscriptions: usize,
+
+    /// Most requests to publish that wait for something to tell.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    pub(crate) max_publish_requests: usize,
+
     /// Exit when standard input is closed, that is, when the program that started this one is gone.
     #[arg(long)]
     pub(crate) tether: bool,

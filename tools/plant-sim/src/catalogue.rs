@@ -41,6 +41,10 @@ pub(crate) enum Role {
     FaultNan,
     /// True while the outputs have bad quality.
     FaultBadQuality,
+    /// True: the subscriptions that there are hear nothing of the plant any more; false again at the next step.
+    FaultMute,
+    /// True while the outputs are told to subscribers thousands of times a step.
+    FaultFlood,
 }
 
 /// The data type of a node.
@@ -105,6 +109,8 @@ pub(crate) fn nodes(plant: &dyn Plant) -> Vec<Node> {
         ("Faults.freeze", DataType::Boolean, Role::FaultFreeze),
         ("Faults.nan", DataType::Boolean, Role::FaultNan),
         ("Faults.bad_quality", DataType::Boolean, Role::FaultBadQuality),
+        ("Faults.mute", DataType::Boolean, Role::FaultMute),
+        ("Faults.flood", DataType::Boolean, Role::FaultFlood),
     ]
     .map(|(name, data_type, role)| bare(plant.name(), name, data_type, role));
     inputs.chain(outputs).chain(others).collect()
@@ -119,7 +125,7 @@ fn bare(plant: &str, name: &str, data_type: DataType, role: Role) -> Node {
         data_type,
         writable: match role {
             Role::Input(_) | Role::Heartbeat | Role::Lease | Role::Rearm => true,
-            Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality => true,
+            Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality | Role::FaultMute | Role::FaultFlood => true,
             Role::Output(_) | Role::Reward | Role::Remote | Role::Step | Role::StepsSkipped | Role::Time => false,
         },
         unit: None,

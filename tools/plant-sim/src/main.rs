@@ -9,7 +9,8 @@
 //!
 //! # Parts
 //! `args` is the command line, `catalogue` the list of nodes as data, `space` the address space made from it,
-//! `stepper` the plant in motion, `watchdog` its side of the heartbeat, `server` the OPC UA server.
+//! `stepper` the plant in motion, `telling` how subscribers hear of it, `watchdog` its side of the heartbeat, `server` the OPC
+//! UA server.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -17,6 +18,7 @@ mod catalogue;
 mod server;
 mod space;
 mod stepper;
+mod telling;
 mod watchdog;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +31,7 @@ use ua_host::{Access, Failure, Identity};
 use args::Args;
 use server::{APPLICATION, HOST};
 use stepper::Stepper;
+use telling::Telling;
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -47,8 +50,16 @@ async fn run(args: Args) -> Result<(), Failure> {
     let identity = access.identity(&APPLICATION).map_err(Failure::configuration)?;
     let listener = ua_host::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port).await?;
     let port = listener.local_addr().map_err(Failure::internal)?.port();
-    let (server, handle, space) = server::build(port, &access, &args.plant, &nodes).map_err(Failure::internal)?;
-    let stepper = Stepper::new(plant, &nodes, space, handle.subscriptions().clone(), args.step, args.heartbeat_timeout);
+    let (server, handle, space) =
+        server::build(port, &access, server::subscription_limits(&args), (&args.plant, &nodes))
+            .map_err(Failure::internal)?;
+    let stepper = Stepper::new(
+        plant,
+        &nodes,
+        Telling::new(space, handle.subscriptions().clone()),
+        args.step,
+        args.heartbeat_timeout,
+    );
     let serving = tokio::spawn(server.run_with(listener));
     announce(&args, port, identity.as_ref());
     let ended = async {

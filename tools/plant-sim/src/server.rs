@@ -5,9 +5,10 @@ use std::sync::Arc;
 use opcua_server::address_space::AddressSpace;
 use opcua_server::node_manager::ServerContext;
 use opcua_server::node_manager::memory::InMemoryNodeManagerBuilder;
-use opcua_server::{Server, ServerHandle};
+use opcua_server::{Server, ServerHandle, SubscriptionLimits};
 use ua_host::{Access, Application};
 
+use crate::args::Args;
 use crate::catalogue::{NAMESPACE_INDEX, NAMESPACE_URI, Node};
 use crate::space::{PlantNodes, PlantSpace};
 
@@ -15,6 +16,20 @@ use crate::space::{PlantNodes, PlantSpace};
 pub(crate) const APPLICATION: Application = Application { name: "CoreRL simulated plant", uri: "urn:corerl:plant-sim" };
 /// Where it can be reached.
 pub(crate) const HOST: &str = "127.0.0.1";
+
+/// Subscriptions are looked at this often, and their intervals are not shorter.
+const SUBSCRIPTION_POLL_MS: u32 = 10;
+
+/// The limits of subscriptions.
+pub(crate) fn subscription_limits(args: &Args) -> SubscriptionLimits {
+    SubscriptionLimits {
+        max_subscriptions_per_session: args.max_subscriptions,
+        max_pending_publish_requests: args.max_publish_requests,
+        min_sampling_interval_ms: SUBSCRIPTION_POLL_MS.into(),
+        min_publishing_interval_ms: SUBSCRIPTION_POLL_MS.into(),
+        ..SubscriptionLimits::default()
+    }
+}
 
 /// The server could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -31,18 +46,17 @@ pub(crate) enum ServerError {
 pub(crate) fn build(
     port: u16,
     access: &Access,
-    plant: &str,
-    nodes: &[Node],
+    limits: SubscriptionLimits,
+    (plant, nodes): (&str, &[Node]),
 ) -> Result<(Server, ServerHandle, Arc<PlantSpace>), ServerError> {
     let (plant, nodes) = (plant.to_owned(), nodes.to_vec());
     let manager = InMemoryNodeManagerBuilder::new(move |context: ServerContext, space: &mut AddressSpace| {
         PlantNodes::build(&context, space, &plant, &nodes)
     });
-    let (server, handle) = access
-        .server(&APPLICATION, HOST, port)
-        .with_node_manager(manager)
-        .build()
-        .map_err(ServerError::Configuration)?;
+    let mut builder =
+        access.server(&APPLICATION, HOST, port).subscription_poll_interval_ms(SUBSCRIPTION_POLL_MS.into());
+    builder.limits_mut().subscriptions = limits;
+    let (server, handle) = builder.with_node_manager(manager).build().map_err(ServerError::Configuration)?;
     let found = handle.get_namespace_index(NAMESPACE_URI).unwrap_or_default();
     if found != NAMESPACE_INDEX {
         return Err(ServerError::NamespaceIndex { found });

@@ -36,7 +36,7 @@ impl PlantNodes {
         let faults = NodeId::new(namespace_index, format!("{plant}.Faults"));
         ObjectBuilder::new(&faults, "Faults", "Faults").is_folder().organized_by(folder.clone()).insert(space);
         for node in nodes {
-            let is_fault = matches!(node.role, Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality);
+            let is_fault = node.name.starts_with("Faults.");
             insert(space, if is_fault { &faults } else { &folder }, node);
         }
         let of_role = |wanted: fn(&Role) -> bool| nodes.iter().filter(move |node| wanted(&node.role)).map(id_of);
@@ -73,6 +73,18 @@ fn insert(space: &mut AddressSpace, folder: &NodeId, node: &Node) {
     }
     if let Some(unit) = node.unit {
         ua_host::insert_unit(space, &id, unit);
+    }
+}
+
+/// Gives variables of this address space their values, and tells nobody.
+pub(crate) fn set_quietly(space: &mut AddressSpace, values: &[(&NodeId, DataValue)]) {
+    for (id, value) in values {
+        let variable = space.find_mut(*id);
+        // The nodes come from the same catalogue as the address space: none of them can be unknown.
+        debug_assert!(variable.is_some(), "{id}");
+        if let Some(NodeType::Variable(variable)) = variable {
+            variable.set_data_value(value.clone());
+        }
     }
 }
 

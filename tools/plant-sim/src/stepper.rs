@@ -1,23 +1,21 @@
 //! The plant in motion: on a grid of absolute times it sees who has its inputs, reads them from the address space, steps,
 //! and writes its outputs back.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use opcua_server::SubscriptionCache;
 use opcua_types::{DataValue, DateTime, NodeId, StatusCode, Variant};
 use plants::Plant;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::catalogue::{Node, Role};
-use crate::space::{PlantSpace, id_of, value_of};
+use crate::space::{id_of, value_of};
+use crate::telling::Telling;
 use crate::watchdog::Watchdog;
 
 /// A plant and its nodes.
 pub(crate) struct Stepper {
     plant: Box<dyn Plant>,
-    space: Arc<PlantSpace>,
-    subscriptions: Arc<SubscriptionCache>,
+    telling: Telling,
     ids: Ids,
     inputs: Vec<f64>,
     outputs: Vec<f64>,
@@ -41,6 +39,8 @@ struct Ids {
     freeze: NodeId,
     nan: NodeId,
     bad_quality: NodeId,
+    mute: NodeId,
+    flood: NodeId,
 }
 
 impl Ids {
@@ -61,6 +61,8 @@ impl Ids {
             freeze: one(Role::FaultFreeze),
             nan: one(Role::FaultNan),
             bad_quality: one(Role::FaultBadQuality),
+            mute: one(Role::FaultMute),
+            flood: one(Role::FaultFlood),
         }
     }
 }
@@ -71,6 +73,8 @@ struct Faults {
     freeze: bool,
     nan: bool,
     bad_quality: bool,
+    mute: bool,
+    flood: bool,
 }
 
 impl Stepper {
@@ -78,8 +82,7 @@ impl Stepper {
     pub(crate) fn new(
         plant: Box<dyn Plant>,
         nodes: &[Node],
-        space: Arc<PlantSpace>,
-        subscriptions: Arc<SubscriptionCache>,
+        telling: Telling,
         step: Duration,
         heartbeat_timeout: Option<Duration>,
     ) -> Self {
@@ -88,8 +91,7 @@ impl Stepper {
         plant.observe(&mut outputs);
         let mut stepper = Self {
             plant,
-            space,
-            subscriptions,
+            telling,
             ids: Ids::of(nodes),
             inputs,
             outputs,
@@ -125,6 +127,10 @@ impl Stepper {
         if faults.freeze {
             return;
         }
+        if faults.mute {
+            self.telling.mute(&self.ids.outputs);
+            self.telling.set([(&self.ids.mute, DataValue::new_now(false))].into_iter());
+        }
         self.take_inputs();
         self.plant.step(&self.inputs, &mut self.outputs);
         self.steps = self.steps.wrapping_add(1);
@@ -135,7 +141,7 @@ impl Stepper {
     fn judge_charge(&mut self, now: Duration) {
         let Some(watchdog) = &mut self.watchdog else { return };
         let (beat, arm) = {
-            let space = self.space.address_space().read();
+            let space = self.telling.space().address_space().read();
             let beat = match value_of(&space, &self.ids.heartbeat) {
                 Some(Variant::UInt16(beat)) => beat,
                 _ => 0,
@@ -149,14 +155,11 @@ impl Stepper {
             values.extend(self.ids.inputs.iter().zip(nominal));
         }
         let time = DateTime::now();
-        let values = values.into_iter().map(|(id, value)| (id, None, DataValue::new_at(value, time)));
-        // The nodes come from the same catalogue as the address space: none of them can be unknown.
-        let set = self.space.set_values(&self.subscriptions, values);
-        debug_assert_eq!(set, Ok(()));
+        self.telling.set(values.into_iter().map(|(id, value)| (id, DataValue::new_at(value, time))));
     }
 
     fn take_inputs(&mut self) {
-        let space = self.space.address_space().read();
+        let space = self.telling.space().address_space().read();
         for (input, id) in self.inputs.iter_mut().zip(&self.ids.inputs) {
             if let Some(Variant::Double(value)) = value_of(&space, id) {
                 *input = value;
@@ -165,9 +168,15 @@ impl Stepper {
     }
 
     fn faults(&self) -> Faults {
-        let space = self.space.address_space().read();
+        let space = self.telling.space().address_space().read();
         let is_on = |id| matches!(value_of(&space, id), Some(Variant::Boolean(true)));
-        Faults { freeze: is_on(&self.ids.freeze), nan: is_on(&self.ids.nan), bad_quality: is_on(&self.ids.bad_quality) }
+        Faults {
+            freeze: is_on(&self.ids.freeze),
+            nan: is_on(&self.ids.nan),
+            bad_quality: is_on(&self.ids.bad_quality),
+            mute: is_on(&self.ids.mute),
+            flood: is_on(&self.ids.flood),
+        }
     }
 
     /// Writes outputs, reward and counters, all with one source timestamp.
@@ -183,10 +192,10 @@ impl Stepper {
             (&self.ids.time, Variant::Double(time_s)),
         ]
         .map(|(id, value)| (id, DataValue::new_at(value, now)));
-        let values = outputs.chain(others).map(|(id, value)| (id, None, value));
-        // The nodes come from the same catalogue as the address space: none of them can be unknown.
-        let shown = self.space.set_values(&self.subscriptions, values);
-        debug_assert_eq!(shown, Ok(()));
+        self.telling.set(outputs.chain(others));
+        if faults.flood {
+            self.telling.flood(self.ids.outputs.iter().zip(&self.outputs));
+        }
     }
 }
 
@@ -210,7 +219,7 @@ fn slot_of(since_start: Duration, step: Duration) -> u32 {
 mod tests {
     use super::*;
 
-    const HEALTHY: Faults = Faults { freeze: false, nan: false, bad_quality: false };
+    const HEALTHY: Faults = Faults { freeze: false, nan: false, bad_quality: false, mute: false, flood: false };
 
     #[test]
     fn slots_are_counted_from_the_origin_of_the_grid() {

@@ -193,6 +193,33 @@ fn f45_a_server_that_wants_fewer_requests_gets_fewer_but_always_one() {
 }
 
 #[test]
+fn a_request_that_is_never_answered_is_replaced_when_many_younger_ones_were() {
+    let mut rig = Rig::new(1);
+    let lost = rig.publish.remove(0);
+    for number in 1..PASSED_MAX as u32 {
+        rig.tell(&told(ID, number, &[(0, 1.0)]));
+        assert_eq!(rig.publish.len(), PUBLISH_REQUESTS_MAX - 1);
+    }
+    rig.tell(&told(ID, PASSED_MAX as u32, &[(0, 1.0)]));
+    assert_eq!(rig.publish.len(), PUBLISH_REQUESTS_MAX);
+    let came = Came { now_ns: 0, since_ns: 0 };
+    assert_eq!(rig.subscription.take(lost, Ok(&told(ID, 9, &[(0, 1.0)])), came), Ok(false));
+}
+
+#[test]
+fn requests_do_not_outlive_a_silence() {
+    let mut rig = Rig::new(1);
+    rig.now_ns += SILENT_INTERVALS_MAX * KEEP_ALIVE_NS + 1;
+    rig.ask();
+    assert_eq!(rig.subscription.over(), Some(TIMEOUT));
+    let terms = rig.subscription.terms;
+    rig.subscription = Subscription::new(services::NO_TOKEN, terms, 1, Some(&rig.subscription), rig.now_ns);
+    rig.publish.clear();
+    rig.ask();
+    assert_eq!(rig.publish.len(), PUBLISH_REQUESTS_MAX);
+}
+
+#[test]
 fn requests_outlive_a_subscription_and_one_that_was_not_sent_is_sent_later() {
     let mut rig = Rig::new(1);
     let terms = Terms { id: ID + 1, ..rig.subscription.terms };

@@ -1,6 +1,8 @@
 //! What cables, networks and servers do to the connection, by a proxy between runtime and plant: cycles go on, the plant is never
 //! bumped, and RUN comes back by itself.
 
+mod subscription;
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -52,8 +54,13 @@ impl Field {
 
     /// Just started, behind a cable that something is wrong with.
     fn behind(wrong: impl FnOnce(&Proxy), changes: &[(&str, &str)]) -> Self {
+        Self::with_plant(&[], wrong, changes)
+    }
+
+    /// The same with a plant that has these options.
+    fn with_plant(options: &[&str], wrong: impl FnOnce(&Proxy), changes: &[(&str, &str)]) -> Self {
         let place = Place::new();
-        let plant = place.plant();
+        let plant = place.plant_with(options);
         let proxy = Proxy::before(plant.port());
         wrong(&proxy);
         let site = place.site(&proxy.url(), changes);
