@@ -32,7 +32,7 @@ const CODE_MASK: u32 = 0xFFFF_0000;
 const OVERFLOW: u32 = 0x0080;
 const HAS_INFO: u32 = 0x0400;
 /// Servers answer requests to publish in their order (Part 4, 5.13.5): one that so many younger ones have overtaken is lost.
-const PASSED_MAX: usize = 2 * PUBLISH_REQUESTS_MAX;
+const PASSED_MAX: usize = PUBLISH_REQUESTS_MAX;
 /// A subscription is given up when it was silent for so many keep-alive intervals.
 const SILENT_INTERVALS_MAX: u64 = 2;
 
@@ -129,6 +129,9 @@ pub struct Subscription {
     republishing: Option<Republish>,
     publish: Template,
     republish: Template,
+    /// When a request to publish was last answered.
+    answered_ns: u64,
+    /// When the server last said something of this subscription.
     heard_ns: u64,
     over: Option<u32>,
     tally: SubscriptionTally,
@@ -136,7 +139,8 @@ pub struct Subscription {
 
 impl Subscription {
     /// A subscription that the server has just created, to so many values. Requests to publish outlive the subscription
-    /// before it: they belong to the session. After a silence nobody knows where they are.
+    /// before it: they belong to the session. But those of which none was answered for a keep-alive
+    /// interval are lost.
     pub(crate) fn new(
         token: &[u8],
         terms: Terms,
@@ -145,9 +149,9 @@ impl Subscription {
         now_ns: u64,
     ) -> Self {
         let none = Notified { value: ReadValue::MISSING, message: 0, since_ns: 0 };
+        let before = before.filter(|before| now_ns.saturating_sub(before.answered_ns) <= before.terms.keep_alive_ns);
         let mut publishing = Vec::with_capacity(PUBLISH_REQUESTS_MAX);
-        publishing
-            .extend(before.iter().filter(|before| before.over != Some(TIMEOUT)).flat_map(|before| &before.publishing));
+        publishing.extend(before.iter().flat_map(|before| &before.publishing));
         Subscription {
             terms,
             sampling_ns: 0,
@@ -161,6 +165,7 @@ impl Subscription {
             republishing: None,
             publish: Template::new(type_id::PUBLISH_REQUEST, token, 4 + 8 * ACKNOWLEDGEMENTS_MAX),
             republish: Template::new(type_id::REPUBLISH_REQUEST, token, 8),
+            answered_ns: before.map_or(now_ns, |before| before.answered_ns),
             heard_ns: now_ns,
             over: None,
             tally: SubscriptionTally::default(),
@@ -228,6 +233,7 @@ impl Subscription {
     ) -> Result<bool, CallError> {
         let outcome = if let Some(place) = self.publishing.iter().position(|asked| asked.request_id == request_id) {
             self.publishing.remove(place);
+            self.answered_ns = came.now_ns;
             self.publishing.iter_mut().take(place).for_each(|older| older.passed += 1);
             self.publishing.retain(|asked| asked.passed < PASSED_MAX);
             answer.and_then(|body| self.take_publish(body, came))

@@ -27,8 +27,6 @@ const TOO_MANY_ITEMS: u32 = 0x80DB_0000;
 
 const INPUTS: usize = 5;
 
-type Limit = fn(&mut SubscriptionLimits);
-
 pub(crate) fn subscribing(watch: &[Option<Span>]) -> Subscribing {
     Subscribing { every: EVERY, io_period: IO_PERIOD, watch: watch.to_vec() }
 }

@@ -207,16 +207,15 @@ fn a_request_that_is_never_answered_is_replaced_when_many_younger_ones_were() {
 }
 
 #[test]
-fn requests_do_not_outlive_a_silence() {
+fn requests_that_nobody_answers_do_not_outlive_the_next_subscription_but_one() {
     let mut rig = Rig::new(1);
-    rig.now_ns += SILENT_INTERVALS_MAX * KEEP_ALIVE_NS + 1;
-    rig.ask();
-    assert_eq!(rig.subscription.over(), Some(TIMEOUT));
-    let terms = rig.subscription.terms;
-    rig.subscription = Subscription::new(services::NO_TOKEN, terms, 1, Some(&rig.subscription), rig.now_ns);
-    rig.publish.clear();
-    rig.ask();
-    assert_eq!(rig.publish.len(), PUBLISH_REQUESTS_MAX);
+    for (silence_ns, outlive) in [(KEEP_ALIVE_NS, true), (1, false)] {
+        rig.now_ns += silence_ns;
+        let terms = rig.subscription.terms;
+        rig.subscription =
+            Subscription::new(services::NO_TOKEN, terms, vec![Shape::Scalar], Some(&rig.subscription), rig.now_ns);
+        assert_eq!(rig.subscription.has_request(), !outlive, "{silence_ns}");
+    }
 }
 
 #[test]
