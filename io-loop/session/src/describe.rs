@@ -9,7 +9,7 @@ use crate::{
     link::Link,
     plan::{self, Shape},
     services::{self, attribute, type_id},
-    status::is_bad,
+    status::{is_bad, is_too_much},
 };
 
 /// What a node is, as far as reading and writing its value go.
@@ -43,6 +43,15 @@ pub(crate) struct Limits {
     pub(crate) write: usize,
     pub(crate) translate: usize,
     pub(crate) subscribe: usize,
+}
+
+impl Limits {
+    /// A server that does not take more of one thing is not asked for more of another.
+    fn lower_to(&mut self, most: usize) {
+        for limit in [&mut self.read, &mut self.write, &mut self.translate, &mut self.subscribe] {
+            *limit = most.min(*limit);
+        }
+    }
 }
 
 const NAMESPACE_ARRAY: u32 = 2255;
@@ -124,21 +133,28 @@ const ASKED: [u32; 5] = [
     attribute::VALUE,
 ];
 
-/// Describes nodes, in their order.
+/// Describes nodes, in their order. A server that takes less at once than it has said, or has not said it, is asked for less,
+/// and `limits` keep in mind how much that was.
 pub(crate) fn describe(
     link: &mut Link,
     token: &[u8],
     nodes: &[NodeId],
-    limits: Limits,
+    limits: &mut Limits,
     deadline_ns: u64,
 ) -> Result<Vec<NodeDescription>, CallError> {
     let items: Vec<_> = nodes.iter().flat_map(|node| ASKED.map(|attribute| (node, attribute))).collect();
     let mut seen: Vec<Seen> = nodes.iter().map(|_| Seen::default()).collect();
     let mut first = 0;
-    for items in items.chunks(limits.read) {
-        request_read(link, token, items, deadline_ns)?;
-        take_answers(&mut seen, first, items.len(), link.channel.body())?;
-        first += items.len();
+    while let Some(left) = items.get(first..).filter(|left| !left.is_empty()) {
+        let items = left.get(..limits.read).unwrap_or(left);
+        let asked = request_read(link, token, items, deadline_ns);
+        match asked.and_then(|()| take_answers(&mut seen, first, items.len(), link.channel.body())) {
+            Ok(()) => first += items.len(),
+            Err(CallError::Refused { status }) if is_too_much(status) && items.len() > 1 => {
+                limits.lower_to(items.len() / 2);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(seen.into_iter().map(Seen::describe).collect())
 }

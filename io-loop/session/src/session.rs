@@ -165,7 +165,8 @@ impl Session {
     /// # Errors
     /// See [`CallError`]; what concerns one node is in its description.
     pub fn describe(&mut self, nodes: &[NodeId], deadline_ns: u64) -> Result<Vec<NodeDescription>, CallError> {
-        let described = describe::describe(&mut self.link, &self.membership.token, nodes, self.limits, deadline_ns);
+        let described =
+            describe::describe(&mut self.link, &self.membership.token, nodes, &mut self.limits, deadline_ns);
         self.link.note(described)
     }
 
@@ -559,6 +560,30 @@ mod tests {
         let (exchange, _, value) = client.exchange();
         assert_eq!(exchange, Exchange { write: Err(CallError::Refused { status: 0x8010_0000 }), read: Ok(()) });
         assert_eq!(value, 3.0);
+        drop(client);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn f50_a_server_that_takes_less_than_it_says_is_asked_for_less_from_then_on() {
+        const TOO_MANY_OPERATIONS: u32 = 0x8010_0000;
+        let (url, server) = ScriptedServer::start(|server| {
+            // Five attributes of each of four nodes: 20, 10, and then 5 at once.
+            for _ in 0..2 {
+                let request = server.next_request();
+                server.answer(request.id, &answer_head(397, TOO_MANY_OPERATIONS));
+            }
+            for _ in 0..4 {
+                let request = server.next_request();
+                server.answer(request.id, &doubles(&[0.0; 5]));
+            }
+            server.until_closed();
+        });
+        let mut client = Client::connect(&url);
+        let nodes = vec![NodeId::new(1, "A"); 4];
+        let deadline_ns = client.clock.monotonic_ns() + PATIENCE_NS;
+        assert_eq!(client.session.describe(&nodes, deadline_ns).unwrap().len(), 4);
+        assert_eq!(client.session.prepare_read(&vec![nodes[0].clone(); 11]).unwrap().batches.len(), 3);
         drop(client);
         server.join().unwrap();
     }

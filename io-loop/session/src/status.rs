@@ -24,6 +24,17 @@ pub(crate) const fn is_bad(status: u32) -> bool {
     status & 0x8000_0000 != 0
 }
 
+/// Whether a service was refused with this status because it was asked for too much at once.
+pub(crate) fn is_too_much(status: u32) -> bool {
+    const TOO_MUCH: [StatusCode; 4] = [
+        StatusCode::BadTooManyOperations,
+        StatusCode::BadRequestTooLarge,
+        StatusCode::BadResponseTooLarge,
+        StatusCode::BadEncodingLimitsExceeded,
+    ];
+    TOO_MUCH.iter().any(|code| code.bits() == status & 0xFFFF_0000)
+}
+
 /// Whether an answer with this status means that session or channel are gone, so that only a new connection helps.
 pub(crate) fn ends_session(status: u32) -> bool {
     const ENDING: [StatusCode; 17] = [
