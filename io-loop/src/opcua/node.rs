@@ -126,7 +126,10 @@ fn scalar(node: &BoundNode, found: &NodeDescription) -> Result<ScalarKind, Strin
         (NodeKind::Array(Some(_)), None) => Err(format!(
             "tag `{name}`: node {address} is an array, a single number is needed: write node_identifier: element=0;{address}"
         )),
-        (NodeKind::Array(None) | NodeKind::Other, _) => {
+        (NodeKind::Array(None), _) => Err(format!(
+            "tag `{name}`: node {address} is an array, and not of numbers: correct node_identifier in the site file"
+        )),
+        (NodeKind::Other, _) => {
             Err(format!("tag `{name}`: node {address} holds no number: correct node_identifier in the site file"))
         }
     }

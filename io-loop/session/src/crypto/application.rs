@@ -190,6 +190,9 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, ApplicationError> {
 /// Writes a new file that has its mode from the first moment on.
 fn store(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ApplicationError> {
     let write = || -> io::Result<()> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(bytes)?;
         file.sync_all()

@@ -21,6 +21,7 @@ use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
 use crate::keeper::{ACT_PATIENCE, Configuration, Journal, LeaseDesk, WeightsDesk};
+use crate::pending::keep_pending;
 use crate::segments::Shelf;
 
 /// The same complaint about a connection is repeated in the log this often.
@@ -492,14 +493,7 @@ impl Wired {
     fn complaint(&mut self, failure: &ConnectFailure) -> Option<String> {
         let mut message = failure.message.clone();
         if let (Some(certificate), Some(dir)) = (&failure.untrusted, &self.trust_dir) {
-            let thumbprint = &certificate.thumbprint;
-            message = match store_pending(dir, thumbprint, &certificate.der) {
-                Ok(()) => format!(
-                    "{message}. If the thumbprint is the server's, trust it with: corerl io trust add {thumbprint} --trust-dir {}",
-                    dir.display()
-                ),
-                Err(error) => format!("{message}. It could not be stored in {}: {error}", dir.display()),
-            };
+            message = keep_pending(&message, &certificate.thumbprint, &certificate.der, dir);
         }
         let same = self.status.last_error.as_ref() == Some(&message);
         let due = !same || self.complained.is_none_or(|at| at.elapsed() >= REPEAT_COMPLAINT);
@@ -509,14 +503,6 @@ impl Wired {
             message
         })
     }
-}
-
-/// Puts a certificate that nobody has decided about where `corerl io trust` finds it.
-fn store_pending(trust_dir: &std::path::Path, thumbprint: &str, der: &[u8]) -> io::Result<()> {
-    let pending = trust_dir.join("pending");
-    std::fs::create_dir_all(&pending)?;
-    let path = pending.join(format!("{thumbprint}.der"));
-    if path.exists() { Ok(()) } else { std::fs::write(path, der) }
 }
 
 fn mode_name(counters: &counters::Writer<Counter>) -> &'static str {

@@ -74,7 +74,8 @@ impl Line {
     pub(super) fn open(target: &Target) -> Result<Self, Failure> {
         let worker = KeyWorker::start().map_err(|error| Failure::io("the thread that renews keys", &error))?;
         let clock = clock();
-        let session = Session::connect(target, &worker, clock.clone(), deadline_ns(&*clock)).map_err(refused)?;
+        let session = Session::connect(target, &worker, clock.clone(), deadline_ns(&*clock));
+        let session = session.map_err(|error| untrusted(target, &error).unwrap_or_else(|| refused(error)))?;
         session.notices().iter().for_each(|notice| eprintln!("{notice}"));
         Ok(Self { session, clock, _worker: worker })
     }
@@ -87,6 +88,14 @@ impl Line {
         let deadline = self.deadline_ns();
         self.session.close(deadline);
     }
+}
+
+/// A server that nobody has decided about waits for a decision, as with the runtime.
+fn untrusted(target: &Target, error: &ConnectError) -> Option<Failure> {
+    let ConnectError::Certificate { source, .. } = error else { return None };
+    let directory = target.trust.directory.as_ref().filter(|_| source.fault.is_undecided())?;
+    let complaint = rt_daemon::keep_pending(&error.to_string(), &source.thumbprint, &source.der, directory);
+    Some(Failure::new(Exit::Unavailable, complaint))
 }
 
 pub(super) fn refused(error: ConnectError) -> Failure {

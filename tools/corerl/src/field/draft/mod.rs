@@ -115,8 +115,8 @@ fn target(arguments: &FromServerArguments, offered: &[OfferedEndpoint]) -> Resul
         _ if offered.iter().any(|endpoint| endpoint.security == "None") => {}
         _ => {
             return Err(refused(
-                &"the server cannot be read in clear: make a certificate with `corerl io cert create`, let the server trust \
-                  it, and name it with --cert and --key",
+                &"the server cannot be read in clear: make a certificate, let the server trust it, and name it here with --cert \
+                  and --key: corerl io cert create --application-uri urn:corerl:rt --cert pki/corerl.der --key pki/corerl.pem",
             ));
         }
     }
