@@ -325,3 +325,78 @@ fn f34_a_lost_connection_is_tried_for_ever_with_pauses_and_no_old_set_is_sent_af
     assert!(!samples.is_empty() && samples.iter().all(|value| *value == 0.0), "nothing old was written");
     assert_eq!((rig.written(), rig.io.tally().connects), (0, 2));
 }
+
+/// A bus that tells its one input by itself: what the test has put there.
+struct Telling {
+    reading: Reading,
+    feed: Feed,
+}
+
+impl FieldBus for Telling {
+    fn connect(&mut self, _deadline: MonoTime) -> Result<crate::Connected, crate::ConnectFailure> {
+        Ok(crate::Connected::default())
+    }
+
+    fn read(&mut self, inputs: &mut [Reading], _deadline: MonoTime) -> Result<(), BusError> {
+        inputs.fill(self.reading);
+        Ok(())
+    }
+
+    fn write(&mut self, _: &[Option<f64>], _: &mut [WriteResult], _deadline: MonoTime) -> Result<(), BusError> {
+        Ok(())
+    }
+
+    fn feed(&self) -> Feed {
+        self.feed
+    }
+
+    fn maintain(&mut self, _deadline: MonoTime) -> Result<(), BusError> {
+        // Whatever there was to tell has been told by now.
+        self.feed.state = FeedState::Live { refused: 0 };
+        Ok(())
+    }
+
+    fn disconnect(&mut self, _deadline: MonoTime) {}
+}
+
+#[test]
+fn what_is_told_is_as_old_as_the_bus_says_and_what_is_not_told_is_no_sample() {
+    let (producer, mut reports) = channel(64);
+    let (teller, news) = news();
+    let settings = Settings {
+        inputs: vec![TagId::new(0).unwrap()],
+        outputs: Vec::new(),
+        heartbeat_every: None,
+        claim_term: None,
+        call_timeout: PERIOD,
+        paired: false,
+        seed: 1,
+    };
+    let bus = Telling { reading: Reading::new(1.0, Quality::Good, 0), feed: Feed::default() };
+    let rights = Rights::new(Lease::unshared(), &settings);
+    let mut io = IoLoop::new(bus, &settings, producer, sets().1, teller, rights);
+    let clock = TestClock::default();
+    let since = MonoTime::from_ns(7);
+    for (receipt, received) in
+        [(Receipt::Asked, Some(clock.now() + PERIOD)), (Receipt::Told { since }, Some(since)), (Receipt::Nothing, None)]
+    {
+        clock.0.set(PERIOD.as_ns());
+        io.bus_mut().reading.receipt = receipt;
+        io.run_slot(&clock);
+        let samples = std::iter::from_fn(|| reports.pop()).filter_map(|report| match report {
+            FieldReport::Sample(sample) => Some(sample.received),
+            _ => None,
+        });
+        assert_eq!(samples.collect::<Vec<_>>(), received.into_iter().collect::<Vec<_>>(), "{receipt:?}");
+    }
+    io.bus_mut().feed = Feed { state: FeedState::Mute { input: 0 }, ended: 1, ..Feed::default() };
+    io.run_slot(&clock);
+    io.run_slot(&clock);
+    let states = news.try_iter().filter_map(|news| match news {
+        News::Feed(state) => Some(state),
+        _ => None,
+    });
+    let live = FeedState::Live { refused: 0 };
+    assert_eq!(states.collect::<Vec<_>>(), [live, FeedState::Mute { input: 0 }, live]);
+    assert_eq!(io.tally().feed.ended, 1);
+}
