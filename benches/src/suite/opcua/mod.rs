@@ -68,7 +68,7 @@ fn measure(encrypted: bool, peers: &[Peer], directory: &Path) -> Result<Vec<Row>
     let who: String = field.strangers.iter().map(|(name, _)| format!(", {name}")).collect();
     let mut rows = vec![
         Row::exact(
-            format!("{security}: {}'s server, our client{who}", server.whose),
+            format!("{security}, who took part at the server of {}: ours{who}", server.whose),
             1.0 + field.strangers.len() as f64,
             "clients",
         ),
