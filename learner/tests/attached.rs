@@ -19,7 +19,7 @@ use shm::{Segment, Spec, broadcast, counters, triple};
 use shm_layout::{LearnerCounter, StepHead, StepLayout};
 
 /// How long anything may take before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Steps that the runtime keeps for its learner.
 const STEPS_KEPT: usize = 256;

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{AddressError, NodeAddress, NotRepresentable, status::StatusName};
+use crate::{
+    AddressError, NodeAddress, NotRepresentable,
+    status::{StatusName, distrusts_us},
+};
 
 /// How the peer's bytes broke the protocol. Always ends the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -285,6 +288,28 @@ impl ConnectError {
             }
             ConnectError::Step { .. } => true,
             _ => false,
+        }
+    }
+}
+
+impl ConnectError {
+    /// What a person can do, where the error does not say it itself.
+    pub fn remedy(&self) -> Option<&'static str> {
+        let ConnectError::Step { step, source, .. } = self else { return None };
+        if let CallError::Refused { status } | CallError::Ended { status } = source
+            && distrusts_us(*status)
+        {
+            return Some(
+                "let the server trust our certificate, which it may keep among those that it has rejected, and check that the \
+                 certificate is valid there",
+            );
+        }
+        match step {
+            Step::NameLookup | Step::TcpConnect => {
+                Some("check that the server is running and that the address names its host and port")
+            }
+            Step::Hello | Step::OpenSecureChannel => Some("check that the address names the port of an OPC UA server"),
+            _ => None,
         }
     }
 }

@@ -35,6 +35,20 @@ pub(crate) fn is_too_much(status: u32) -> bool {
     TOO_MUCH.iter().any(|code| code.bits() == status & 0xFFFF_0000)
 }
 
+/// Whether a server says with this status that it does not trust our certificate (Part 4, 6.1.3: many say no more than that a
+/// check has failed).
+pub(crate) fn distrusts_us(status: u32) -> bool {
+    const DISTRUST: [StatusCode; 6] = [
+        StatusCode::BadSecurityChecksFailed,
+        StatusCode::BadCertificateUntrusted,
+        StatusCode::BadCertificateInvalid,
+        StatusCode::BadCertificateTimeInvalid,
+        StatusCode::BadCertificateUriInvalid,
+        StatusCode::BadCertificateChainIncomplete,
+    ];
+    DISTRUST.iter().any(|code| code.bits() == status & 0xFFFF_0000)
+}
+
 /// Whether an answer with this status means that session or channel are gone, so that only a new connection helps.
 pub(crate) fn ends_session(status: u32) -> bool {
     const ENDING: [StatusCode; 17] = [

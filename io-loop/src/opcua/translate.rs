@@ -2,7 +2,7 @@
 
 use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
-use ua_session::{CallError, ConnectError, ReadValue, Step};
+use ua_session::{CallError, ConnectError, ReadValue};
 
 use crate::bus::{BusError, ConnectFailure, Loss, Reading, UntrustedCertificate, WriteResult};
 
@@ -17,19 +17,8 @@ pub(super) fn describe_failure(error: ConnectError) -> ConnectFailure {
         }
         _ => None,
     };
-    ConnectFailure { message: format!("{error}{}", remedy(&error)), untrusted }
-}
-
-/// What a person can do, where the error does not say it itself.
-const fn remedy(error: &ConnectError) -> &'static str {
-    let ConnectError::Step { step, .. } = error else { return "" };
-    match step {
-        Step::NameLookup | Step::TcpConnect => {
-            "; check that the server is running and that opc_conn_url names its host and port"
-        }
-        Step::Hello | Step::OpenSecureChannel => "; check that opc_conn_url names the port of an OPC UA server",
-        _ => "",
-    }
+    let remedy = error.remedy().map_or(String::new(), |remedy| format!("; {remedy}"));
+    ConnectFailure { message: format!("{error}{remedy}"), untrusted }
 }
 
 pub(super) fn bus_error(error: CallError) -> BusError {

@@ -99,7 +99,8 @@ fn untrusted(target: &Target, error: &ConnectError) -> Option<Failure> {
 }
 
 pub(super) fn refused(error: ConnectError) -> Failure {
-    Failure::new(Exit::Unavailable, error)
+    let remedy = error.remedy().map_or(String::new(), |remedy| format!("; {remedy}"));
+    Failure::new(Exit::Unavailable, format_args!("{error}{remedy}"))
 }
 
 pub(super) fn failed(what: impl std::fmt::Display, error: CallError) -> Failure {
