@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Place, Proxy, SiteFile, wait_for_more};
+use tests::{Place, Process, Proxy, SiteFile, wait_for_more};
 
 const LEVEL: &str = "nsu=urn:corerl:plant;s=saturation.level";
 /// Of the rig's site: how far the setpoint moves in one period, and where the plant has it at the start.
@@ -158,6 +158,19 @@ fn a_hand_gets_the_plant_from_a_disarmed_runtime_and_gives_it_back_disarmed() {
     assert_eq!((after.armed, after.mode.as_str(), after.with_operator), (false, "shadow", vec![]));
     assert_eq!(runtime.counters().get(Counter::SetpointsWritten), before);
     assert_eq!(value_of(&place, &site, "u"), 0.3);
+
+    // A hand that takes its time says who has the plant, and is killed on the way.
+    let slow = place.site(&cable.url(), &[&changes[..], &[("rate: 0.2", "rate: 0.005")]].concat());
+    let words = ["io", "write", "u=0.5", "--yes", "--config", slow.path().to_str().unwrap()];
+    let mut hand = Process::start(place.corerl(&words));
+    runtime.wait_for_status("whoever leads", |status| !status.lease.leads);
+    let status = place.corerl(&["agent", "status"]).output().unwrap();
+    assert_eq!(status.status.code(), Some(75));
+    assert!(String::from_utf8_lossy(&status.stderr).contains("writes setpoints by hand"));
+    hand.kill();
+    let after = runtime.wait_for_status("the plant", |status| status.lease.leads && status.lease.epoch > 4);
+    assert_eq!((after.armed, after.lease.epoch), (false, 5));
+    assert_eq!(runtime.counters().get(Counter::SetpointsWritten), before);
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
     drop(plant);
     assert_eq!(place.left_behind(), Vec::<String>::new());

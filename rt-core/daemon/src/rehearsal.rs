@@ -137,7 +137,11 @@ enum Reading {
 }
 
 /// A bus of which every input is good: setpoints read back as they were written, the rest swings inside its range.
-fn bus(site: &Site, index: usize, connection: &Connection) -> Simulated<impl FnMut(&[f64], &mut [f64]) + Send + use<>> {
+pub(crate) fn bus(
+    site: &Site,
+    index: usize,
+    connection: &Connection,
+) -> Simulated<impl FnMut(&[f64], &mut [f64]) + Send + use<>> {
     let settings = crate::plant::settings(site, index, connection);
     let setpoint = |place: u8| site.setpoints.get(usize::from(place));
     let written: Vec<_> = settings.outputs.iter().filter_map(|(place, _)| setpoint(*place)).collect();

@@ -70,8 +70,8 @@ pub struct Prospect {
 /// Setpoints in a person's hand. Dropping it gives them back.
 pub struct Hand<B: FieldBus = OpcUa> {
     plants: Vec<Plant<B>>,
-    /// By connection of the site.
-    connections: Vec<String>,
+    /// By connection of the site: its name, and whether another server of its set is tried next.
+    connections: Vec<(String, bool)>,
     lines: Lines,
     image: Image,
     moves: Vec<Move>,
@@ -82,6 +82,8 @@ pub struct Hand<B: FieldBus = OpcUa> {
     settle: Span,
     /// How long another machine's claim is waited for.
     claim_patience: Span,
+    /// The first step was made: what is lost from now on ends it.
+    under_way: bool,
     steps: u64,
     next_slot: MonoTime,
     lease: Lease,
@@ -146,7 +148,7 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
         let clock = MonotonicClock::new();
         Ok(Self {
             plants,
-            connections: site.connections.iter().map(|connection| connection.id.clone()).collect(),
+            connections: site.connections.iter().map(|of| (of.id.clone(), !of.failover_urls.is_empty())).collect(),
             lines: Lines::new(lines),
             image: Image::new(&site.cycle_lists().tags).map_err(Failure::internal)?,
             moves: moves.collect::<Result<_, Failure>>()?,
@@ -157,6 +159,7 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
             claim_patience: longest(|of| of.lease.as_ref().map_or(Span::ZERO, |lease| lease.term))
                 .unwrap_or(Span::ZERO)
                 .times(3),
+            under_way: false,
             steps: 0,
             next_slot: clock.now(),
             lease,
@@ -214,16 +217,21 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
     /// # Errors
     /// See [`HandError`]: nothing more is written then.
     pub fn step(&mut self) -> Result<bool, HandError> {
-        self.pause()?;
+        self.under_way = true;
+        // A hand has the time for a look of its own before each step: somebody else's move is not overwritten.
+        self.slot()?;
+        self.judge()?;
         self.steps += 1;
         let mut values = [None; SETPOINTS_MAX];
-        self.image.advance(self.clock.now());
         for (of, value) in self.moves.iter_mut().zip(&mut values) {
             *value = Some(of.next(self.period, &self.image)?);
         }
         self.exchange(Some(values))?;
-        let now = self.clock.now();
-        let (image, settle) = (&self.image, self.settle);
+        self.judge()
+    }
+
+    fn judge(&mut self) -> Result<bool, HandError> {
+        let (image, now, settle) = (&self.image, self.clock.now(), self.settle);
         let arrived = self.moves.iter_mut().map(|of| of.judge(image, now, settle));
         arrived.collect::<Result<Vec<_>, _>>().map(|arrived| arrived.iter().all(|arrived| *arrived))
     }
@@ -264,26 +272,27 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
         for plant in &mut self.plants {
             plant.io.run_slot(&self.clock);
         }
-        self.take_news(values.is_some())?;
+        self.take_news()?;
         self.take_reports()?;
         self.image.advance(self.clock.now());
         Ok(())
     }
 
-    /// A connection that is lost while nothing is written is made anew.
-    fn take_news(&self, writes: bool) -> Result<(), HandError> {
+    /// A connection that is lost before the first step is made anew, and of a redundant set each server has its turn.
+    fn take_news(&self) -> Result<(), HandError> {
         for plant in &self.plants {
             let connection = || self.name_of(plant.index);
+            let is_redundant = self.connections.get(plant.index).is_some_and(|(_, is_redundant)| *is_redundant);
             for news in plant.news.try_iter() {
                 match news {
-                    News::CannotConnect(failure) => {
+                    News::CannotConnect(failure) if self.under_way || !is_redundant => {
                         return Err(HandError::Unreachable { connection: connection(), reason: failure.message });
                     }
-                    News::Down(loss) if writes => {
+                    News::Down(loss) if self.under_way => {
                         return Err(HandError::Lost { connection: connection(), reason: loss.what });
                     }
                     News::ClaimRefused { .. } => return Err(HandError::ClaimRefused { connection: connection() }),
-                    News::Up { .. } | News::Down(_) | News::Feed(_) => {}
+                    News::Up { .. } | News::Down(_) | News::CannotConnect(_) | News::Feed(_) => {}
                 }
             }
         }
@@ -318,7 +327,7 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
     }
 
     fn name_of(&self, connection: usize) -> String {
-        self.connections.get(connection).cloned().unwrap_or_default()
+        self.connections.get(connection).map(|(name, _)| name.clone()).unwrap_or_default()
     }
 }
 
@@ -431,3 +440,6 @@ fn reduced(site: &Site, wishes: &[Wish]) -> Site {
     site.connections.iter_mut().for_each(|connection| connection.heartbeat = None);
     site
 }
+
+#[cfg(test)]
+mod tests;
