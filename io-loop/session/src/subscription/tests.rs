@@ -209,6 +209,8 @@ fn a_request_that_is_never_answered_is_replaced_when_many_younger_ones_were() {
 #[test]
 fn requests_that_nobody_answers_do_not_outlive_the_next_subscription_but_one() {
     let mut rig = Rig::new(1);
+    rig.now_ns += KEEP_ALIVE_NS - 1;
+    rig.tell(&told(ID, 1, &[]));
     for (silence_ns, outlive) in [(KEEP_ALIVE_NS, true), (1, false)] {
         rig.now_ns += silence_ns;
         let terms = rig.subscription.terms;
