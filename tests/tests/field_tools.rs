@@ -47,7 +47,7 @@ fn a_server_is_discovered_browsed_and_read_beside_a_runtime_that_writes() {
     assert_eq!(find("nsu=urn:corerl:plant;s=saturation.u")["access"], "read, write");
     assert_eq!(find("nsu=urn:corerl:plant;s=saturation.u.EURange")["depth"], 2);
     let part = told(&place, &["io", "browse", "ns=2;s=saturation.Faults", "--json"], Some(&site));
-    assert_eq!(part["nodes"].as_array().map(Vec::len), Some(3));
+    assert_eq!(part["nodes"].as_array().map(Vec::len), Some(5));
 
     let values = told(&place, &["io", "read", "--json"], Some(&site));
     let tags: Vec<_> = values["values"].as_array().unwrap().iter().map(|value| value["tag"].clone()).collect();
