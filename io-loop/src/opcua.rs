@@ -8,6 +8,7 @@ mod translate;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{io, iter};
 
 use rt_core::setpoint::ScalarKind;
@@ -37,6 +38,7 @@ pub struct OpcUa {
     inputs: Vec<BoundNode>,
     outputs: Vec<BoundNode>,
     subscribing: Option<Subscribing>,
+    spin: Span,
     feed: Feed,
     line: Option<Line>,
     /// Of the session whose connection was lost last.
@@ -83,6 +85,7 @@ impl OpcUa {
             inputs,
             outputs,
             subscribing: None,
+            spin: Span::ZERO,
             feed: Feed::default(),
             line: None,
             remains: None,
@@ -94,6 +97,11 @@ impl OpcUa {
     /// Lets the server tell some of the inputs by itself.
     pub fn subscribing(self, subscribing: Option<Subscribing>) -> Self {
         Self { subscribing, ..self }
+    }
+
+    /// Looks for answers for so long before it sleeps.
+    pub fn spinning(self, spin: Span) -> Self {
+        Self { spin, ..self }
     }
 
     fn now(&self) -> MonoTime {
@@ -125,6 +133,7 @@ impl OpcUa {
         let mut session = self.establish(deadline).map_err(describe_failure)?;
         match self.make_ready(&mut session, deadline) {
             Ok(Ready { kinds, intake, write, scales }) => {
+                session.spin_for(Duration::from_nanos(self.spin.as_ns()));
                 let (notices, resumed) = (session.notices().to_vec(), session.is_resumed());
                 let (status, next_look_at_scales) = (vec![0; kinds.len()], self.now() + SCALES_EVERY);
                 let connected = Connected { server: self.target.url.clone(), kinds, notices, resumed };

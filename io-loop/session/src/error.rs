@@ -306,9 +306,11 @@ impl ConnectError {
         }
         match step {
             Step::NameLookup | Step::TcpConnect => {
-                Some("check that the server is running and that the address names its host and port")
+                Some("check that the server is running and that the address (opc_conn_url) names its host and port")
             }
-            Step::Hello | Step::OpenSecureChannel => Some("check that the address names the port of an OPC UA server"),
+            Step::Hello | Step::OpenSecureChannel => {
+                Some("check that the address (opc_conn_url) names the port of an OPC UA server")
+            }
             _ => None,
         }
     }

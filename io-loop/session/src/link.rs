@@ -27,6 +27,8 @@ pub(crate) struct Link {
     stream: TcpStream,
     clock: Arc<dyn Clock>,
     pub(crate) channel: Channel,
+    /// How long bytes are looked for before the thread sleeps.
+    pub(crate) spin_ns: u64,
     desk: Desk,
     /// The two clocks at one moment, so that time of day is read once.
     connected_ns: u64,
@@ -58,6 +60,7 @@ impl Link {
             stream,
             clock,
             channel,
+            spin_ns: 0,
             desk: Desk::new(worker),
             connected_ns,
             connected_unix_ns,
@@ -217,12 +220,22 @@ impl Link {
             Some(Arrival::Open) => self.look_after_work(0)?,
             Some(Arrival::Blocked) => self.wait_for_work(deadline_ns)?,
             Some(Arrival::Answer(_) | Arrival::Aborted { .. }) => {}
-            None => {
-                self.wait(PollFlags::IN, deadline_ns)?;
-                self.receive_some()?;
-            }
+            None => self.await_bytes(deadline_ns)?,
         }
         Ok(arrival)
+    }
+
+    /// Waits for bytes and takes them: for a while by looking, if that was wanted, then asleep.
+    fn await_bytes(&mut self, deadline_ns: u64) -> Result<(), CallError> {
+        let asleep_from_ns = self.now_ns().saturating_add(self.spin_ns).min(deadline_ns);
+        while self.spin_ns > 0 && self.now_ns() < asleep_from_ns {
+            if let Progress::Done = self.receive_some()? {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        self.wait(PollFlags::IN, deadline_ns)?;
+        self.receive_some().map(drop)
     }
 
     /// Hands over the channel's work and takes in what has been done, waiting for it as long as this.

@@ -593,6 +593,8 @@ sections! {
         call_timeout: Span, Optional;
         /// `fresh`: read just before the control slot. `paired`: write and next read share a round trip.
         pairing: Pairing, Default("fresh");
+        /// The I/O thread looks for an answer for this long before it sleeps, at most a quarter of the I/O period: for one with a CPU of its own. Absent: it sleeps at once.
+        spin: Span, Optional;
         /// The plant heartbeat on this connection.
         heartbeat: Heartbeat, Optional;
         /// Tags that the server shall tell by itself when they change. Absent: all are read in every I/O period.

@@ -64,6 +64,8 @@ pub struct Connection {
     pub io_phase: Span,
     /// The deadline of one call.
     pub call_timeout: Span,
+    /// How long the io thread looks for an answer before it sleeps.
+    pub spin: Span,
     /// Write this cycle's setpoints and read the next samples in one round trip.
     pub paired: bool,
     /// The node of the plant heartbeat and the longest pause between two beats.

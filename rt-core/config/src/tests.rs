@@ -721,6 +721,15 @@ fn the_servers_that_may_be_there_are_named_by_their_uris() {
 }
 
 #[test]
+fn an_io_thread_looks_for_answers_for_a_quarter_of_its_period_at_most() {
+    let line = |spin: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, spin: {spin}}}}}\n");
+    let with = |spin: &str| accepted(&BASE.replacen("runtime:\n", &line(spin), 1)).site.connections[0].spin;
+    assert_eq!(accepted(BASE).site.connections[0].spin, Span::ZERO);
+    assert_eq!(with("10ms"), Span::from_ms(10));
+    assert_error("runtime:\n", &line("11ms"), "11ms", "longer than a quarter of its period", "shorter");
+}
+
+#[test]
 fn a_lease_tag_has_a_term_in_which_a_runtime_can_look_at_it() {
     let line = |lease: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, lease: {lease}}}}}\n");
     let with = |lease: &str| accepted(&BASE.replacen("runtime:\n", &line(lease), 1)).site.connections[0].lease.clone();

@@ -76,7 +76,7 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
     }
     let subscribing = subscribing(site, index, connection);
     OpcUa::new(target(site, connection)?, &connection.failover_urls, Arc::new(Clocks::default()), read, written)
-        .map(|bus| bus.subscribing(subscribing))
+        .map(|bus| bus.subscribing(subscribing).spinning(connection.spin))
         .map_err(Failure::resource("the thread that renews keys"))
 }
 

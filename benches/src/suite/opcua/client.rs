@@ -1,6 +1,7 @@
 //! Our client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rt_core::ports::Clock as _;
 use rt_daemon::Clocks;
@@ -30,14 +31,16 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn connect(server: &Server, url: &str) -> Result<Self, String> {
+    /// One that looks for each answer for so long before it sleeps.
+    pub(super) fn connect(server: &Server, url: &str, spin: Duration) -> Result<Self, String> {
         let clock = MonotonicClock::new();
         let trust = Trust { pinned: server.certificate.clone(), ..Trust::default() };
         let target = Target { security: server.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
         let deadline_ns = clock.now().as_ns() + CONNECT_MAX_NS;
         let worker = KeyWorker::start().map_err(|error| error.to_string())?;
-        let session = Session::connect(&target, &worker, Arc::new(Clocks::default()), deadline_ns)
+        let mut session = Session::connect(&target, &worker, Arc::new(Clocks::default()), deadline_ns)
             .map_err(|error| error.to_string())?;
+        session.spin_for(spin);
         let node = |name: &str| {
             let address = format!("nsu=urn:corerl:plant;s={name}").parse();
             session.resolve(&address.map_err(|error| format!("{name}: {error}"))?).map_err(|error| error.to_string())

@@ -39,6 +39,9 @@ const STRANGERS: [(&str, Role, Option<[f64; 3]>); 2] = [
     ("async-opcua's client", Role::AsyncOpcuaClient, None),
 ];
 
+/// How long one of our two clients looks for an answer before it sleeps.
+const SPIN: Duration = Duration::from_micros(100);
+
 /// How often a cycle begins: as soon as the one before has ended, or a thousand times a second.
 const PACES: [(&str, Duration); 2] = [("free-running", Duration::ZERO), ("1 kHz", Duration::from_millis(1))];
 
@@ -62,7 +65,8 @@ fn measure(encrypted: bool, peers: &[Peer], directory: &Path) -> Result<Vec<Row>
     let mut field = Field {
         two: (two, [write, read]),
         one: (one, [together]),
-        client: RefCell::new(Client::connect(&server, &server.url)?),
+        client: RefCell::new(Client::connect(&server, &server.url, Duration::ZERO)?),
+        spinning: RefCell::new(Client::connect(&server, &server.url, SPIN)?),
         strangers: strangers(&server, encrypted, peers)?,
     };
     let who: String = field.strangers.iter().map(|(name, _)| format!(", {name}")).collect();
@@ -81,7 +85,7 @@ fn measure(encrypted: bool, peers: &[Peer], directory: &Path) -> Result<Vec<Row>
         let judged = period.is_zero().then_some(encrypted);
         rows.extend(field.rows(&standings, &format!("{security}, {pace}"), judged));
     }
-    let allocations = field.client.into_inner().allocations as f64;
+    let allocations = (field.client.into_inner().allocations + field.spinning.into_inner().allocations) as f64;
     rows.push(Row::exact(format!("{security}, allocations in all our calls"), allocations, "").at_most(0.0));
     Ok(rows)
 }
@@ -98,23 +102,27 @@ struct Field {
     /// A floor of one.
     one: (TcpStream, [Sizes; 1]),
     client: RefCell<Client>,
+    /// The same, looking before it sleeps.
+    spinning: RefCell<Client>,
     strangers: Vec<(&'static str, Stranger)>,
 }
 
 impl Field {
     fn compete(&mut self, period: Duration) -> Result<Standings, String> {
-        let Self { two, one, client, strangers } = self;
+        let Self { two, one, client, spinning, strangers } = self;
         let in_turn = |samples, cycle: &mut dyn FnMut() -> f64| paced(samples, period, cycle);
         let mut contest = Contest::of_series(ROUNDS, SAMPLES_PER_ROUND)
             .series("floor", |n| in_turn(n, &mut || nanoseconds_of(|| round_trips(&mut two.0, &two.1))))
             .series("floor of one", |n| in_turn(n, &mut || nanoseconds_of(|| round_trips(&mut one.0, &one.1))))
             .series("sequential", |n| in_turn(n, &mut || client.borrow_mut().timed(Client::sequential)))
-            .series("paired", |n| in_turn(n, &mut || client.borrow_mut().timed(Client::paired)));
+            .series("paired", |n| in_turn(n, &mut || client.borrow_mut().timed(Client::paired)))
+            .series("spinning", |n| in_turn(n, &mut || spinning.borrow_mut().timed(Client::sequential)))
+            .series("spinning, paired", |n| in_turn(n, &mut || spinning.borrow_mut().timed(Client::paired)));
         for (name, stranger) in strangers.iter_mut() {
             contest = contest.series(name, |n| stranger.cycles(UNHEEDED, n, period));
         }
         let standings = contest.run();
-        let failed = client.borrow().failed;
+        let failed = client.borrow().failed + spinning.borrow().failed;
         if failed > 0 {
             return Err(format!("{failed} of our calls failed"));
         }
@@ -143,6 +151,8 @@ impl Field {
             p50("paired", "paired"),
             p99("paired", "paired"),
             ratio("paired", "paired", "floor of one", of_floor),
+            p50("spinning, write, then read", "spinning"),
+            p50("spinning, paired", "spinning, paired"),
         ];
         for (name, _) in &self.strangers {
             let goals = STRANGERS.iter().find(|(other, ..)| other == name).and_then(|(.., goals)| *goals);
@@ -151,6 +161,8 @@ impl Field {
             rows.extend([p50(name, name), p99(name, name)]);
             rows.push(ratio("write, then read", "sequential", name, goal(0)));
             rows.push(ratio("paired", "paired", name, goal(paired)));
+            rows.push(ratio("spinning, write, then read", "spinning", name, goal(0)));
+            rows.push(ratio("spinning, paired", "spinning, paired", name, goal(paired)));
         }
         rows.push(Row::ratio(format!("{prefix}, control"), standings.control()).note("the floor against itself"));
         rows

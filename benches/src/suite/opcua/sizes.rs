@@ -1,5 +1,7 @@
 //! How many bytes a cycle sends and receives.
 
+use std::time::Duration;
+
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,7 +20,7 @@ pub(super) fn sizes(server: &Server) -> Result<(Sizes, Sizes), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (count, counted) = channel();
     thread::spawn(move || relay(&listener, &behind, &count));
-    let mut client = Client::connect(server, &format!("opc.tcp://{address}"))?;
+    let mut client = Client::connect(server, &format!("opc.tcp://{address}"), Duration::ZERO)?;
     total(&counted);
     let mut size_of =
         |call: fn(&mut Client) -> bool| if call(&mut client) { Ok(total(&counted)) } else { Err("a call failed") };

@@ -142,6 +142,7 @@ struct Service {
     period: Option<Span>,
     phase: Option<Span>,
     call_timeout: Option<Span>,
+    spin: Option<Span>,
     paired: bool,
     heartbeat: Option<Option<Heartbeat>>,
     lease: Option<Option<LeaseTag>>,
@@ -173,8 +174,20 @@ fn service(
         None => usual,
     };
     let paired = io.is_some_and(|io| io.pairing.value == Some(Pairing::Paired));
+    let spin = spin(io, period, complaints);
     let (heartbeat, lease) = (heartbeat(io, general, complaints), lease(io, period, complaints));
-    Service { period, phase, call_timeout, paired, heartbeat, lease }
+    Service { period, phase, call_timeout, paired, spin, heartbeat, lease }
+}
+
+fn spin(io: Option<&Io>, period: Option<Span>, complaints: &mut Complaints<'_>) -> Option<Span> {
+    let Some(field) = io.map(|io| &io.spin).filter(|spin| spin.given) else { return Some(Span::ZERO) };
+    let spin = field.value?;
+    if spin.times(4) > period? {
+        let help = "write a shorter one: whoever shares the CPU needs it, too";
+        complaints.error(field.at, "the I/O thread would look for longer than a quarter of its period", help);
+        return None;
+    }
+    Some(spin)
 }
 
 /// The outer `None` means that it was complained of.
@@ -251,6 +264,7 @@ fn connection(
         io_period: service.period?,
         io_phase: service.phase?,
         call_timeout: service.call_timeout?,
+        spin: service.spin?,
         paired: service.paired,
         heartbeat: service.heartbeat?,
         lease: service.lease?,
