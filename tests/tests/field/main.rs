@@ -458,6 +458,8 @@ const TROUBLE_EVERY: Duration = Duration::from_secs(5);
 const TROUBLE_MS_MAX: u64 = 3_000;
 /// What a runtime may hold more after many troubles than after the first ones.
 const GROWTH_KB_MAX: u64 = 2_048;
+/// Open files of somebody who is just being answered.
+const FILES_MORE_MAX: usize = 4;
 
 impl Field {
     /// Lets it happen, and repairs it.
@@ -513,7 +515,7 @@ fn one_trouble_after_another_breaks_no_invariant_and_leaves_nothing_behind() {
             let (resident_kb, files) = field.holdings();
             let (first_kb, first_files) = *before.get_or_insert((resident_kb, files));
             assert!(resident_kb <= first_kb + GROWTH_KB_MAX, "{resident_kb} kB, and {first_kb} kB at first");
-            assert_eq!(files, first_files, "open files");
+            assert!(files <= first_files + FILES_MORE_MAX, "{files} open files, and {first_files} at first");
         }
         if std::env::var_os("CORERL_SOAK_COUNT").is_some() {
             field.pass(TROUBLE_EVERY.saturating_sub(Duration::from_nanos(now_ns() - begun)));
