@@ -236,12 +236,17 @@ impl Intake {
     }
 
     fn prepare_shares(&mut self, session: &Session) {
-        let share_of = |place: usize| self.told.iter().find(|told| told.place == place).and_then(|told| told.share);
-        let last = self.told.iter().filter_map(|told| told.share).max().unwrap_or(REST);
-        let places = |share| (0..self.nodes.len()).filter(move |place| share_of(*place).is_none_or(|of| of == share));
+        let mut shares = vec![None; self.nodes.len()];
+        for told in &self.told {
+            shares.iter_mut().skip(told.place).take(1).for_each(|share| *share = told.share);
+        }
+        let last = shares.iter().flatten().copied().max().unwrap_or(REST);
+        let places = |share| {
+            let suits = |of: Option<usize>| of.is_none_or(|of| of == share);
+            shares.iter().enumerate().filter(|(_, of)| suits(**of)).map(|(place, _)| place).collect()
+        };
         // None is larger than the one for all, which could be prepared.
-        let requests =
-            (REST..=last).filter_map(|share| Request::new(session, &self.nodes, places(share).collect()).ok());
+        let requests = (REST..=last).filter_map(|share| Request::new(session, &self.nodes, places(share)).ok());
         let requests: Vec<_> = requests.collect();
         self.requests.truncate(REST);
         self.requests.extend(requests);
@@ -263,10 +268,11 @@ impl Intake {
         if !self.is_live() {
             return Ok(());
         }
-        match session.take_changes(deadline.as_ns()) {
-            // Nothing could be asked for; what had come was taken in.
-            Err(error) if error.needs_reconnect() => return Err(error),
-            _ => {}
+        // What could not be asked for now is asked for in the next call.
+        if let Err(error) = session.take_changes(deadline.as_ns())
+            && error.needs_reconnect()
+        {
+            return Err(error);
         }
         let Some(subscription) = session.subscription() else { return Ok(()) };
         self.count(subscription.tally());
