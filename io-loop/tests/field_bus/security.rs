@@ -83,7 +83,7 @@ fn try_out(target: &Target) -> Result<f64, ConnectError> {
 }
 
 #[test]
-fn every_policy_and_mode_serves_every_kind_of_user() {
+fn s2_every_policy_and_mode_serves_every_kind_of_user() {
     let works = Works::new();
     let plant = Plant::shared(0);
     plant.lock().unwrap().input = 12.5;
@@ -188,7 +188,17 @@ fn a_wrong_password_and_an_unknown_certificate_are_refused_by_the_server() {
 }
 
 #[test]
-fn a_password_is_not_sent_over_a_channel_without_security() {
+fn s2_a_server_that_offers_less_security_than_is_wanted_is_refused() {
+    let works = Works::new();
+    let server = Server::start(&Setup::open(1, &[]), &Plant::shared(0));
+    for (policy, mode) in POLICIES.into_iter().flat_map(|policy| MODES.map(|mode| (policy, mode))) {
+        let refused = try_out(&works.target(&server.url(), policy, mode)).unwrap_err();
+        assert!(matches!(&refused, ConnectError::Endpoint { offered, .. } if offered == &["None"]), "{refused}");
+    }
+}
+
+#[test]
+fn s2_a_password_is_not_sent_over_a_channel_without_security() {
     let works = Works::new();
     let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
     let [_, password, _] = works.identities();
@@ -226,7 +236,7 @@ fn a_server_that_nobody_has_decided_about_is_refused_with_all_it_takes_to_trust_
 }
 
 #[test]
-fn policies_that_are_not_accepted_are_never_chosen_though_the_server_offers_them() {
+fn s2_policies_that_are_not_accepted_are_never_chosen_though_the_server_offers_them() {
     let works = Works::new();
     let server = Server::start(&works.setup(1, &[]), &Plant::shared(0));
     let clock = Arc::new(TestClock::default());

@@ -522,7 +522,7 @@ fn s8_a_policy_file_needs_a_trusted_key_outside_the_laboratory() {
 }
 
 #[test]
-fn a_password_is_read_from_its_file_and_never_shown() {
+fn s5_a_password_is_read_from_its_file_and_never_shown() {
     let path = std::env::temp_dir().join(format!("corerl-config-test-{}", std::process::id()));
     std::fs::write(&path, "geheim\n").expect("a temporary file");
     let user =

@@ -2,6 +2,7 @@
 //!
 //! Every rule is a pure function from text or data to a list of violations, and has a test in which it catches one.
 
+mod dependencies;
 mod edges;
 mod source;
 mod sources;
@@ -45,8 +46,13 @@ fn check() -> Result<(String, Vec<Violation>), String> {
     let files = sources::collect(&metadata.workspace_root)?;
     let mut violations = edges::check(&metadata.packages);
     for package in edges::WITHOUT_TOKIO {
-        violations.extend(edges::check_tree(package, &tree(package)?));
+        let shipped = ["--package", package, "--edges", "no-dev", "--format", "{p}"];
+        violations.extend(edges::check_tree(package, &tree(&shipped)?));
     }
+    violations.extend(dependencies::check_licences(&tree(&["--workspace", "--edges", "all", "--format", "{p}|{l}"])?));
+    let lock = metadata.workspace_root.join("Cargo.lock");
+    let lock = fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    violations.extend(dependencies::check_sources(&lock));
     let budget = unsafe_budget::measure(&files);
     violations.extend(budget.violations());
     violations.extend(sources::check(&files));
@@ -62,16 +68,16 @@ fn check() -> Result<(String, Vec<Violation>), String> {
     Ok((facts, violations))
 }
 
-/// The dependency graph of a package as it is shipped: without tests and benchmarks.
-fn tree(package: &str) -> Result<String, String> {
+/// What `cargo tree` prints, a package a line.
+fn tree(options: &[&str]) -> Result<String, String> {
     let output = workspace::cargo()
-        .args(["tree", "--package", package, "--edges", "no-dev", "--prefix", "none"])
-        .args(["--format", "{p}"])
+        .args(["tree", "--prefix", "none"])
+        .args(options)
         .output()
         .map_err(|error| format!("cargo tree cannot be run: {error}"))?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("cargo tree failed for {package}: {}", reason.trim()));
+        return Err(format!("cargo tree failed: {}", reason.trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
