@@ -77,6 +77,27 @@ fn s5_a_password_and_a_key_are_in_no_argument_variable_log_or_file_but_their_own
 }
 
 #[test]
+fn s5_a_password_comes_from_the_credentials_of_the_service_manager() {
+    let place = Place::new();
+    let (_plant, site) = secured(&place);
+    let text = std::fs::read_to_string(site.path()).unwrap();
+    std::fs::write(site.path(), text.replace("{file: password}", "{credential: plant}")).unwrap();
+    std::fs::create_dir(place.path("credentials")).unwrap();
+    std::fs::rename(place.path("password"), place.path("credentials/plant")).unwrap();
+    let read = |credentials: Option<PathBuf>| {
+        let mut command = place.command("corerl");
+        command.args(["io", "read", "level", "--config"]).arg(site.path());
+        command.envs(credentials.map(|directory| ("CREDENTIALS_DIRECTORY", directory)));
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = read(Some(place.path("credentials")));
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = read(None);
+    assert!(code == Some(78) && said.contains("LoadCredentialEncrypted="), "{said}");
+}
+
+#[test]
 fn s5_a_key_that_others_may_read_is_refused_with_its_mode() {
     let place = Place::new();
     let (_plant, site) = secured(&place);

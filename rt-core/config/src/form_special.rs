@@ -109,7 +109,13 @@ pub(crate) enum Password {
     Env(String),
     /// In a file.
     File(PathBuf),
+    /// In a credential of the service manager: a file of this name in `$CREDENTIALS_DIRECTORY` (systemd.exec(5)).
+    Credential(String),
 }
+
+/// How to refer to a password.
+pub(crate) const PASSWORD_HELP: &str =
+    "write `password: {env: NAME}`, `password: {file: PATH}` or `password: {credential: NAME}`";
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -117,22 +123,23 @@ impl std::fmt::Debug for Password {
             Self::Plain(_) => f.write_str("Plain(…)"),
             Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
         }
     }
 }
 
 impl Form for Password {
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
-        const HELP: &str = "write `password: {env: NAME}` or `password: {file: PATH}`";
         match &node.kind {
             Kind::Scalar(_) => String::decode(node, complaints).map(Self::Plain),
-            Kind::List(_) => wanted(node, "a reference to a password", HELP, complaints),
+            Kind::List(_) => wanted(node, "a reference to a password", PASSWORD_HELP, complaints),
             Kind::Map(entries) => match entries.as_slice() {
                 [(key, value)] if key.name == "env" => String::decode(value, complaints).map(Self::Env),
+                [(key, value)] if key.name == "credential" => String::decode(value, complaints).map(Self::Credential),
                 [(key, value)] if key.name == "file" => {
                     String::decode(value, complaints).map(|path| Self::File(path.into()))
                 }
-                _ => wanted(node, "a reference to a password", HELP, complaints),
+                _ => wanted(node, "a reference to a password", PASSWORD_HELP, complaints),
             },
         }
     }
@@ -146,7 +153,7 @@ impl Form for Password {
                 "additionalProperties": false,
             })
         };
-        json!({ "anyOf": [one("env"), one("file"), { "type": "string" }] })
+        json!({ "anyOf": [one("env"), one("file"), one("credential"), { "type": "string" }] })
     }
 }
 

@@ -6,7 +6,7 @@
 //! - All complaints of a file are reported together, sorted by place; each says where, what is wrong, and what to write.
 //! - Every input is answered: no text, however damaged, panics, and size, depth and the expansion of aliases are bounded.
 //! - A file that opens with `---` must close with `...`; so a file that was cut short anywhere is refused.
-//! - [`parse`] reads, beside the text, only the passwords to which the text refers (`{env: NAME}`, `{file: PATH}`).
+//! - [`parse`] reads, beside the text, only the passwords to which the text refers (`{env: NAME}`, `{file: PATH}`, `{credential: NAME}`).
 //! - Nothing here is for a real-time thread: everything allocates.
 //!
 //! # Nouns

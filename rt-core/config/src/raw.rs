@@ -151,7 +151,7 @@ sections! {
         drivername: String, Optional;
         /// The database user.
         username: String, Optional;
-        /// The password, by reference: `{env: NAME}` or `{file: PATH}`; in clear with `lab: true` only.
+        /// The password, by reference: `{env: NAME}`, `{file: PATH}` or `{credential: NAME}` of the service manager; in clear with `lab: true` only.
         password: Password, Optional;
         /// The host.
         ip: String, Optional;
@@ -221,7 +221,7 @@ sections! {
     struct Authentication {
         /// The user's name.
         username: String, Optional;
-        /// The password, by reference: `{env: NAME}` or `{file: PATH}`; in clear with `lab: true` only.
+        /// The password, by reference: `{env: NAME}`, `{file: PATH}` or `{credential: NAME}` of the service manager; in clear with `lab: true` only.
         password: Password, Optional;
         /// The user's certificate, DER or PEM, instead of name and password; relative to the site file.
         certificate: String, Optional;

@@ -1,6 +1,7 @@
 //! Connections: endpoints, security, who we are, and how each is served.
 
 use std::io::Read;
+use std::path::Path;
 
 use rt_core::time::{Period, Span};
 
@@ -8,7 +9,7 @@ use super::runtime::{LEASE_TERM_MAX, LEASE_TERM_USUAL};
 use super::{Context, Passwords, given_or, multiple, positive, written};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
-use crate::form_special::Password;
+use crate::form_special::{PASSWORD_HELP, Password};
 use crate::raw::{
     Authentication, Connection as RawConnection, Io, PolicyName, RevocationName, SecurityMode,
     SecurityPolicy as RawPolicy, SiteFile,
@@ -19,6 +20,8 @@ use crate::spelling::nearest;
 
 /// The largest password file, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
+/// Where the service manager puts the credentials of a unit (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// I/O periods in the term of a lease's tag, at least: a runtime looks at it so often before it does anything about it.
 const LEASE_LOOKS_MIN: u64 = 32;
 /// The shortest default deadline of a call.
@@ -427,11 +430,12 @@ pub(crate) fn complain_of_plain(
     context: &Context<'_>,
     complaints: &mut Complaints<'_>,
 ) {
-    const HELP: &str = "write `password: {env: NAME}` or `password: {file: PATH}`";
     match password {
-        Password::Plain(_) if context.lab => complaints.notice(at, "this password stands in clear in the file", HELP),
-        Password::Plain(_) => complaints.error(at, "a password must not stand in the file", HELP),
-        Password::Env(_) | Password::File(_) => {}
+        Password::Plain(_) if context.lab => {
+            complaints.notice(at, "this password stands in clear in the file", PASSWORD_HELP)
+        }
+        Password::Plain(_) => complaints.error(at, "a password must not stand in the file", PASSWORD_HELP),
+        Password::Env(_) | Password::File(_) | Password::Credential(_) => {}
     }
 }
 
@@ -449,21 +453,32 @@ fn secret(password: &Password, at: Place, context: &Context<'_>, complaints: &mu
                 None
             }
         },
-        Password::File(path) => {
-            let path = context.path(path);
-            match read_password(&path) {
-                Ok(value) => Some(Secret(value)),
-                Err(why) => {
-                    let message = format!("no password can be read from {}: {why}", path.display());
-                    complaints.error(at, message, "put the password alone into the file, readable by this user");
-                    None
-                }
+        Password::File(path) => secret_in(&context.path(path), at, complaints),
+        Password::Credential(name) => match std::env::var_os(CREDENTIALS) {
+            Some(directory) => secret_in(&Path::new(&directory).join(name), at, complaints),
+            None => {
+                let message =
+                    format!("the service manager has handed over no credentials, and so not {}", quoted(name));
+                let help = "give it to the unit with LoadCredentialEncrypted=; to check the file elsewhere, set CREDENTIALS_DIRECTORY";
+                complaints.error(at, message, help);
+                None
             }
+        },
+    }
+}
+
+fn secret_in(path: &Path, at: Place, complaints: &mut Complaints<'_>) -> Option<Secret> {
+    match read_password(path) {
+        Ok(value) => Some(Secret(value)),
+        Err(why) => {
+            let message = format!("no password can be read from {}: {why}", path.display());
+            complaints.error(at, message, "put the password alone into the file, readable by this user");
+            None
         }
     }
 }
 
-fn read_password(path: &std::path::Path) -> Result<String, String> {
+fn read_password(path: &Path) -> Result<String, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut text = String::new();
     file.take(PASSWORD_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
