@@ -13,7 +13,7 @@ use std::{io, iter};
 
 use rt_core::setpoint::ScalarKind;
 use rt_core::time::{MonoTime, Span};
-use ua_session::{Clock, ConnectError, KeyWorker, Remains, Scale, ScalePlan, Session, Target, WritePlan};
+use ua_session::{Clock, KeyWorker, Remains, Scale, ScalePlan, Session, Target, WritePlan};
 
 use crate::bus::{BusError, ConnectFailure, Connected, Feed, FieldBus, Loss, Reading, WriteResult};
 use intake::Intake;
@@ -120,17 +120,11 @@ impl OpcUa {
         }
     }
 
-    /// A new channel, and on it the session that there was before, or else a new one.
-    fn establish(&self, deadline: MonoTime) -> Result<Session, ConnectError> {
-        let (target, worker, clock) = (&self.target, &self.worker, self.clock.clone());
-        match &self.remains {
-            Some(remains) => Session::reconnect(remains, target, worker, clock, deadline.as_ns()),
-            None => Session::connect(target, worker, clock, deadline.as_ns()),
-        }
-    }
-
     fn open(&mut self, deadline: MonoTime) -> Result<(Line, Connected), ConnectFailure> {
-        let mut session = self.establish(deadline).map_err(describe_failure)?;
+        // A new channel, and on it the session that there was before, or else a new one.
+        let (target, worker, clock) = (&self.target, &self.worker, self.clock.clone());
+        let mut session =
+            Session::reconnect(&mut self.remains, target, worker, clock, deadline.as_ns()).map_err(describe_failure)?;
         match self.make_ready(&mut session, deadline) {
             Ok(Ready { kinds, intake, write, scales }) => {
                 session.spin_for(Duration::from_nanos(self.spin.as_ns()));
@@ -265,7 +259,7 @@ impl FieldBus for OpcUa {
         let (line, mut connected) = self.open(deadline).inspect_err(|_| self.turn_to_the_next())?;
         connected.notices.extend(unusable.map(|error| format!("{error}; the certificate from before goes on serving")));
         self.feed = line.intake.feed();
-        (self.line, self.remains) = (Some(line), None);
+        self.line = Some(line);
         self.silence.begin_anew();
         Ok(connected)
     }

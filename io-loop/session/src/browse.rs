@@ -15,7 +15,7 @@ use crate::{
 const HIERARCHICAL: u32 = 33;
 /// Objects and variables.
 const NODE_CLASSES: u32 = NodeClass::Object as u32 | NodeClass::Variable as u32;
-const HAS_PROPERTY: u32 = 46;
+pub(crate) const HAS_PROPERTY: u32 = 46;
 /// Reference type, node class, browse name and display name.
 const RESULT_FIELDS: u32 = 1 | 4 | 8 | 16;
 /// References that the server shall send at once.

@@ -1,7 +1,7 @@
 //! From a [`Target`] to an activated session: discovery, trust, channel, session, user.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     sync::{Arc, mpsc},
     thread,
@@ -34,8 +34,16 @@ pub(crate) struct Connected {
     pub(crate) resumed: bool,
 }
 
+/// What is left of a session whose connection was lost; the server has its part until the session's time-out.
+pub struct Remains(pub(crate) Membership);
+
+impl fmt::Debug for Remains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remains").finish_non_exhaustive()
+    }
+}
+
 /// What server and client know of a session beyond its connection: enough to go on with it over another one.
-#[derive(Clone)]
 pub(crate) struct Membership {
     url: String,
     /// Of the server, as it said when it was asked for its endpoints.
@@ -288,7 +296,7 @@ pub(crate) fn connect(
     target: &Target,
     worker: &KeyWorker,
     clock: Arc<dyn Clock>,
-    before: Option<Membership>,
+    before: &mut Option<Remains>,
     deadline_ns: u64,
 ) -> Result<Connected, ConnectError> {
     let attempt = Attempt::new(&target.url, clock.clone(), deadline_ns)?;
@@ -313,7 +321,8 @@ pub(crate) fn connect(
             (link, endpoint, Some(secured))
         }
     };
-    if let Some(mut membership) = before.filter(|before| before.is_of(&target.url, &endpoint))
+    // It is offered once, whatever comes of it: a server that answers by hanging up would do so every time.
+    if let Some(Remains(mut membership)) = before.take_if(|Remains(before)| before.is_of(&target.url, &endpoint))
         && resume_session(&attempt, &mut link, target, secured.as_ref(), &mut membership)?
     {
         return Ok(Connected { link, membership, notices, resumed: true });

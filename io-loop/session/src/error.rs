@@ -290,9 +290,7 @@ impl ConnectError {
             _ => false,
         }
     }
-}
 
-impl ConnectError {
     /// What a person can do, where the error does not say it itself.
     pub fn remedy(&self) -> Option<&'static str> {
         let ConnectError::Step { step, source, .. } = self else { return None };

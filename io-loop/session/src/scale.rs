@@ -4,6 +4,7 @@ use opcua_types::NodeId;
 
 use crate::{
     CallError, Violation,
+    browse::HAS_PROPERTY,
     codec::{DATA_VALUE_HAS_VALUE, Put, Reader},
     describe::{self, Limits},
     limits::ARRAY_LEN_MAX,
@@ -14,14 +15,11 @@ use crate::{
 
 /// The properties that are looked for, in this order.
 const PROPERTIES: [&str; 2] = ["EURange", "EngineeringUnits"];
-/// HasProperty.
-const HAS_PROPERTY: u32 = 46;
 /// Range and EUInformation in the binary encoding (Part 6, A.3).
 const RANGE: u32 = 886;
 const EU_INFORMATION: u32 = 889;
-/// A value of type ExtensionObject, and one that has a body of bytes (Part 6, 5.2.2.15 and 5.2.2.16).
+/// A value of type ExtensionObject (Part 6, 5.2.2.16).
 const EXTENSION_OBJECT: u8 = 22;
-const HAS_BYTES: u8 = 1;
 
 /// What a server says of the meaning of a node's value.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -178,22 +176,14 @@ fn read_property(reader: &mut Reader<'_>) -> Result<Property, Violation> {
 }
 
 fn read_structure(reader: &mut Reader<'_>) -> Result<Property, Violation> {
-    let kind = reader.node_id()?;
-    let body = match reader.u8()? {
-        0 => return Ok(Property::Nothing),
-        HAS_BYTES => Reader::new(reader.bytes(usize::MAX)?),
-        _ => return Err(Violation::Encoding),
-    };
-    let is = |id: u32| kind == NodeId::new(0, id);
-    let mut body = body;
-    if is(RANGE) {
-        return Ok(Property::Range(body.f64()?, body.f64()?));
-    }
-    if is(EU_INFORMATION) {
-        let (_namespace, _unit_id) = (body.str()?, body.u32()?);
-        return Ok(Property::Unit(body.localized_text()?.trim().to_owned()));
-    }
-    Ok(Property::Nothing)
+    Ok(match reader.extension_object()? {
+        Some((RANGE, mut body)) => Property::Range(body.f64()?, body.f64()?),
+        Some((EU_INFORMATION, mut body)) => {
+            let (_namespace, _unit_id) = (body.str()?, body.u32()?);
+            Property::Unit(body.localized_text()?.trim().to_owned())
+        }
+        _ => Property::Nothing,
+    })
 }
 
 #[cfg(test)]

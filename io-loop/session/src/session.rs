@@ -7,7 +7,7 @@ use opcua_types::NodeId;
 use crate::{
     CallError, ChildNode, Clock, ConnectError, KeyWorker, NodeAddress, PrepareError, ReadPlan, ReadValue, ResolveError,
     ScalarKind, Step, Target, ValueId, WritePlan, browse,
-    connect::{self, Membership},
+    connect::{self, Membership, Remains},
     crypto,
     describe::{self, Limits, NodeDescription},
     link::Link,
@@ -24,15 +24,6 @@ pub struct Exchange {
     pub write: Result<(), CallError>,
     /// Of the read.
     pub read: Result<(), CallError>,
-}
-
-/// What is left of a session whose connection was lost; the server has its part until the session's time-out.
-pub struct Remains(Membership);
-
-impl std::fmt::Debug for Remains {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Remains").finish_non_exhaustive()
-    }
 }
 
 /// A connected, activated session. Dropping it closes the socket without a word; [`Session::close`] takes leave.
@@ -65,33 +56,23 @@ impl Session {
         clock: Arc<dyn Clock>,
         deadline_ns: u64,
     ) -> Result<Session, ConnectError> {
-        Self::establish(target, worker, clock, None, deadline_ns)
+        Self::reconnect(&mut None, target, worker, clock, deadline_ns)
     }
 
-    /// Connects again after the connection of `self` was lost: goes on with the session where the server still has it
-    /// (Part 4, 6.7), and makes a new one where it has not. Nodes are to be resolved and plans prepared anew, because a
-    /// server may have changed meanwhile.
+    /// Connects again after a connection was lost: goes on with what remains of its session where the server still has it
+    /// (Part 4, 6.7), and makes a new one where it has not, or where nothing remains. What was offered to a server is gone, also
+    /// when that fails. Nodes are to be resolved and plans prepared anew, because a server may have changed meanwhile.
     ///
     /// # Errors
     /// As [`Session::connect`].
     pub fn reconnect(
-        remains: &Remains,
+        remains: &mut Option<Remains>,
         target: &Target,
         worker: &KeyWorker,
         clock: Arc<dyn Clock>,
         deadline_ns: u64,
     ) -> Result<Session, ConnectError> {
-        Self::establish(target, worker, clock, Some(remains.0.clone()), deadline_ns)
-    }
-
-    fn establish(
-        target: &Target,
-        worker: &KeyWorker,
-        clock: Arc<dyn Clock>,
-        before: Option<Membership>,
-        deadline_ns: u64,
-    ) -> Result<Session, ConnectError> {
-        let mut connected = connect::connect(target, worker, clock, before, deadline_ns)?;
+        let mut connected = connect::connect(target, worker, clock, remains, deadline_ns)?;
         let (namespaces, limits) = describe::read_server(&mut connected.link, &connected.membership.token, deadline_ns)
             .map_err(|source| ConnectError::Step {
                 url: target.url.clone(),
@@ -591,6 +572,29 @@ mod tests {
         assert_eq!(client.session.describe(&nodes, deadline_ns).unwrap().len(), 4);
         assert_eq!(client.session.prepare_read(&vec![nodes[0].clone(); 11]).unwrap().batches.len(), 3);
         drop(client);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn f41_a_session_is_offered_once_so_that_a_server_that_hangs_up_on_it_is_asked_for_a_new_one() {
+        const ACTIVATE: u32 = services::type_id::ACTIVATE_SESSION_REQUEST as u32;
+        let (url, server) = ScriptedServer::start_with(|listener| {
+            ScriptedServer::accept(listener).set_up();
+            let mut again = ScriptedServer::accept(listener);
+            again.set_channel_up();
+            assert_eq!(again.next_request().type_id, ACTIVATE);
+            drop(again);
+            ScriptedServer::accept(listener).set_up();
+        });
+        let Client { session, clock, .. } = Client::connect(&url);
+        let (target, worker) = (Target::lab(&url, "urn:test"), KeyWorker::start().unwrap());
+        let mut remains = Some(session.into_remains());
+        let mut reconnect = || {
+            let deadline_ns = clock.monotonic_ns() + PATIENCE_NS;
+            Session::reconnect(&mut remains, &target, &worker, clock.clone(), deadline_ns)
+        };
+        assert!(matches!(reconnect(), Err(ConnectError::Step { step: Step::ActivateSession, .. })));
+        assert!(!reconnect().unwrap().is_resumed());
         server.join().unwrap();
     }
 

@@ -19,6 +19,11 @@ impl fmt::Display for StatusName {
     }
 }
 
+/// Whether it is one of these; info bits are not part of a code.
+fn is_among(status: u32, codes: &[StatusCode]) -> bool {
+    codes.iter().any(|code| code.bits() == status & 0xFFFF_0000)
+}
+
 /// Whether the two top bits say Bad.
 pub(crate) const fn is_bad(status: u32) -> bool {
     status & 0x8000_0000 != 0
@@ -32,7 +37,7 @@ pub(crate) fn is_too_much(status: u32) -> bool {
         StatusCode::BadResponseTooLarge,
         StatusCode::BadEncodingLimitsExceeded,
     ];
-    TOO_MUCH.iter().any(|code| code.bits() == status & 0xFFFF_0000)
+    is_among(status, &TOO_MUCH)
 }
 
 /// Whether a server says with this status that it does not trust our certificate (Part 4, 6.1.3: many say no more than that a
@@ -46,7 +51,7 @@ pub(crate) fn distrusts_us(status: u32) -> bool {
         StatusCode::BadCertificateUriInvalid,
         StatusCode::BadCertificateChainIncomplete,
     ];
-    DISTRUST.iter().any(|code| code.bits() == status & 0xFFFF_0000)
+    is_among(status, &DISTRUST)
 }
 
 /// Whether an answer with this status means that session or channel are gone, so that only a new connection helps.
@@ -70,7 +75,7 @@ pub(crate) fn ends_session(status: u32) -> bool {
         StatusCode::BadConnectionClosed,
         StatusCode::BadTcpSecureChannelUnknown,
     ];
-    ENDING.iter().any(|code| code.bits() == status & 0xFFFF_0000)
+    is_among(status, &ENDING)
 }
 
 #[cfg(test)]

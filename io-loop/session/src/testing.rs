@@ -82,18 +82,37 @@ const CHANNEL: u32 = 9;
 impl ScriptedServer {
     /// Serves one connection; gives its URL and the thread.
     pub(crate) fn start(script: impl FnOnce(&mut ScriptedServer) + Send + 'static) -> (String, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("opc.tcp://{}", listener.local_addr().unwrap());
-        let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            let mut server = ScriptedServer { stream, sequence: 0 };
+        Self::start_with(|listener| {
+            let mut server = Self::accept(listener);
             server.set_up();
             script(&mut server);
-        });
-        (url, thread)
+        })
     }
 
-    fn set_up(&mut self) {
+    /// The same, with as many connections as the script accepts.
+    pub(crate) fn start_with(script: impl FnOnce(&TcpListener) + Send + 'static) -> (String, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("opc.tcp://{}", listener.local_addr().unwrap());
+        (url, thread::spawn(move || script(&listener)))
+    }
+
+    /// The next connection, with nothing said on it.
+    pub(crate) fn accept(listener: &TcpListener) -> ScriptedServer {
+        ScriptedServer { stream: listener.accept().unwrap().0, sequence: 0 }
+    }
+
+    /// Opens a channel and a session.
+    pub(crate) fn set_up(&mut self) {
+        self.set_channel_up();
+        // CreateSession, ActivateSession, Read.
+        for answer in [created(), activated(), namespaces()] {
+            let request = self.next_request();
+            self.answer(request.id, &answer);
+        }
+    }
+
+    /// Opens a channel and says what there is.
+    pub(crate) fn set_channel_up(&mut self) {
         self.chunk();
         let mut acknowledge = b"ACKF\0\0\0\0".to_vec();
         for value in [0, 65_536, 65_536, 0, 0] {
@@ -102,11 +121,8 @@ impl ScriptedServer {
         self.send(acknowledge);
         self.chunk();
         self.open(1, 1);
-        // GetEndpoints, CreateSession, ActivateSession, Read.
-        for answer in [endpoints(), created(), activated(), namespaces()] {
-            let request = self.next_request();
-            self.answer(request.id, &answer);
-        }
+        let request = self.next_request();
+        self.answer(request.id, &endpoints());
     }
 
     fn open(&mut self, token: u32, request_id: u32) {
