@@ -139,8 +139,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// A subscription that the server has just created, to so many values. Requests to publish outlive the subscription
-    /// before it: they belong to the session. But those of which none was answered for a keep-alive
-    /// interval are lost.
+    /// before it: they belong to the session. But those of which none was answered for a keep-alive interval are lost.
     pub(crate) fn new(
         token: &[u8],
         terms: Terms,

@@ -720,23 +720,31 @@ fn the_servers_that_may_be_there_are_named_by_their_uris() {
     assert_error("application_uri: urn:acid", &line("[plant]"), "plant]", "`plant` is not a URI", "");
 }
 
+/// The beginning of the runtime section when the connection is served like this.
+fn io(how: &str) -> String {
+    format!("runtime:\n  io: {{plc: {{{how}}}}}\n")
+}
+
+/// The connection of the base file with this beginning of the runtime section.
+fn served(runtime: &str) -> crate::Connection {
+    accepted(&BASE.replacen("runtime:\n", runtime, 1)).site.connections.remove(0)
+}
+
 #[test]
 fn an_io_thread_looks_for_answers_for_a_quarter_of_its_period_at_most() {
-    let line = |spin: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, spin: {spin}}}}}\n");
-    let with = |spin: &str| accepted(&BASE.replacen("runtime:\n", &line(spin), 1)).site.connections[0].spin;
+    let line = |spin: &str| io(&format!("period: 40ms, spin: {spin}"));
     assert_eq!(accepted(BASE).site.connections[0].spin, Span::ZERO);
-    assert_eq!(with("10ms"), Span::from_ms(10));
+    assert_eq!(served(&line("10ms")).spin, Span::from_ms(10));
     assert_error("runtime:\n", &line("11ms"), "11ms", "longer than a quarter of its period", "shorter");
 }
 
 #[test]
 fn a_lease_tag_has_a_term_in_which_a_runtime_can_look_at_it() {
-    let line = |lease: &str| format!("runtime:\n  io: {{plc: {{period: 40ms, lease: {lease}}}}}\n");
-    let with = |lease: &str| accepted(&BASE.replacen("runtime:\n", &line(lease), 1)).site.connections[0].lease.clone();
+    let line = |lease: &str| io(&format!("period: 40ms, lease: {lease}"));
     let tag = |term| Some(LeaseTag { node: "ns=2;s=L".into(), term });
     assert_eq!(accepted(BASE).site.connections[0].lease, None);
-    assert_eq!(with("{node: ns=2;s=L}"), tag(Span::from_ms(1_280)));
-    assert_eq!(with("{node: ns=2;s=L, term: 2s}"), tag(Span::from_ms(2_000)));
+    assert_eq!(served(&line("{node: ns=2;s=L}")).lease, tag(Span::from_ms(1_280)));
+    assert_eq!(served(&line("{node: ns=2;s=L, term: 2s}")).lease, tag(Span::from_ms(2_000)));
     let wrong = |lease: &str, needle: &str, message: &str, help: &str| {
         assert_error("runtime:\n", &line(lease), needle, message, help);
     };
@@ -767,11 +775,8 @@ fn files_that_cannot_be_read_get_one_sentence() {
 
 #[test]
 fn what_is_subscribed_is_no_setpoint_comes_from_here_and_is_watched_before_it_is_stale() {
-    let line = |subscribe: &str| format!("runtime:\n  io: {{plc: {{period: 1s, subscribe: {subscribe}}}}}\n");
-    let with = |subscribe: &str| {
-        let site = accepted(&BASE.replacen("runtime:\n", &line(subscribe), 1)).site;
-        site.connections[0].subscribe.clone().expect("it was written")
-    };
+    let line = |subscribe: &str| io(&format!("period: 1s, subscribe: {subscribe}"));
+    let with = |subscribe: &str| served(&line(subscribe)).subscribe.expect("it was written");
     let ph = TagId::new(1).expect("a small number");
     assert_eq!(accepted(BASE).site.connections[0].subscribe, None);
     // 15 s, after which the tag is stale, and the I/O period.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use ua_host::Security;
+use ua_host::{HostArguments, Security};
 
 /// The shortest step: the resolution of the asynchronous runtime's timer.
 const STEP_MIN: Duration = Duration::from_millis(1);
@@ -49,21 +49,9 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// The only user that is let in; without it everybody is, without a name.
-    #[arg(long, requires = "password_file")]
-    pub(crate) user: Option<String>,
-
-    /// A file with the user's password in its first line.
-    #[arg(long, requires = "user")]
-    pub(crate) password_file: Option<PathBuf>,
-
     /// Directory of the server's certificate and key, and of the clients' certificates (trusted/, rejected/).
     #[arg(long, default_value = "plant-pki")]
     pub(crate) pki: PathBuf,
-
-    /// Accept any client certificate that is valid: for the lab.
-    #[arg(long)]
-    pub(crate) trust_all_clients: bool,
 
     /// Most subscriptions of a client.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
@@ -73,10 +61,6 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) max_publish_requests: usize,
 
-    /// Exit when standard input is closed, that is, when the program that started this one is gone.
-    #[arg(long)]
-    pub(crate) tether: bool,
-
     /// List the nodes and exit.
     #[arg(long)]
     pub(crate) list: bool,
@@ -85,9 +69,8 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Messages of the OPC UA server on standard error: error, warn, info, debug or trace.
-    #[arg(long, default_value = "error")]
-    pub(crate) log: tracing_subscriber::filter::LevelFilter,
+    #[command(flatten)]
+    pub(crate) host_arguments: HostArguments,
 }
 
 /// A number with a unit: `500us`, `10ms`, `1.5s`.

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use serde_json::json;
-use ua_host::{Access, Failure, Identity};
+use ua_host::{Failure, Identity};
 
 use args::Args;
 use server::{APPLICATION, HOST};
@@ -35,7 +35,7 @@ use telling::Telling;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    ua_host::start_log(args.log, args.security);
+    ua_host::start_log(args.host_arguments.log, args.security);
     ua_host::run("corerl-plant", run(args))
 }
 
@@ -45,8 +45,8 @@ async fn run(args: Args) -> Result<(), Failure> {
     if args.list {
         return list(&nodes, args.json);
     }
-    let asked = ua_host::asked_to_end(args.tether)?;
-    let access = access(&args)?;
+    let asked = ua_host::asked_to_end(args.host_arguments.tether)?;
+    let access = args.host_arguments.access(args.security, &args.pki)?;
     let identity = access.identity(&APPLICATION).map_err(Failure::configuration)?;
     let listener = ua_host::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port).await?;
     let port = listener.local_addr().map_err(Failure::internal)?.port();
@@ -69,14 +69,6 @@ async fn run(args: Args) -> Result<(), Failure> {
         }
     };
     ua_host::serve_until(serving, handle, ended).await
-}
-
-fn access(args: &Args) -> Result<Access, Failure> {
-    let user = match (&args.user, &args.password_file) {
-        (Some(user), Some(file)) => Some((user.clone(), ua_host::password_in(file)?)),
-        _ => None,
-    };
-    Ok(Access { security: args.security, pki: args.pki.clone(), trust_all_clients: args.trust_all_clients, user })
 }
 
 fn list(nodes: &[catalogue::Node], as_json: bool) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use opcua_crypto::SecurityPolicy;
 use opcua_server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerUserToken};
 use opcua_types::MessageSecurityMode;
 use tokio::net::TcpListener;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::identity::{CERTIFICATE_FILE, Identity, IdentityError, KEY_FILE, load_or_create};
 use crate::process::Failure;
@@ -35,6 +36,44 @@ pub enum Security {
     None,
     /// Basic256Sha256, signed and encrypted.
     Encrypt,
+}
+
+/// What every server can be told on its command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HostArguments {
+    /// The only user that is let in; without it everybody is, without a name.
+    #[arg(long, requires = "password_file")]
+    user: Option<String>,
+
+    /// A file with the user's password in its first line.
+    #[arg(long, requires = "user")]
+    password_file: Option<PathBuf>,
+
+    /// Accept any client certificate that is valid: for the lab.
+    #[arg(long)]
+    trust_all_clients: bool,
+
+    /// Exit when standard input is closed, that is, when the program that started this one is gone.
+    #[arg(long)]
+    pub tether: bool,
+
+    /// Messages of the OPC UA server on standard error: error, warn, info, debug or trace.
+    #[arg(long, default_value = "error")]
+    pub log: LevelFilter,
+}
+
+impl HostArguments {
+    /// Whom they let in, with this security and this directory.
+    ///
+    /// # Errors
+    /// The password cannot be read.
+    pub fn access(&self, security: Security, pki: &Path) -> Result<Access, Failure> {
+        let user = match (&self.user, &self.password_file) {
+            (Some(user), Some(file)) => Some((user.clone(), password_in(file)?)),
+            _ => None,
+        };
+        Ok(Access { security, pki: pki.to_owned(), trust_all_clients: self.trust_all_clients, user })
+    }
 }
 
 /// Who may connect, and how.
@@ -121,11 +160,7 @@ pub async fn listen(address: IpAddr, port: u16) -> Result<TcpListener, Failure> 
     })
 }
 
-/// The password in the first line of a file.
-///
-/// # Errors
-/// It cannot be read.
-pub fn password_in(file: &Path) -> Result<String, Failure> {
+fn password_in(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::configuration(format!("the password file {} cannot be read: {error}", file.display()))
     })?;

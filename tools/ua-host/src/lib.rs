@@ -15,7 +15,7 @@ mod analog;
 mod identity;
 mod process;
 
-pub use access::{Access, Application, Security, listen, password_in};
+pub use access::{Access, Application, HostArguments, Security, listen};
 pub use analog::{insert_property, insert_range, insert_unit, range, range_of};
 pub use identity::{Identity, IdentityError};
 pub use process::{Failure, asked_to_end, print, run, serve_until, start_log};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use ua_host::Security;
+use ua_host::{HostArguments, Security};
 
 /// Shows running agents to any OPC UA client, and lets nobody change anything.
 #[derive(Debug, Parser)]
@@ -48,33 +48,16 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) lab: bool,
 
-    /// The only user that is let in; without it everybody is, without a name.
-    #[arg(long, requires = "password_file")]
-    pub(crate) user: Option<String>,
-
-    /// A file with the user's password in its first line.
-    #[arg(long, requires = "user")]
-    pub(crate) password_file: Option<PathBuf>,
-
     /// Directory of the server's certificate and key, and of the clients' certificates (trusted/, rejected/).
     #[arg(long, default_value = "ua-server-pki")]
     pub(crate) pki: PathBuf,
-
-    /// Accept any client certificate that is valid: for the lab.
-    #[arg(long)]
-    pub(crate) trust_all_clients: bool,
-
-    /// Exit when standard input is closed, that is, when the program that started this one is gone.
-    #[arg(long)]
-    pub(crate) tether: bool,
 
     /// Print data as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Messages of the OPC UA server on standard error: error, warn, info, debug or trace.
-    #[arg(long, default_value = "error")]
-    pub(crate) log: tracing_subscriber::filter::LevelFilter,
+    #[command(flatten)]
+    pub(crate) host_arguments: HostArguments,
 }
 
 impl Args {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use serde_json::json;
-use ua_host::{Access, Application, Failure, Identity};
+use ua_host::{Application, Failure, Identity};
 
 use agent::Agents;
 use args::Args;
@@ -35,18 +35,13 @@ const APPLICATION: Application = Application { name: "CoreRL agents", uri: "urn:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    ua_host::start_log(args.log, args.security());
+    ua_host::start_log(args.host_arguments.log, args.security());
     ua_host::run("corerl-ua-server", run(args))
 }
 
 async fn run(args: Args) -> Result<(), Failure> {
-    let asked = ua_host::asked_to_end(args.tether)?;
-    let user = match (&args.user, &args.password_file) {
-        (Some(user), Some(file)) => Some((user.clone(), ua_host::password_in(file)?)),
-        _ => None,
-    };
-    let access =
-        Access { security: args.security(), pki: args.pki.clone(), trust_all_clients: args.trust_all_clients, user };
+    let asked = ua_host::asked_to_end(args.host_arguments.tether)?;
+    let access = args.host_arguments.access(args.security(), &args.pki)?;
     let identity = access.identity(&APPLICATION).map_err(Failure::configuration)?;
     let listener = ua_host::listen(args.listen, args.port).await?;
     let port = listener.local_addr().map_err(Failure::internal)?.port();
