@@ -360,6 +360,7 @@ impl<B: FieldBus> IoLoop<B> {
         }
         if let (Some(claim), Some(tag)) = (&mut self.claim, self.readings.last())
             && tag.quality == Quality::Good
+            && tag.receipt == Receipt::Asked
         {
             claim.look(tag.value, asked, received);
         }

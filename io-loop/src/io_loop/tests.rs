@@ -330,6 +330,8 @@ fn f34_a_lost_connection_is_tried_for_ever_with_pauses_and_no_old_set_is_sent_af
 struct Telling {
     reading: Reading,
     feed: Feed,
+    /// Writes so far with a value in them.
+    written: usize,
 }
 
 impl FieldBus for Telling {
@@ -342,7 +344,8 @@ impl FieldBus for Telling {
         Ok(())
     }
 
-    fn write(&mut self, _: &[Option<f64>], _: &mut [WriteResult], _deadline: MonoTime) -> Result<(), BusError> {
+    fn write(&mut self, outputs: &[Option<f64>], _: &mut [WriteResult], _deadline: MonoTime) -> Result<(), BusError> {
+        self.written += usize::from(outputs.iter().any(Option::is_some));
         Ok(())
     }
 
@@ -359,22 +362,47 @@ impl FieldBus for Telling {
     fn disconnect(&mut self, _deadline: MonoTime) {}
 }
 
-#[test]
-fn what_is_told_is_as_old_as_the_bus_says_and_what_is_not_told_is_no_sample() {
-    let (producer, mut reports) = channel(64);
+/// A loop over it, with one input.
+fn telling(
+    receipt: Receipt,
+    claim_term: Option<Span>,
+) -> (IoLoop<Telling>, Consumer<FieldReport>, crossbeam::channel::Receiver<News>) {
+    let (producer, reports) = channel(64);
     let (teller, news) = news();
     let settings = Settings {
         inputs: vec![TagId::new(0).unwrap()],
         outputs: Vec::new(),
         heartbeat_every: None,
-        claim_term: None,
+        claim_term,
         call_timeout: PERIOD,
         paired: false,
         seed: 1,
     };
-    let bus = Telling { reading: Reading::new(1.0, Quality::Good, 0), feed: Feed::default() };
-    let rights = Rights::new(Lease::unshared(), &settings);
-    let mut io = IoLoop::new(bus, &settings, producer, sets().1, teller, rights);
+    let reading = Reading { receipt, ..Reading::new(0.0, Quality::Good, 0) };
+    let bus = Telling { reading, feed: Feed::default(), written: 0 };
+    let lease = Lease::unshared();
+    lease.name(7);
+    let rights = Rights::new(lease, &settings);
+    (IoLoop::new(bus, &settings, producer, sets().1, teller, rights), reports, news)
+}
+
+#[test]
+fn a_claim_believes_only_what_the_plant_was_asked_for() {
+    let (mut told, ..) = telling(Receipt::Nothing, Some(PERIOD.times(100)));
+    let (mut asked, ..) = telling(Receipt::Asked, Some(PERIOD.times(100)));
+    let clock = TestClock::default();
+    for slot in 1..20 {
+        clock.0.set(slot * PERIOD.as_ns());
+        told.run_slot(&clock);
+        asked.run_slot(&clock);
+    }
+    assert_eq!(told.bus_mut().written, 0);
+    assert!(asked.bus_mut().written > 0, "a tag that is free is claimed");
+}
+
+#[test]
+fn what_is_told_is_as_old_as_the_bus_says_and_what_is_not_told_is_no_sample() {
+    let (mut io, mut reports, news) = telling(Receipt::Asked, None);
     let clock = TestClock::default();
     let since = MonoTime::from_ns(7);
     for (receipt, received) in
