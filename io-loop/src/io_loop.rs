@@ -1,5 +1,6 @@
 //! One slot of the I/O grid, told in time order: newest set, lease and claim, write, read, report, upkeep.
 
+use rt_core::alarm::ALARMS_MAX;
 use rt_core::ports::{Clock, FieldReport};
 use rt_core::setpoint::{SETPOINTS_MAX, SetpointSet};
 use rt_core::tag::{Quality, Sample, TagId};
@@ -18,6 +19,9 @@ use crate::sets::NewestSet;
 const CONNECT_TIMEOUT: Span = Span::from_ms(5_000);
 /// How long taking leave may take.
 const DISCONNECT_TIMEOUT: Span = Span::from_ms(200);
+/// An alarm that did not change is written again after this long: its tag may be from before a restart of the plant's
+/// controller.
+const ALARM_REFRESH: Span = Span::from_ms(10_000);
 
 /// How one connection is driven.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ pub struct Settings {
     pub outputs: Vec<(u8, Span)>,
     /// The bus has one more output behind these: the plant heartbeat, written this often.
     pub heartbeat_every: Option<Span>,
+    /// The bus has one more output per alarm behind these: their places in the site's list.
+    pub alarms: Vec<u8>,
     /// The bus has one more input and one more output, the last ones: the tag of the claim, which has this term.
     pub claim_term: Option<Span>,
     /// The deadline of a cyclic call.
@@ -96,6 +102,9 @@ pub struct IoLoop<B> {
     inputs: Box<[TagId]>,
     outputs: Box<[Output]>,
     heartbeat: Option<Beat>,
+    alarms: Box<[Output]>,
+    /// The plant refused to write one, and that was told on this connection.
+    alarm_refused: bool,
     /// Scratch of one slot: requests and answers.
     values: Box<[Option<f64>]>,
     results: Box<[WriteResult]>,
@@ -131,7 +140,7 @@ impl<B: FieldBus> IoLoop<B> {
     /// A loop that is not connected yet: its first slot tries. It sends nothing while one of its rights is not held.
     ///
     /// # Panics
-    /// A setpoint index is at or beyond [`SETPOINTS_MAX`]: a mistake of the caller.
+    /// A setpoint or alarm is at or beyond [`SETPOINTS_MAX`] or [`ALARMS_MAX`]: a mistake of the caller.
     pub fn new(
         bus: B,
         settings: &Settings,
@@ -144,14 +153,18 @@ impl<B: FieldBus> IoLoop<B> {
             settings.outputs.iter().all(|(setpoint, _)| usize::from(*setpoint) < SETPOINTS_MAX),
             "a setpoint beyond SETPOINTS_MAX"
         );
+        assert!(settings.alarms.iter().all(|alarm| usize::from(*alarm) < ALARMS_MAX), "an alarm beyond ALARMS_MAX");
         let claims = usize::from(settings.claim_term.is_some());
-        let width = settings.outputs.len() + usize::from(settings.heartbeat_every.is_some()) + claims;
+        let beats = usize::from(settings.heartbeat_every.is_some());
+        let width = settings.outputs.len() + beats + settings.alarms.len() + claims;
         Self {
             bus,
             link: Link::Down { next_attempt: MonoTime::ZERO, pauses: Pauses::new(settings.seed) },
             inputs: settings.inputs.clone().into(),
             outputs: settings.outputs.iter().map(|(setpoint, refresh)| Output::new(*setpoint, *refresh)).collect(),
             heartbeat: settings.heartbeat_every.map(|every| Beat { every, last: None }),
+            alarms: settings.alarms.iter().map(|alarm| Output::new(*alarm, ALARM_REFRESH)).collect(),
+            alarm_refused: false,
             values: vec![None; width].into(),
             results: vec![WriteResult::NotAsked; width].into(),
             readings: vec![Reading::MISSING; settings.inputs.len() + claims].into(),
@@ -247,11 +260,12 @@ impl<B: FieldBus> IoLoop<B> {
                 let Connected { server, kinds, notices, resumed } = connected;
                 for (output, kind) in self.outputs.iter_mut().zip(&kinds) {
                     output.forget();
-                    push(&mut self.reports, FieldReport::Kind { setpoint: output.setpoint, kind: *kind });
+                    push(&mut self.reports, FieldReport::Kind { setpoint: output.place, kind: *kind });
                 }
+                self.alarms.iter_mut().for_each(Output::forget);
                 push(&mut self.reports, FieldReport::Link(true));
                 self.news.tell(News::Up { server, notices, resumed });
-                (self.link, self.claim_refused) = (Link::Up, false);
+                (self.link, self.claim_refused, self.alarm_refused) = (Link::Up, false, false);
                 self.tally.connects += 1;
                 // Connecting took its time, and the set may be from before it.
                 self.take_newest();
@@ -292,24 +306,23 @@ impl<B: FieldBus> IoLoop<B> {
         self.values.fill(None);
         self.results.fill(WriteResult::NotAsked);
         self.unseen = false;
+        let first_alarm = self.first_alarm();
         let Some(set) = &self.newest else { return false };
         if now > set.expires {
             self.tally.sets_expired += 1;
-            self.newest = None;
-            self.outputs.iter_mut().for_each(Output::let_go);
+            self.let_go();
             return false;
         }
         for (value, output) in self.values.iter_mut().zip(&mut self.outputs) {
-            let wanted = set.values.get(usize::from(output.setpoint)).copied().flatten();
-            if wanted.is_none() {
-                output.let_go();
-            }
-            *value = wanted.filter(|wanted| output.is_due(*wanted, now));
+            *value = output.request(set.values.get(usize::from(output.place)).copied().flatten(), now);
         }
         let beat_value = self.values.get_mut(self.outputs.len());
         if let (Some(beat), Some(count), Some(value)) = (&self.heartbeat, set.heartbeat, beat_value) {
             let due = beat.last.is_none_or(|(last, at)| last != count && now.since(at) >= beat.every);
             *value = due.then_some(f64::from(count));
+        }
+        for (value, alarm) in self.values.iter_mut().skip(first_alarm).zip(&mut self.alarms) {
+            *value = alarm.request(set.alarms.map(|raised| f64::from(raised >> alarm.place & 1)), now);
         }
         self.values.iter().any(Option::is_some)
     }
@@ -322,11 +335,21 @@ impl<B: FieldBus> IoLoop<B> {
         let permitted = claimed && self.lease.permits(now.as_ns());
         if !permitted {
             self.tally.sets_fenced += 1;
-            self.newest = None;
             self.values.fill(None);
-            self.outputs.iter_mut().for_each(Output::let_go);
+            self.let_go();
         }
         permitted
+    }
+
+    /// The newest set is not to be sent, and whoever writes meanwhile is not us.
+    fn let_go(&mut self) {
+        self.newest = None;
+        self.outputs.iter_mut().chain(&mut self.alarms).for_each(Output::let_go);
+    }
+
+    /// Where the alarms begin among the bus's outputs.
+    fn first_alarm(&self) -> usize {
+        self.outputs.len() + usize::from(self.heartbeat.is_some())
     }
 
     fn write(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
@@ -377,7 +400,7 @@ impl<B: FieldBus> IoLoop<B> {
                 false => self.tally.samples_lost += 1,
             }
         }
-        self.outputs.iter_mut().for_each(Output::read_back);
+        self.outputs.iter_mut().chain(&mut self.alarms).for_each(Output::read_back);
         Ok(())
     }
 
@@ -395,23 +418,19 @@ impl<B: FieldBus> IoLoop<B> {
         for ((output, value), result) in self.outputs.iter_mut().zip(&self.values).zip(&self.results) {
             let Some(value) = *value else { continue };
             match (outcome, result) {
-                (Ok(()), WriteResult::Done) => written |= 1 << output.setpoint,
+                (Ok(()), WriteResult::Done) => written |= 1 << output.place,
                 (Ok(()), WriteResult::Refused { .. }) | (Err(BusError::Refused { .. }), _) => {
-                    refused |= 1 << output.setpoint;
+                    refused |= 1 << output.place;
                 }
                 _ => {}
             }
-            match outcome {
-                Ok(()) => output.answered(value, *result, now),
-                Err(BusError::Refused { status }) => output.answered(value, WriteResult::Refused { status }, now),
-                Err(BusError::NotSent) => {}
-                Err(BusError::Unknown | BusError::Lost(_)) => output.lost_sight(),
-            }
+            output.take(outcome, value, *result, now);
         }
         self.tally.setpoints_written += u64::from(written.count_ones());
         self.tally.setpoints_refused += u64::from(refused.count_ones());
         self.tally.writes_unknown += u64::from(matches!(outcome, Err(BusError::Unknown | BusError::Lost(_))));
         self.take_heartbeat(outcome.is_ok(), now);
+        self.take_alarms(outcome, now);
         self.take_claimed(now);
         if written | refused != 0 {
             push(&mut self.reports, FieldReport::Wrote { cycle, written, refused });
@@ -430,6 +449,19 @@ impl<B: FieldBus> IoLoop<B> {
             let count = self.newest.and_then(|set| set.heartbeat).unwrap_or_default();
             beat.last = Some((count, now));
             self.tally.heartbeats += 1;
+        }
+    }
+
+    fn take_alarms(&mut self, outcome: Result<(), BusError>, now: MonoTime) {
+        let first = self.first_alarm();
+        let written = self.values.iter().zip(&self.results).skip(first);
+        for (alarm, (value, result)) in self.alarms.iter_mut().zip(written) {
+            let Some(value) = *value else { continue };
+            alarm.take(outcome, value, *result, now);
+            if let (Ok(()), WriteResult::Refused { status }, false) = (outcome, result, self.alarm_refused) {
+                self.alarm_refused = true;
+                self.news.tell(News::AlarmRefused { alarm: alarm.place, status: *status });
+            }
         }
     }
 

@@ -37,6 +37,7 @@
 //!     inputs: vec![TagId::new(0).unwrap()],
 //!     outputs: vec![(0, Span::from_ms(1000))],
 //!     heartbeat_every: None,
+//!     alarms: vec![],
 //!     claim_term: None,
 //!     call_timeout: Span::from_ms(5),
 //!     paired: false,

@@ -28,6 +28,13 @@ pub enum News {
         /// Its status code.
         status: u32,
     },
+    /// The plant refuses to write the tag of an alarm. Told once per connection, of one of them.
+    AlarmRefused {
+        /// Its place in the site's list.
+        alarm: u8,
+        /// The status code.
+        status: u32,
+    },
     /// An attempt failed; another one follows within a second.
     CannotConnect(ConnectFailure),
 }

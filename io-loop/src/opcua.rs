@@ -147,12 +147,13 @@ impl OpcUa {
             error.to_string()
         }
         let values = node::locate(self.nodes(), session)?;
+        let (inputs, outputs) = values.split_at(self.inputs.len());
+        node::distinguish(&self.outputs, outputs)?;
         let nodes: Vec<_> = values.iter().map(|value| value.node.clone()).collect();
         let described = session.describe(&nodes, deadline.as_ns()).map_err(text)?;
         let kinds = node::inspect(&self.inputs, &self.outputs, &described)?;
         let scales = session.find_scales(&nodes, deadline.as_ns()).map_err(text)?;
         self.compare_scales(session.read_scales(&scales, deadline.as_ns()).map_err(text)?)?;
-        let (inputs, outputs) = values.split_at(self.inputs.len());
         let typed: Vec<_> = outputs.iter().cloned().zip(kinds.iter().map(|kind| session_kind(*kind))).collect();
         let write = session.prepare_write(&typed).map_err(text)?;
         let subscribing = (self.subscribing.as_ref(), self.feed);

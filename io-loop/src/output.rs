@@ -2,13 +2,13 @@
 
 use rt_core::time::{MonoTime, Span};
 
-use crate::bus::WriteResult;
+use crate::bus::{BusError, WriteResult};
 
-/// One setpoint on its way to the plant.
+/// One setpoint or alarm on its way to the plant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
-    /// Its place in the site's list of setpoints, below `SETPOINTS_MAX`.
-    pub(crate) setpoint: u8,
+    /// Its place in the site's list of setpoints or alarms, below `SETPOINTS_MAX` or `ALARMS_MAX`.
+    pub(crate) place: u8,
     /// An unchanged value is sent again after this long.
     pub(crate) refresh: Span,
     state: State,
@@ -25,12 +25,20 @@ enum State {
 }
 
 impl Output {
-    pub(crate) fn new(setpoint: u8, refresh: Span) -> Self {
-        Self { setpoint, refresh, state: State::Fresh }
+    pub(crate) fn new(place: u8, refresh: Span) -> Self {
+        Self { place, refresh, state: State::Fresh }
+    }
+
+    /// What is to be sent at `now` of what is wanted; nothing is wanted while somebody else may move it.
+    pub(crate) fn request(&mut self, wanted: Option<f64>, now: MonoTime) -> Option<f64> {
+        if wanted.is_none() {
+            self.let_go();
+        }
+        wanted.filter(|wanted| self.is_due(*wanted, now))
     }
 
     /// Whether `value` is to be sent at `now`.
-    pub(crate) fn is_due(&self, value: f64, now: MonoTime) -> bool {
+    fn is_due(&self, value: f64, now: MonoTime) -> bool {
         match self.state {
             State::Fresh => true,
             State::Answered { value: last, at, .. } => {
@@ -40,15 +48,25 @@ impl Output {
         }
     }
 
+    /// What became of the request that `value` was part of, and of it in there.
+    pub(crate) fn take(&mut self, outcome: Result<(), BusError>, value: f64, result: WriteResult, at: MonoTime) {
+        match outcome {
+            Ok(()) => self.answered(value, result, at),
+            Err(BusError::Refused { status }) => self.answered(value, WriteResult::Refused { status }, at),
+            Err(BusError::NotSent) => {}
+            Err(BusError::Unknown | BusError::Lost(_)) => self.lost_sight(),
+        }
+    }
+
     /// The plant answered for `value`.
-    pub(crate) fn answered(&mut self, value: f64, result: WriteResult, at: MonoTime) {
+    fn answered(&mut self, value: f64, result: WriteResult, at: MonoTime) {
         if result != WriteResult::NotAsked {
             self.state = State::Answered { value, at, confirmed: result == WriteResult::Done };
         }
     }
 
     /// `value` was sent and nothing is known of it.
-    pub(crate) fn lost_sight(&mut self) {
+    fn lost_sight(&mut self) {
         self.state = State::Unknown;
     }
 

@@ -14,7 +14,13 @@ struct Numbered {
 impl Numbered {
     const NONE: Self = Self {
         number: 0,
-        set: SetpointSet { cycle: 0, expires: MonoTime::ZERO, values: [None; SETPOINTS_MAX], heartbeat: None },
+        set: SetpointSet {
+            cycle: 0,
+            expires: MonoTime::ZERO,
+            values: [None; SETPOINTS_MAX],
+            heartbeat: None,
+            alarms: None,
+        },
     };
 }
 

@@ -1,5 +1,6 @@
 //! One cycle, from the wake-up to the report.
 
+use crate::alarm::{ALARMS_MAX, Alarms, Trouble, Troubles};
 use crate::carry::Carrier;
 use crate::changes::ChangeSet;
 use crate::channel::{Channel, Finding, Instant};
@@ -71,6 +72,7 @@ pub struct Cycle {
     newest_sample: Option<MonoTime>,
     link: bool,
     heartbeat: u16,
+    alarms: Alarms,
     overruns: Recent,
     decisions: Decisions,
 }
@@ -87,6 +89,8 @@ struct Pass {
     fault: Option<Fault>,
     /// A setpoint turned out to ignore what is written.
     mismatch: bool,
+    /// The plant refused to write a setpoint.
+    refused: bool,
 }
 
 impl Cycle {
@@ -123,6 +127,7 @@ impl Cycle {
             newest_sample: None,
             link: false,
             heartbeat: 0,
+            alarms: Alarms::new(settings.alarms),
             overruns: Recent::default(),
             decisions: Decisions::default(),
         })
@@ -150,7 +155,8 @@ impl Cycle {
         self.adopt(&pass, policy, recorder);
         self.observe_and_decide(&mut pass, policy, clock);
         self.compute_fallbacks(&pass);
-        self.change_mode(&mut pass, recorder);
+        let conditions = self.change_mode(&mut pass, recorder);
+        self.turn_alarms(&pass, &conditions, recorder);
         let set = self.judge(&pass);
         let response = self.send(&mut pass, set.as_ref(), field, clock);
         self.report(&pass, set.as_ref(), response, clock, recorder)
@@ -202,6 +208,7 @@ impl Cycle {
             newest_sample,
             link,
             heartbeat,
+            alarms,
             overruns,
             decisions,
         } = self;
@@ -214,6 +221,7 @@ impl Cycle {
         carrier.carry(newest_sample);
         carrier.carry(link);
         carrier.carry(heartbeat);
+        alarms.carry(carrier);
         carrier.carry(overruns);
         carrier.carry(decisions);
     }
@@ -229,6 +237,7 @@ impl Cycle {
             reward: None,
             fault: None,
             mismatch: false,
+            refused: false,
         };
         if slot.skipped > 0 {
             recorder.event(pass.event(EventKind::SlotsSkipped { count: slot.skipped }));
@@ -339,6 +348,7 @@ impl Cycle {
                     channel.take_outcome(cycle, has_bit(written, index), has_bit(refused, index), pass.slot.woke);
                 }
                 if refused != 0 {
+                    pass.refused = true;
                     recorder.event(pass.event(EventKind::WriteRefused { setpoints: refused }));
                 }
                 true
@@ -448,7 +458,8 @@ impl Cycle {
         }
     }
 
-    fn change_mode(&mut self, pass: &mut Pass, recorder: &mut impl Recorder) {
+    /// The conditions under which it was changed, or not.
+    fn change_mode(&mut self, pass: &mut Pass, recorder: &mut impl Recorder) -> Conditions {
         let latch = self.machine.latch();
         if let Some(fault) = pass.fault {
             pass.flags = pass.flags.with(Flags::FAULT);
@@ -476,6 +487,31 @@ impl Cycle {
             (self.machine.latch().is_some(), Flags::LATCHED),
         ];
         pass.flags = state.iter().fold(pass.flags, |flags, (holds, flag)| flags.with_if(*holds, *flag));
+        conditions
+    }
+
+    fn turn_alarms(&mut self, pass: &Pass, conditions: &Conditions, recorder: &mut impl Recorder) {
+        if self.alarms.is_empty() {
+            return;
+        }
+        let mode = self.machine.mode();
+        let there = [
+            (!mode.writes(), Trouble::NotInCharge),
+            (mode == Mode::Hold, Trouble::Hold),
+            (mode == Mode::Fallback, Trouble::Fallback),
+            (mode == Mode::Release, Trouble::Release),
+            (self.machine.latch().is_some(), Trouble::Tripped),
+            (conditions.inputs.is_some(), Trouble::InputBad),
+            (conditions.policy_expired, Trouble::PolicyExpired),
+            (pass.flags.contains(Flags::OPERATOR), Trouble::Operator),
+            (pass.slot.skipped > 0, Trouble::SlotsSkipped),
+            (pass.refused, Trouble::WriteRefused),
+        ];
+        let troubles = there.iter().fold(Troubles::NONE, |all, (is_there, trouble)| all.with_if(*is_there, *trouble));
+        let (turned, raised) = (self.alarms.turn(troubles, pass.slot.woke), self.alarms.raised());
+        for (alarm, place) in (0_u8..).zip(0..ALARMS_MAX).filter(|(_, place)| has_bit(turned, *place)) {
+            recorder.event(pass.event(EventKind::Alarm { alarm, raised: has_bit(raised, place) }));
+        }
     }
 
     fn conditions(&self, pass: &Pass) -> Conditions {
@@ -516,7 +552,8 @@ impl Cycle {
         self.channels.iter().flatten().any(wrong)
     }
 
-    /// Passes what the mode's law asks for through the envelope; the set, when the mode writes.
+    /// Passes what the mode's law asks for through the envelope; the set, when there is anything to be written: setpoints and
+    /// heartbeat in a mode that writes, alarms for as long as the plant is ours.
     fn judge(&mut self, pass: &Pass) -> Option<SetpointSet> {
         let mode = self.machine.mode();
         let mut set = SetpointSet {
@@ -524,6 +561,7 @@ impl Cycle {
             expires: pass.slot.release.plus(self.patience.expiry),
             values: [None; SETPOINTS_MAX],
             heartbeat: None,
+            alarms: None,
         };
         let at = Instant { cycle: pass.slot.index, now: pass.slot.woke, dt: pass.dt };
         let action = self.decisions.action.unwrap_or([f64::NAN; SETPOINTS_MAX]);
@@ -537,10 +575,13 @@ impl Cycle {
             self.heartbeat = if next < HEARTBEAT_MODULUS { next } else { 0 };
             set.heartbeat = Some(self.heartbeat);
         }
-        mode.writes().then_some(set)
+        if self.machine.lease() && !self.alarms.is_empty() {
+            set.alarms = Some(self.alarms.raised());
+        }
+        (mode.writes() || set.alarms.is_some()).then_some(set)
     }
 
-    /// Hands the set over; the response time.
+    /// Hands the set over; the response time, when there are setpoints in it.
     fn send(
         &self,
         pass: &mut Pass,
@@ -549,6 +590,9 @@ impl Cycle {
         clock: &impl Clock,
     ) -> Option<Span> {
         let taken = field.send(set?);
+        if !self.machine.mode().writes() {
+            return None;
+        }
         pass.flags = pass.flags.with(if taken { Flags::SENT } else { Flags::SET_LOST });
         self.newest_sample.map(|received| clock.now().since(received))
     }

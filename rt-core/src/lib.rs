@@ -67,6 +67,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod alarm;
 pub mod carry;
 pub mod changes;
 mod channel;

@@ -9,6 +9,8 @@
 //! | FALLBACK | yes | the fallback's | yes | no | yes |
 //! | RELEASE | no | no | no | no | no |
 //!
+//! Alarms are no control: whoever has configured them gets them written in every mode, while the lease is held.
+//!
 //! | edge | cause |
 //! |---|---|
 //! | STARTUP -> SHADOW | required tags good and fresh, every setpoint read back |

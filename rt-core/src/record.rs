@@ -35,7 +35,7 @@ impl Flags {
     pub const NOT_FINITE: Self = Self(1 << 6);
     /// The policy's output was out of range.
     pub const OUT_OF_BOUNDS: Self = Self(1 << 7);
-    /// A set was handed to the io thread.
+    /// A set with setpoints was handed to the io thread.
     pub const SENT: Self = Self(1 << 8);
     /// A set was decided and lost, because the io thread's ring was full.
     pub const SET_LOST: Self = Self(1 << 9);
@@ -230,6 +230,13 @@ pub enum EventKind {
     SlotsSkipped {
         /// How many.
         count: u64,
+    },
+    /// An alarm was raised or cleared.
+    Alarm {
+        /// The alarm, in the site's order.
+        alarm: u8,
+        /// It was raised.
+        raised: bool,
     },
     /// An expectation of the cycle itself was violated.
     Fault {

@@ -92,6 +92,8 @@ pub struct SetpointSet {
     pub values: [Option<f64>; SETPOINTS_MAX],
     /// The plant heartbeat to write, if the mode permits: a counter modulo 1000.
     pub heartbeat: Option<u16>,
+    /// The alarms that are raised, as bits in the site's order; `None` when none of them may be written.
+    pub alarms: Option<u32>,
 }
 
 impl ScalarKind {

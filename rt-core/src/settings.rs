@@ -2,6 +2,7 @@
 
 use core::num::NonZeroU64;
 
+use crate::alarm::{ALARMS_MAX, AlarmSettings};
 use crate::envelope::{Envelope, EnvelopeError, Interlock};
 use crate::fallback::FallbackError;
 use crate::image::TooManyTags;
@@ -26,6 +27,8 @@ pub struct CycleSettings<'a> {
     pub setpoints: &'a [SetpointSettings],
     /// Interlocks, each with the index of its setpoint.
     pub interlocks: &'a [(usize, Interlock)],
+    /// The alarms, in the site's order.
+    pub alarms: &'a [AlarmSettings],
     /// A set must not be sent later than this after its release. Default: 2 I/O periods.
     pub expiry: Span,
     /// A changed setpoint has to be confirmed within this time, or it is read back before it is written again. At least
@@ -54,6 +57,12 @@ pub enum SettingsError {
     /// More setpoints than [`SETPOINTS_MAX`].
     #[error("{count} setpoints, at most {SETPOINTS_MAX} are possible")]
     TooManySetpoints {
+        /// How many.
+        count: usize,
+    },
+    /// More alarms than [`ALARMS_MAX`].
+    #[error("{count} alarms, at most {ALARMS_MAX} are possible")]
+    TooManyAlarms {
         /// How many.
         count: usize,
     },
@@ -145,6 +154,9 @@ impl CycleSettings<'_> {
         }
         if self.setpoints.len() > SETPOINTS_MAX {
             return Err(SettingsError::TooManySetpoints { count: self.setpoints.len() });
+        }
+        if self.alarms.len() > ALARMS_MAX {
+            return Err(SettingsError::TooManyAlarms { count: self.alarms.len() });
         }
         for (interlock, (setpoint, _)) in self.interlocks.iter().enumerate() {
             if *setpoint >= self.setpoints.len() {

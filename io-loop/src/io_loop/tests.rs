@@ -65,6 +65,7 @@ impl Rig {
             inputs: vec![TagId::new(0).unwrap()],
             outputs: vec![(0, REFRESH)],
             heartbeat_every: Some(Span::from_ms(100)),
+            alarms: vec![],
             claim_term,
             call_timeout: PERIOD,
             paired,
@@ -92,6 +93,7 @@ impl Rig {
             expires: self.clock.now() + PERIOD + PERIOD,
             values: [None; SETPOINTS_MAX],
             heartbeat,
+            alarms: None,
         };
         set.values[0] = Some(value);
         self.sets.send(&set);
@@ -373,6 +375,7 @@ fn telling(
         inputs: vec![TagId::new(0).unwrap()],
         outputs: Vec::new(),
         heartbeat_every: None,
+        alarms: vec![],
         claim_term,
         call_timeout: PERIOD,
         paired: false,
@@ -427,4 +430,85 @@ fn what_is_told_is_as_old_as_the_bus_says_and_what_is_not_told_is_no_sample() {
     let live = FeedState::Live { refused: 0 };
     assert_eq!(states.collect::<Vec<_>>(), [live, FeedState::Mute { input: 0 }, live]);
     assert_eq!(io.tally().feed.ended, 1);
+}
+
+/// A loop with a setpoint, no heartbeat, and the alarms 1 and 3, whose tags are its two inputs.
+fn ringing(lease: Lease) -> Rig {
+    let (producer, reports) = channel(64);
+    let (sets, newest) = sets();
+    let (teller, news) = news();
+    let plant: Plant = |outputs, inputs| inputs.copy_from_slice(&outputs[1..]);
+    let bus = Simulated::new(2, &[(ScalarKind::Double, 0.0); 3], plant);
+    let settings = Settings {
+        inputs: vec![TagId::new(0).unwrap(), TagId::new(1).unwrap()],
+        outputs: vec![(0, REFRESH)],
+        heartbeat_every: None,
+        alarms: vec![1, 3],
+        claim_term: None,
+        call_timeout: PERIOD,
+        paired: false,
+        seed: 1,
+    };
+    let io = IoLoop::new(bus, &settings, producer, newest, teller, Rights::new(lease, &settings));
+    Rig { io, clock: TestClock::default(), reports, sets, news }
+}
+
+impl Rig {
+    fn ring(&mut self, alarms: Option<u32>) {
+        let expires = self.clock.now() + PERIOD + PERIOD;
+        self.sets.send(&SetpointSet { cycle: 1, expires, values: [None; SETPOINTS_MAX], heartbeat: None, alarms });
+    }
+}
+
+#[test]
+fn alarms_are_written_when_they_change_and_again_after_a_while() {
+    let mut rig = ringing(Lease::unshared());
+    rig.ring(Some(0b1010));
+    assert_eq!(rig.slot(), [1.0, 1.0]);
+    rig.ring(Some(0b0010));
+    assert_eq!(rig.slot(), [1.0, 0.0]);
+    rig.ring(Some(0b0101));
+    assert_eq!(rig.slot(), [0.0, 0.0]);
+    // Whatever stands there is only written over when its time has come...
+    rig.plant().force(1, 7.0);
+    let mut shown = (1..=ALARM_REFRESH.as_ns() / PERIOD.as_ns()).map(|_| {
+        rig.ring(Some(0));
+        rig.slot()
+    });
+    let before: Vec<_> = shown.by_ref().skip_while(|shown| *shown != [0.0, 0.0]).collect();
+    assert_eq!(before.len(), 1, "in the last of these slots");
+    // ... or somebody else was in charge, or may have been, or the connection is a new one.
+    let meanwhiles: [fn(&mut Rig); 3] =
+        [|rig| rig.ring(None), |rig| (0..3).for_each(|_| drop(rig.slot())), |rig| rig.plant().faults.gone = true];
+    for meanwhile in meanwhiles {
+        meanwhile(&mut rig);
+        rig.slot();
+        rig.plant().faults.gone = false;
+        rig.plant().force(1, 7.0);
+        for _ in 0..200 {
+            rig.ring(Some(0));
+            rig.slot();
+        }
+        assert_eq!(rig.plant().outputs()[1], 0.0);
+    }
+    assert_eq!(rig.written(), 0, "they are no setpoints");
+}
+
+#[test]
+fn no_alarm_is_written_without_the_lease_or_from_an_old_set_and_a_refusal_is_told_once() {
+    let mut rig = ringing(Lease::heap(REFRESH.as_ns()));
+    rig.ring(Some(0b1010));
+    assert_eq!(rig.slot(), [0.0, 0.0], "nobody holds the lease");
+    let mut rig = ringing(Lease::unshared());
+    rig.ring(Some(0b1010));
+    rig.clock.0.set((rig.clock.now() + PERIOD.times(3)).as_ns());
+    assert_eq!(rig.slot(), [0.0, 0.0], "it has expired");
+    rig.plant().faults.refuse = Some(REFUSAL);
+    for alarms in [0b1010, 0b0000, 0b1010] {
+        rig.ring(Some(alarms));
+        rig.slot();
+    }
+    let told: Vec<_> = rig.news.try_iter().filter(|news| matches!(news, News::AlarmRefused { .. })).collect();
+    assert_eq!(told, [News::AlarmRefused { alarm: 1, status: REFUSAL }]);
+    assert_eq!(rig.io.tally().setpoints_refused, 0);
 }

@@ -50,6 +50,23 @@ pub(super) fn locate<'a>(
     collect_all(nodes.map(|node| session.locate(&node.address).map_err(|error| format!("{}: {error}", node.name))))
 }
 
+/// What is written is written by one of our outputs alone, however its node is spelled: an alarm must not move a setpoint.
+///
+/// # Errors
+/// Names two outputs that share a node.
+pub(super) fn distinguish(outputs: &[BoundNode], values: &[ValueId]) -> Result<(), String> {
+    let written = || outputs.iter().zip(values);
+    for (place, (node, value)) in written().enumerate() {
+        if let Some((other, _)) = written().take(place).find(|(_, earlier)| *earlier == value) {
+            let (node, other, address) = (&node.name, &other.name, &node.address);
+            return Err(format!(
+                "`{other}` and `{node}` would be written to the same node {address}: give each its own"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Every node must be there, be a number, and permit what we want of it. The data types of the outputs.
 ///
 /// # Errors

@@ -81,6 +81,30 @@ choices! {
         Paired = "paired",
     }
 
+    /// What an alarm tells.
+    enum TroubleName {
+        /// Nothing is written: the plant is on its own.
+        NotInCharge = "not_in_charge",
+        /// The last setpoints stay (HOLD).
+        Hold = "hold",
+        /// The fallback drives the plant (FALLBACK).
+        Fallback = "fallback",
+        /// Hands off, until armed again (RELEASE).
+        Release = "release",
+        /// A trip waits for an operator's reset.
+        Tripped = "tripped",
+        /// A required tag is bad or stale.
+        InputBad = "input_bad",
+        /// The policy was not confirmed for longer than `max_policy_age`.
+        PolicyExpired = "policy_expired",
+        /// A person has a setpoint.
+        Operator = "operator",
+        /// Control slots were skipped.
+        SlotsSkipped = "slots_skipped",
+        /// The plant refused to write a setpoint.
+        WriteRefused = "write_refused",
+    }
+
     /// Who arms the runtime after a start.
     enum Rearm {
         /// An operator, or the command line.
@@ -599,6 +623,8 @@ sections! {
         heartbeat: Heartbeat, Optional;
         /// Tags that the server shall tell by itself when they change. Absent: all are read in every I/O period.
         subscribe: Subscribe, Optional;
+        /// Tags in which the plant's operators are told about the runtime, at most 32 on all connections.
+        alarms: Vec<At<AlarmTag>>, Optional;
         /// A tag of the server in which runtimes on several machines settle who writes. Absent: nothing excludes those of other machines.
         lease: LeaseTag, Optional;
     }
@@ -619,6 +645,18 @@ sections! {
         node: String, Required;
         /// So long a runtime has to be silent before another one takes over: at least 32 I/O periods, and 16 times what the server takes to show a written value. The same for all runtimes. Absent: 1s, or 32 I/O periods when that is longer.
         term: Span, Optional;
+    }
+
+    /// A tag of type Boolean or a number, 1 while something is the matter with the runtime and else 0. It is written while the runtime holds the lease, in every mode. For eyes: a plant relies on the heartbeat.
+    struct AlarmTag {
+        /// The node, `ns=2;s=Path` or `nsu=URI;s=Path`.
+        node: String, Required;
+        /// What raises it; any one of these.
+        when: Vec<At<TroubleName>>, Required;
+        /// For so long it has to last first.
+        on_delay: Span, Default("0s");
+        /// It is cleared when nothing was the matter for so long; what comes and goes rings no more often.
+        off_delay: Span, Default("1min");
     }
 
     /// The plant heartbeat: a counter modulo 1000, written only while the runtime is in charge.

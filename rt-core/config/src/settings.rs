@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU64;
 
+use rt_core::alarm::AlarmSettings;
 use rt_core::changes::{ChangeError, ChangeSet, SetpointTuning};
 use rt_core::cycle::CycleSettings;
 use rt_core::envelope::Interlock;
@@ -12,7 +13,7 @@ use rt_core::tag::TagSettings;
 use rt_core::time::Span;
 use rt_core::trips::TripSettings;
 
-use crate::site::{Setpoint, Site, Tag};
+use crate::site::{Alarm, Setpoint, Site, Tag};
 
 /// So many decisions in a row may find an incomplete state before the cycle holds.
 const INCOMPLETE_DECISIONS_MAX: u32 = 2;
@@ -26,6 +27,8 @@ pub struct CycleLists {
     pub setpoints: Vec<SetpointSettings>,
     /// Interlocks, each with the index of its setpoint.
     pub interlocks: Vec<(usize, Interlock)>,
+    /// The alarms of all connections, in their order.
+    pub alarms: Vec<AlarmSettings>,
 }
 
 impl Site {
@@ -44,6 +47,11 @@ impl Site {
         self.runtime.period.exact_multiple(span).and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
     }
 
+    /// The alarms of all connections, in their order; an alarm's number is its place here.
+    pub fn alarms(&self) -> impl Iterator<Item = &Alarm> {
+        self.connections.iter().flat_map(|connection| &connection.alarms)
+    }
+
     /// The lists that the cycle's settings borrow; keep them as long as the settings.
     pub fn cycle_lists(&self) -> CycleLists {
         let interlocks = self
@@ -55,6 +63,7 @@ impl Site {
             tags: self.tags.iter().map(|tag| tag.settings).collect(),
             setpoints: self.setpoints.iter().map(|setpoint| setpoint.settings).collect(),
             interlocks: interlocks.collect(),
+            alarms: self.alarms().map(|alarm| alarm.settings).collect(),
         }
     }
 
@@ -70,6 +79,7 @@ impl Site {
             tags: &lists.tags,
             setpoints: &lists.setpoints,
             interlocks: &lists.interlocks,
+            alarms: &lists.alarms,
             expiry: runtime.setpoint_expiry,
             // The outcome of a call is known at its deadline at the latest.
             confirm_within: runtime.setpoint_expiry + slowest_call.unwrap_or(Span::ZERO),

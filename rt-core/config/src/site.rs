@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rt_core::alarm::AlarmSettings;
 use rt_core::envelope::Interlock;
 use rt_core::expression::Program;
 use rt_core::pacing::Spin;
@@ -70,6 +71,8 @@ pub struct Connection {
     pub paired: bool,
     /// The node of the plant heartbeat and the longest pause between two beats.
     pub heartbeat: Option<Heartbeat>,
+    /// The tags in which the plant's operators are told about the runtime.
+    pub alarms: Vec<Alarm>,
     /// The tag in which runtimes on several machines settle who writes.
     pub lease: Option<LeaseTag>,
     /// What the server tells by itself; all else is read in every I/O period.
@@ -93,6 +96,15 @@ pub struct Heartbeat {
     pub node: String,
     /// A beat is written this often.
     pub period: Span,
+}
+
+/// A tag of the server that is 1 while something is the matter with the runtime, and else 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// The node, `ns=2;s=Path` or `nsu=uri;s=Path`.
+    pub node: String,
+    /// When it is raised and cleared.
+    pub settings: AlarmSettings,
 }
 
 /// A tag of the server that shows which runtime may write.

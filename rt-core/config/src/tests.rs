@@ -1,5 +1,6 @@
 //! The crate from outside: what a site file may say, and what is said about one that is wrong.
 
+mod alarms;
 mod mutation;
 mod schema;
 

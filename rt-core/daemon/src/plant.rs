@@ -37,6 +37,12 @@ fn outputs(site: &Site, index: usize) -> impl Iterator<Item = (usize, &Setpoint,
     })
 }
 
+/// The places of this connection's alarms among the site's.
+fn alarms(site: &Site, index: usize, connection: &Connection) -> Vec<u8> {
+    let before: usize = site.connections.iter().take(index).map(|before| before.alarms.len()).sum();
+    (before..).zip(&connection.alarms).filter_map(|(place, _)| u8::try_from(place).ok()).collect()
+}
+
 /// How the io loop drives this connection.
 pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Settings {
     Settings {
@@ -45,6 +51,7 @@ pub(crate) fn settings(site: &Site, index: usize, connection: &Connection) -> Se
             .filter_map(|(place, setpoint, ..)| Some((u8::try_from(place).ok()?, setpoint.settings.refresh)))
             .collect(),
         heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
+        alarms: alarms(site, index, connection),
         claim_term: connection.lease.as_ref().map(|lease| lease.term),
         call_timeout: connection.call_timeout,
         paired: connection.paired,
@@ -68,6 +75,9 @@ pub(crate) fn bus(site: &Site, index: usize, connection: &Connection) -> Result<
     let mut written: Vec<_> = outputs(site, index).map(steps).collect::<Result<_, Failure>>()?;
     if let Some(heartbeat) = &connection.heartbeat {
         written.push(bound("heartbeat", &heartbeat.node, Demand::Number)?);
+    }
+    for alarm in &connection.alarms {
+        written.push(bound("alarm", &alarm.node, Demand::Number)?);
     }
     if let Some(lease) = &connection.lease {
         let tag = bound("lease", &lease.node, Demand::Whole(TOKEN_MAX))?;

@@ -155,6 +155,7 @@ pub(crate) fn bus(
         .collect();
     let mut outputs: Vec<_> = written.iter().map(|setpoint| (ScalarKind::Double, setpoint.nominal)).collect();
     outputs.extend(settings.heartbeat_every.map(|_| (ScalarKind::UInt16, 0.0)));
+    outputs.extend(settings.alarms.iter().map(|_| (ScalarKind::Boolean, 0.0)));
     if settings.claim_term.is_some() {
         readings.push(Reading::Output(outputs.len()));
         outputs.push((ScalarKind::UInt64, 0.0));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MAGIC: [u8; 8] = *b"CORERLRC";
 /// The version of the format that this program writes, and the only one that it reads: with another one the state of a
 /// cycle may have another meaning, too.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 /// A replay keeps so many weights for the cycles to come. Who records writes older ones again before a cycle that follows
 /// them.
 pub(crate) const POLICIES_KEPT: usize = 8;
@@ -124,6 +124,8 @@ pub struct Handover {
     pub expires: MonoTime,
     /// The plant heartbeat.
     pub heartbeat: Option<u16>,
+    /// The alarms that are raised.
+    pub alarms: Option<u32>,
     /// The values, one per setpoint of the site.
     pub values: Vec<Option<f64>>,
     /// The io thread's ring took it.

@@ -195,6 +195,7 @@ impl Replay {
         let (Some(recorded), Some(replayed)) = (recorded, replayed) else { return Ok(()) };
         compare::values(cycle, || "the set's expiry".to_owned(), &recorded.expires, &replayed.expires)?;
         compare::values(cycle, || "the plant heartbeat".to_owned(), &recorded.heartbeat, &replayed.heartbeat)?;
+        compare::values(cycle, || "the alarms".to_owned(), &recorded.alarms, &replayed.alarms)?;
         for (setpoint, (recorded, replayed)) in recorded.values.iter().zip(&replayed.values).enumerate() {
             // As bits: -0 is not 0, and NaN is itself.
             if recorded.map(f64::to_bits) != replayed.map(f64::to_bits) {

@@ -450,8 +450,8 @@ impl CycleFrame {
             Entry::Reading(reading) => self.clock.push(reading),
             Entry::Adopted(generation) => self.adopted = Some(generation),
             Entry::Event(event) => self.events.push(event),
-            Entry::Set { expires, heartbeat, taken } => {
-                self.set = Some(Handover { expires, heartbeat, values: Vec::new(), taken });
+            Entry::Set { expires, heartbeat, alarms, taken } => {
+                self.set = Some(Handover { expires, heartbeat, alarms, values: Vec::new(), taken });
             }
             Entry::Value(value) => self.set.iter_mut().for_each(|set| set.values.push(value)),
             Entry::State { .. }

@@ -51,6 +51,7 @@ pub(crate) enum Entry {
     Set {
         expires: MonoTime,
         heartbeat: Option<u16>,
+        alarms: Option<u32>,
         taken: bool,
     },
     Value(Option<f64>),
@@ -267,7 +268,8 @@ impl Tape {
             push(Entry::Adopted(generation));
         }
         if let Some((set, taken)) = &notes.set {
-            push(Entry::Set { expires: set.expires, heartbeat: set.heartbeat, taken: *taken });
+            let SetpointSet { expires, heartbeat, alarms, .. } = *set;
+            push(Entry::Set { expires, heartbeat, alarms, taken: *taken });
             set.values.iter().take(*setpoints).for_each(|value| push(Entry::Value(*value)));
         }
         notes.events.values.iter().for_each(|event| push(Entry::Event(*event)));

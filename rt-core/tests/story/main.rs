@@ -1,5 +1,6 @@
 //! The whole cycle on a simulated clock.
 
+mod alarms;
 mod mishaps;
 mod operator;
 mod rig;

@@ -90,6 +90,8 @@ abi_table! {
         /// The server of a connection tells by itself what changes, or does not any more. a: number of the connection, b: 1
         /// while it does.
         Subscription => "subscription",
+        /// An alarm was raised or cleared. a: its place in the site, b: 1 when it was raised.
+        Alarm => "alarm",
     }
 }
 

@@ -79,11 +79,13 @@ fn site_text(plant: &dyn Plant, kinds: &[ScalarKind], dice: &mut Dice, seed: u64
     text += &limits_text(plant, kinds, dice, period_ns);
     text += &format!(
         "  io:\n    plant:\n      pairing: {}\n      phase: {}us\n      call_timeout: {}\n      \
-         heartbeat: {{node: \"nsu=urn:corerl:plant;s=Heartbeat\", period: {}}}\n",
+         heartbeat: {{node: \"nsu=urn:corerl:plant;s=Heartbeat\", period: {}}}\n      \
+         alarms: [{{node: \"nsu=urn:corerl:plant;s=Alarm\", when: [not_in_charge, hold, fallback], off_delay: {}}}]\n",
         dice.pick(&["fresh", "paired"]),
         period_ns / 1_000 * dice.pick(&[1, 5, 9]) / 10,
         periods(2),
         observations(1),
+        observations(2),
     );
     text
 }

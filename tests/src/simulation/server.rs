@@ -96,6 +96,8 @@ pub(crate) enum Traffic {
     Wrote { setpoint: usize, value: f64, asked_at: MonoTime, carried_out: bool },
     /// A heartbeat arrived.
     Beat { count: f64 },
+    /// The alarm arrived.
+    Rang { raised: f64 },
     /// A person moved it.
     Moved { setpoint: usize, value: f64, at: MonoTime },
 }
@@ -200,10 +202,10 @@ impl Server {
             _ => WriteResult::Done,
         };
         let arrives = matches!(fate, Fate::Done | Fate::Unconfirmed);
-        if output == self.setpoints.len() {
-            if arrives {
-                self.traffic.push(Traffic::Beat { count: value });
-            }
+        // Behind the setpoints there are the heartbeat and the alarm.
+        if let Some(beside) = output.checked_sub(self.setpoints.len()) {
+            let traffic = if beside == 0 { Traffic::Beat { count: value } } else { Traffic::Rang { raised: value } };
+            self.traffic.extend(arrives.then_some(traffic));
             return result;
         }
         let carried_out = arrives && self.weather.stuck >> output & 1 == 0;

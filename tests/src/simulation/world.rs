@@ -171,6 +171,7 @@ pub(crate) fn io_settings(site: &Site, seed: u64) -> Settings {
         inputs: (0..site.tags.len()).filter_map(TagId::new).collect(),
         outputs: (0_u8..).zip(&site.setpoints).map(|(index, of)| (index, of.settings.refresh)).collect(),
         heartbeat_every: connection.heartbeat.as_ref().map(|heartbeat| heartbeat.period),
+        alarms: (0..).zip(&connection.alarms).map(|(place, _)| place).collect(),
         claim_term: None,
         call_timeout: connection.call_timeout,
         paired: connection.paired,

@@ -1,6 +1,7 @@
 //! What cables, networks and servers do to the connection, by a proxy between runtime and plant: cycles go on, the plant is never
 //! bumped, and RUN comes back by itself.
 
+mod alarms;
 mod subscription;
 
 use std::num::NonZeroU32;

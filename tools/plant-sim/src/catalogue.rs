@@ -23,6 +23,8 @@ pub(crate) enum Role {
     Reward,
     /// A counter that a controller writes while it is in charge.
     Heartbeat,
+    /// True while a controller says that something is the matter with it: a lamp.
+    Alarm,
     /// Which controller is in charge, as controllers settle it among themselves.
     Lease,
     /// True while a controller sets the inputs; else the plant's own logic holds them at their nominal values.
@@ -100,6 +102,7 @@ pub(crate) fn nodes(plant: &dyn Plant) -> Vec<Node> {
     let others = [
         ("Reward", DataType::Double, Role::Reward),
         ("Heartbeat", DataType::UInt16, Role::Heartbeat),
+        ("Alarm", DataType::Boolean, Role::Alarm),
         ("Lease", DataType::UInt64, Role::Lease),
         ("Remote", DataType::Boolean, Role::Remote),
         ("Rearm", DataType::Boolean, Role::Rearm),
@@ -124,7 +127,7 @@ fn bare(plant: &str, name: &str, data_type: DataType, role: Role) -> Node {
         name: name.to_owned(),
         data_type,
         writable: match role {
-            Role::Input(_) | Role::Heartbeat | Role::Lease | Role::Rearm => true,
+            Role::Input(_) | Role::Heartbeat | Role::Alarm | Role::Lease | Role::Rearm => true,
             Role::FaultFreeze | Role::FaultNan | Role::FaultBadQuality | Role::FaultMute | Role::FaultFlood => true,
             Role::Output(_) | Role::Reward | Role::Remote | Role::Step | Role::StepsSkipped | Role::Time => false,
         },

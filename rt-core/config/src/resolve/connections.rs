@@ -3,29 +3,25 @@
 use std::io::Read;
 use std::path::Path;
 
-use rt_core::time::{Period, Span};
+use rt_core::alarm::ALARMS_MAX;
+use rt_core::time::Span;
 
-use super::runtime::{LEASE_TERM_MAX, LEASE_TERM_USUAL};
-use super::{Context, Passwords, given_or, multiple, positive, written};
+use super::service::Service;
+use super::{Context, Passwords};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
 use crate::form_special::{PASSWORD_HELP, Password};
 use crate::raw::{
-    Authentication, Connection as RawConnection, Io, PolicyName, RevocationName, SecurityMode,
-    SecurityPolicy as RawPolicy, SiteFile,
+    Authentication, Connection as RawConnection, PolicyName, RevocationName, SecurityMode, SecurityPolicy as RawPolicy,
+    SiteFile,
 };
-use crate::raw::{InteractionHeartbeat, Pairing};
-use crate::site::{Connection, Heartbeat, Identity, LeaseTag, Revocation, Secret, Security, SecurityPolicy, Subscribe};
+use crate::site::{Connection, Identity, Revocation, Secret, Security, SecurityPolicy, Subscribe};
 use crate::spelling::nearest;
 
 /// The largest password file, in bytes.
 const PASSWORD_BYTES_MAX: u64 = 4096;
 /// Where the service manager puts the credentials of a unit (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-/// I/O periods in the term of a lease's tag, at least: a runtime looks at it so often before it does anything about it.
-const LEASE_LOOKS_MIN: u64 = 32;
-/// The shortest default deadline of a call.
-const CALL_TIMEOUT_MIN: Span = Span::from_ms(100);
 
 /// The connections, with places for those that were complained of: indices stay what the file says.
 pub(crate) struct Connections {
@@ -39,6 +35,11 @@ impl Connections {
     /// All of them, when none was complained of.
     pub(crate) fn complete(self) -> Option<Vec<Connection>> {
         if self.resolved.is_empty() { None } else { self.resolved.into_iter().collect() }
+    }
+
+    /// The connection in this place, if it was not complained of.
+    pub(crate) fn get(&self, index: usize) -> Option<&Connection> {
+        self.resolved.get(index)?.as_ref()
     }
 
     /// What the server of a connection tells by itself.
@@ -133,108 +134,19 @@ pub(crate) fn resolve(raw: &SiteFile, context: &Context<'_>, complaints: &mut Co
         let id = connection.value.connection_id.value.as_deref().unwrap_or_default();
         let io = io.iter().find(|(name, _)| name.value == id).map(|(_, io)| io);
         let general = general.filter(|(of, _)| *of == index).map(|(_, beat)| beat);
-        let service = service(io, ingress, general, context, complaints);
+        let service = Service::of(io, ingress, general, context, complaints);
         connections.periods.push(service.period);
         connections.resolved.push(self::connection(connection, service, context, complaints));
     }
-    connections
-}
-
-/// How a connection is served.
-struct Service {
-    period: Option<Span>,
-    phase: Option<Span>,
-    call_timeout: Option<Span>,
-    spin: Option<Span>,
-    paired: bool,
-    heartbeat: Option<Option<Heartbeat>>,
-    lease: Option<Option<LeaseTag>>,
-}
-
-fn service(
-    io: Option<&Io>,
-    ingress: Option<&Field<Span>>,
-    general: Option<&InteractionHeartbeat>,
-    context: &Context<'_>,
-    complaints: &mut Complaints<'_>,
-) -> Service {
-    let control = context.period.map(Period::span);
-    let chosen = io.map(|io| &io.period).filter(|period| period.given).or(ingress.filter(|period| period.given));
-    let period = match chosen {
-        Some(field) => multiple(field, "the I/O period", control, "runtime.period", complaints),
-        None => control,
-    };
-    let half = control.map(|span| Span::from_ns(span.as_ns() / 2));
-    let phase = io.map_or(half, |io| given_or(&io.phase, half));
-    if let (Some(phase), Some(period), Some(io)) = (phase, period, io)
-        && phase >= period
-    {
-        complaints.error(io.phase.at, "the phase is not below the I/O period", "write a shorter one");
-    }
-    let usual = period.map(|period| period.times(2).max(CALL_TIMEOUT_MIN));
-    let call_timeout = match io.map(|io| &io.call_timeout).filter(|timeout| timeout.given) {
-        Some(field) => positive(field, complaints),
-        None => usual,
-    };
-    let paired = io.is_some_and(|io| io.pairing.value == Some(Pairing::Paired));
-    let spin = spin(io, period, complaints);
-    let (heartbeat, lease) = (heartbeat(io, general, complaints), lease(io, period, complaints));
-    Service { period, phase, call_timeout, paired, spin, heartbeat, lease }
-}
-
-fn spin(io: Option<&Io>, period: Option<Span>, complaints: &mut Complaints<'_>) -> Option<Span> {
-    let Some(field) = io.map(|io| &io.spin).filter(|spin| spin.given) else { return Some(Span::ZERO) };
-    let spin = field.value?;
-    if spin.times(4) > period? {
-        let help = "write a shorter one: whoever shares the CPU needs it, too";
-        complaints.error(field.at, "the I/O thread would look for longer than a quarter of its period", help);
-        return None;
-    }
-    Some(spin)
-}
-
-/// The outer `None` means that it was complained of.
-fn lease(io: Option<&Io>, period: Option<Span>, complaints: &mut Complaints<'_>) -> Option<Option<LeaseTag>> {
-    let Some(field) = io.map(|io| &io.lease).filter(|lease| lease.given) else { return Some(None) };
-    let lease = field.value.as_ref()?;
-    let node = node(&lease.node, complaints);
-    let shortest = period.map(|period| period.times(LEASE_LOOKS_MIN));
-    let term = given_or(&lease.term, shortest.map(|shortest| shortest.max(LEASE_TERM_USUAL)));
-    if let (Some(term), Some(shortest)) = (term, shortest)
-        && !(shortest..=LEASE_TERM_MAX).contains(&term)
-    {
-        let message = format!("a term of {} is not one in which a runtime sees the others", written(term));
-        let (from, to) = (written(shortest), written(LEASE_TERM_MAX));
+    let alarms: usize = connections.resolved.iter().flatten().map(|connection| connection.alarms.len()).sum();
+    if alarms > ALARMS_MAX {
         complaints.error(
-            lease.term.at,
-            message,
-            format!("write {from} to {to}: at least {LEASE_LOOKS_MIN} I/O periods"),
+            core_io.opc_connections.at,
+            format!("{alarms} alarms; {ALARMS_MAX} are possible"),
+            "merge some",
         );
-        return None;
     }
-    Some(Some(LeaseTag { node: node?, term: term? }))
-}
-
-/// The outer `None` means that it was complained of.
-fn heartbeat(
-    io: Option<&Io>,
-    general: Option<&InteractionHeartbeat>,
-    complaints: &mut Complaints<'_>,
-) -> Option<Option<Heartbeat>> {
-    let own = io.map(|io| &io.heartbeat).filter(|beat| beat.given);
-    let (node, period) = match (own, general) {
-        (Some(own), Some(_)) => {
-            let help = "keep `runtime.io.CONNECTION.heartbeat` or `interaction.heartbeat`";
-            complaints.error(own.at, "the plant heartbeat of this connection is given twice", help);
-            return None;
-        }
-        (Some(own), None) => own.value.as_ref().map(|own| (&own.node, &own.period))?,
-        (None, Some(general)) => (&general.node, &general.period),
-        (None, None) => return Some(None),
-    };
-    let node = self::node(node, complaints);
-    let period = positive(period, complaints);
-    Some(Some(Heartbeat { node: node?, period: period? }))
+    connections
 }
 
 fn connection(
@@ -271,6 +183,7 @@ fn connection(
         paired: service.paired,
         heartbeat: service.heartbeat?,
         lease: service.lease?,
+        alarms: service.alarms?,
         // The tags are not known yet.
         subscribe: None,
     })

@@ -7,6 +7,7 @@ mod connections;
 mod fallback;
 mod reward;
 mod runtime;
+mod service;
 mod setpoints;
 mod subscribe;
 mod tags;
@@ -92,7 +93,7 @@ pub(crate) fn resolve(
         subscribe::resolve(raw, tags, &mut connections, complaints);
     }
     let setpoints = match (&tags, runtime_raw) {
-        (Some(tags), Some(runtime)) => setpoints::resolve(tags, runtime, &context, complaints),
+        (Some(tags), Some(runtime)) => setpoints::resolve(tags, &connections, runtime, &context, complaints),
         _ => None,
     };
     let reward = match (&tags, raw.pipeline.value.as_ref().and_then(|pipeline| pipeline.reward.value.as_ref())) {

@@ -6,7 +6,7 @@ use rt_core::setpoint::{Rate, SetpointSettings};
 use rt_core::tag::TagId;
 use rt_core::time::Span;
 
-use super::connections::complain_of_unknown;
+use super::connections::{Connections, complain_of_unknown};
 use super::fallback::{self, Given};
 use super::tags::Tags;
 use super::{Context, given_or, positive};
@@ -14,18 +14,19 @@ use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Field};
 use crate::form_special::{RateChoice, Then};
 use crate::raw::{Limits, ModeLimits, Runtime, Tag as RawTag, TagType};
-use crate::site::{Range, Setpoint};
+use crate::site::{Connection, Range, Setpoint};
 use crate::value::{Formula, FormulaPair, Named};
 
 pub(crate) fn resolve(
     tags: &Tags<'_>,
+    connections: &Connections,
     runtime: &Runtime,
     context: &Context<'_>,
     complaints: &mut Complaints<'_>,
 ) -> Option<Vec<Setpoint>> {
     complain_of_strangers(tags, &runtime.limits, "limits", complaints);
     complain_of_strangers(tags, &runtime.fallback, "fallback", complaints);
-    complain_of_shared_nodes(tags, complaints);
+    complain_of_shared_nodes(tags, connections, complaints);
     let refresh = positive(&runtime.refresh, complaints);
     let setpoints: Vec<Option<Setpoint>> = tags
         .raw
@@ -67,11 +68,15 @@ fn complain_of_strangers<T>(tags: &Tags<'_>, field: &Field<Named<T>>, what: &str
     }
 }
 
-/// Two setpoints must not write one node.
-fn complain_of_shared_nodes(tags: &Tags<'_>, complaints: &mut Complaints<'_>) {
+/// A setpoint's node is written by nothing else.
+fn complain_of_shared_nodes(tags: &Tags<'_>, connections: &Connections, complaints: &mut Complaints<'_>) {
     let mut seen = std::collections::BTreeMap::new();
     for (index, raw) in tags.raw.iter().enumerate().filter(|(index, _)| is_setpoint(tags, *index)) {
         let Some(source) = tags.get(index).and_then(|tag| tag.source.as_ref()) else { continue };
+        if connections.get(source.connection).is_some_and(|connection| is_written_beside(connection, &source.node)) {
+            let message = "the heartbeat, the lease or an alarm of the connection is written to the same node";
+            complaints.error(raw.value.node_identifier.at, message, "give each a node of its own");
+        }
         if let Some(line) = seen.insert((source.connection, source.node.clone()), raw.value.node_identifier.at.line) {
             complaints.error(
                 raw.value.node_identifier.at,
@@ -80,6 +85,13 @@ fn complain_of_shared_nodes(tags: &Tags<'_>, complaints: &mut Complaints<'_>) {
             );
         }
     }
+}
+
+/// Whether something that is no setpoint is written to this node.
+fn is_written_beside(connection: &Connection, node: &str) -> bool {
+    let heartbeat = connection.heartbeat.iter().map(|heartbeat| &heartbeat.node);
+    let lease = connection.lease.iter().map(|lease| &lease.node);
+    heartbeat.chain(lease).chain(connection.alarms.iter().map(|alarm| &alarm.node)).any(|written| written == node)
 }
 
 fn setpoint(

@@ -267,7 +267,8 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
         let now = self.clock.now();
         self.next_slot = now + self.period;
         if let Some(values) = values {
-            self.lines.send(&SetpointSet { cycle: self.steps, expires: now + self.expiry, values, heartbeat: None });
+            let expires = now + self.expiry;
+            self.lines.send(&SetpointSet { cycle: self.steps, expires, values, heartbeat: None, alarms: None });
         }
         for plant in &mut self.plants {
             plant.io.run_slot(&self.clock);
@@ -293,6 +294,8 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
                     }
                     News::ClaimRefused { .. } => return Err(HandError::ClaimRefused { connection: connection() }),
                     News::Up { .. } | News::Down(_) | News::CannotConnect(_) | News::Feed(_) => {}
+                    // A hand has no alarms.
+                    News::AlarmRefused { .. } => {}
                 }
             }
         }
@@ -437,7 +440,10 @@ fn reduced(site: &Site, wishes: &[Wish]) -> Site {
     for (place, tag) in site.tags.iter_mut().enumerate() {
         tag.source.take_if(|_| !needed.iter().any(|tag| tag.index() == place));
     }
-    site.connections.iter_mut().for_each(|connection| connection.heartbeat = None);
+    for connection in &mut site.connections {
+        connection.heartbeat = None;
+        connection.alarms.clear();
+    }
     site
 }
 

@@ -143,6 +143,11 @@ impl Journal {
                 record.a = count;
                 (record, format!("{count} slots"))
             }
+            CoreEvent::Alarm { alarm, raised } => {
+                let mut record = entry(EventKind::Alarm);
+                (record.a, record.b) = (alarm.into(), raised.into());
+                (record, format!("alarm {alarm} {}", if raised { "raised" } else { "cleared" }))
+            }
             CoreEvent::Fault { fault } => (entry(EventKind::Fault), format!("{fault:?}")),
         };
         record.set_text(&message);
@@ -266,7 +271,7 @@ const fn is_audited(kind: EventKind) -> bool {
             false
         }
         Kind::SetpointRejected | Kind::SetpointKind | Kind::SetpointUnknown | Kind::ReadBackMismatch => false,
-        Kind::TagBad | Kind::TagGood | Kind::SlotsSkipped | Kind::Lost | Kind::Recording => false,
+        Kind::TagBad | Kind::TagGood | Kind::SlotsSkipped | Kind::Lost | Kind::Recording | Kind::Alarm => false,
     }
 }
 
@@ -279,7 +284,7 @@ fn subject(record: &EventRecord) -> Option<Subject> {
         Kind::ConnectionUp | Kind::ConnectionDown => ("connection", record.a),
         Kind::OperatorTook | Kind::OperatorReturned => ("operator", record.a),
         Kind::TagBad | Kind::TagGood => ("tag", record.a),
-        Kind::ReadBackMismatch | Kind::SetpointKind | Kind::SetpointUnknown | Kind::Subscription => {
+        Kind::ReadBackMismatch | Kind::SetpointKind | Kind::SetpointUnknown | Kind::Subscription | Kind::Alarm => {
             (kind.name(), record.a)
         }
         Kind::ModeChange | Kind::SetpointRejected | Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
@@ -327,6 +332,7 @@ fn log(record: &EventRecord, message: &str) {
             | EventKind::AccessRefused
             | EventKind::AuditLog,
         ) => tracing::warn!(cycle, event, "{message}"),
+        Some(EventKind::Alarm) if record.b == 1 => tracing::warn!(cycle, event, "{message}"),
         Some(EventKind::Subscription) if record.b == 0 => tracing::warn!(cycle, event, "{message}"),
         _ if to_degraded => tracing::warn!(cycle, event, "{message}"),
         _ => tracing::info!(cycle, event, "{message}"),

@@ -179,6 +179,15 @@ impl Service {
                 journal.note(EventKind::Fault, &format!("{}: {reason}", wired.status.id));
                 wired.status.last_error = Some(reason);
             }
+            News::AlarmRefused { alarm, status } => {
+                let node = self.configuration.site().alarms().nth((*alarm).into()).map_or("?", |alarm| &alarm.node);
+                let reason = format!(
+                    "the server refuses to write alarm {alarm}, {node} ({}): correct its access or type",
+                    ua_session::StatusName(*status)
+                );
+                journal.note(EventKind::Fault, &format!("{}: {reason}", wired.status.id));
+                wired.status.last_error = Some(reason);
+            }
             News::CannotConnect(failure) => {
                 if let Some(message) = wired.complaint(failure) {
                     journal.complain(index as u64, &wired.status.id, &message);

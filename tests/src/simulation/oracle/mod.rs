@@ -3,6 +3,7 @@
 //! It is written against the catalogue of faults and shares no code with what it judges. It knows what went into
 //! the cycle, what came out and what happened at the plant, and nothing of what lies between.
 
+mod alarm;
 mod modes;
 mod policies;
 mod setpoint;
@@ -22,6 +23,7 @@ use super::desk::Told;
 use super::server::Traffic;
 use super::witness::Witness;
 
+use alarm::Alarm;
 use modes::Modes;
 use policies::Policies;
 pub(crate) use policies::Published;
@@ -66,6 +68,7 @@ pub(crate) struct Oracle {
     last_woke: Option<MonoTime>,
     last_slot: Option<u64>,
     heartbeat: Option<u16>,
+    alarm: Alarm,
     policies: Policies,
     teacher: Teacher,
 }
@@ -88,6 +91,7 @@ impl Oracle {
             last_woke: None,
             last_slot: None,
             heartbeat: None,
+            alarm: Alarm::new(site),
             policies: Policies::new(site, 0),
             teacher: Teacher::new(site),
         }
@@ -98,6 +102,7 @@ impl Oracle {
         self.setpoints.iter_mut().zip(&site.setpoints).for_each(|(watched, of)| watched.restart(of));
         (self.modes, self.trips) = (Modes::new(site), Trips::new(site));
         (self.last_woke, self.heartbeat) = (None, None);
+        self.alarm = Alarm::new(site);
         self.policies = Policies::new(site, generation);
         self.teacher = Teacher::new(site);
     }
@@ -146,6 +151,12 @@ impl Oracle {
                         format!("{count} arrived, the newest set has {expected:?}")
                     })?;
                 }
+                Traffic::Rang { raised } => {
+                    let expected = newest.and_then(|set| set.alarms).map(f64::from);
+                    demand(expected == Some(raised), "alarm", || {
+                        format!("{raised} arrived, the newest set has {expected:?}")
+                    })?;
+                }
                 Traffic::Wrote { setpoint, value, asked_at, carried_out } => {
                     let set = newest.filter(|set| set.values[setpoint].map(f64::to_bits) == Some(value.to_bits()));
                     let Some(set) = set else {
@@ -177,6 +188,7 @@ impl Oracle {
         self.modes.judge(inputs, seen, &self.times)?;
         self.trips.judge(inputs, seen)?;
         self.judge_set(seen, set)?;
+        self.alarm.judge(seen, woke, self.modes.lease, set.and_then(|set| set.alarms))?;
         let dt = self.last_woke.map_or(self.times.period, |last| woke.since(last)).min(self.times.period);
         for (index, (watched, row)) in self.setpoints.iter_mut().zip(&seen.rows).enumerate() {
             watched.judge(index, row, seen, woke, dt, &self.times)?;
@@ -237,10 +249,11 @@ impl Oracle {
                 format!("setpoint {index}: {in_set:?} in the set, {:?} in the record", row.sent)
             })?;
         }
-        demand(set.is_some() == modes::writes(seen.mode), "I4", || {
-            format!("a set is {} in {:?}", if set.is_some() { "sent" } else { "missing" }, seen.mode)
+        let writes = modes::writes(seen.mode);
+        demand(set.is_some_and(|set| set.heartbeat.is_some()) == writes, "I4", || {
+            format!("a set is {} in {:?}", if writes { "missing" } else { "sent" }, seen.mode)
         })?;
-        let Some(set) = set else { return Ok(()) };
+        let Some(set) = set.filter(|_| writes) else { return Ok(()) };
         let strangers = set.values.iter().skip(seen.rows.len()).flatten().count();
         demand(strangers == 0, "I4", || format!("{strangers} values for setpoints that do not exist"))?;
         let next = self.heartbeat.map(|last| (last + 1) % HEARTBEATS);

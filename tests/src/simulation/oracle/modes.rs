@@ -53,7 +53,7 @@ pub(super) struct Modes {
     mode: Mode,
     since: MonoTime,
     armed: bool,
-    lease: bool,
+    pub(super) lease: bool,
     latched: bool,
     pub(super) link: bool,
     tags: Vec<Heard>,
