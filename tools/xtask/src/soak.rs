@@ -17,6 +17,8 @@ use crate::workspace;
 
 /// Packages with the tests and the simulation.
 const PACKAGES: &[&str] = &["tests", "rt-core"];
+/// How a line of a test begins that tells what it has measured.
+const FIGURES: &str = "figures: ";
 /// Where nobody watches, progress is told this often.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
@@ -103,14 +105,21 @@ const ROWS: &[Row] = &[
         piece: 360,
         program: Program::Test("field", "one_trouble_after_another_breaks_no_invariant_and_leaves_nothing_behind"),
     },
+    Row {
+        name: "F34",
+        what: "restarts of the server while the runtime holds",
+        full: 200,
+        piece: 200,
+        program: Program::Test("field", "f34_good_data_comes_soon_after_the_server_listens_again"),
+    },
     Row { name: "simulation", what: "simulated scenarios", full: 100_000, piece: 50, program: Program::Simulation },
 ];
 
 /// Run what must not happen once in very many times: every row, or those that are named.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Rows: F03 torn reads, F06 flipped bits, F22 adversarial wishes, F31 switches, F87 hand-overs, F88 losses,\n\
-    transparency, troubles, simulation.\n\
+    after_help = "Rows: F03 torn reads, F06 flipped bits, F22 adversarial wishes, F31 switches, F34 restarts of the server,\n\
+    F87 hand-overs, F88 losses, transparency, troubles, simulation.\n\
     Exit code 1: something happened; the command that repeats it is printed.\n\n\
     Examples:\n  cargo xtask soak --share 0.01\n  cargo xtask soak F22\n  cargo xtask soak F03 --count 1000000 --seed 7"
 )]
@@ -192,6 +201,8 @@ struct Outcome {
     count: u64,
     seed: u64,
     took: Duration,
+    /// What the pieces have measured.
+    figures: Vec<String>,
     violation: Option<Violation>,
 }
 
@@ -206,14 +217,21 @@ fn soak(row: &'static Row, count: u64, seed: u64, programs: &Programs) -> Outcom
     let begin = Instant::now();
     let mut progress = Progress::new(row, count);
     let mut done = 0;
+    let mut figures = Vec::new();
     let violation = pieces(row, count, seed).find_map(|piece| {
-        let said = programs.run(row.program, piece).err();
+        let said = programs.run(row.program, piece);
         done += piece.count;
         progress.reach(done);
-        said.map(|said| Violation { piece, said })
+        match said {
+            Ok(said) => {
+                figures.extend(said.lines().filter_map(|line| line.strip_prefix(FIGURES)).map(str::to_owned));
+                None
+            }
+            Err(said) => Some(Violation { piece, said }),
+        }
     });
     progress.end();
-    Outcome { row, count: done, seed, took: begin.elapsed(), violation }
+    Outcome { row, count: done, seed, took: begin.elapsed(), figures, violation }
 }
 
 impl Outcome {
@@ -224,7 +242,7 @@ impl Outcome {
     }
 
     fn text(&self) -> String {
-        let Self { row, count, seed, took, violation } = self;
+        let Self { row, count, seed, took, figures, violation } = self;
         let violations = u32::from(violation.is_some());
         let mut text = format!(
             "{:12}  {count} {}, {:.1} s, {violations} violations, seed {seed}\n",
@@ -232,6 +250,7 @@ impl Outcome {
             row.what,
             took.as_secs_f64()
         );
+        figures.iter().for_each(|figure| text += &format!("{:14}{figure}\n", ""));
         if let (Some(violation), Some(repeat)) = (violation, self.repeat()) {
             text += &format!("{}\nto repeat it: {repeat}\n", violation.said.trim_end());
         }
@@ -246,6 +265,7 @@ impl Outcome {
             "seconds": self.took.as_secs_f64(),
             "violations": u32::from(self.violation.is_some()),
             "seed": self.seed,
+            "figures": self.figures,
             "repeat": self.repeat(),
         })
     }
@@ -279,8 +299,8 @@ impl Programs {
         Ok(Self { tests, simulation: workspace::metadata()?.target_directory.join("release/simulate") })
     }
 
-    /// Runs one piece; what was said when something happened that must not.
-    fn run(&self, program: Program, piece: Piece) -> Result<(), String> {
+    /// Runs one piece; what was said, an error when something happened that must not.
+    fn run(&self, program: Program, piece: Piece) -> Result<String, String> {
         let Piece { count, seed } = piece;
         let mut command = match program {
             Program::Simulation => {
@@ -315,14 +335,14 @@ impl Program {
 }
 
 /// A test that was not there has found nothing: it must have run.
-fn judge(program: Program, output: &Output) -> Result<(), String> {
+fn judge(program: Program, output: &Output) -> Result<String, String> {
     let said = [&output.stdout[..], &output.stderr[..]].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     let has_run = match program {
         Program::Test(..) => said.lines().filter_map(Tally::from_summary).any(|tally| tally.has_run(1)),
         Program::Simulation => true,
     };
-    if output.status.success() && has_run { Ok(()) } else { Err(said) }
+    if output.status.success() && has_run { Ok(said) } else { Err(said) }
 }
 
 /// Name and path of a test program, in one of cargo's messages.
@@ -392,9 +412,13 @@ mod tests {
     #[test]
     fn a_violation_is_told_with_the_command_that_repeats_its_piece_alone() {
         let violation = Some(Violation { piece: Piece { count: 5, seed: 9 }, said: "torn\n".to_owned() });
-        let outcome = Outcome { row: row("F03"), count: 10, seed: 8, took: Duration::from_millis(1500), violation };
+        let (took, figures) = (Duration::from_millis(1500), vec!["median 7 ms".to_owned()]);
+        let outcome = Outcome { row: row("F03"), count: 10, seed: 8, took, figures, violation };
         let text = outcome.text();
-        assert!(text.contains("F03") && text.contains("1.5 s, 1 violations, seed 8\ntorn\n"), "{text}");
+        assert!(
+            text.contains("F03") && text.contains("1.5 s, 1 violations, seed 8\n              median 7 ms\ntorn\n"),
+            "{text}"
+        );
         assert!(text.ends_with("to repeat it: cargo xtask soak F03 --count 5 --seed 9\n"), "{text}");
         assert_eq!(outcome.json()["violations"], 1);
     }
