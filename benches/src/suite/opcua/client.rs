@@ -6,16 +6,31 @@ use std::time::Duration;
 use rt_core::ports::Clock as _;
 use rt_daemon::Clocks;
 use rt_sys::{MonotonicClock, guard};
-use ua_session::{KeyWorker, ReadPlan, ReadValue, ScalarKind, Session, Target, Trust, WritePlan};
+use ua_session::{KeyWorker, NodeId, ReadPlan, ReadValue, ScalarKind, Session, Target, Trust, WritePlan};
 
 use super::server::{APPLICATION_URI, Server};
 use super::{READ, WRITTEN};
 use crate::harness::nanoseconds_of;
 
-const CALL_MAX_NS: u64 = 2_000_000_000;
+pub(super) const CALL_MAX_NS: u64 = 2_000_000_000;
 const CONNECT_MAX_NS: u64 = 10_000_000_000;
 /// What of the server holds doubles; the first is written.
 const NODES: [&str; 4] = ["saturation.u", "saturation.level", "saturation.level_sp", "saturation.Reward"];
+
+/// A session with the server at this address.
+pub(super) fn connect(server: &Server, url: &str) -> Result<Session, String> {
+    let trust = Trust { pinned: server.certificate.clone(), ..Trust::default() };
+    let target = Target { security: server.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
+    let deadline_ns = MonotonicClock::new().now().as_ns() + CONNECT_MAX_NS;
+    let worker = KeyWorker::start().map_err(|error| error.to_string())?;
+    Session::connect(&target, &worker, Arc::new(Clocks::default()), deadline_ns).map_err(|error| error.to_string())
+}
+
+/// One of the plant's nodes.
+pub(super) fn node(session: &Session, name: &str) -> Result<NodeId, String> {
+    let address = format!("nsu=urn:corerl:plant;s={name}").parse().map_err(|error| format!("{name}: {error}"))?;
+    session.resolve(&address).map_err(|error| error.to_string())
+}
 
 /// The session with its plans, buffers and counts.
 pub(super) struct Client {
@@ -34,18 +49,9 @@ impl Client {
     /// One that looks for each answer for so long before it sleeps.
     pub(super) fn connect(server: &Server, url: &str, spin: Duration) -> Result<Self, String> {
         let clock = MonotonicClock::new();
-        let trust = Trust { pinned: server.certificate.clone(), ..Trust::default() };
-        let target = Target { security: server.security.clone(), trust, ..Target::lab(url, APPLICATION_URI) };
-        let deadline_ns = clock.now().as_ns() + CONNECT_MAX_NS;
-        let worker = KeyWorker::start().map_err(|error| error.to_string())?;
-        let mut session = Session::connect(&target, &worker, Arc::new(Clocks::default()), deadline_ns)
-            .map_err(|error| error.to_string())?;
+        let mut session = connect(server, url)?;
         session.spin_for(spin);
-        let node = |name: &str| {
-            let address = format!("nsu=urn:corerl:plant;s={name}").parse();
-            session.resolve(&address.map_err(|error| format!("{name}: {error}"))?).map_err(|error| error.to_string())
-        };
-        let nodes = NODES.iter().map(|name| node(name)).collect::<Result<Vec<_>, _>>()?;
+        let nodes = NODES.iter().map(|name| node(&session, name)).collect::<Result<Vec<_>, _>>()?;
         let reads: Vec<_> = nodes.iter().cycle().take(READ).cloned().collect();
         let writes: Vec<_> = (0..WRITTEN).map(|_| (nodes[0].clone(), ScalarKind::Double)).collect();
         let read = session.prepare_read(&reads).map_err(|error| error.to_string())?;

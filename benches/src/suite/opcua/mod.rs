@@ -5,11 +5,14 @@
 //! to make 50, and one is written 8 times. The floor sends as many bytes there and back as our session does, to a process
 //! that answers at once: two round trips for Write and then Read, one for both together (`paired`). All clients have one
 //! CPU, one after the other, and whoever answers the other.
+//!
+//! Then a thousand values that the server tells a hundred times a second.
 
 mod client;
 mod server;
 mod sizes;
 mod stranger;
+mod told;
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -50,6 +53,7 @@ pub(super) fn run(peers: &[Peer]) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for encrypted in [false, true] {
         rows.extend(measure(encrypted, peers, directory.path())?);
+        rows.extend(told::measure(encrypted, peers, &directory.path().join("told"))?);
     }
     Ok(rows)
 }
@@ -57,7 +61,7 @@ pub(super) fn run(peers: &[Peer]) -> Result<Vec<Row>, String> {
 fn measure(encrypted: bool, peers: &[Peer], directory: &Path) -> Result<Vec<Row>, String> {
     let security = if encrypted { "SignAndEncrypt" } else { "None" };
     let seats = Seats::take();
-    let server = seats.for_others(|| Server::start(encrypted, peers, directory))?;
+    let server = seats.for_others(|| Server::start(encrypted, 0, peers, directory))?;
     let (write, read) = sizes(&server)?;
     let (_helper, two) = seats.for_others(|| Helper::answering([write, read]))?;
     let together = (write.0 + read.0, write.1 + read.1);

@@ -37,7 +37,8 @@ struct Announcement {
 }
 
 impl Server {
-    pub(super) fn start(encrypted: bool, peers: &[Peer], directory: &Path) -> Result<Self, String> {
+    /// One with so many more values that change a hundred times a second, if it is open62541's.
+    pub(super) fn start(encrypted: bool, items: usize, peers: &[Peer], directory: &Path) -> Result<Self, String> {
         let pki = directory.join(if encrypted { "encrypted" } else { "clear" });
         let security = if encrypted { secured(&pki)? } else { Security::None };
         let (whose, mut command) = match with_role(peers, Role::Open62541Server) {
@@ -49,6 +50,9 @@ impl Server {
             (false, _) => {}
             (true, "open62541") => drop(command.args(["--security", "encrypt", "--pki"]).arg(&pki)),
             (true, _) => drop(command.args(["--security", "encrypt", "--trust-all-clients"])),
+        }
+        if whose == "open62541" {
+            command.args(["--items", &items.to_string()]);
         }
         let process = Helper::spawn(command)?;
         let said: Announcement = serde_json::from_str(process.line()).map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
  *
  * It offers the nodes of the simulated plant `saturation`, counts what is written, and prints JSON lines on standard
  * output: first where it listens, then the counts, ten times a second. It ends with standard input or a signal. Its
- * options are those of asyncua/server.py. */
+ * options are those of asyncua/server.py, and --items N for so many more values that change a hundred times a second. */
 
 #include "peer.h"
 
@@ -20,12 +20,17 @@
 
 #define STEP_MS 50.0
 #define ITEM_BYTES 64
+/* How often the values of --items change, and how often subscribers may be told. */
+#define FLOW_MS 10.0
+#define FASTEST_MS 5.0
 
 /* The vessel: what is written moves its level. */
 static UA_UInt16 plant_namespace;
 static double level = 0.0;
 static unsigned long steps = 0, setpoints = 0, heartbeats = 0;
 static volatile bool let_go = false;
+/* Values that change all the time, for whoever subscribes to many. */
+static int items = 0;
 
 /* Whoever started this program holds the other end of standard input. */
 static void *tether(void *nothing) {
@@ -101,6 +106,32 @@ static void show(UA_Server *server, const char *name, double value) {
     must(UA_Server_writeValue(server, node(name), variant), name);
 }
 
+static void item_name(char *name, int item) {
+    snprintf(name, ITEM_BYTES / 2, "item.%d", item);
+}
+
+static void flow(UA_Server *server, void *nothing) {
+    (void)nothing;
+    static double value = 0.0;
+    value += 1.0;
+    char name[ITEM_BYTES / 2];
+    for(int i = 0; i < items; i++) {
+        item_name(name, i);
+        show(server, name, value);
+    }
+}
+
+static void add_items(UA_Server *server) {
+    double zero = 0.0;
+    char name[ITEM_BYTES / 2];
+    for(int i = 0; i < items; i++) {
+        item_name(name, i);
+        add(server, name, &zero, UA_TYPES_DOUBLE, NULL);
+    }
+    if(items > 0)
+        must(UA_Server_addRepeatedCallback(server, flow, NULL, FLOW_MS, NULL), "items");
+}
+
 static void advance(UA_Server *server, void *nothing) {
     (void)nothing;
     UA_Variant u;
@@ -167,6 +198,7 @@ static UA_ServerConfig configure(int argc, char **argv, UA_UInt16 port) {
                strcmp(security, "sign") == 0 ? UA_MESSAGESECURITYMODE_SIGN : UA_MESSAGESECURITYMODE_SIGNANDENCRYPT);
     admit(&config, pki, option(argc, argv, "--users", "anonymous"), option(argc, argv, "--user", ""),
           option(argc, argv, "--password", ""));
+    config.publishingIntervalLimits.min = config.samplingIntervalLimits.min = FASTEST_MS;
     int lifetime_ms = atoi(option(argc, argv, "--token-lifetime", "0"));
     if(lifetime_ms > 0)
         config.maxSecurityTokenLifetime = (UA_UInt32)lifetime_ms;
@@ -182,6 +214,8 @@ int main(int argc, char **argv) {
     UA_ServerConfig config = configure(argc, argv, port);
     UA_Server *server = UA_Server_newWithConfig(&config);
     build(server, atoi(option(argc, argv, "--namespaces-before", "0")));
+    items = atoi(option(argc, argv, "--items", "0"));
+    add_items(server);
     must(UA_Server_addRepeatedCallback(server, advance, NULL, STEP_MS, NULL), "steps");
     must(UA_Server_run_startup(server), "start");
     pthread_t thread;
