@@ -25,6 +25,11 @@ impl Noise {
         (self.generator.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
+    /// Uniform in `[lo, hi)`.
+    pub(crate) fn between(&mut self, lo: f64, hi: f64) -> f64 {
+        lo + (hi - lo) * self.uniform()
+    }
+
     /// Normal with mean 0 and deviation 1 (Box and Muller).
     pub(crate) fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.uniform()));
@@ -48,6 +53,15 @@ mod tests {
         }
         assert!((sum / f64::from(count)).abs() < 0.03);
         assert!((squares / f64::from(count) - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn uniform_numbers_fill_their_interval_and_stay_in_it() {
+        let mut noise = Noise::new(3, "test");
+        let drawn: Vec<f64> = (0..20_000).map(|_| noise.between(-3.0, 1.0)).collect();
+        assert!(drawn.iter().all(|x| (-3.0..1.0).contains(x)));
+        let (mean, least) = (drawn.iter().sum::<f64>() / 20_000.0, drawn.iter().fold(1.0, |a: f64, &b| a.min(b)));
+        assert!((mean + 1.0).abs() < 0.03 && least < -2.99, "{mean} {least}");
     }
 
     #[test]
