@@ -1,6 +1,6 @@
 //! From the command line to an agent that is ready to learn.
 
-use learner::{Agent, AgentOptions, AgentShape};
+use learner::{Agent, AgentOptions, AgentShape, nominal_of};
 use policy::pipeline::Columns;
 use rt_config::Site;
 use rt_control::Address;
@@ -40,7 +40,7 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
     let threads = give_way(&site, arguments.threads);
 
     let shape = AgentShape { state: Columns::of(&site).len(), action: site.setpoints.len() };
-    let mut agent = Agent::new(shape, options_of(&site), &nominal_of(&site), threads)?;
+    let mut agent = Agent::new(shape, AgentOptions::of(&site), &nominal_of(&site), threads)?;
     let keeping = arguments.checkpoint_dir.as_deref().map(|directory| Keeping::new(directory, &site)).transpose()?;
     let resumed = keeping.as_ref().map_or(Ok(None), |keeping| keeping.resume(&mut agent))?;
     if resumed.is_none() {
@@ -87,54 +87,4 @@ fn give_way(site: &Site, threads: Option<u16>) -> usize {
         warn!("the learner could not offer itself to be killed first when memory is short: {error}");
     }
     threads.map_or(placement.others.len(), usize::from)
-}
-
-/// The site's options, in the agent's terms.
-fn options_of(site: &Site) -> AgentOptions {
-    let (from, interaction) = (&site.agent, &site.interaction);
-    let obs_period_ns = interaction.obs_period.as_ns().max(1);
-    let defaults = AgentOptions::default();
-    AgentOptions {
-        seed: site.seed,
-        gamma: from.gamma,
-        n_step_max: (interaction.action_period.as_ns() / obs_period_ns).max(1) as usize,
-        ensemble: from.ensemble,
-        ensemble_probability: from.ensemble_probability,
-        batch_size: from.batch_size,
-        critic_lr: from.critic_lr,
-        actor_lr: from.actor_lr,
-        candidates: from.candidates,
-        // Both judge actions, so a site that asks for fewer candidates gets fewer of these, too.
-        next_actions: (defaults.next_actions * from.candidates / defaults.candidates).clamp(1, defaults.next_actions),
-        critic_updates: from.critic_updates,
-        actor_updates: from.actor_updates,
-        replay_capacity: from.replay_capacity,
-        warmup_transitions: (interaction.warmup_period.as_ns() / obs_period_ns) as usize,
-        ..defaults
-    }
-}
-
-/// The nominal setpoints, normalised.
-fn nominal_of(site: &Site) -> Vec<f32> {
-    let normalise = |setpoint: &rt_config::Setpoint| {
-        let rt_config::Range { lo, hi } = setpoint.scale;
-        ((setpoint.nominal - lo) / (hi - lo)).clamp(0.0, 1.0) as f32
-    };
-    site.setpoints.iter().map(normalise).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_example_site_makes_an_agent() {
-        let site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).unwrap().site;
-        let options = options_of(&site);
-        assert_eq!(options.check(), Ok(()));
-        assert_eq!(options.gamma, site.agent.gamma);
-        let nominal = nominal_of(&site);
-        assert_eq!(nominal.len(), site.setpoints.len());
-        assert!(nominal.iter().all(|a| (0.0..=1.0).contains(a)));
-    }
 }

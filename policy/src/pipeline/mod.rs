@@ -1,7 +1,7 @@
 //! From the process image to state, action and reward, once per observation.
 //!
 //! In order: computed tags; zones and quality are judged on what was read, then a value outside its operating range
-//! counts as missing; the action read back and its bounds; the reward; the traces; the state. Everything is a pure
+//! counts as missing, and something may stand in for it; the action read back and its bounds; the reward; the traces; the state. Everything is a pure
 //! function of the image and of the observations before it, so that the learner can run it over recorded data.
 //!
 //! The state's columns, in [`Columns`]: for each tag of the state, in the site's order, its normalised value traced with
@@ -9,6 +9,7 @@
 
 mod bounds;
 mod columns;
+mod impute;
 mod reward;
 mod traces;
 
@@ -22,6 +23,7 @@ use rt_core::time::Span;
 use bounds::Bounds;
 pub(crate) use columns::column_count;
 pub use columns::{Column, Columns};
+use impute::Imputation;
 use reward::RewardRule;
 use traces::Traces;
 
@@ -64,10 +66,11 @@ pub struct Pipeline {
     age_max: Span,
     /// As read, or computed from what was read.
     raw: Vec<Option<f64>>,
-    /// The same, but missing outside the operating range.
+    /// The same, but missing outside the operating range, or filled in.
     values: Vec<Option<f64>>,
     /// Not older than the state tolerates.
     fresh: Vec<bool>,
+    imputation: Imputation,
     traces: Traces,
     actions: Vec<ActionStage>,
     reward_rule: RewardRule,
@@ -141,6 +144,7 @@ impl Pipeline {
             raw: vec![None; count],
             values: vec![None; count],
             fresh: vec![false; count],
+            imputation: Imputation::new(&site.tags),
             traces: Traces::new(&traced, &site.agent.traces),
             actions: actions.collect(),
             reward_rule: RewardRule::of(site),
@@ -162,6 +166,7 @@ impl Pipeline {
         self.read(image);
         self.compute();
         self.check_ranges();
+        self.imputation.fill(&mut self.values, &mut self.fresh);
         self.reward = self.reward_rule.reward(&self.raw, &self.values);
         self.read_actions_back(image);
         let bounds_known = self.bound_actions();
@@ -189,11 +194,13 @@ impl Pipeline {
             action_read_back: _,
             reward: _,
             state: _,
+            imputation,
             traces,
             action,
             lo,
             hi,
         } = self;
+        imputation.carry(carrier);
         traces.carry(carrier);
         // What could not be read keeps its last value.
         action.iter_mut().chain(lo).chain(hi).for_each(|value| carrier.carry(value));

@@ -48,9 +48,9 @@ use serde_json::{Value, json};
 pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Canary, Connection, Goal, Heartbeat, Identity, Interaction, LeaseTag, Objective, Probation, Range,
-    Restarts, Revocation, Reward, Runtime, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag,
-    TagKind,
+    AgentOptions, Canary, Connection, Goal, Heartbeat, Identity, Imputer, ImputerRule, Interaction, LeaseTag,
+    Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Secret, Security, SecurityPolicy, Setpoint,
+    Site, Source, Subscribe, Tag, TagKind,
 };
 
 use complaint::Complaints;

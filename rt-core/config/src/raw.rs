@@ -73,6 +73,20 @@ choices! {
         Advancing = "advancing",
     }
 
+    /// From what a missing value is made, CoreRL's words.
+    enum ImputerName {
+        /// Nothing stands in.
+        Identity = "identity",
+        /// The last value.
+        Copy = "copy",
+        /// The last two values, carried on.
+        Linear = "linear",
+        /// The next value; only known afterwards.
+        Backfill = "backfill",
+        /// A network; not supported.
+        MaskedAutoencoder = "masked-ae",
+    }
+
     /// When the plant is read.
     enum Pairing {
         /// Just before the control slot.
@@ -353,8 +367,8 @@ sections! {
         value: Formula, Optional;
         /// Decisions are taken on the grid of `action_period`.
         trigger: Anything, Unused;
-        /// A missing value is held for `substitute_for`.
-        imputer: Anything, Unused;
+        /// What stands in for a missing value of the state. Absent: nothing, and no decision is taken without it.
+        imputer: Imputer, Optional;
         /// Only quality and range are checked.
         filter: Anything, Unused;
         /// Every column is made of the traces of `agent.traces`.
@@ -373,6 +387,14 @@ sections! {
         spike: Spike, Optional;
         /// A value that stays the same, bit for bit, for longer is uncertain. Absent: it may stay for ever.
         frozen_after: Span, Optional;
+    }
+
+    /// What stands in for a missing value.
+    struct Imputer {
+        /// `copy` (the last value), `linear` (along the last two values), or `identity` (nothing).
+        name: ImputerName, Required;
+        /// For so many observations in a row, at most.
+        imputation_horizon: Whole<1, 1_000_000>, Default("10");
     }
 
     /// A change that is not believed at once.

@@ -215,10 +215,32 @@ pub struct Tag {
     pub yellow_bounds: Option<Range>,
     /// Red zone's edges.
     pub red_bounds: Option<Range>,
+    /// What stands in for a missing value.
+    pub imputer: Imputer,
     /// How the image judges it.
     pub settings: TagSettings,
     /// The tag is part of the agent's state (everything but meta tags).
     pub in_state: bool,
+}
+
+/// What stands in for a value that is missing in an observation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imputer {
+    /// What it is made from.
+    pub rule: ImputerRule,
+    /// For so many observations in a row, at most.
+    pub horizon: u32,
+}
+
+/// From what a missing value is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImputerRule {
+    /// Nothing stands in.
+    None,
+    /// The last value.
+    Copy,
+    /// The last two values, carried on along a straight line inside the tag's range.
+    Linear,
 }
 
 /// What a tag is for.

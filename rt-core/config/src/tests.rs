@@ -1,6 +1,7 @@
 //! The crate from outside: what a site file may say, and what is said about one that is wrong.
 
 mod alarms;
+mod imputers;
 mod mutation;
 mod schema;
 
@@ -326,7 +327,7 @@ fn tags_are_checked() {
     assert_error("name: PH,", "name: PH, nominal_setpoint: 1,", "1, conn", "only a setpoint", "");
     assert_error("name: PH,", "name: PH, cascade: {op_sp: X},", "cascade", "`cascade` is not supported", "remove");
     assert_error("name: PH,", "name: PH, stale_after: 10ms,", "10ms", "every reading would be stale", "1s or more");
-    assert_notice("name: PH,", "name: PH, imputer: {name: linear},", "`imputer` has no effect");
+    assert_notice("name: PH,", "name: PH, filter: {name: stuck},", "`filter` has no effect");
     let tag = "    - {name: T, type: meta, node_identifier: i=1}\n";
     let many: String = (0..520).map(|index| tag.replace("T,", &format!("T{index},"))).collect();
     assert_error("  reward:\n", &format!("{many}  reward:\n"), "{name: T508", "524 tags; 512 are possible", "");
@@ -337,15 +338,6 @@ fn tags_are_checked() {
     let text = BASE.replacen("  reward:\n", &format!("{many}  reward:\n"), 1) + &limits;
     let said = complaints(&text);
     assert!(said.iter().any(|said| said.message.contains("33 setpoints; 32 are possible")), "{said:?}");
-}
-
-#[test]
-fn two_setpoints_do_not_share_a_node() {
-    let second =
-        "    - {name: B, type: ai_setpoint, node_identifier: ns=2;s=PhSp, operating_range: [6, 8]}\n  reward:\n";
-    let text = BASE.replacen("  reward:\n", second, 1) + "    B: {rate: 1}\n";
-    let said = complaints(&text);
-    assert!(said.iter().any(|said| said.message.contains("write the same node, the other one in line 18")), "{said:?}");
 }
 
 #[test]

@@ -110,7 +110,7 @@ const ROWS: &[Row] = &[
         what: "restarts of the server while the runtime holds",
         full: 200,
         piece: 200,
-        program: Program::Test("field", "f34_good_data_comes_soon_after_the_server_listens_again"),
+        program: Program::Test("field", "recovery::f34_good_data_comes_soon_after_the_server_listens_again"),
     },
     Row { name: "simulation", what: "simulated scenarios", full: 100_000, piece: 50, program: Program::Simulation },
 ];

@@ -10,8 +10,8 @@ use super::{Context, given_or, given_or_none, number, positive};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::expression::{self, Tree};
 use crate::form::{At, Field};
-use crate::raw::{Pipeline, SourceTime, Tag as RawTag, TagType};
-use crate::site::{Range, Source, Tag, TagKind};
+use crate::raw::{Imputer as RawImputer, ImputerName, Pipeline, SourceTime, Tag as RawTag, TagType};
+use crate::site::{Imputer, ImputerRule, Range, Source, Tag, TagKind};
 use crate::value::Formula;
 
 /// The tags as far as they could be resolved; indices are the file's.
@@ -239,6 +239,7 @@ fn tag(
     let in_state = r#type != TagType::Meta;
     let normal_range = normal_range(at, r#type, complaints);
     complain_of_setpoint_keys(raw, r#type, complaints);
+    let imputer = imputer(&raw.imputer, complaints);
     let io_period = source.as_ref().and_then(|source| {
         source.as_ref().and_then(|source| connections.periods.get(source.connection).copied().flatten())
     });
@@ -252,6 +253,7 @@ fn tag(
         normal_range: normal_range?,
         yellow_bounds: raw.yellow_bounds.value,
         red_bounds: raw.red_bounds.value,
+        imputer: imputer?,
         settings: settings?,
         in_state,
     })
@@ -272,6 +274,29 @@ fn kind(raw: &RawTag, r#type: TagType, tree: Option<&Tree>, complaints: &mut Com
             None
         }
     }
+}
+
+/// `None` when it was complained of.
+fn imputer(field: &Field<RawImputer>, complaints: &mut Complaints<'_>) -> Option<Imputer> {
+    if !field.given {
+        return Some(Imputer { rule: ImputerRule::None, horizon: 0 });
+    }
+    let raw = field.value.as_ref()?;
+    let rule = match raw.name.value? {
+        ImputerName::Identity => ImputerRule::None,
+        ImputerName::Copy => ImputerRule::Copy,
+        ImputerName::Linear => ImputerRule::Linear,
+        ImputerName::Backfill => {
+            let message = "the value that comes next is not known when a decision is due";
+            complaints.error(raw.name.at, message, "use copy or linear");
+            return None;
+        }
+        ImputerName::MaskedAutoencoder => {
+            complaints.error(raw.name.at, "there is no network for missing values", "use copy or linear");
+            return None;
+        }
+    };
+    Some(Imputer { rule, horizon: u32::try_from(raw.imputation_horizon.value.as_ref()?.0).unwrap_or(u32::MAX) })
 }
 
 fn complain_of_source(raw: &RawTag, complaints: &mut Complaints<'_>) {

@@ -1,4 +1,4 @@
-//! Alarms of a connection.
+//! Alarms of a connection, and nodes that two outputs would share.
 
 use rt_core::alarm::{AlarmSettings, Trouble, Troubles};
 use rt_core::time::Span;
@@ -62,4 +62,13 @@ fn what_cannot_be_an_alarm_is_refused_with_its_place() {
     let many: Vec<_> = (0..33).map(|place| format!("{{node: i={place}, when: [hold]}}")).collect();
     let said = said(&format!("[{}]", many.join(", ")));
     assert!(said.iter().any(|said| said.message.contains("33 alarms; 32 are possible")), "{said:?}");
+}
+
+#[test]
+fn two_setpoints_do_not_share_a_node() {
+    let second =
+        "    - {name: B, type: ai_setpoint, node_identifier: ns=2;s=PhSp, operating_range: [6, 8]}\n  reward:\n";
+    let text = BASE.replacen("  reward:\n", second, 1) + "    B: {rate: 1}\n";
+    let said = complaints(&text);
+    assert!(said.iter().any(|said| said.message.contains("write the same node, the other one in line 18")), "{said:?}");
 }
