@@ -50,6 +50,18 @@ fn any_inputs() -> impl Strategy<Value = Vec<Vec<f64>>> {
     proptest::collection::vec(proptest::collection::vec(value, 0..4), 1..60)
 }
 
+/// Multiplies every number that is not whole by nature by the next factor.
+fn scale<'a>(field: &mut serde_json::Value, factors: &mut impl Iterator<Item = &'a f64>) {
+    match field {
+        serde_json::Value::Number(number) if number.is_f64() => {
+            *field = (number.as_f64().unwrap() * factors.next().unwrap()).into();
+        }
+        serde_json::Value::Array(fields) => fields.iter_mut().for_each(|field| scale(field, factors)),
+        serde_json::Value::Bool(flag) => *flag = *factors.next().unwrap() != 1.0,
+        _ => {}
+    }
+}
+
 /// The environments with their default options, and disturbed.
 fn all() -> Vec<Environment> {
     let disturb = |mut environment: Environment| {
@@ -141,6 +153,32 @@ proptest! {
                 let mut seen = vec![0.0; used.len()];
                 twin.observe(&mut seen);
                 prop_assert_eq!(bits(&[used.to_vec()]), bits(&[seen]));
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_options_are_permitted_outputs_stay_within_their_ranges(
+        seed: u64, inputs in any_inputs(), factors in proptest::collection::vec(prop_oneof![
+            4 => Just(1.0), 1 => Just(0.0), 3 => 0.0..2.0f64, 1 => -2.0..1e4f64,
+        ], 40),
+    ) {
+        for name in Environment::NAMES {
+            let mut factors = factors.iter().cycle();
+            let mut options = serde_json::to_value(Environment::named(name).unwrap()).unwrap();
+
+            options.as_object_mut().unwrap().values_mut().for_each(|field| scale(field, &mut factors));
+            options["delay_steps"] = 2.into();
+            options["bias_spans"] = 0.into();
+            options["missing_probability"] = 0.into();
+            options["perturbed_probability"] = 0.into();
+            let environment: Environment = serde_json::from_value(options).unwrap();
+            let Ok(mut plant) = environment.build(seed) else { continue };
+            for row in trajectory(plant.as_mut(), &inputs) {
+                for (value, signal) in row.iter().zip(plant.outputs()) {
+                    prop_assert!((signal.lo..=signal.hi).contains(value), "{environment:?} {}: {value}", signal.name);
+                }
+                prop_assert!(row[row.len() - 1].is_finite(), "{environment:?}");
             }
         }
     }

@@ -145,7 +145,6 @@ impl Dynamics for MountainCar {
             self.car.put_back();
             return 0.0;
         }
-        // The goal is judged by the velocity before a stop at the end of the track: it is not negative either way.
         self.car.push(actuators[0]);
         self.has_ended = self.car.position >= self.options.goal && self.car.velocity >= 0.0;
         let reward = if self.has_ended { self.options.goal_reward } else { 0.0 };
