@@ -1,4 +1,4 @@
-//! A quantity that wears off and is renewed at a cost (agent.md, section 11, "calibration").
+//! A quantity that wears off and is renewed at a cost (specification, section 11, "calibration").
 //!
 //! `cv = max(gain (u - p), 0); p <- max(p - wear + cv, 0)`, efficiency `e = slope p + b` of the new `p`, where `b`
 //! alternates between two values, and cost `c = cost_scale cv`. Reward: the goal `e >= efficiency_sp` (violation

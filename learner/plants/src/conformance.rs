@@ -135,7 +135,9 @@ proptest! {
     }
 
     #[test]
-    fn slices_too_short_or_too_long_are_used_as_far_as_they_go(seed: u64, inputs in any_inputs(), length in 0..120_usize) {
+    fn slices_too_short_or_too_long_are_used_as_far_as_they_go(
+        seed: u64, inputs in any_inputs(), length in 0..120_usize,
+    ) {
         for environment in all() {
             let mut plant = environment.build(seed).unwrap();
             let mut twin = environment.build(seed).unwrap();

@@ -1,7 +1,7 @@
-//! Many readings that mean nothing (agent.md, section 11, "distraction").
+//! Many readings that mean nothing (specification, section 11, "distraction").
 //!
-//! Every output is uniform in `[0, 1)` and drawn anew at every step; agent.md does not name the distribution. Reward
-//! `-mean |a_i - target|` over the inputs. The number of outputs and of inputs is an option.
+//! Every output is uniform in `[0, 1)` and drawn anew at every step; the specification does not name the distribution.
+//! Reward `-mean |a_i - target|` over the inputs. The number of outputs and of inputs is an option.
 
 use crate::Signal;
 use crate::noise::Noise;

@@ -197,7 +197,8 @@ mod tests {
         assert_eq!(
             refused(r#"{"name": "saturation", "delay_steps": 2000, "missing_probability": 1.5, "setpoint": -1}"#),
             "the environment `saturation` cannot be built: `delay_steps` is 2000: give a value from 0 to 1000; \
-             `missing_probability` is 1.5: give a value from 0.0 to 1.0; `setpoint` is -1.0: give a value from 0.0 to 1.0"
+             `missing_probability` is 1.5: give a value from 0.0 to 1.0; \
+             `setpoint` is -1.0: give a value from 0.0 to 1.0"
         );
         for (text, option) in [
             (r#"{"name": "saturation", "decay_period_steps": 0}"#, "decay_period_steps"),

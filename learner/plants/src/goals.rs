@@ -1,4 +1,4 @@
-//! The reward of prioritised goals with an optimisation behind them (agent.md, section 9), in `[-1, 0]`.
+//! The reward of prioritised goals with an optimisation behind them (specification, section 9), in `[-1, 0]`.
 
 /// How far `value` is short of the goal `value >= threshold`: 0 when it is met, 1 at `lo`, the lowest value.
 pub(crate) fn shortfall(value: f64, threshold: f64, lo: f64) -> f64 {

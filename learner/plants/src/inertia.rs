@@ -1,7 +1,7 @@
-//! A position that follows its input at once, and must not be moved far (agent.md, section 11, "inertia").
+//! A position that follows its input at once, and must not be moved far (specification, section 11, "inertia").
 //!
 //! Reward `-|s - a| - weight |s - target|` of the old `s`; then `s <- a`. So a step's reward depends on the position
-//! observed before it and on its input. agent.md does not say where it begins: here at 0. Nothing is random.
+//! observed before it and on its input. The specification does not say where it begins: here at 0. Nothing is random.
 
 use crate::Signal;
 use crate::options::options;

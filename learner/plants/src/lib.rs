@@ -19,7 +19,9 @@
 //! there are. [`by_name`] builds the three standard plants, of a list that does not grow.
 //!
 //! A plant is written as `Dynamics`, a file each, with its equations, source and reward; `Simulated` adds what all have
-//! in common. Some attempts end and begin again; what the step after an end does stands with the plant.
+//! in common. "Specification" means that of the agent, whose section 11 names the environments to learn on and whose
+//! section 9 the reward of goals; where it is silent, the plant's file says what was decided. Some attempts end and
+//! begin again; what the step after an end does stands with the plant.
 //!
 //! ```
 //! let mut plant = plants::by_name("saturation", 7)?;
@@ -110,8 +112,8 @@ pub trait Plant: Send + std::fmt::Debug {
     /// What a controller reads, in the order of `step`'s `outputs`.
     fn outputs(&self) -> &'static [Signal];
 
-    /// How many of the outputs, from the first on, are measured. The others are targets: a controller reads them, but no
-    /// sensor does.
+    /// How many of the outputs, from the first on, are measured. The others are targets: a controller reads them, but
+    /// no sensor does.
     fn measured(&self) -> usize {
         self.outputs().len()
     }
@@ -166,6 +168,20 @@ mod tests {
         bits
     }
 
+    /// The digest of fifty steps under inputs that run through their ranges.
+    fn digest(plant: &mut dyn Plant) -> u64 {
+        let signals = plant.inputs();
+        let inputs: Vec<Vec<f64>> = (0..50)
+            .map(|step| {
+                let part = f64::from(step % 10) / 10.0;
+                signals.iter().map(|s| s.lo + part * (s.hi - s.lo)).collect()
+            })
+            .collect();
+        run(plant, &inputs)
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3))
+    }
+
     #[test]
     fn the_bits_of_fifty_steps_are_the_same_on_every_machine() {
         let golden = [
@@ -175,20 +191,33 @@ mod tests {
         ];
         let mut found = Vec::new();
         for (name, _) in golden {
-            let mut plant = by_name(name, 42).unwrap();
-            let signals = plant.inputs();
-            let inputs: Vec<Vec<f64>> = (0..50)
-                .map(|step| {
-                    let part = f64::from(step % 10) / 10.0;
-                    signals.iter().map(|s| s.lo + part * (s.hi - s.lo)).collect()
-                })
-                .collect();
-            let digest = run(plant.as_mut(), &inputs)
-                .iter()
-                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| (hash ^ bits).wrapping_mul(0x0100_0000_01b3));
-            found.push((name, digest));
+            found.push((name, digest(by_name(name, 42).unwrap().as_mut())));
         }
         assert_eq!(found, golden, "{found:x?}");
+    }
+
+    #[test]
+    fn so_are_those_of_all_other_environments() {
+        let golden = [
+            ("saturation_goals", 0x0f05_7d18_5ed3_349e_u64),
+            ("calibration", 0xf668_d4be_33d6_5f5b),
+            ("mountain_car_continuous", 0xb3b4_df39_e1da_137a),
+            ("stand_still", 0x9d8b_b835_7d25_51f0),
+            ("inertia", 0x2fa3_5c37_cc53_c58a),
+            ("distraction", 0xed44_332b_bfb1_c5b2),
+            ("nonstationary", 0x2516_a217_dc9c_424a),
+            ("t_maze", 0xbbc7_1e3c_f45a_9936),
+            ("windy_room", 0x7e5f_0560_1f5e_b950),
+            ("pvs", 0xa59c_59b0_4304_dd44),
+            ("lost_in_translation", 0x2282_1c6b_def4_949e),
+            ("stirred_tank_reactor", 0x6e02_485a_d9f8_7b74),
+            ("quadruple_tank", 0x2343_7e16_4e83_2563),
+            ("temperature_control_lab", 0xce7f_2850_175c_0dda),
+        ];
+        let others = Environment::NAMES.iter().filter(|name| !NAMES.contains(name));
+        let found: Vec<_> =
+            others.map(|name| (*name, digest(Environment::named(name).unwrap().build(42).unwrap().as_mut()))).collect();
+        assert_eq!(found, golden, "{found:#x?}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! A number that wanders and must be repeated, under a reward far from 0 (agent.md, section 11, "lost_in_translation").
+//! A number that wanders and must be repeated, under a reward far from 0 (specification, section 11,
+//! "lost_in_translation").
 //!
 //! `s <- clip(s + U(-d, d), 0, 1)`; reward `offset - |s - a|` of the new `s`, which is also the one observed after the
-//! step. agent.md names neither `d` nor the start: here 0.1 and 0.5.
+//! step. The specification names neither `d` nor the start: here 0.1 and 0.5.
 
 use crate::Signal;
 use crate::noise::Noise;

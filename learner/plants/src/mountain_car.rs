@@ -1,15 +1,15 @@
-//! A car too weak for its hill (agent.md, section 11, "mountain_car_continuous" and "stand_still").
+//! A car too weak for its hill (specification, section 11, "mountain_car_continuous" and "stand_still").
 //!
-//! `v <- clip(v + power a - gravity cos 3x, -v_max, v_max); x <- clip(x + v, -1.2, 0.6)`. At either end of the track the
-//! car stops: a velocity into the end becomes 0 (Gymnasium's `MountainCarContinuous-v0` does so at the left end, and
-//! never comes to the right one).
+//! `v <- clip(v + power a - gravity cos 3x, -v_max, v_max); x <- clip(x + v, -1.2, 0.6)`. At either end of the track
+//! the car stops: a velocity into the end becomes 0 (Gymnasium's `MountainCarContinuous-v0` does so at the left end,
+//! and never comes to the right one).
 //!
 //! # `mountain_car_continuous`
-//! What agent.md leaves open is as in Gymnasium: the car begins at rest at `x` uniform in `[-0.6, -0.4)`; `a` is in
-//! `[-1, 1]`; the reward is `-0.1 a^2`, plus 100 in the step that reaches the goal, `x >= 0.45` and `v >= 0`. That step
-//! ends the attempt, and its observation shows the car at the goal. The step after it ignores its input, puts the car at
-//! a new start and has reward 0 (Gymnasium's `AutoresetMode.NEXT_STEP`). There is no limit on the length of an attempt:
-//! Gymnasium's 999 steps are a wrapper's.
+//! What the specification leaves open is as in Gymnasium: the car begins at rest at `x` uniform in `[-0.6, -0.4)`; `a`
+//! is in `[-1, 1]`; the reward is `-0.1 a^2`, plus 100 in the step that reaches the goal, `x >= 0.45` and `v >= 0`.
+//! That step ends the attempt, and its observation shows the car at the goal. The step after it ignores its input, puts
+//! the car at a new start and has reward 0 (Gymnasium's `AutoresetMode.NEXT_STEP`). There is no limit on the length of
+//! an attempt: Gymnasium's 999 steps are a wrapper's.
 //!
 //! # `stand_still`
 //! The same car with reward `-a^2`, `a` in `[-1.5, 1.5]`, nominal 1.2. It has no goal and never ends.

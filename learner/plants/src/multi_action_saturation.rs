@@ -1,8 +1,8 @@
-//! Three vessels side by side, each with an input of its own (agent.md, section 11, "multi_action_saturation").
+//! Three vessels side by side, each with an input of its own (specification, section 11, "multi_action_saturation").
 //!
 //! `m_i <- .9 m_i + .1 u_i; F_i <- clip(D F_i + m_i G_i(t), 0, 1)` with
-//! `G_i(t) = gain_mean + gain_amplitude cos(2 pi t f_i / period + phi_i)`, reward `-sum |F_i - sp_i|`. The vessels begin
-//! empty, `t` is 0 in the first step. Nothing is random.
+//! `G_i(t) = gain_mean + gain_amplitude cos(2 pi t f_i / period + phi_i)`, reward `-sum |F_i - sp_i|`. The vessels
+//! begin empty, `t` is 0 in the first step. Nothing is random.
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, TAU};
 

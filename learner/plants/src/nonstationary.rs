@@ -1,16 +1,18 @@
-//! A chain of three quantities whose sensors and dynamics change with time (agent.md, section 11, "nonstationary").
+//! A chain of three quantities whose sensors and dynamics change with time (specification, section 11,
+//! "nonstationary").
 //!
 //! In this order, with old values on the right:
 //! `C <- sig(.85 logit C + .15 B); B <- -.85 B + .15 (A + K u); A <- A + N(.05 (Abar - A), .2)`. Observed are
 //! `A + N(mu_a, .05)`, `B + N(mu_b, .05)` and `C`; `N(mean, deviation)`. `logit C` is the state, so that `C` is never
 //! stuck at 0 or 1. Reward: the goal `C >= .75` (violation measured down to 0), then minimise `u` in `[-1, 1]`.
 //!
-//! What changes: the sensors' offsets `mu_a` (upstream) and `mu_b` (downstream), and the dynamics' `Abar` (upstream) and
-//! `K` (downstream). Each has a range and is `lo + (hi - lo) * step * drift`: step is 1 or, with its flag, a square
-//! wave `(1 - sign sin(2 pi t/P))/2`; drift is 1 or, with its flag, `(1 + cos(2 pi t/P))/2`. `t` is 0 in the first step.
+//! What changes: the sensors' offsets `mu_a` (upstream) and `mu_b` (downstream), and the dynamics' `Abar` (upstream)
+//! and `K` (downstream). Each has a range and is `lo + (hi - lo) * step * drift`: step is 1 or, with its flag, a square
+//! wave `(1 - sign sin(2 pi t/P))/2`; drift is 1 or, with its flag, `(1 + cos(2 pi t/P))/2`. `t` is 0 in the first
+//! step.
 //!
-//! agent.md does not say where it begins: here `A = B = 0`, `C = 1/2`. `A` and `B` have no bounds; their readings are
-//! clipped to `[-20, 20]`, as a transmitter's at the ends of its scale: twenty deviations away.
+//! The specification does not say where it begins: here `A = B = 0`, `C = 1/2`. `A` and `B` have no bounds; their
+//! readings are clipped to `[-20, 20]`, as a transmitter's at the ends of its scale: twenty deviations away.
 
 use crate::Signal;
 use crate::goals::{prioritised, shortfall};
@@ -232,7 +234,7 @@ mod tests {
             ("downstream_sensor_drift", 1, 250),
         ] {
             let found = quiet(&format!(r#", "{flag}": true"#), 0.2, 1_200);
-            // In the middle of the first half of a square wave, and at the bottom of a drift, the offset is at its lower end.
+            // In the first half of a square wave, and at the bottom of a drift, the offset is at its lower end.
             let at = if flag.ends_with("step") { half_period / 2 } else { half_period };
             close(&[found[at][reading] - still[at][reading]], &[-4.0]);
             // At three quarters of the period a square wave is at its upper end, a drift half way.

@@ -153,7 +153,7 @@ macro_rules! options {
             $(
                 $(#[$doc])*
                 #[doc = ""]
-                #[doc = concat!("Default `", stringify!($default), "`" $(, "; permitted `", stringify!($range), "`")?, ".")]
+                #[doc = concat!("Default `", stringify!($default), "`" $(, ", of `", stringify!($range), "`")?, ".")]
                 pub $field: $type,
             )*
         }

@@ -1,4 +1,4 @@
-//! The tuning of a PI loop on a tank (agent.md, section 11, "pvs").
+//! The tuning of a PI loop on a tank (specification, section 11, "pvs").
 //!
 //! A step changes the controller's `Kp` and `Ti` by the inputs, alternates the setpoint `SP` between 4 and 5, and lets
 //! the loop run for 500 inner steps of 1 s. An inner step of the velocity PI and of the tank, first order, sampled
@@ -6,12 +6,12 @@
 //!
 //! `e = SP - y; u <- clip(u + Kp (e - e_old) + Kp e / Ti, 0, 100); y <- clip(q y + (1 - q) K u, 0, 43.1)`
 //!
-//! with `q = exp(-hold / T)`, gain `K = 8 sin(.3 SP) + 2` and time constant `T = 11 sin(.3 SP) + 6` seconds. `Ti` counts
-//! inner steps.
+//! with `q = exp(-hold / T)`, gain `K = 8 sin(.3 SP) + 2` and time constant `T = 11 sin(.3 SP) + 6` seconds. `Ti`
+//! counts inner steps.
 //!
-//! What agent.md leaves open, and how it is here: the loop begins at rest (`y = u = e_old = 0`) with `Kp = 1`, `Ti = 10`;
-//! `Kp` is clipped to `[0.01, 10]`, `Ti` to `[1, 100]`; the setpoint alternates at every step and begins at 4; the reward
-//! is `-mean |SP - y| / 43.1` over the inner steps of the step, in `[-1, 0]`. Nothing is random.
+//! What the specification leaves open, and how it is here: the loop begins at rest (`y = u = e_old = 0`) with `Kp = 1`
+//! and `Ti = 10`; `Kp` is clipped to `[0.01, 10]`, `Ti` to `[1, 100]`; the setpoint alternates at every step and begins
+//! at 4; the reward is `-mean |SP - y| / 43.1` over the inner steps of the step, in `[-1, 0]`. Nothing is random.
 
 use crate::Signal;
 use crate::options::options;

@@ -1,18 +1,18 @@
 //! The quadruple tank: two pumps, each feeding a lower tank and the upper tank of the other side.
 //!
-//! Equations and constants are those of K. H. Johansson, "The quadruple-tank process: a multivariable laboratory process
-//! with an adjustable zero", IEEE Transactions on Control Systems Technology 8(3), 2000, pp. 456-465, at its operating
-//! point P-, the minimum phase one:
+//! Equations and constants are those of K. H. Johansson, "The quadruple-tank process: a multivariable laboratory
+//! process with an adjustable zero", IEEE Transactions on Control Systems Technology 8(3), 2000, pp. 456-465, at its
+//! operating point P-, the minimum phase one:
 //!
 //! - `A1 h1' = -a1 sqrt(2 g h1) + a3 sqrt(2 g h3) + gamma1 k1 v1`
 //! - `A2 h2' = -a2 sqrt(2 g h2) + a4 sqrt(2 g h4) + gamma2 k2 v2`
 //! - `A3 h3' = -a3 sqrt(2 g h3) + (1 - gamma2) k2 v2`
 //! - `A4 h4' = -a4 sqrt(2 g h4) + (1 - gamma1) k1 v1`
 //!
-//! Ours: a step is 1 s, ten Euler steps; levels are clipped to the tanks' 20 cm; it begins at the published levels, with
-//! setpoints a little above them; reward `-(|h1 - sp1| + |h2 - sp2|) / (2 * 20)`. The point P+, which is not minimum
-//! phase, has `gammas: [0.43, 0.34]`, `pumps_cm3_v_s: [3.14, 3.29]`, `start_cm: [12.6, 13.0, 4.8, 4.9]`. Nothing is
-//! random.
+//! Ours: a step is 1 s, ten Euler steps; levels are clipped to the tanks' 20 cm; it begins at the published levels,
+//! with setpoints a little above them; reward `-(|h1 - sp1| + |h2 - sp2|) / (2 * 20)`. The point P+, which is not
+//! minimum phase, has `gammas: [0.43, 0.34]`, `pumps_cm3_v_s: [3.14, 3.29]`, `start_cm: [12.6, 13.0, 4.8, 4.9]`.
+//! Nothing is random.
 
 use crate::Signal;
 use crate::options::options;

@@ -1,8 +1,8 @@
-//! A vessel that drains by itself and must be held at a level (agent.md, section 11, "saturation").
+//! A vessel that drains by itself and must be held at a level (specification, section 11, "saturation").
 //!
 //! `m <- tau m + (1 - tau) u; S <- clip(S D(t) + m G(t), 0, 1)`, observed `clip(S - filter, 0, 1)` as `level`, reward
-//! `-|level - sp|`, plus `amplitude cos(2 pi count (level - sp))` when it is multimodal. `D` oscillates; `G` is 1 unless
-//! it has a period. The vessel begins empty, `t` is 0 in the first step. Delays and bad readings are
+//! `-|level - sp|`, plus `amplitude cos(2 pi count (level - sp))` when it is multimodal. `D` oscillates; `G` is 1
+//! unless it has a period. The vessel begins empty, `t` is 0 in the first step. Delays and bad readings are
 //! [`Disturbances`](crate::Disturbances), as of every plant.
 
 use std::f64::consts::TAU;

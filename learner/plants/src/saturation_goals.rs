@@ -1,4 +1,4 @@
-//! A vessel that must hold a moving least level with as little in it as possible (agent.md, section 11,
+//! A vessel that must hold a moving least level with as little in it as possible (specification, section 11,
 //! "saturation_goals").
 //!
 //! `S <- clip(S D(t) + u, 0, 1)` with the `D` of saturation. The least level is

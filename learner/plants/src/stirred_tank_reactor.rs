@@ -8,8 +8,8 @@
 //!
 //! with `q` 100 l/min, `V` 100 l, `rho` 1000 g/l, `Cp` .239 J/(g K), `-dH` 5e4 J/mol, `E/R` 8750 K, `k0` 7.2e10 /min,
 //! `U A` 5e4 J/(min K), `T_f` 350 K, `c_f` 1 mol/l. Under the nominal jacket of 300 K it has three steady states: the
-//! cold one at .877253 mol/l and 324.475 K, where it begins, the book's at .5 mol/l and 350 K, which is not stable, and a
-//! hot one.
+//! cold one at .877253 mol/l and 324.475 K, where it begins, the book's at .5 mol/l and 350 K, which is not stable, and
+//! a hot one.
 //!
 //! Ours: a step is 0.05 min, 100 Euler steps, implicit in `c`, because the hot reaction is too fast for explicit ones;
 //! reward `-|T - T_sp| / 100`; the setpoint is at 340 K, where the reactor is not stable by itself. Nothing is random.

@@ -1,10 +1,10 @@
-//! A corridor with a signal at its beginning and two doors at its end (agent.md, section 11, "t_maze").
+//! A corridor with a signal at its beginning and two doors at its end (specification, section 11, "t_maze").
 //!
 //! The position begins at 0, and a signal of -1 or 1, as likely as the other, is seen in the first observation only;
 //! afterwards it reads 0. A step first looks where it stands:
 //! - at most `zone * length`, in the corridor: `pos <- max(0, pos + speed a)`, reward `-corridor_cost |a - 1|`;
-//! - beyond it, in the zone: the sign of `a` chooses a door. Reward 0 if it is the signal's sign, else -1 (an input of 0
-//!   chooses none and is wrong). The step ends the attempt and begins the next: what it leaves to be observed is the
+//! - beyond it, in the zone: the sign of `a` chooses a door. Reward 0 if it is the signal's sign, else -1 (an input of
+//!   0 chooses none and is wrong). The step ends the attempt and begins the next: what it leaves to be observed is the
 //!   first observation of the new attempt, with its signal, at position 0. The step after it is an ordinary one.
 
 use crate::Signal;
@@ -20,7 +20,7 @@ const OUTPUTS: &[Signal] = &[
 ];
 
 options! {
-    /// The variants of the T-maze; agent.md names the lengths 0.2, 0.5 and 1.
+    /// The variants of the T-maze; the specification names the lengths 0.2, 0.5 and 1.
     pub struct TMazeOptions {
         /// Length of the corridor.
         length: f64 = 1.0, 0.0..=1.0;

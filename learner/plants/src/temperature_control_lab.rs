@@ -127,7 +127,7 @@ mod tests {
         let found = run(r#"{"name": "temperature_control_lab"}"#, 1, &[vec![100.0, 40.0], vec![0.0, 0.0]]);
         // 1 W and .3 W on 2 J/K.
         close(&found[0], &[23.5, 23.15, 50.0, 40.0, -(26.5 + 16.85) / 200.0]);
-        // Convection .5 * .01, .15 * .01 and, between, .35 * .002 W; radiation likewise, by differences of fourth powers.
+        // Convection .5 * .01, .15 * .01 and, between, .35 * .002 W; radiation by differences of fourth powers.
         let fourth = |celsius: f64| (celsius + 273.15).powi(4) * 0.9 * 5.67e-8;
         let between = 0.35 * 0.002 + 2e-4 * (fourth(23.5) - fourth(23.15));
         let lost = [0.005 + 1e-3 * (fourth(23.5) - fourth(23.0)), 0.0015 + 1e-3 * (fourth(23.15) - fourth(23.0))];

@@ -1,9 +1,9 @@
-//! The three-tank benchmark DTS200: two pumps fill the outer tanks, all tanks are coupled and drain (agent.md, section
-//! 11, "three_tanks").
+//! The three-tank benchmark DTS200: two pumps fill the outer tanks, all tanks are coupled and drain (specification,
+//! section 11, "three_tanks").
 //!
-//! `Q(C, h) = C A_V sgn(h) sqrt(2 g |h|)` flows through a valve under the head `h`; over a valve at height `H_v` between
-//! the tanks `a` and `b`, `h = max(H_a - H_v, 0) - max(H_b - H_v, 0)`. `V1` and `V3` lead from tank 2 to tank 1, `V2`
-//! and `V4` from tank 2 to tank 3; every tank drains.
+//! `Q(C, h) = C A_V sgn(h) sqrt(2 g |h|)` flows through a valve under the head `h`; over a valve at height `H_v`
+//! between the tanks `a` and `b`, `h = max(H_a - H_v, 0) - max(H_b - H_v, 0)`. `V1` and `V3` lead from tank 2 to tank
+//! 1, `V2` and `V4` from tank 2 to tank 3; every tank drains.
 //!
 //! `H1' = V1 + V3 - Q(C5, H1) + K1 P1; H2' = -V1 - V2 - V3 - V4 - Q(C7, H2); H3' = V2 + V4 - Q(C9, H3) + K2 P2`, each
 //! over `A_T`, by Euler steps, clipped to `[0, H_max]`.

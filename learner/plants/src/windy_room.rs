@@ -1,4 +1,4 @@
-//! A room with a wind that turns (agent.md, section 11, "windy_room").
+//! A room with a wind that turns (specification, section 11, "windy_room").
 //!
 //! `(x, y) <- clip((x, y) + speed a + wind (cos th, sin th), 0, 1)`; `th` is `wind_start` in the first step and turns
 //! once per `wind_period_steps`. The start is uniform in `[start_lo, start_hi)` for either coordinate.
