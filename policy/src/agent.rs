@@ -103,6 +103,18 @@ impl AdoptedPolicy {
         Ok(Self { net, generation, nominal })
     }
 
+    /// Takes over what a learner in the same process has learnt, if it is believed like a publication; without allocating.
+    /// Not for the real-time thread.
+    ///
+    /// # Errors
+    /// The parameters are not believed, and nothing changes; or the probe is one of another network.
+    pub fn follow(&mut self, probe: &mut Probe, generation: u64, parameters: &[f32]) -> Result<(), ParametersRefused> {
+        probe.judge(parameters)?;
+        self.net.pack(parameters)?;
+        (self.generation, self.nominal) = (generation, false);
+        Ok(())
+    }
+
     /// Its parameters in the order of [`NetSpec`]. Allocates: not for the real-time thread.
     pub fn parameters(&self) -> Vec<f32> {
         self.net.unpacked()

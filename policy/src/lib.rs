@@ -56,6 +56,7 @@ pub use agent::{
     sigma,
 };
 pub use explore::noise;
+pub use probe::Probe;
 pub use watch::{Finding, LearnerWatch, Shown};
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod audit;
 mod bench;
 mod config;
 mod doctor;
+mod experiment;
 mod failure;
 mod field;
 mod model;
@@ -68,6 +69,8 @@ enum Command {
     Shm(segments::ShmArguments),
     /// What lies on the servers, setpoints by hand, and certificates.
     Io(field::IoArguments),
+    /// Let agents learn on simulated environments, and compare what they reach.
+    Experiment(experiment::ExperimentArguments),
     /// Measure how well this machine keeps the control loop's time.
     Bench(bench::BenchArguments),
     /// Say what this machine can and cannot do in real time.
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Model(arguments) => model::run(&arguments),
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),
+        Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };

@@ -1,0 +1,199 @@
+//! The scores of a case from several seeds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::case::Case;
+use crate::trial::Score;
+
+/// How a report calls itself.
+pub const SCHEMA: &str = "corerl.experiment/1";
+/// So many rewards at the end are a trial's score.
+pub const WINDOW: usize = 100;
+/// Points of a learning curve, at most.
+const CURVE_POINTS_MAX: usize = 200;
+
+/// Scores of one case from several seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: String,
+    /// The case's name.
+    pub case: String,
+    /// Its steps.
+    pub steps: u64,
+    /// One score per seed, by rising seeds.
+    pub seeds: Vec<SeedScore>,
+    /// The median of the seeds' scores.
+    pub median: f64,
+    /// The worst of them.
+    pub worst: f64,
+    /// What they are judged by, if the case says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<f64>,
+    /// Whether every seed reaches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<bool>,
+}
+
+/// The score of one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeedScore {
+    /// The seed.
+    pub seed: u64,
+    /// Mean of the last 100 rewards.
+    pub mean_last_100: f64,
+    /// Mean variance of the actor over the last 100 decisions, in the setpoints' units squared.
+    pub actor_variance: f64,
+    /// How long it took, seconds.
+    pub wall_s: f64,
+    /// Updates of the critics.
+    pub updates: u64,
+    /// Mean reward of what was learnt without exploring, over 1,000 steps from the start.
+    pub deterministic: f64,
+    /// The same of the nominal setpoints.
+    pub nominal: f64,
+    /// Means of equal parts of the rewards, in their order.
+    pub curve: Vec<f64>,
+}
+
+impl SeedScore {
+    /// The score of a trial.
+    #[must_use]
+    pub fn of(seed: u64, score: &Score, wall_s: f64) -> Self {
+        let last = &score.rewards[score.rewards.len().saturating_sub(WINDOW)..];
+        let part = score.rewards.len().div_ceil(CURVE_POINTS_MAX).max(1);
+        Self {
+            seed,
+            mean_last_100: mean(last),
+            actor_variance: score.actor_variance,
+            wall_s,
+            updates: score.updates,
+            deterministic: score.deterministic,
+            nominal: score.nominal,
+            curve: score.rewards.chunks(part).map(mean).collect(),
+        }
+    }
+}
+
+impl Report {
+    /// The report of these scores.
+    #[must_use]
+    pub fn of(case: &Case, mut seeds: Vec<SeedScore>) -> Self {
+        seeds.sort_by_key(|score| score.seed);
+        let mut scores: Vec<f64> = seeds.iter().map(|score| score.mean_last_100).collect();
+        scores.sort_by(f64::total_cmp);
+        let passes = |score: &SeedScore| {
+            let steady = |most: f64| score.actor_variance <= most;
+            case.reference.is_none_or(|reference| {
+                score.mean_last_100 >= reference.reward && reference.actor_variance.is_none_or(steady)
+            })
+        };
+        Self {
+            schema: SCHEMA.to_owned(),
+            case: case.name.clone(),
+            steps: case.steps,
+            median: median(&scores),
+            worst: scores.first().copied().unwrap_or(f64::NAN),
+            reference: case.reference.map(|reference| reference.reward),
+            passed: case.reference.map(|_| seeds.iter().all(passes)),
+            seeds,
+        }
+    }
+
+    /// A report that was written as JSON.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let report: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        match report.schema.as_str() {
+            SCHEMA => Ok(report),
+            other => Err(format!("its schema is `{other}`, and not {SCHEMA}")),
+        }
+    }
+
+    /// The curves as a table: the step at which each part ends, and the means of all seeds.
+    #[must_use]
+    pub fn curves_csv(&self) -> String {
+        let heads = self.seeds.iter().map(|score| format!("seed {}", score.seed));
+        let mut text = format!("step,{}\n", heads.collect::<Vec<_>>().join(","));
+        let points = self.seeds.iter().map(|score| score.curve.len()).max().unwrap_or(0);
+        for point in 0..points {
+            let value = |score: &SeedScore| score.curve.get(point).map_or(String::new(), f64::to_string);
+            let values: Vec<_> = self.seeds.iter().map(value).collect();
+            text += &format!("{},{}\n", self.step_of(point), values.join(","));
+        }
+        text
+    }
+
+    /// The step with which a point of the curves ends.
+    #[must_use]
+    pub fn step_of(&self, point: usize) -> u64 {
+        let part = self.steps.div_ceil(CURVE_POINTS_MAX as u64).max(1);
+        (part * (point as u64 + 1)).min(self.steps)
+    }
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Of sorted values; of two in the middle their mean.
+pub(crate) fn median(sorted: &[f64]) -> f64 {
+    let middle = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    let upper = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { middle(upper) } else { (middle(upper.wrapping_sub(1)) + middle(upper)) / 2.0 }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn score(rewards: &[f64]) -> Score {
+        Score {
+            rewards: rewards.to_vec(),
+            actor_variance: 0.0625 / 4096.0,
+            updates: 7,
+            deterministic: -0.5,
+            nominal: -0.75,
+        }
+    }
+
+    pub(crate) fn report(name: &str, last: &[f64]) -> Report {
+        let case = Case { name: name.to_owned(), steps: 10, ..Case::named("stand_still").unwrap() };
+        let seeds = (1..).zip(last).map(|(seed, last)| SeedScore::of(seed, &score(&[*last; 10]), 0.5));
+        Report::of(&case, seeds.collect())
+    }
+
+    #[test]
+    fn a_score_is_the_mean_of_the_last_hundred_and_the_curve_is_all_of_it() {
+        let rewards: Vec<f64> = (0..1_000).map(f64::from).collect();
+        let score = SeedScore::of(3, &score(&rewards), 0.5);
+        assert_eq!(score.mean_last_100, 949.5);
+        assert_eq!((score.curve.len(), score.curve[0], score.curve[199]), (200, 2.0, 997.0));
+    }
+
+    #[test]
+    fn a_report_has_the_median_and_the_worst_and_passes_when_every_seed_does() {
+        let good = report("a", &[-0.0625, -0.125, -0.03125, -0.015625]);
+        assert_eq!((good.median, good.worst, good.passed), (-0.046875, -0.125, Some(true)));
+        assert_eq!(report("a", &[-0.1, -0.14]).passed, Some(false));
+        let mut unsteady = report("a", &[-0.1]);
+        unsteady.seeds[0].actor_variance = 2e-4;
+        let case = Case::named("stand_still").unwrap();
+        assert_eq!(Report::of(&case, unsteady.seeds).passed, Some(false));
+        let free = Case { reference: None, ..case };
+        assert_eq!(Report::of(&free, good.seeds.clone()).passed, None);
+    }
+
+    #[test]
+    fn a_report_survives_being_written() {
+        let report = report("a", &[-0.125, -0.25]);
+        assert_eq!(Report::parse(&serde_json::to_string(&report).unwrap()).unwrap(), report);
+        assert!(Report::parse("{}").is_err());
+        let other = serde_json::to_string(&Report { schema: "corerl.bench/1".into(), ..report.clone() }).unwrap();
+        assert!(Report::parse(&other).unwrap_err().contains("corerl.bench/1"));
+        assert!(report.curves_csv().starts_with("step,seed 1,seed 2\n1,-0.125,-0.25\n"));
+        assert_eq!(report.curves_csv().lines().count(), 11);
+    }
+}

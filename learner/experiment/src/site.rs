@@ -1,0 +1,167 @@
+//! From a case to the site file of the agent that is tried on it.
+//!
+//! An environment has no OPC UA server, so the addresses in it lead nowhere; all else is what a runtime of this agent would
+//! read, checked by the same code.
+
+use plants::{Plant, Signal};
+use rt_config::Site;
+use serde_json::{Map, Value, json};
+
+use crate::case::{ActionRange, Case};
+
+/// The tag that has the environment's own reward.
+const OWN_REWARD: &str = "environment_reward";
+/// Nobody asks how fast the agent moves a simulated plant.
+const PERIOD: &str = "100ms";
+
+/// The site of this case's agent, with this seed. Tags are the plant's inputs, its outputs, and its own reward.
+///
+/// # Errors
+/// Everything that is wrong with the case, as far as a site file shows it.
+pub fn site_of(case: &Case, plant: &dyn Plant, seed: u64) -> Result<Site, String> {
+    complain_of_strangers(case, plant)?;
+    let actions = || plant.inputs().iter().map(|signal| (signal, action_of(case, signal)));
+    let mut tags: Vec<Value> = Vec::new();
+    for (signal, action) in actions() {
+        tags.push(Value::Object(setpoint(signal, action)?));
+    }
+    for signal in plant.outputs() {
+        let more = case.tags.get(signal.name).into_iter().flatten();
+        let mut tag = measured(signal);
+        tag.extend(more.map(|(key, value)| (key.clone(), value.clone())));
+        tags.push(Value::Object(tag));
+    }
+    tags.push(json!({ "name": OWN_REWARD, "type": "meta", "node_identifier": node(OWN_REWARD) }));
+    tags.extend(case.computed.iter().cloned().map(Value::Object));
+    let limits: Map<_, _> =
+        actions().map(|(signal, _)| (signal.name.to_owned(), json!({ "rate": "unlimited" }))).collect();
+    let mut agent = case.agent.clone();
+    agent.entry("explore").or_insert(Value::Bool(true));
+    let own_reward = json!({ "value": format!("{{{OWN_REWARD}}}") });
+    let text = json!({
+        "schema": "corerl/1",
+        "lab": true,
+        "agent_name": case.name,
+        "is_simulation": true,
+        "seed": seed,
+        "coreio": { "opc_connections": [{ "connection_id": "plant", "opc_conn_url": "opc.tcp://127.0.0.1:1" }] },
+        "interaction": {
+            "obs_period": PERIOD,
+            "action_period": format!("{}00ms", case.decide_every),
+            "state_age_tol": "1h",
+        },
+        "agent": agent,
+        "pipeline": { "tags": tags, "reward": case.reward.clone().map_or(own_reward, Value::Object) },
+        "runtime": { "site": "experiment", "period": PERIOD, "limits": limits },
+    });
+    let loaded = rt_config::parse(&text.to_string(), "case".as_ref()).map_err(|refused| said(&refused))?;
+    Ok(loaded.site)
+}
+
+/// What is said of the site, without the places in a text that nobody has written.
+fn said(refused: &rt_config::Refused) -> String {
+    let errors = refused.complaints.iter().filter(|said| said.severity == rt_config::Severity::Error);
+    let one = |said: &rt_config::Complaint| match &said.help {
+        Some(help) => format!("{} ({help})", said.message),
+        None => said.message.clone(),
+    };
+    errors.map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// Names in `actions` and `tags` that the environment does not have.
+fn complain_of_strangers(case: &Case, plant: &dyn Plant) -> Result<(), String> {
+    let groups: [(&str, Vec<&String>, &[Signal]); 2] = [
+        ("actions", case.actions.keys().collect(), plant.inputs()),
+        ("tags", case.tags.keys().collect(), plant.outputs()),
+    ];
+    for (key, names, signals) in groups {
+        if let Some(stranger) = names.into_iter().find(|name| signals.iter().all(|signal| signal.name != **name)) {
+            let known: Vec<_> = signals.iter().map(|signal| signal.name).collect();
+            return Err(format!("`{key}` names `{stranger}`, and the environment has {}", known.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn action_of(case: &Case, signal: &Signal) -> ActionRange {
+    case.actions.get(signal.name).copied().unwrap_or_default()
+}
+
+fn node(name: &str) -> String {
+    format!("nsu=urn:corerl:plant;s={name}")
+}
+
+fn measured(signal: &Signal) -> Map<String, Value> {
+    let Signal { name, unit, lo, hi, .. } = signal;
+    let tag = [
+        ("name", json!(name)),
+        ("unit", json!(unit)),
+        ("node_identifier", json!(node(name))),
+        ("operating_range", json!([lo, hi])),
+    ];
+    tag.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn setpoint(signal: &Signal, action: ActionRange) -> Result<Map<String, Value>, String> {
+    let Signal { name, lo, hi, nominal, .. } = *signal;
+    let ActionRange { range, step, nominal: wanted } = action;
+    let [from, to] = range.unwrap_or([lo, hi]);
+    if !(lo <= from && from < to && to <= hi) {
+        return Err(format!("`actions.{name}.range` is [{from}, {to}], and the environment takes {lo} to {hi}"));
+    }
+    if step.is_some_and(|step| !(step > 0.0 && step.is_finite())) {
+        return Err(format!("`actions.{name}.step` is not a number above 0"));
+    }
+    let mut tag = measured(&Signal { lo: from, hi: to, ..*signal });
+    tag.insert("type".to_owned(), json!("ai_setpoint"));
+    tag.insert("nominal_setpoint".to_owned(), json!(wanted.unwrap_or(nominal.clamp(from, to))));
+    if let Some(step) = step {
+        tag.insert("action_bounds".to_owned(), json!([format!("{{{name}}} - {step}"), format!("{{{name}}} + {step}")]));
+    }
+    Ok(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(case: &Case) -> Result<Site, String> {
+        site_of(case, case.environment.build(1).unwrap().as_ref(), 1)
+    }
+
+    #[test]
+    fn every_case_of_ours_makes_a_site_with_its_setpoints() {
+        for name in Case::names() {
+            let case = Case::named(name).unwrap();
+            let site = site(&case).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(site.setpoints.len(), case.environment.build(1).unwrap().inputs().len());
+            assert!(site.agent.explore);
+        }
+    }
+
+    #[test]
+    fn every_environment_makes_a_site_with_nothing_but_its_name() {
+        for name in plants::Environment::NAMES {
+            let environment = plants::Environment::named(name).unwrap();
+            let case = Case { environment, ..Case::named("saturation").unwrap() };
+            let case = Case { actions: Default::default(), agent: Default::default(), ..case };
+            site(&case).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_the_environment_does_not_have_is_refused_by_name() {
+        let mut case = Case::named("saturation").unwrap();
+        case.actions.insert("v".to_owned(), ActionRange::default());
+        assert_eq!(site(&case).unwrap_err(), "`actions` names `v`, and the environment has u");
+        let mut case = Case::named("saturation").unwrap();
+        case.tags.insert("pressure".to_owned(), Map::new());
+        assert!(site(&case).unwrap_err().contains("the environment has level, level_sp"));
+        let mut case = Case::named("saturation").unwrap();
+        case.actions.get_mut("u").unwrap().range = Some([0.0, 0.7]);
+        assert!(site(&case).unwrap_err().contains("takes 0 to 0.5"));
+        let mut case = Case::named("saturation").unwrap();
+        case.agent.insert("gama".to_owned(), json!(0.9));
+        assert!(site(&case).unwrap_err().contains("unknown key `gama` (did you mean `gamma`?)"));
+    }
+}
