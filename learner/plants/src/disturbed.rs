@@ -185,16 +185,35 @@ mod tests {
         assert!(found.iter().all(|row| row[1] == 0.5 && row[2].is_finite()));
     }
 
+    /// The perturbations of the first reading of a plant in 20,000 steps.
+    fn perturbations(name: &str, more: &str) -> Vec<f64> {
+        let run = |more: &str| {
+            let case = format!(r#"{{"name": "{name}"{more}}}"#);
+            run(&case, 1, &vec![vec![]; 20_000])
+        };
+        let (plain, perturbed) = (run(""), run(more));
+        assert!(perturbed.iter().zip(&plain).all(|(row, plain)| row[row.len() - 1] == plain[row.len() - 1]));
+        perturbed.iter().zip(&plain).map(|(row, plain)| row[0] - plain[0]).filter(|noise| *noise != 0.0).collect()
+    }
+
     #[test]
     fn readings_are_perturbed_as_often_and_as_much_as_asked() {
-        let plain = saturation("", 20_000);
-        let found = saturation(r#", "perturbed_probability": 0.2, "perturbed_deviation_spans": 2"#, 20_000);
-        let noise: Vec<f64> =
-            found.iter().zip(&plain).map(|(row, plain)| row[0] - plain[0]).filter(|noise| *noise != 0.0).collect();
-        assert!((3_800..4_200).contains(&noise.len()), "{}", noise.len());
-        let deviation = (noise.iter().map(|noise| noise * noise).sum::<f64>() / noise.len() as f64).sqrt();
-        assert!((deviation - 2.0).abs() < 0.1, "{deviation}");
-        assert!(found.iter().zip(&plain).all(|(row, plain)| row[1..] == plain[1..]));
+        for (name, more, deviation) in [
+            ("saturation", r#", "perturbed_probability": 0.2"#, 5.0),
+            ("three_tanks", r#", "perturbed_probability": 0.2, "perturbed_deviation_spans": 2"#, 2.0 * 43.1),
+        ] {
+            let noise = perturbations(name, more);
+            assert!((3_800..4_200).contains(&noise.len()), "{name}: {}", noise.len());
+            let found = (noise.iter().map(|noise| noise * noise).sum::<f64>() / noise.len() as f64).sqrt();
+            assert!((found / deviation - 1.0).abs() < 0.05, "{name}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_reading_that_is_not_lost_is_perturbed_as_often_as_if_none_were() {
+        let noise = perturbations("saturation", r#", "missing_probability": 0.4, "perturbed_probability": 0.4"#);
+        let perturbed = noise.iter().filter(|noise| noise.is_finite()).count();
+        assert!((4_600..5_000).contains(&perturbed), "{perturbed}");
     }
 
     #[test]

@@ -46,6 +46,7 @@ mod tests {
         assert_eq!(shortfall(0.9, 0.5, 0.0), 0.0);
         assert_eq!(shortfall(0.25, 0.5, 0.0), 0.5);
         assert_eq!(shortfall(-1.0, 1.0, -1.0), 1.0);
+        assert_eq!(shortfall(0.0, 1.0, -1.0), 0.5);
         assert_eq!(shortfall(-2.0, 1.0, -1.0), 1.0);
         assert_eq!(shortfall(0.0, 0.0, 0.0), 0.0);
     }

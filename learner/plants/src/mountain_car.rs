@@ -197,6 +197,7 @@ impl Dynamics for StandStill {
 
 #[cfg(test)]
 mod tests {
+    use super::INPUTS_STAND_STILL;
     use crate::Environment;
     use crate::conformance::{close, plant, run};
 
@@ -256,16 +257,39 @@ mod tests {
         assert_eq!(found[39][..2], [-1.2, 0.0]);
         let found = run(case, 1, &vec![vec![1.0]; 40]);
         assert_eq!(found[39][..2], [0.6, 0.0]);
+        // The track of the other car, which may have its goal at the end.
+        let case = r#"{"name": "mountain_car_continuous", "power": 0.07, "goal": 0.6}"#;
+        let found = run(case, 1, &[vec![vec![-1.0]; 40], vec![vec![1.0]; 40]].concat());
+        assert_eq!(found[39][..2], [-1.2, 0.0]);
+        assert!(found[40..].iter().any(|row| row[0] == 0.6 && row[2] > 99.0));
+    }
+
+    #[test]
+    fn no_car_is_faster_than_it_may() {
+        for name in ["mountain_car_continuous", "stand_still"] {
+            let found = run(&format!(r#"{{"name": "{name}", "power": 0.07}}"#), 1, &vec![vec![-1.0]; 20]);
+            assert_eq!(found.iter().map(|row| row[1]).fold(0.0, f64::min), -0.07, "{name}");
+        }
     }
 
     #[test]
     fn starts_differ_by_seed_and_lie_where_they_may() {
-        let start = |seed| {
-            let mut outputs = [0.0; 2];
-            Environment::named("stand_still").unwrap().build(seed).unwrap().observe(&mut outputs);
-            outputs[0]
-        };
-        assert!((0..100).all(|seed| (-0.6..-0.4).contains(&start(seed))));
-        assert_ne!(start(1), start(2));
+        for name in ["mountain_car_continuous", "stand_still"] {
+            let start = |seed| {
+                let mut outputs = [0.0; 2];
+                Environment::named(name).unwrap().build(seed).unwrap().observe(&mut outputs);
+                outputs[0]
+            };
+            let starts: Vec<f64> = (0..200).map(start).collect();
+            assert!(starts.iter().all(|start| (-0.6..-0.4).contains(start)), "{name}");
+            assert!(starts.iter().any(|start| *start < -0.59) && starts.iter().any(|start| *start > -0.41), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_controller_the_car_that_should_stand_still_does_not() {
+        assert_eq!(INPUTS_STAND_STILL[0].nominal, 1.2);
+        let found = run(r#"{"name": "stand_still"}"#, 1, &[vec![]]);
+        close(&found[0][2..], &[-1.44]);
     }
 }

@@ -246,8 +246,10 @@ mod tests {
             }
         }
         // A reverts slowly, by .95 a step: 300 steps after the change it has arrived.
-        let low = quiet(r#", "upstream_dynamics_step": true"#, 0.2, 350);
+        let low = quiet(r#", "upstream_dynamics_step": true"#, 0.2, 351);
         assert!((low[349][0] + 0.5).abs() < 1e-6, "{:?}", low[349]);
+        // At the crossing its mean is 0: .05 of the way from -1.5.
+        assert!((low[350][0] + 0.425).abs() < 1e-6, "{:?}", low[350]);
         let drifting = quiet(r#", "upstream_dynamics_drift": true"#, 0.2, 352);
         assert!((drifting[351][0] - still[351][0]).abs() > 2.0);
         // K = 4 instead of 6: B is less by .15 * 2 * .2 / 1.85.

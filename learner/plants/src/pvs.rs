@@ -180,6 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn a_step_is_five_hundred_inner_ones() {
+        let step = &run(r#"{"name": "pvs"}"#, 1, &[vec![0.0, 0.0]])[0];
+        let inner = run(r#"{"name": "pvs", "inner_steps": 1, "setpoints": [4, 4]}"#, 1, &vec![vec![0.0, 0.0]; 500]);
+        let mean = inner.iter().map(|row| row[2]).sum::<f64>() / 500.0;
+        close(step, &[inner[499][0], inner[499][1], mean, 1.0, 10.0, 4.0, -mean / 43.1]);
+    }
+
+    #[test]
     fn a_better_tuning_earns_more_and_both_parameters_have_ends() {
         let reward = |kp: f64| {
             let case = format!(r#"{{"name": "pvs", "kp_start": {kp}, "ti_start": 15}}"#);

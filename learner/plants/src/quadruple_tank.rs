@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn an_upper_tank_drains_by_the_square_root_law_in_seconds() {
+        // sqrt h falls linearly, by a sqrt(2 g) / (2 A) per second.
+        let found = run(r#"{"name": "quadruple_tank"}"#, 1, &vec![vec![0.0, 0.0]; 10]);
+        let root = 1.8_f64.sqrt() - 10.0 * 0.071 * 1962.0_f64.sqrt() / 56.0;
+        assert!((found[9][2] - root * root).abs() < 5e-3, "{found:?}");
+    }
+
+    #[test]
     fn the_published_voltages_hold_nearly_the_published_levels_at_both_points() {
         let last = run(r#"{"name": "quadruple_tank"}"#, 1, &vec![vec![3.0, 3.0]; 5_000]).pop().unwrap();
         for (level, published) in last.iter().zip([12.4, 12.7, 1.8, 1.4]) {

@@ -145,19 +145,10 @@ mod tests {
     use super::*;
     use crate::conformance::{close, trajectory};
 
-    const PLAIN: SaturationOptions = SaturationOptions {
-        decay_mean: 0.75,
-        decay_amplitude: 0.0,
-        decay_period_steps: 100.0,
-        gain_period_steps: None,
-        gain_mean: 0.75,
-        gain_amplitude: 0.15,
-        input_trace: 0.0,
-        setpoint: 0.5,
-        setpoint_change: None,
-        filter: 0.0,
-        multimodal: None,
-    };
+    /// Without the oscillation of the decay.
+    fn plain() -> SaturationOptions {
+        SaturationOptions { decay_amplitude: 0.0, ..SaturationOptions::default() }
+    }
 
     fn steps(options: SaturationOptions, input: f64, steps: usize) -> Vec<Vec<f64>> {
         trajectory(&mut Saturation::new(1, options), &vec![vec![input]; steps])
@@ -175,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_constant_decay_has_the_equilibrium_u_over_one_minus_d() {
-        let last = steps(PLAIN, 0.1, 200).pop().unwrap();
+        let last = steps(plain(), 0.1, 200).pop().unwrap();
         close(&last, &[0.4, 0.5, -0.1]);
     }
 
@@ -185,8 +176,8 @@ mod tests {
             gain_period_steps: Some(500.0),
             input_trace: 0.9,
             filter: 0.01,
-            multimodal: Some(Multimodal { count: 5.0, amplitude: 0.5 }),
-            ..PLAIN
+            multimodal: Some(Multimodal::default()),
+            ..plain()
         };
         // m = .1 * .5 = .05; G(0) = .9; S = .045; observed .035; error -.465: bonus .5 cos(2 pi 2.325) = -.226995250
         close(&steps(options, 0.5, 1)[0], &[0.035, 0.5, -0.465 - 0.226_995_249_9]);
@@ -196,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_setpoint_changes_at_its_step() {
-        let found = steps(SaturationOptions { setpoint_change: Some((2, 0.7)), ..PLAIN }, 0.1, 4);
+        let found = steps(SaturationOptions { setpoint_change: Some((2, 0.7)), ..plain() }, 0.1, 4);
         let setpoints: Vec<f64> = found.iter().map(|row| row[1]).collect();
         assert_eq!(setpoints, [0.5, 0.5, 0.7, 0.7]);
     }

@@ -144,6 +144,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cold_reactor_fills_with_feed_at_the_rate_of_its_flow() {
+        // Too cold to react: c = 1 - exp(-t) after one minute, twenty steps.
+        let case = r#"{"name": "stirred_tank_reactor", "start": 0, "start_k": 250}"#;
+        let found = run(case, 1, &vec![vec![250.0]; 20]);
+        assert!((found[19][0] - 0.632_121).abs() < 3e-3, "{:?}", found[19]);
+    }
+
+    #[test]
     fn a_warm_jacket_ignites_it() {
         let found = run(r#"{"name": "stirred_tank_reactor"}"#, 1, &vec![vec![310.0]; 400]);
         let hottest = found.iter().map(|row| row[1]).fold(0.0, f64::max);

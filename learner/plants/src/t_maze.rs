@@ -110,6 +110,12 @@ mod tests {
     }
 
     #[test]
+    fn the_long_corridor_takes_ten_steps() {
+        let found = run(r#"{"name": "t_maze"}"#, 1, &vec![vec![1.0]; 10]);
+        assert_eq!((found[8][2], found[9][2]), (0.0, 1.0));
+    }
+
+    #[test]
     fn the_sign_of_the_signal_opens_the_right_door_and_the_next_attempt_begins() {
         for seed in 0..20 {
             for (choice, reward) in [(1.0, 0.0), (-1.0, -1.0), (0.0, -1.0)] {

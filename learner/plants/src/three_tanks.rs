@@ -202,19 +202,22 @@ mod tests {
 
     #[test]
     fn coupled_tanks_balance_where_each_valve_carries_what_drains() {
-        let found = run(NAMED, 5, &vec![vec![70.0, 72.0]; 4_000]);
-        let [h1, h2, h3] = found[3_999][..3] else { unreachable!("three levels") };
-        let flow = |c: f64, head: f64| c * 0.385 * head.signum() * (2.0 * 983.991 * head.abs()).sqrt();
-        let over = |valve: f64, from: f64, to: f64| (from - valve).max(0.0) - (to - valve).max(0.0);
-        let (v1, v2) = (flow(0.26, over(30.6, h1, h2)), flow(0.26, over(30.6, h3, h2)));
-        let (v3, v4) = (flow(0.29, over(15.3, h1, h2)), flow(0.33, over(15.3, h3, h2)));
-        assert!(h1 > 30.6 && h3 > 30.6 && h2 > 1.0 && h1 < 43.0, "{h1} {h2} {h3}");
-        let net = [
-            1.47 * 70.0 - v1 - v3 - flow(0.78, h1),
-            v1 + v2 + v3 + v4 - flow(0.69, h2),
-            1.435 * 72.0 - v2 - v4 - flow(0.82, h3),
-        ];
-        assert!(net.iter().all(|net| net.abs() < 1e-6), "{net:?}");
+        // Over the middle valves alone, and over both.
+        for (pumps, least, most) in [([58.0, 58.0], 15.3, 30.6), ([70.0, 72.0], 30.6, 43.0)] {
+            let found = run(NAMED, 5, &vec![pumps.to_vec(); 4_000]);
+            let [h1, h2, h3] = found[3_999][..3] else { unreachable!("three levels") };
+            assert!(h1 > least && h3 > least && h2 > 1.0 && h1 < most && h3 < most, "{h1} {h2} {h3}");
+            let flow = |c: f64, head: f64| c * 0.385 * head.signum() * (2.0 * 983.991 * head.abs()).sqrt();
+            let over = |valve: f64, from: f64, to: f64| (from - valve).max(0.0) - (to - valve).max(0.0);
+            let (v1, v2) = (flow(0.26, over(30.6, h1, h2)), flow(0.26, over(30.6, h3, h2)));
+            let (v3, v4) = (flow(0.29, over(15.3, h1, h2)), flow(0.33, over(15.3, h3, h2)));
+            let net = [
+                1.47 * pumps[0] - v1 - v3 - flow(0.78, h1),
+                v1 + v2 + v3 + v4 - flow(0.69, h2),
+                1.435 * pumps[1] - v2 - v4 - flow(0.82, h3),
+            ];
+            assert!(net.iter().all(|net| net.abs() < 1e-6), "{net:?}");
+        }
     }
 
     #[test]
