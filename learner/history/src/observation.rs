@@ -1,0 +1,367 @@
+//! From what was recorded to observations: by the runtime's own image and pipeline, or as a runtime has made them.
+
+use std::io::Read;
+
+use learner::Step;
+use policy::pipeline::{Pipeline, UnfitSite};
+use rt_config::{Site, TagKind};
+use rt_core::image::Image;
+use rt_core::tag::{Quality, Sample, TagId};
+use rt_core::time::{MonoTime, Span};
+use rt_recording::{Next, Reader};
+use shm_layout::{StepHead, StepLayout};
+
+use crate::table::{Cell, Table};
+
+/// When the first row was received, on the image's clock: nothing is before it.
+const BEGIN: MonoTime = MonoTime::from_ns(1 << 40);
+/// A pause of more observations is a gap.
+const GAP_OBSERVATIONS: i64 = 2;
+
+/// One observation of the past.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// When, nanoseconds since 1970; of a recording on the machine's monotonic clock.
+    pub at_ns: i64,
+    /// Every column of the state is usable, and every setpoint was read back.
+    pub complete: bool,
+    /// The observation before it does not connect to this one.
+    pub gap: bool,
+    /// Setpoints were moved after it, or it was time to.
+    pub decision: bool,
+    /// The reward, if there is one.
+    pub reward: Option<f64>,
+    /// The state, in the order of the columns.
+    pub state: Vec<f32>,
+    /// The setpoints as read back, in [0, 1].
+    pub action: Vec<f32>,
+    /// Lower bounds of the next action, in [0, 1].
+    pub lo: Vec<f32>,
+    /// Upper bounds of the next action, in [0, 1].
+    pub hi: Vec<f32>,
+}
+
+impl Observation {
+    /// The observation as a learner takes it in, the `sequence`-th one.
+    #[must_use]
+    pub fn step(&self, sequence: u64) -> Step<'_> {
+        Step {
+            sequence,
+            complete: self.complete,
+            reward: self.reward.map(|reward| reward as f32),
+            decision: self.decision,
+            gap: self.gap,
+            state: &self.state,
+            action: &self.action,
+            lo: &self.lo,
+            hi: &self.hi,
+        }
+    }
+}
+
+/// Why a table cannot be observed by an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitTable {
+    /// Tags of the site that the table does not have.
+    #[error("it has no column for {}: add them, or take these tags out of the site file", tags.join(", "))]
+    Missing {
+        /// Their names.
+        tags: Vec<String>,
+    },
+    /// Much more time passes between rows than between observations.
+    #[error(
+        "its rows are {pace} apart, and the site observes every {period}: set `interaction.obs_period` to at least that"
+    )]
+    Coarse {
+        /// From row to row.
+        pace: String,
+        /// From observation to observation.
+        period: String,
+    },
+    /// The site has no pipeline.
+    #[error(transparent)]
+    Site(#[from] UnfitSite),
+    /// The site has too many tags.
+    #[error("{0}")]
+    Tags(String),
+}
+
+/// Observes a table on the grid of the site's observations, from its first row to its last one.
+///
+/// # Errors
+/// The table does not have what the site needs.
+pub fn observe_table(site: &Site, table: &Table, mut take: impl FnMut(&Observation)) -> Result<(), UnfitTable> {
+    let columns = bind(site, table)?;
+    complain_of_pace(site, table)?;
+    let settings: Vec<_> = site.tags.iter().map(|tag| tag.settings).collect();
+    let mut image = Image::new(&settings).map_err(|error| UnfitTable::Tags(error.to_string()))?;
+    let mut pipeline = Pipeline::new(site)?;
+    let mut waiting: Option<Observation> = None;
+    let decide_every = site.act_every().get() / site.obs_every().get().max(1);
+    for (number, Instant { at_ns, rows, gap }) in (0_u64..).zip(Instants::of(site, table)) {
+        for row in rows {
+            receive(&mut image, table, &columns, row);
+        }
+        image.advance(on_clock(at_ns, table));
+        pipeline.observe(&image);
+        let observation = observation(&pipeline, (at_ns, gap), number.is_multiple_of(decide_every.max(1)));
+        if let Some(mut before) = waiting.take() {
+            before.decision |= before.action != observation.action;
+            take(&before);
+        }
+        waiting = Some(observation);
+    }
+    waiting.iter().for_each(take);
+    Ok(())
+}
+
+/// The tags that are read, each with its column.
+fn bind(site: &Site, table: &Table) -> Result<Vec<(TagId, usize)>, UnfitTable> {
+    let (mut bound, mut missing) = (Vec::new(), Vec::new());
+    for (index, tag) in site.tags.iter().enumerate().filter(|(_, tag)| tag.source.is_some()) {
+        let column = table.columns.iter().position(|column| column.name == tag.name);
+        match (column, TagId::new(index)) {
+            (Some(column), Some(id)) => bound.push((id, column)),
+            // What nobody needs may be missing.
+            _ if tag.kind == TagKind::Meta && !is_used(site, index) => {}
+            _ => missing.push(tag.name.clone()),
+        }
+    }
+    if missing.is_empty() { Ok(bound) } else { Err(UnfitTable::Missing { tags: missing }) }
+}
+
+/// Whether a computed tag or the reward needs this tag.
+fn is_used(site: &Site, index: usize) -> bool {
+    let uses = |program: &rt_core::expression::Program| program.tags().any(|tag| tag.index() == index);
+    let computed = site.tags.iter().any(|tag| matches!(&tag.kind, TagKind::Computed(program) if uses(program)));
+    computed || matches!(&site.reward, rt_config::Reward::Expression(program) if uses(program))
+}
+
+fn complain_of_pace(site: &Site, table: &Table) -> Result<(), UnfitTable> {
+    let period = site.interaction.obs_period;
+    let pace = table.pace_ns().and_then(|ns| u64::try_from(ns).ok()).map_or(Span::ZERO, Span::from_ns);
+    if pace <= period {
+        return Ok(());
+    }
+    let text = |span: Span| format!("{} s", span.as_seconds());
+    Err(UnfitTable::Coarse { pace: text(pace), period: text(period) })
+}
+
+fn on_clock(at_ns: i64, table: &Table) -> MonoTime {
+    let first = table.times_ns.first().copied().unwrap_or(0);
+    BEGIN + Span::from_ns(u64::try_from(at_ns.saturating_sub(first)).unwrap_or(0))
+}
+
+fn receive(image: &mut Image, table: &Table, columns: &[(TagId, usize)], row: usize) {
+    let Some(&at_ns) = table.times_ns.get(row) else { return };
+    let received = on_clock(at_ns, table);
+    for &(tag, column) in columns {
+        let cell = table.columns.get(column).map_or(Cell::Nothing, |column| column.cell(row));
+        let (value, quality) = match cell {
+            Cell::Nothing => continue,
+            Cell::Bad => (f64::NAN, Quality::Bad),
+            Cell::Value(value) => (value, Quality::Good),
+        };
+        image.receive(&Sample { tag, value, quality, received, source_time: at_ns / 100 });
+    }
+}
+
+fn observation(pipeline: &Pipeline, (at_ns, gap): (i64, bool), decision: bool) -> Observation {
+    let (lo, hi) = pipeline.bounds();
+    Observation {
+        at_ns,
+        complete: pipeline.complete() && pipeline.action_read_back(),
+        gap,
+        decision,
+        reward: pipeline.reward(),
+        state: pipeline.state().to_vec(),
+        action: pipeline.action().to_vec(),
+        lo: lo.to_vec(),
+        hi: hi.to_vec(),
+    }
+}
+
+/// When something is observed, and the rows that have come since the time before.
+struct Instant {
+    at_ns: i64,
+    rows: std::ops::Range<usize>,
+    gap: bool,
+}
+
+/// The grid of observations over a table; pauses are passed over.
+struct Instants<'t> {
+    table: &'t Table,
+    period_ns: i64,
+    next_ns: i64,
+    row: usize,
+    begun: bool,
+}
+
+impl<'t> Instants<'t> {
+    fn of(site: &Site, table: &'t Table) -> Self {
+        let period_ns = i64::try_from(site.interaction.obs_period.as_ns()).unwrap_or(i64::MAX).max(1);
+        let next_ns = table.times_ns.first().copied().unwrap_or(0);
+        Self { table, period_ns, next_ns, row: 0, begun: false }
+    }
+}
+
+impl Iterator for Instants<'_> {
+    type Item = Instant;
+
+    fn next(&mut self) -> Option<Instant> {
+        let times = &self.table.times_ns;
+        let pending = *times.get(self.row)?;
+        // The first instant of the grid that the next row is in time for.
+        let behind = pending.saturating_sub(self.next_ns);
+        let skipped =
+            if behind > 0 { behind.div_euclid(self.period_ns) + i64::from(behind % self.period_ns != 0) } else { 0 };
+        let gap = !self.begun || skipped > GAP_OBSERVATIONS;
+        // Within a short pause everything is observed all the same: tags age.
+        let at_ns =
+            if gap { self.next_ns.saturating_add(skipped.saturating_mul(self.period_ns)) } else { self.next_ns };
+        let first = self.row;
+        self.row += times.iter().skip(first).take_while(|time| **time <= at_ns).count();
+        (self.next_ns, self.begun) = (at_ns.saturating_add(self.period_ns), true);
+        Some(Instant { at_ns, rows: first..self.row, gap })
+    }
+}
+
+/// Why a recording holds no observations for an agent.
+#[derive(Debug, thiserror::Error)]
+pub enum UnfitRecording {
+    /// It cannot be read.
+    #[error("{0}")]
+    Refused(#[from] rt_recording::RecordingRefused),
+    /// It cannot be read on.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is of another site.
+    #[error("it is of a site with other tags or ranges: use the site file that it was recorded with")]
+    OtherSite,
+}
+
+/// Takes the observations that a runtime has made and recorded, as far as the recording is whole.
+///
+/// # Errors
+/// It is no recording, or one of another site.
+pub fn observe_recording(
+    site: &Site,
+    input: impl Read,
+    mut take: impl FnMut(&Observation),
+) -> Result<(), UnfitRecording> {
+    let mut reader = Reader::open(input)?;
+    let columns = policy::pipeline::Columns::of(site).len();
+    let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let layout = StepLayout::new(size(columns), size(site.setpoints.len())).ok_or(UnfitRecording::OtherSite)?;
+    if reader.opening().tag_list_hash != site.tag_list_hash() {
+        return Err(UnfitRecording::OtherSite);
+    }
+    while let Next::Frame(frame) = reader.next_frame()? {
+        let rt_recording::Frame::Cycle(cycle) = frame else { continue };
+        if cycle.step.is_empty() {
+            continue;
+        }
+        let view = layout.view(&cycle.step).map_err(|_| UnfitRecording::OtherSite)?;
+        let usable = StepHead::STATE_COMPLETE | StepHead::ACTION_READ_BACK;
+        take(&Observation {
+            at_ns: i64::try_from(view.head.time_ns).unwrap_or(i64::MAX),
+            complete: view.head.has(usable),
+            gap: view.head.has(StepHead::GAP_BEFORE),
+            decision: view.head.has(StepHead::DECISION_SLOT),
+            reward: view.head.has(StepHead::REWARD_VALID).then_some(view.head.reward),
+            state: view.state.to_vec(),
+            action: view.action.to_vec(),
+            lo: view.lo.to_vec(),
+            hi: view.hi.to_vec(),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A site that observes every second and acts every two.
+    fn site() -> Site {
+        let text = r#"
+schema: corerl/1
+lab: true
+agent_name: agent
+coreio: {opc_connections: [{connection_id: plant, opc_conn_url: "opc.tcp://127.0.0.1:1"}]}
+interaction: {obs_period: 1s, action_period: 2s, state_age_tol: 5s}
+agent: {traces: [0.0, 0.5]}
+pipeline:
+  tags:
+    - {name: u, type: ai_setpoint, node_identifier: i=1, operating_range: [0, 2]}
+    - {name: level, node_identifier: i=2, operating_range: [0, 10], stale_after: 3s}
+    - {name: lamp, type: meta, node_identifier: i=3}
+  reward: {value: "-{level}"}
+runtime: {period: 100ms, limits: {u: {rate: 1}}}
+"#;
+        rt_config::parse(text, "site.yaml".as_ref()).unwrap_or_else(|refused| panic!("{refused}")).site
+    }
+
+    fn observed(text: &str) -> Result<Vec<Observation>, UnfitTable> {
+        let table = Table::parse(text.as_bytes(), b',').unwrap();
+        let mut observations = Vec::new();
+        observe_table(&site(), &table, |observation| observations.push(observation.clone())).map(|()| observations)
+    }
+
+    fn of_rows(rows: &[(f64, &str)]) -> String {
+        rows.iter().fold("time,u,level\n".to_owned(), |text, (at, values)| text + &format!("{at},{values}\n"))
+    }
+
+    #[test]
+    fn rows_on_the_grid_are_observed_one_by_one_with_state_action_and_reward() {
+        let observations =
+            observed(&of_rows(&[(10.0, "1,5"), (11.0, "1,6"), (12.0, "1.5,6"), (13.0, "1.5,6")])).unwrap();
+        assert_eq!(observations.len(), 4);
+        let first = &observations[0];
+        // Both traces of u and level begin at their first values; then the bounds of the action.
+        assert_eq!(first.state, [0.5, 0.5, 0.5, 0.5, 0.0, 1.0]);
+        assert_eq!((first.action.as_slice(), first.reward, first.gap), (&[0.5][..], Some(-5.0), true));
+        assert!((observations[1].state[3] - 0.55).abs() < 1e-6, "half of the way from 5 to 6");
+        assert!(observations.iter().all(|observation| observation.complete));
+        assert!(observations.iter().skip(1).all(|observation| !observation.gap));
+        // Every second one is due; the second is one because the setpoint was moved after it.
+        let decisions: Vec<_> = observations.iter().map(|observation| observation.decision).collect();
+        assert_eq!(decisions, [true, true, true, false]);
+    }
+
+    #[test]
+    fn an_empty_cell_lets_the_value_stay_until_it_is_stale_and_a_bad_one_does_not() {
+        let rows: Vec<_> = (0..8).map(|at| (f64::from(at), if at == 0 { "1,5" } else { "1," })).collect();
+        let rewards: Vec<_> =
+            observed(&of_rows(&rows)).unwrap().iter().map(|observation| observation.reward.is_some()).collect();
+        assert_eq!(rewards, [true, true, true, true, false, false, false, false]);
+        let bad = observed(&of_rows(&[(0.0, "1,5"), (1.0, "1,bad"), (2.0, "1,5")])).unwrap();
+        assert_eq!(bad.iter().map(|observation| observation.complete).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(bad[2].reward, Some(-5.0));
+    }
+
+    #[test]
+    fn a_pause_is_passed_over_and_a_short_one_is_observed() {
+        let observations =
+            observed(&of_rows(&[(0.0, "1,5"), (1.0, "1,5"), (3.0, "1,5"), (60.5, "1,5"), (61.0, "1,5")]));
+        let observations = observations.unwrap();
+        let at: Vec<_> = observations.iter().map(|observation| observation.at_ns / 1_000_000_000).collect();
+        assert_eq!(at, [0, 1, 2, 3, 61]);
+        let gaps: Vec<_> = observations.iter().map(|observation| observation.gap).collect();
+        assert_eq!(gaps, [true, false, false, false, true]);
+    }
+
+    #[test]
+    fn what_the_site_needs_and_the_table_does_not_have_is_named() {
+        let refused = |text: &str| observed(text).unwrap_err().to_string();
+        assert!(refused("time,u\n0,1\n1,1\n").contains("no column for level"));
+        assert!(refused("time,u,level\n0,1,1\n60,1,1\n120,1,1\n").contains("rows are 60 s apart"));
+        assert_eq!(observed("time,u,level,other\n0,1,1,9\n1,1,1,9\n").unwrap().len(), 2, "the lamp may be missing");
+    }
+
+    #[test]
+    fn what_is_no_recording_is_refused() {
+        let refused = observe_recording(&site(), &b"time,u,level"[..], |_| ()).unwrap_err();
+        assert!(matches!(refused, UnfitRecording::Refused(_)), "{refused}");
+    }
+}
