@@ -23,7 +23,6 @@
 
 mod case;
 mod compare;
-mod picture;
 mod report;
 mod site;
 mod sweep;
@@ -31,7 +30,6 @@ mod trial;
 
 pub use case::{ActionRange, Case, CaseError, Reference};
 pub use compare::{Comparison, Incomparable};
-pub use picture::picture;
 pub use report::{Report, SCHEMA, SeedScore, WINDOW};
 pub use site::site_of;
 pub use sweep::{Sweep, SweepError, Variation};

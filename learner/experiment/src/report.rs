@@ -126,9 +126,29 @@ impl Report {
         text
     }
 
-    /// The step with which a point of the curves ends.
+    /// The curves: a name for each, and the reward by the step at which each part ends. The median of all seeds comes last.
     #[must_use]
-    pub fn step_of(&self, point: usize) -> u64 {
+    pub fn curves(&self) -> Vec<(String, Vec<(f64, f64)>)> {
+        let points =
+            |curve: &[f64]| (0..).zip(curve).map(|(point, value)| (self.step_of(point) as f64, *value)).collect();
+        let mut curves: Vec<_> =
+            self.seeds.iter().map(|score| (format!("seed {}", score.seed), points(&score.curve))).collect();
+        curves.push(("median".to_owned(), points(&self.medians())));
+        curves
+    }
+
+    fn medians(&self) -> Vec<f64> {
+        let points = self.seeds.iter().map(|score| score.curve.len()).max().unwrap_or(0);
+        let at = |point: usize| {
+            let mut values: Vec<f64> = self.seeds.iter().filter_map(|score| score.curve.get(point).copied()).collect();
+            values.sort_by(f64::total_cmp);
+            median(&values)
+        };
+        (0..points).map(at).collect()
+    }
+
+    /// The step with which a point of the curves ends.
+    fn step_of(&self, point: usize) -> u64 {
         let part = self.steps.div_ceil(CURVE_POINTS_MAX as u64).max(1);
         (part * (point as u64 + 1)).min(self.steps)
     }
@@ -195,5 +215,8 @@ pub(crate) mod tests {
         assert!(Report::parse(&other).unwrap_err().contains("corerl.bench/1"));
         assert!(report.curves_csv().starts_with("step,seed 1,seed 2\n1,-0.125,-0.25\n"));
         assert_eq!(report.curves_csv().lines().count(), 11);
+        let curves = report.curves();
+        assert_eq!(curves.len(), 3);
+        assert_eq!(curves[2], ("median".to_owned(), (1..=10).map(|step| (f64::from(step), -0.1875)).collect()));
     }
 }

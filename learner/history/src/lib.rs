@@ -1,8 +1,23 @@
-//! What was recorded of a plant.
+//! What was recorded of a plant: read, observed as the runtime observes it, and reported on.
+//!
+//! # Contract
+//! - Nothing is guessed: a line that cannot be read, a tag that is missing and a pace that cannot be observed are refused with
+//!   their place and what to do about them.
+//! - Observations come from the runtime's own image and pipeline, on the site's grid: what an agent learns from a history is
+//!   what it would have learnt beside the plant.
+//! - Nothing here is for a real-time thread.
+//!
+//! # Nouns
+//! A [`Table`] has values of tags over time. An [`Observation`] is the state, action and reward at one instant of it, or of a
+//! recording. [`TagFacts`], [`Correlation`] and [`GoalFacts`] say what is in a table before anybody learns from it.
 #![forbid(unsafe_code)]
 
 mod observation;
+mod statistics;
 mod table;
+mod violations;
 
 pub use observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
+pub use statistics::{Correlation, TagFacts, correlations};
 pub use table::{Cell, Column, Table, TableRefused};
+pub use violations::{GoalFacts, ZoneFacts};

@@ -10,6 +10,7 @@ use rt_control::CONFIGURATION_BYTES_MAX;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::data::{TagsArguments, draft_tags};
 use crate::failure::{Exit, Failure};
 use crate::field::{FromServerArguments, draft_site};
 use crate::output::print_json;
@@ -54,6 +55,8 @@ enum ConfigAction {
     Schema,
     /// Draft a site file from what lies on a server.
     FromServer(FromServerArguments),
+    /// Draft the tags of a site file from a history.
+    Tags(TagsArguments),
     /// Print a complete site file with comments, to start from.
     #[command(after_help = "Example:\n  corerl config example > site.yaml && corerl config check site.yaml")]
     Example,
@@ -79,6 +82,7 @@ pub(crate) fn run(command: &ConfigCommand) -> ExitCode {
         ConfigAction::Check { file, json } => check(file, *json),
         ConfigAction::Apply(arguments) => apply(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::FromServer(arguments) => draft_site(arguments).unwrap_or_else(|failure| failure.report()).into(),
+        ConfigAction::Tags(arguments) => draft_tags(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::Schema => print(&format!("{:#}\n", rt_config::schema())),
         ConfigAction::Example => print(rt_config::example()),
     }

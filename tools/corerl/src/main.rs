@@ -14,6 +14,7 @@ mod agent;
 mod audit;
 mod bench;
 mod config;
+mod data;
 mod doctor;
 mod experiment;
 mod failure;
@@ -69,6 +70,8 @@ enum Command {
     Shm(segments::ShmArguments),
     /// What lies on the servers, setpoints by hand, and certificates.
     Io(field::IoArguments),
+    /// What was recorded of a plant.
+    Data(data::DataArguments),
     /// Let agents learn on simulated environments, and compare what they reach.
     Experiment(experiment::ExperimentArguments),
     /// Measure how well this machine keeps the control loop's time.
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Model(arguments) => model::run(&arguments),
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),
+        Command::Data(arguments) => data::run(&arguments),
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

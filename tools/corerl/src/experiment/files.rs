@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use experiment::{Case, Report, picture};
+use chart::{Line, LineChart};
+use experiment::{Case, Report};
 
 use crate::failure::{Exit, Failure};
 
@@ -48,13 +49,27 @@ pub(super) fn keep(directory: &Path, case: &Case, report: &Report) -> Result<(),
     for (name, text) in [
         ("case.yaml", case.to_yaml()),
         ("curves.csv", report.curves_csv()),
-        ("curves.svg", picture(report)),
+        ("curves.svg", curves(report)),
         (REPORT, json + "\n"),
     ] {
         let path = directory.join(name);
         fs::write(&path, text).map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
     }
     Ok(())
+}
+
+/// The learning curves of all seeds, their median, and the reference.
+fn curves(report: &Report) -> String {
+    let class = |name: &str| if name == "median" { "c0" } else { "c0 faint" }.to_owned();
+    let line = |(name, points): (String, Vec<(f64, f64)>)| Line { class: class(&name), name, points };
+    let mut lines: Vec<_> = report.curves().into_iter().map(line).collect();
+    if let Some(reference) = report.reference {
+        let points = vec![(0.0, reference), (report.steps as f64, reference)];
+        lines.push(Line { name: "reference".to_owned(), class: "c4".to_owned(), points });
+    }
+    let title =
+        format!("{}, {} seeds: median of the last 100 rewards {:.4}", report.case, report.seeds.len(), report.median);
+    LineChart { x_label: "step".to_owned(), y_label: "reward".to_owned(), lines, ..LineChart::default() }.file(&title)
 }
 
 /// The reports at a place: a file, the directory of an experiment, or one with directories of several.

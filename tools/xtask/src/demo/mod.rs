@@ -7,7 +7,6 @@ mod recording;
 mod report;
 mod run;
 mod summary;
-mod svg;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,35 +1,14 @@
 //! `report.html`: one page without anything from elsewhere, readable in light and dark.
 
+use chart::{Bars, COLOURS, Line, LineChart, escaped};
 use shm::histogram::Snapshot;
 
 use super::plan::Pair;
 use super::recording::Recording;
 use super::summary::Summary;
-use super::svg::{Bars, Line, LineChart, escaped};
 
 /// The mean of so many decisions is drawn over the single rewards.
 const REWARD_WINDOW: usize = 100;
-
-/// Colours in the style sheet.
-const COLOURS: usize = 6;
-
-const STYLE: &str = "\
-:root { color-scheme: light dark; --ground: #fff; --text: #1c2126; --faint: #8a939c; --grid: #e3e6e9;
-  --c0: #1f6feb; --c1: #d1570a; --c2: #188038; --c3: #a142d4; --c4: #b3261e; --c5: #00798c; --mark: #6b7680; }
-@media (prefers-color-scheme: dark) { :root { --ground: #15181b; --text: #e4e7ea; --faint: #87909a; --grid: #2b3035;
-  --c0: #6ea8ff; --c1: #ff9d5c; --c2: #6fd08c; --c3: #d39bf0; --c4: #ff8a80; --c5: #4dd0e1; --mark: #a0a9b2; } }
-body { background: var(--ground); color: var(--text); font: 15px/1.45 system-ui, sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em; }
-h1 { font-size: 1.4em; } h2 { font-size: 1.05em; margin: 1.8em 0 .3em; }
-table { border-collapse: collapse; } td { padding: .15em 1em .15em 0; vertical-align: top; } td:first-child { color: var(--faint); }
-svg { width: 100%; height: auto; } svg text { fill: var(--text); font-size: 12px; } svg text.tick { fill: var(--faint); font-size: 11px; }
-polyline { fill: none; stroke-width: 1.4; } .grid { stroke: var(--grid); } line.mark { stroke: var(--mark); stroke-dasharray: 2 3; }
-.bar { fill: var(--c0); } .legend { margin: 0; color: var(--faint); font-size: 13px; } span.mark { color: var(--mark); }
-polyline.c0 { stroke: var(--c0); } polyline.c1 { stroke: var(--c1); } polyline.c2 { stroke: var(--c2); }
-polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c5 { stroke: var(--c5); }
-span.c0 { color: var(--c0); } span.c1 { color: var(--c1); } span.c2 { color: var(--c2); }
-span.c3 { color: var(--c3); } span.c4 { color: var(--c4); } span.c5 { color: var(--c5); }
-.faint { opacity: .35; }
-";
 
 /// The page. `pairs` names which tags belong together as measured value and setpoint.
 pub(crate) fn page(recording: &Recording, pairs: &[Pair]) -> String {
@@ -73,13 +52,7 @@ pub(crate) fn page(recording: &Recording, pairs: &[Pair]) -> String {
         ("Events", format!("<table>\n{happenings}</table>\n")),
     ];
     let body: String = sections.iter().map(|(title, content)| format!("<h2>{title}</h2>\n{content}")).collect();
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>CoreRL: {plant}</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>CoreRL on the plant {plant}</h1>\n\
-         <table>\n{rows}</table>\n{body}</body>\n</html>\n",
-        plant = escaped(&recording.plant),
-    )
+    chart::page(&format!("CoreRL on the plant {}", recording.plant), &format!("<table>\n{rows}</table>\n{body}"))
 }
 
 fn reward(recording: &Recording) -> LineChart {
@@ -100,6 +73,7 @@ fn reward(recording: &Recording) -> LineChart {
                 points: moving_mean(&points, REWARD_WINDOW),
             },
         ],
+        marks_name: "policy adopted".to_owned(),
         marks: recording
             .adoptions
             .iter()
@@ -130,7 +104,7 @@ fn tracking(recording: &Recording, pairs: &[Pair]) -> LineChart {
         x_label: "time since the first cycle, s".to_owned(),
         y_label: "engineering units".to_owned(),
         lines,
-        marks: Vec::new(),
+        ..LineChart::default()
     }
 }
 
@@ -158,7 +132,7 @@ fn written(recording: &Recording) -> LineChart {
         x_label: "time since the first cycle, s".to_owned(),
         y_label: "engineering units".to_owned(),
         lines: recording.setpoints.iter().enumerate().map(line).collect(),
-        marks: Vec::new(),
+        ..LineChart::default()
     }
 }
 

@@ -1,4 +1,6 @@
-//! Line charts and histograms as inline SVG, coloured by the page's style sheet so that light and dark both work.
+//! Line charts and histograms as SVG, inside a page that needs nothing from elsewhere, or as a file of its own. Colours come
+//! from a style sheet that goes with them, so that light and dark both work.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 
@@ -9,6 +11,28 @@ const LEFT: f64 = 74.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
+/// Room for a file's title, pixels.
+const TITLE_HEIGHT: f64 = 24.0;
+
+/// Colours in the style sheet: classes `c0` to `c5`.
+pub const COLOURS: usize = 6;
+const STYLE: &str = "\
+:root { color-scheme: light dark; --ground: #fff; --text: #1c2126; --faint: #8a939c; --grid: #e3e6e9;
+  --c0: #1f6feb; --c1: #d1570a; --c2: #188038; --c3: #a142d4; --c4: #b3261e; --c5: #00798c; --mark: #6b7680; }
+@media (prefers-color-scheme: dark) { :root { --ground: #15181b; --text: #e4e7ea; --faint: #87909a; --grid: #2b3035;
+  --c0: #6ea8ff; --c1: #ff9d5c; --c2: #6fd08c; --c3: #d39bf0; --c4: #ff8a80; --c5: #4dd0e1; --mark: #a0a9b2; } }
+body { background: var(--ground); color: var(--text); font: 15px/1.45 system-ui, sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em; }
+h1 { font-size: 1.4em; } h2 { font-size: 1.05em; margin: 1.8em 0 .3em; }
+table { border-collapse: collapse; } td { padding: .15em 1em .15em 0; vertical-align: top; } td:first-child { color: var(--faint); }
+body svg { width: 100%; height: auto; } svg text { fill: var(--text); font-size: 12px; } svg text.tick { fill: var(--faint); font-size: 11px; }
+polyline { fill: none; stroke-width: 1.4; } .grid { stroke: var(--grid); } line.mark { stroke: var(--mark); stroke-dasharray: 2 3; }
+.bar { fill: var(--c0); } .legend { margin: 0; color: var(--faint); font-size: 13px; } span.mark { color: var(--mark); }
+polyline.c0 { stroke: var(--c0); } polyline.c1 { stroke: var(--c1); } polyline.c2 { stroke: var(--c2); }
+polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c5 { stroke: var(--c5); }
+span.c0 { color: var(--c0); } span.c1 { color: var(--c1); } span.c2 { color: var(--c2); }
+span.c3 { color: var(--c3); } span.c4 { color: var(--c4); } span.c5 { color: var(--c5); }
+.faint { opacity: .35; }
+";
 
 /// Ticks aimed at on an axis.
 const TICKS: f64 = 6.0;
@@ -18,32 +42,39 @@ const COLUMNS: usize = 400;
 
 /// A line of a chart.
 #[derive(Debug, Clone)]
-pub(crate) struct Line {
+pub struct Line {
     /// For the legend.
-    pub(crate) name: String,
+    pub name: String,
     /// Class in the style sheet: `c0` to `c5`, or with `faint`.
-    pub(crate) class: String,
+    pub class: String,
     /// The points, by rising x; those that are not finite are left out.
-    pub(crate) points: Vec<(f64, f64)>,
+    pub points: Vec<(f64, f64)>,
 }
 
 /// A chart of lines over a common x axis.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LineChart {
-    pub(crate) x_label: String,
-    pub(crate) y_label: String,
-    pub(crate) lines: Vec<Line>,
+pub struct LineChart {
+    /// What the x axis shows, with its unit.
+    pub x_label: String,
+    /// What the y axis shows, with its unit.
+    pub y_label: String,
+    /// The lines, the first one at the bottom.
+    pub lines: Vec<Line>,
     /// Vertical marks: x and a text that shows when the pointer rests on it.
-    pub(crate) marks: Vec<(f64, String)>,
+    pub marks: Vec<(f64, String)>,
+    /// What the marks are, for the legend.
+    pub marks_name: String,
 }
 
 /// A histogram with logarithmic axes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Bars {
-    pub(crate) x_label: String,
-    pub(crate) y_label: String,
+pub struct Bars {
+    /// What the x axis shows, with its unit.
+    pub x_label: String,
+    /// What the y axis shows, with its unit.
+    pub y_label: String,
     /// Lower end (above 0), upper end and count of each bar, by rising x; empty ones are left out.
-    pub(crate) bars: Vec<(f64, f64, u64)>,
+    pub bars: Vec<(f64, f64, u64)>,
 }
 
 /// Maps values to pixels.
@@ -65,20 +96,35 @@ const X_PIXELS: (f64, f64) = (LEFT, WIDTH - RIGHT);
 const Y_PIXELS: (f64, f64) = (HEIGHT - BOTTOM, TOP);
 
 impl LineChart {
-    /// The chart as an `<svg>` element; a sentence instead when there is nothing to show.
-    pub(crate) fn render(&self) -> String {
+    /// The chart as an `<svg>` element with its legend; a sentence instead when there is nothing to show.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.drawing().map_or_else(nothing, |svg| svg + &self.legend())
+    }
+
+    /// The chart as an SVG file with a title; without lines when there is nothing to show.
+    #[must_use]
+    pub fn file(&self, title: &str) -> String {
+        let drawing = self.drawing().unwrap_or_else(|| open(&self.x_label, &self.y_label) + "</svg>\n");
+        let inside = format!("<svg y=\"{TITLE_HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\"");
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\" \
+             style=\"background: var(--ground)\">\n<style>\n{STYLE}</style>\n<text x=\"{LEFT}\" y=\"20\">{}</text>\n{}</svg>\n",
+            HEIGHT + TITLE_HEIGHT,
+            escaped(title),
+            drawing.replacen("<svg", &inside, 1)
+        )
+    }
+
+    fn drawing(&self) -> Option<String> {
         let finite = |line: &Line| -> Vec<(f64, f64)> {
             let points = line.points.iter().copied();
             points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
         };
         let lines: Vec<_> = self.lines.iter().map(|line| (line, finite(line))).collect();
         let all = || lines.iter().flat_map(|(_, points)| points.iter());
-        let Some((x_from, x_to)) = extent(all().map(|p| p.0)) else {
-            return nothing();
-        };
-        let Some((y_from, y_to)) = extent(all().map(|p| p.1)) else {
-            return nothing();
-        };
+        let (x_from, x_to) = extent(all().map(|p| p.0))?;
+        let (y_from, y_to) = extent(all().map(|p| p.1))?;
         let margin = 0.05 * (y_to - y_from);
         let x = Scale { from: x_from, to: x_to, pixels: X_PIXELS };
         let y = Scale { from: y_from - margin, to: y_to + margin, pixels: Y_PIXELS };
@@ -99,8 +145,7 @@ impl LineChart {
                 thinned(points).iter().map(|(px, py)| format!("{:.1},{:.1}", x.at(*px), y.at(*py))).collect();
             let _ = writeln!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, path.join(" "));
         }
-        svg += "</svg>\n";
-        svg + &self.legend()
+        Some(svg + "</svg>\n")
     }
 
     fn legend(&self) -> String {
@@ -109,7 +154,7 @@ impl LineChart {
             let _ = write!(html, "<span class=\"{}\">\u{25a0}</span> {} ", line.class, escaped(&line.name));
         }
         if !self.marks.is_empty() {
-            html += "<span class=\"mark\">\u{2502}</span> policy adopted";
+            let _ = write!(html, "<span class=\"mark\">\u{2502}</span> {}", escaped(&self.marks_name));
         }
         html + "</p>\n"
     }
@@ -117,7 +162,8 @@ impl LineChart {
 
 impl Bars {
     /// The histogram as an `<svg>` element; a sentence instead when there is nothing to show.
-    pub(crate) fn render(&self) -> String {
+    #[must_use]
+    pub fn render(&self) -> String {
         let bars: Vec<_> = self.bars.iter().filter(|(from, _, count)| *count > 0 && *from > 0.0).collect();
         let Some((x_from, _)) = extent(bars.iter().map(|bar| bar.0)) else {
             return nothing();
@@ -262,8 +308,20 @@ fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// A page that needs nothing from elsewhere, readable in light and dark.
+#[must_use]
+pub fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n",
+        title = escaped(title),
+    )
+}
+
 /// Text for HTML.
-pub(crate) fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -277,6 +335,7 @@ mod tests {
             y_label: "reward <1>".to_owned(),
             lines: vec![Line { name: "a & b".to_owned(), class: "c0".to_owned(), points }],
             marks: vec![(0.5, "generation 1".to_owned()), (99.0, "outside".to_owned())],
+            marks_name: "policy adopted".to_owned(),
         }
     }
 
@@ -322,6 +381,16 @@ mod tests {
         let svg = bars.render();
         assert_eq!(svg.matches("<rect").count(), 2);
         assert!(!svg.contains("NaN") && !svg.contains("height=\"0.0\""), "{svg}");
+    }
+
+    #[test]
+    fn a_file_is_one_picture_with_its_title_and_style_also_when_it_is_empty() {
+        for points in [vec![(0.0, 1.0), (1.0, 2.0)], Vec::new()] {
+            let file = chart(points).file("a <b>");
+            assert!(file.starts_with("<svg xmlns") && file.ends_with("</svg>\n") && file.contains("a &lt;b&gt;"));
+            assert_eq!(file.matches("<svg").count(), file.matches("</svg>").count());
+            assert!(file.contains("polyline.c0"));
+        }
     }
 
     #[test]

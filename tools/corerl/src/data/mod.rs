@@ -1,0 +1,173 @@
+//! `corerl data`: what was recorded of a plant, before anybody learns from it.
+
+mod page;
+mod tags;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use history::{Correlation, GoalFacts, Table, TagFacts, correlations};
+use serde::Serialize;
+
+use crate::failure::{Exit, Failure};
+use crate::output::{print_json, print_text, table};
+
+pub(crate) use tags::{TagsArguments, draft_tags};
+
+/// Correlations that are told; all of them are in the page.
+const CORRELATIONS_TOLD: usize = 10;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html")]
+pub(crate) struct DataArguments {
+    #[command(subcommand)]
+    command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Say what is in a history: ranges, gaps, correlations, and how the site's goals were met.
+    #[command(
+        after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of the CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. Without --config nothing is said of goals.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
+    )]
+    Report(ReportArguments),
+}
+
+#[derive(Debug, Args)]
+struct ReportArguments {
+    /// The history, a CSV file.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// The site file: its goals and ranges.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Also write one page with plots, to be mailed.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything that is said of a history.
+#[derive(Debug, Serialize)]
+struct Report {
+    file: String,
+    rows: usize,
+    hours: f64,
+    seconds_between_rows: f64,
+    rows_replaced: u64,
+    tags: Vec<TagFacts>,
+    correlations: Vec<Correlation>,
+    goals: Option<GoalFacts>,
+}
+
+pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
+    match &arguments.command {
+        DataCommand::Report(arguments) => report(arguments),
+    }
+}
+
+/// Reads a history.
+pub(crate) fn read(path: &Path) -> Result<Table, Failure> {
+    Table::read(path).map_err(|refused| Failure::new(Exit::Unavailable, format!("{}: {refused}", path.display())))
+}
+
+fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
+    let site = arguments.config.as_deref().map(crate::run::load_site).transpose()?;
+    let table = read(&arguments.from)?;
+    let mut rewards = Vec::new();
+    let goals = site.as_ref().map(|site| GoalFacts::of(site, &table, |at_ns, reward| rewards.push((at_ns, reward))));
+    let unfit = |error| Failure::new(Exit::Unavailable, format!("{}: {error}", arguments.from.display()));
+    let goals = goals.transpose().map_err(unfit)?;
+    let ends = [table.times_ns.first(), table.times_ns.last()].map(|time| time.copied().unwrap_or(0));
+    let report = Report {
+        file: arguments.from.display().to_string(),
+        rows: table.times_ns.len(),
+        hours: (ends[1] - ends[0]) as f64 / 3.6e12,
+        seconds_between_rows: table.pace_ns().unwrap_or(0) as f64 / 1e9,
+        rows_replaced: table.replaced,
+        tags: table.columns.iter().map(|column| TagFacts::of(&table, column)).collect(),
+        correlations: correlations(&table),
+        goals,
+    };
+    if let Some(out) = &arguments.out {
+        let text = page::page(&report, &table, &rewards);
+        std::fs::write(out, text)
+            .map_err(|error| Failure::io(format_args!("cannot write {}", out.display()), &error))?;
+        eprintln!("page: {}", out.display());
+    }
+    if arguments.json {
+        print_json("corerl.data-report/1", &report)?;
+    } else {
+        print_text(&text(&report))?;
+    }
+    Ok(Exit::Fine)
+}
+
+fn text(report: &Report) -> String {
+    let Report { rows, hours, seconds_between_rows, rows_replaced, .. } = report;
+    let mut text = format!("{rows} rows over {hours:.1} h, usually {seconds_between_rows} s apart");
+    if *rows_replaced > 0 {
+        text += &format!("; {rows_replaced} rows had the time of the row after them, which counts");
+    }
+    text += "\n\n";
+    let mut lines = vec![HEADS.map(str::to_owned)];
+    lines.extend(report.tags.iter().map(|facts| tag_cells(facts, *rows)));
+    text += &table(&lines);
+    text += "\nstrongest correlations\n";
+    let mut lines = vec![["", "", "coefficient", "after rows"].map(str::to_owned)];
+    lines.extend(report.correlations.iter().take(CORRELATIONS_TOLD).map(correlation_cells));
+    text += &table(&lines);
+    if let Some(goals) = &report.goals {
+        text += "\n";
+        text += &table(&goal_cells(goals));
+    }
+    text
+}
+
+const HEADS: [&str; 8] = ["tag", "values", "lowest", "1 %", "mean", "99 %", "highest", "longest gap"];
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn tag_cells(facts: &TagFacts, rows: usize) -> [String; 8] {
+    let share = facts.values as f64 / rows.max(1) as f64 * 100.0;
+    let mark = if facts.constant { " (never changes)" } else { "" };
+    [
+        format!("{}{mark}", facts.name),
+        format!("{share:.1} %"),
+        number(facts.min),
+        number(facts.low),
+        number(facts.mean),
+        number(facts.high),
+        number(facts.max),
+        format!("{:.0} s", facts.longest_gap_s),
+    ]
+}
+
+fn correlation_cells(found: &Correlation) -> [String; 4] {
+    [found.one.clone(), found.other.clone(), format!("{:+.3}", found.coefficient), found.lag_rows.to_string()]
+}
+
+fn goal_cells(goals: &GoalFacts) -> Vec<[String; 2]> {
+    let share = |count: u64| format!("{:.1} %", count as f64 / goals.observations.max(1) as f64 * 100.0);
+    let mut rows = vec![
+        ["observations".to_owned(), goals.observations.to_string()],
+        ["with a complete state".to_owned(), share(goals.complete)],
+        ["with a reward".to_owned(), share(goals.rewarded)],
+        ["mean reward".to_owned(), number(goals.mean_reward)],
+        ["worst reward".to_owned(), number(goals.worst_reward)],
+        ["setpoints moved".to_owned(), share(goals.moves)],
+    ];
+    let percent = |share: f64| format!("{:.2} %", share * 100.0);
+    rows.extend(goals.zones.iter().map(|zone| {
+        let parts =
+            [("operating range", zone.out_of_operating), ("red bounds", zone.red), ("yellow bounds", zone.yellow)];
+        let parts: Vec<_> = parts.iter().filter(|(_, share)| *share > 0.0).collect();
+        let parts: Vec<_> = parts.iter().map(|(of, share)| format!("{} out of its {of}", percent(*share))).collect();
+        [zone.tag.clone(), parts.join(", ")]
+    }));
+    rows
+}
