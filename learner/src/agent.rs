@@ -151,6 +151,11 @@ impl Agent {
         }
     }
 
+    /// Asks for one more update than the observations give rise to: for an agent that learns from a history.
+    pub fn owe_update(&mut self) {
+        self.schedule.owe();
+    }
+
     /// Whether [`Self::update`] has something to do.
     #[must_use]
     pub fn is_update_due(&self) -> bool {

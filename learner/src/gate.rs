@@ -97,8 +97,8 @@ impl Agent {
         }
     }
 
-    /// The critics' mean value of one action per state, clipped to its bounds.
-    fn mean_value(&mut self, states: &[f32], actions: &[f32], lo: &[f32], hi: &[f32]) -> f32 {
+    /// The critics' mean value of one action per state, clipped to its bounds; of at most `batch_size` states.
+    pub fn mean_value(&mut self, states: &[f32], actions: &[f32], lo: &[f32], hi: &[f32]) -> f32 {
         let clipped: Vec<f32> =
             actions.iter().zip(lo.iter().zip(hi)).map(|(action, (lo, hi))| action.max(*lo).min(*hi)).collect();
         let mut values = vec![0.0; states.len() / self.shape.state];

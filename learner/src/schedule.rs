@@ -74,6 +74,11 @@ impl Schedule {
         self.owed = (self.owed + self.per_observation).min(most);
     }
 
+    /// One more critic update is wanted.
+    pub(crate) fn owe(&mut self) {
+        self.owed += 1;
+    }
+
     /// Whether a critic update is due.
     pub(crate) fn is_due(&self) -> bool {
         self.owed > 0

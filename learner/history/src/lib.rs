@@ -13,11 +13,15 @@
 #![forbid(unsafe_code)]
 
 mod observation;
+mod source;
 mod statistics;
 mod table;
+mod training;
 mod violations;
 
 pub use observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
+pub use source::{Source, SourceError};
 pub use statistics::{Correlation, TagFacts, correlations};
 pub use table::{Cell, Column, Table, TableRefused};
+pub use training::{Evaluation, Taught, Training, TrainingError};
 pub use violations::{GoalFacts, ZoneFacts};

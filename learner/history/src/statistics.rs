@@ -140,7 +140,7 @@ fn strongest_of_each_pair(sorted: Vec<Correlation>) -> Vec<Correlation> {
 }
 
 /// Pearson's coefficient of `one` with what `other` is `lag` rows later; `None` where one of them does not change.
-fn correlation(one: &[f64], other: &[f64], lag: usize) -> Option<f64> {
+pub(crate) fn correlation(one: &[f64], other: &[f64], lag: usize) -> Option<f64> {
     let pairs = || one.iter().zip(other.iter().skip(lag)).filter(|(x, y)| x.is_finite() && y.is_finite());
     let count = pairs().count();
     if count < PAIRS_MIN {

@@ -1,0 +1,73 @@
+//! Where a history lies.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use rt_config::Site;
+
+use crate::observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
+use crate::table::{Table, TableRefused};
+
+/// How a recording begins (`rt-recording`), and a Parquet file.
+const RECORDING: &[u8] = b"CORERL";
+const PARQUET: &[u8] = b"PAR1";
+
+/// A history that can be gone through as often as one likes.
+#[derive(Debug)]
+pub enum Source {
+    /// A table, in memory.
+    Table(Table),
+    /// A recording of `corerl run --record`, on disk.
+    Recording(PathBuf),
+}
+
+/// Why there is nothing to go through.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is in a format that is not read.
+    #[error("it is a Parquet file, which is not read: write it as CSV")]
+    Parquet,
+    /// It is no table.
+    #[error(transparent)]
+    Table(#[from] TableRefused),
+    /// It does not fit the site.
+    #[error(transparent)]
+    UnfitTable(#[from] UnfitTable),
+    /// It does not fit the site, or is damaged.
+    #[error(transparent)]
+    UnfitRecording(#[from] UnfitRecording),
+}
+
+impl Source {
+    /// Opens a file: a recording, or else a table.
+    ///
+    /// # Errors
+    /// It cannot be read, or is neither.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        let mut beginning = Vec::new();
+        File::open(path)?.take(RECORDING.len() as u64).read_to_end(&mut beginning)?;
+        if beginning == RECORDING {
+            return Ok(Self::Recording(path.to_owned()));
+        }
+        if beginning.starts_with(PARQUET) {
+            return Err(SourceError::Parquet);
+        }
+        Ok(Self::Table(Table::read(path)?))
+    }
+
+    /// Goes through all observations, as this site makes them.
+    ///
+    /// # Errors
+    /// It does not fit the site, or cannot be read to its end.
+    pub fn observe(&self, site: &Site, take: impl FnMut(&Observation)) -> Result<(), SourceError> {
+        match self {
+            Self::Table(table) => observe_table(site, table, take)?,
+            Self::Recording(path) => observe_recording(site, BufReader::new(File::open(path)?), take)?,
+        }
+        Ok(())
+    }
+}
