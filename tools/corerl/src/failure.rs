@@ -64,6 +64,11 @@ impl Failure {
         Self::new(exit, format_args!("{attempt}: {error}"))
     }
 
+    /// The same with the file that it is about.
+    pub(crate) fn about(self, file: &std::path::Path) -> Self {
+        Self { message: format!("{}: {}", file.display(), self.message), ..self }
+    }
+
     /// Prints the message; the exit that belongs to it.
     pub(crate) fn report(&self) -> Exit {
         eprintln!("error: {}", self.message);

@@ -19,6 +19,7 @@ mod doctor;
 mod experiment;
 mod failure;
 mod field;
+mod learn;
 mod model;
 mod output;
 mod replay;
@@ -72,6 +73,8 @@ enum Command {
     Io(field::IoArguments),
     /// What was recorded of a plant.
     Data(data::DataArguments),
+    /// Learn a policy from what was recorded of a plant.
+    Learn(learn::LearnArguments),
     /// Let agents learn on simulated environments, and compare what they reach.
     Experiment(experiment::ExperimentArguments),
     /// Measure how well this machine keeps the control loop's time.
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
+        Command::Learn(arguments) => learn::run(&arguments),
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

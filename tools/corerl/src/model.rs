@@ -135,7 +135,7 @@ fn sign(path: &Path, key: &Path, json: bool) -> Result<Exit, Failure> {
         SignError::Refused(refused) => file_refused(path, refused),
         SignError::Write(error) => Failure::new(Exit::Internal, error),
     })?;
-    save(path, &signed)?;
+    save_policy(path, &signed)?;
     told(path, &format!("signed with the key {}", key.public()), json)
 }
 
@@ -170,7 +170,7 @@ fn export(arguments: &ExportArguments) -> Result<Exit, Failure> {
     let (_, mut client) = arguments.target.connect()?;
     let (origin, parameters) = policy_in_use(&site, &mut client)?;
     let bytes = file::to_bytes(&Purpose::of(&site), &origin, &parameters).map_err(internal)?;
-    save(&arguments.file, &bytes)?;
+    save_policy(&arguments.file, &bytes)?;
     told(&arguments.file, &format!("generation {}, not signed yet", origin.generation), arguments.json)
 }
 
@@ -228,7 +228,8 @@ fn not_published(generation: u64) -> String {
     )
 }
 
-fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes a policy file, whole or not at all.
+pub(crate) fn save_policy(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     rt_state::replace(path, POLICY_FILE_MODE, bytes)
         .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
 }
