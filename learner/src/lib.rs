@@ -62,5 +62,5 @@ pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
 pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, N_STEP_MAX, OptionsError};
-pub use site::nominal_of;
+pub use site::{checkpoint_name, nominal_of};
 pub use transitions::Step;

@@ -33,6 +33,12 @@ impl AgentOptions {
     }
 }
 
+/// The file name of the checkpoint of this site's agent.
+#[must_use]
+pub fn checkpoint_name(site: &Site) -> String {
+    format!("{}.{}.{}.ckpt", site.name, site.agent_name, site.instance)
+}
+
 /// The nominal setpoints, normalised.
 #[must_use]
 pub fn nominal_of(site: &Site) -> Vec<f32> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
 use tests::{Place, wait_for_count};
@@ -128,10 +129,12 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     assert!(String::from_utf8_lossy(&drafted.stdout).contains("expected_range"), "{drafted:?}");
 
     let words = ["learn", "--from", "history.csv", "--config", &config, "--out", "policy.safetensors"];
-    let learnt = corerl(&place, &[&words[..], &["--updates", "200", "--curves", "curves.svg", "--json"]].concat());
+    let more = ["--updates", "200", "--curves", "curves.svg", "--checkpoint-dir", "checkpoints", "--json"];
+    let learnt = corerl(&place, &[&words[..], &more].concat());
     let found = json(&learnt);
     assert_eq!((found["schema"].as_str(), found["updates"].as_u64()), (Some("corerl.learn/1"), Some(200)));
     assert!(found["evaluation"]["value_policy"].is_number() && place.path("curves.svg").is_file());
+    assert_eq!(code(&corerl(&place, &[&words[..], &more].concat())), 2, "a checkpoint is not written over");
 
     let policy = place.path("policy.safetensors").display().to_string();
     let with_policy = [slow[0], slow[1], ("  site: rig", &*format!("  site: rig\n  policy_file: {policy}"))];
@@ -139,6 +142,12 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     runtime.wait_for_mode("shadow");
     wait_for_count(&runtime.counters(), Counter::Cycles, 50);
     assert_eq!(runtime.status().policy_generation, 1);
+    // Its learner goes on from there.
+    let mut learner = place.learner(&site, "checkpoints");
+    let status = runtime.wait_for_status("a learner", |status| status.learner.epoch > 0);
+    assert_eq!(status.policy_generation, 1);
+    assert_eq!(learner.stop(Signal::TERM), 0);
+    assert!(learner.said().contains("learning goes on from the checkpoint"), "{}", learner.said());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use learner::{Agent, Belongs, LoadError};
+use learner::{Agent, Belongs, LoadError, checkpoint_name};
 use rt_config::Site;
 use tracing::{error, info};
 
@@ -21,8 +21,7 @@ impl Keeping {
     pub(crate) fn new(directory: &Path, site: &Site) -> Result<Self, Failure> {
         let fail = |source| Failure::CheckpointDir { path: directory.to_owned(), source };
         std::fs::create_dir_all(directory).map_err(fail)?;
-        let file = format!("{}.{}.{}.ckpt", site.name, site.agent_name, site.instance);
-        Ok(Self { path: directory.join(file), tag_list_hash: site.tag_list_hash() })
+        Ok(Self { path: directory.join(checkpoint_name(site)), tag_list_hash: site.tag_list_hash() })
     }
 
     /// Goes on from the checkpoint, if there is one that fits; the generation that was published last.

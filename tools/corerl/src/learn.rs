@@ -8,6 +8,7 @@ use chart::{Line, LineChart};
 use clap::Args;
 use history::{Evaluation, Source, SourceError, Taught, Training, TrainingError};
 use indicatif::{ProgressBar, ProgressStyle};
+use learner::{Belongs, checkpoint_name};
 use policy::file::{self, Origin, Purpose};
 use rt_config::Site;
 use serde::Serialize;
@@ -27,7 +28,7 @@ const GENERATION: u64 = 1;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  corerl learn --from history.csv --config site.yaml --out policy.safetensors --curves curves.svg\n\nPut `policy_file: policy.safetensors` below `runtime:` of the site file, and `corerl run --config site.yaml` starts with it, in\nSHADOW until somebody arms it. The end of the history, a fifth by default, does not teach but judges.\n\nExit codes: 69 the history cannot be read or teaches nothing, 75 the policy cannot be written, 78 the site file is refused."
+    after_help = "Example:\n  corerl learn --from history.csv --config site.yaml --out policy.safetensors --curves curves.svg\n\nPut `policy_file: policy.safetensors` below `runtime:` of the site file, and `corerl run --config site.yaml` starts with it, in\nSHADOW until somebody arms it. With --checkpoint-dir here and there, its learner goes on from what was learnt. The end of the history, a fifth by default, does not teach but judges.\n\nExit codes: 69 the history cannot be read or teaches nothing, 75 the policy cannot be written, 78 the site file is refused."
 )]
 pub(crate) struct LearnArguments {
     /// The history: a CSV file, or a recording of `corerl run --record`.
@@ -45,6 +46,9 @@ pub(crate) struct LearnArguments {
     /// The share of the history at its end that judges.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = share)]
     held_out: f64,
+    /// Also put a checkpoint here, which `corerl run` with the same --checkpoint-dir goes on from: it remembers the history.
+    #[arg(long, value_name = "DIR")]
+    checkpoint_dir: Option<PathBuf>,
     /// Also draw the losses over the updates.
     #[arg(long, value_name = "FILE")]
     curves: Option<PathBuf>,
@@ -95,8 +99,15 @@ pub(crate) fn run(arguments: &LearnArguments) -> Result<Exit, Failure> {
     let taught = *training.taught();
     let usual = (UPDATES_PER_OBSERVATION * taught.teaching).clamp(*UPDATES.start(), *UPDATES.end());
     let updates = arguments.updates.unwrap_or(usual);
+    // Whether there is room for it is known before anything is learnt.
+    let checkpoint =
+        arguments.checkpoint_dir.as_deref().map(|directory| place_of_checkpoint(directory, &site)).transpose()?;
     let losses = learn(&mut training, updates);
-    save(&site, &mut training, updates, &arguments.out)?;
+    save(&site, &training, updates, &arguments.out)?;
+    if let Some(path) = &checkpoint {
+        let belongs = Belongs { tag_list_hash: site.tag_list_hash(), generation: GENERATION };
+        training.agent().save(path, belongs).map_err(|error| Failure::new(Exit::Temporary, error))?;
+    }
     if let Some(path) = &arguments.curves {
         let text = curves(&losses);
         std::fs::write(path, text)
@@ -138,7 +149,19 @@ fn learn(training: &mut Training, updates: u64) -> Vec<(f64, f64)> {
     losses
 }
 
-fn save(site: &Site, training: &mut Training, updates: u64, path: &Path) -> Result<(), Failure> {
+/// Where the learner of this site looks for its checkpoint. One that is there has learnt from the plant itself.
+fn place_of_checkpoint(directory: &Path, site: &Site) -> Result<PathBuf, Failure> {
+    std::fs::create_dir_all(directory)
+        .map_err(|error| Failure::io(format_args!("cannot make {}", directory.display()), &error))?;
+    let path = directory.join(checkpoint_name(site));
+    if path.exists() {
+        let message = format!("{} is there already: name another directory, or move it away", path.display());
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(path)
+}
+
+fn save(site: &Site, training: &Training, updates: u64, path: &Path) -> Result<(), Failure> {
     let internal = |error: &dyn std::fmt::Display| Failure::new(Exit::Internal, error);
     let parameters = training.agent().published_parameters().map_err(|error| internal(&error))?;
     let origin = Origin {
