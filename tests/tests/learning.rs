@@ -136,6 +136,11 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     assert!(found["evaluation"]["value_policy"].is_number() && place.path("curves.svg").is_file());
     assert_eq!(code(&corerl(&place, &[&words[..], &more].concat())), 2, "a checkpoint is not written over");
 
+    let model = ["model", "export", "--config", &config, "--from", "policy.safetensors", "policy.onnx"];
+    assert_eq!(code(&corerl(&place, &model)), 0);
+    let bytes = fs::read(place.path("policy.onnx")).expect("a model");
+    assert!(bytes.windows(10).any(|window| window == b"level@0.95"), "it names its columns");
+
     let policy = place.path("policy.safetensors").display().to_string();
     let with_policy = [slow[0], slow[1], ("  site: rig", &*format!("  site: rig\n  policy_file: {policy}"))];
     let runtime = place.runtime(&place.site(plant.url(), &with_policy), &[]);

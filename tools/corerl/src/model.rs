@@ -49,9 +49,9 @@ enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write the policy that a running agent uses into a file, unsigned.
+    /// Write the policy that a running agent uses, or one from a policy file, into a file: unsigned, or as an ONNX model.
     #[command(
-        after_help = "Example:\n  corerl model export --config site.yaml best.safetensors\n\nIt is taken from the memory into which its learner published it. So there is nothing to export where the agent uses the nominal policy, one from `policy_file`, or one that came back because a newer one failed on probation.\n\nExit codes: 69 the agent uses the nominal policy, 75 the policy in use was not found in that memory."
+        after_help = "Examples:\n  corerl model export --config site.yaml best.safetensors\n  corerl model export --config site.yaml --from best.safetensors best.onnx\n\nA name that ends in .onnx makes a model that takes the columns of the state and gives setpoints, both in engineering units; what\nthe columns are is in its metadata. Without --from the policy is taken from the memory into which the agent's learner published it. So there is nothing to export where the agent uses the nominal policy, one from `policy_file`, or one that came back because a newer one failed on probation.\n\nExit codes: 69 the agent uses the nominal policy, 75 the policy in use was not found in that memory."
     )]
     Export(ExportArguments),
     /// Sign a policy file in place: every byte of it.
@@ -89,6 +89,9 @@ struct ExportArguments {
     /// The site file of the agent.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// A policy file, instead of a running agent's policy.
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
     /// Print JSON.
@@ -167,11 +170,23 @@ fn verify(path: &Path, config: &Path, json: bool) -> Result<Exit, Failure> {
 
 fn export(arguments: &ExportArguments) -> Result<Exit, Failure> {
     let site = crate::run::load_site(&arguments.config)?;
-    let (_, mut client) = arguments.target.connect()?;
-    let (origin, parameters) = policy_in_use(&site, &mut client)?;
-    let bytes = file::to_bytes(&Purpose::of(&site), &origin, &parameters).map_err(internal)?;
+    let purpose = Purpose::of(&site);
+    let (origin, parameters) = match &arguments.from {
+        Some(path) => {
+            let loaded =
+                file::load(path, &purpose, &Trust::of(&site)).map_err(|refused| file_refused(path, &refused))?;
+            (loaded.manifest().origin.clone(), loaded.weights().parameters().to_vec())
+        }
+        None => policy_in_use(&site, &mut arguments.target.connect()?.1)?,
+    };
+    let is_model = arguments.file.extension().is_some_and(|extension| extension == "onnx");
+    let (bytes, what) = if is_model {
+        (onnx::to_model(&purpose, &origin, &parameters).map_err(internal)?, "an ONNX model")
+    } else {
+        (file::to_bytes(&purpose, &origin, &parameters).map_err(internal)?, "not signed yet")
+    };
     save_policy(&arguments.file, &bytes)?;
-    told(&arguments.file, &format!("generation {}, not signed yet", origin.generation), arguments.json)
+    told(&arguments.file, &format!("generation {}, {what}", origin.generation), arguments.json)
 }
 
 /// The policy that the runtime adopted, from the memory into which the learner published it, and verified once more.

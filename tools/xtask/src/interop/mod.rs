@@ -1,10 +1,12 @@
-//! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it.
+//! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, and its policies in somebody else's
+//! runtime.
 //!
 //! Every server presents the same nodes, so the run is one table of peers and [`case::CASES`]. In each case samples have to
 //! flow in, setpoints and heartbeats have to arrive (the server counts them), and an ordeal has to be survived.
 
 mod case;
 mod examine;
+mod models;
 
 use std::process::ExitCode;
 
@@ -23,7 +25,7 @@ use examine::Rig;
     open62541 needs cmake, libclang and python3. A peer that cannot be had is told as not there; exit code 1: one that is \
     there failed, or none is there.")]
 pub(crate) struct InteropArguments {
-    /// Only this peer; may be repeated.
+    /// Only this server; may be repeated.
     #[arg(long, value_enum, value_name = "NAME")]
     peer: Vec<Peer>,
     /// Print the results as JSON.
@@ -82,6 +84,9 @@ fn perform(arguments: &InteropArguments) -> Result<Results, String> {
                 results.absent.push(Absence { peer: name, why });
             }
         }
+    }
+    if arguments.peer.is_empty() {
+        models::examine(&mut results.checks, &mut results.absent)?;
     }
     Ok(results)
 }

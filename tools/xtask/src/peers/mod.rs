@@ -83,8 +83,25 @@ impl Peer {
 
 /// A virtual environment with asyncua.
 fn asyncua(place: &Path) -> Result<Prepared<Server>, String> {
-    let ours = ours("asyncua");
-    let requirements = ours.join("requirements.txt");
+    Ok(match python_with("asyncua", place)? {
+        Prepared::There(program) => Prepared::There(Server { program, script: Some(script("asyncua", "server.py")) }),
+        Prepared::Absent(why) => Prepared::Absent(why),
+    })
+}
+
+/// A Python that has onnxruntime.
+pub(crate) fn onnxruntime() -> Result<Prepared<PathBuf>, String> {
+    python_with("onnxruntime", &place("onnxruntime")?)
+}
+
+/// A script of ours for this peer.
+pub(crate) fn script(peer: &str, name: &str) -> PathBuf {
+    ours(peer).join(name)
+}
+
+/// A Python in a virtual environment with what a package needs.
+fn python_with(package: &str, place: &Path) -> Result<Prepared<PathBuf>, String> {
+    let requirements = ours(package).join("requirements.txt");
     let python = place.join("bin/python");
     let fetch = || {
         run(
@@ -93,11 +110,10 @@ fn asyncua(place: &Path) -> Result<Prepared<Server>, String> {
         )?;
         run(
             Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements),
-            "asyncua cannot be installed from PyPI",
+            &format!("{package} cannot be installed from PyPI"),
         )
     };
-    let server = Server { program: python.clone(), script: Some(ours.join("server.py")) };
-    once(place, &requirements, "asyncua from PyPI", server, fetch)
+    once(place, &requirements, &format!("{package} from PyPI"), python.clone(), fetch)
 }
 
 /// A directory with node-opcua's packages and our script, which finds them because it lies beside them.
