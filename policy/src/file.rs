@@ -322,6 +322,47 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PolicyFileRefused> {
 /// # Errors
 /// The first fact that does not hold.
 pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<PolicyFile, PolicyFileRefused> {
+    let (manifest, tensors) = open(bytes)?;
+    // Before anything else is said of it: what nobody vouches for may say anything.
+    trust.check(bytes, manifest.signature.as_ref())?;
+    compare(&manifest.purpose, expected)?;
+
+    let spec = NetSpec { layers: expected.spec().map(|spec| spec.layers).unwrap_or_default() };
+    let parameters = parameters_of(&tensors, &spec)?;
+    if manifest.parameters_hash != hash_of(&parameters) {
+        return Err(PolicyFileRefused::Hash);
+    }
+    let count = |_| ParametersRefused::Count(ParameterCount { found: parameters.len(), expected: 0 });
+    Probe::new(&spec, Kernel::best()).map_err(count)?.judge(&parameters)?;
+    Ok(PolicyFile { manifest, parameters })
+}
+
+/// What a policy file says of itself, believed by nobody: for people to look at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claims {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its network's shape.
+    pub spec: NetSpec,
+    /// Its parameters, in the order of [`NetSpec`].
+    pub parameters: Vec<f32>,
+}
+
+/// What the bytes of a policy file say, whoever wrote them and for whatever site. Nothing of it may act.
+///
+/// # Errors
+/// They are no policy file, or are not whole.
+pub fn claims(bytes: &[u8]) -> Result<Claims, PolicyFileRefused> {
+    let (manifest, tensors) = open(bytes)?;
+    let spec = manifest.purpose.spec().ok_or(PolicyFileRefused::Hash)?;
+    let parameters = parameters_of(&tensors, &spec)?;
+    if manifest.parameters_hash != hash_of(&parameters) {
+        return Err(PolicyFileRefused::Hash);
+    }
+    Ok(Claims { manifest, spec, parameters })
+}
+
+fn open(bytes: &[u8]) -> Result<(Manifest, SafeTensors<'_>), PolicyFileRefused> {
     let cut = PolicyFileRefused::Cut { found_bytes: bytes.len() };
     let parsed = SafeTensors::read_metadata(bytes).and_then(|(_, head)| Ok((head, SafeTensors::deserialize(bytes)?)));
     let (head, tensors) = match parsed {
@@ -334,14 +375,13 @@ pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<Pol
         Err(other) => return Err(PolicyFileRefused::Format(other)),
     };
     let text = head.metadata().as_ref().and_then(|entries| entries.get(MANIFEST_KEY));
-    let manifest = read_manifest(text.ok_or(PolicyFileRefused::NoManifest)?)?;
-    // Before anything else is said of it: what nobody vouches for may say anything.
-    trust.check(bytes, manifest.signature.as_ref())?;
-    compare(&manifest.purpose, expected)?;
+    Ok((read_manifest(text.ok_or(PolicyFileRefused::NoManifest)?)?, tensors))
+}
 
-    let spec = NetSpec { layers: expected.spec().map(|spec| spec.layers).unwrap_or_default() };
-    let mut parameters = Vec::with_capacity(spec.parameters());
-    for (name, shape) in tensors_of(&spec) {
+/// The parameters of a network of this shape, all of them.
+fn parameters_of(tensors: &SafeTensors<'_>, spec: &NetSpec) -> Result<Vec<f32>, PolicyFileRefused> {
+    let mut parameters = Vec::new();
+    for (name, shape) in tensors_of(spec) {
         let fits = |tensor: &TensorView<'_>| tensor.dtype() == Dtype::F32 && tensor.shape() == shape;
         let Some(tensor) = tensors.tensor(&name).ok().filter(fits) else {
             return Err(PolicyFileRefused::Tensor { name, shape });
@@ -349,12 +389,7 @@ pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<Pol
         let (floats, _) = tensor.data().as_chunks();
         parameters.extend(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)));
     }
-    if manifest.parameters_hash != hash_of(&parameters) {
-        return Err(PolicyFileRefused::Hash);
-    }
-    let count = |_| ParametersRefused::Count(ParameterCount { found: parameters.len(), expected: 0 });
-    Probe::new(&spec, Kernel::best()).map_err(count)?.judge(&parameters)?;
-    Ok(PolicyFile { manifest, parameters })
+    Ok(parameters)
 }
 
 /// The version is looked at first: another one may have any other content.

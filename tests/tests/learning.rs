@@ -141,6 +141,11 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     let bytes = fs::read(place.path("policy.onnx")).expect("a model");
     assert!(bytes.windows(10).any(|window| window == b"level@0.95"), "it names its columns");
 
+    let inspected = json(&corerl(&place, &["model", "inspect", "policy.safetensors", "--json"]));
+    assert_eq!(inspected["manifest"]["generation"].as_u64(), Some(1));
+    let diff = |other: &str| code(&corerl(&place, &["model", "diff", "policy.safetensors", other]));
+    assert_eq!((diff("policy.safetensors"), diff("policy.onnx")), (0, 1));
+
     let policy = place.path("policy.safetensors").display().to_string();
     let with_policy = [slow[0], slow[1], ("  site: rig", &*format!("  site: rig\n  policy_file: {policy}"))];
     let runtime = place.runtime(&place.site(plant.url(), &with_policy), &[]);

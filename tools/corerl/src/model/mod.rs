@@ -1,4 +1,6 @@
-//! `corerl model`: policy files, and who vouches for them.
+//! `corerl model`: policy files, what is in them, and who vouches for them.
+
+mod looks;
 
 use std::fs::File;
 use std::io::Read;
@@ -54,6 +56,30 @@ enum ModelCommand {
         after_help = "Examples:\n  corerl model export --config site.yaml best.safetensors\n  corerl model export --config site.yaml --from best.safetensors best.onnx\n\nA name that ends in .onnx makes a model that takes the columns of the state and gives setpoints, both in engineering units; what\nthe columns are is in its metadata. Without --from the policy is taken from the memory into which the agent's learner published it. So there is nothing to export where the agent uses the nominal policy, one from `policy_file`, or one that came back because a newer one failed on probation.\n\nExit codes: 69 the agent uses the nominal policy, 75 the policy in use was not found in that memory."
     )]
     Export(ExportArguments),
+    /// Show what a policy file says of itself: where it comes from, columns, setpoints, layers.
+    #[command(
+        after_help = "Example:\n  corerl model inspect best.safetensors\n\nNothing of it is believed: `corerl model verify` does that."
+    )]
+    Inspect {
+        /// The policy file.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is different in two policy files.
+    #[command(
+        after_help = "Example:\n  corerl model diff before.safetensors after.safetensors\n\nExit codes: 0 the parameters are the same, 1 they are not."
+    )]
+    Diff {
+        /// A policy file.
+        one: PathBuf,
+        /// Another one.
+        other: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Sign a policy file in place: every byte of it.
     #[command(after_help = "Example:\n  corerl model sign best.safetensors --key policy.key")]
     Sign {
@@ -103,6 +129,8 @@ pub(crate) fn run(arguments: &ModelArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         ModelCommand::Keygen { key, json } => keygen(key, *json),
         ModelCommand::Export(arguments) => export(arguments),
+        ModelCommand::Inspect { file, json } => looks::inspect(file, *json),
+        ModelCommand::Diff { one, other, json } => looks::diff(one, other, *json),
         ModelCommand::Sign { file, key, json } => sign(file, key, *json),
         ModelCommand::Verify { file, config, json } => verify(file, config, *json),
     }
