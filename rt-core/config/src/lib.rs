@@ -31,6 +31,7 @@ mod expression;
 mod form;
 mod form_special;
 mod raw;
+mod raw_stages;
 mod resolve;
 mod settings;
 mod site;
@@ -48,9 +49,9 @@ use serde_json::{Value, json};
 pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Canary, Connection, Goal, Heartbeat, Identity, Imputer, ImputerRule, Interaction, LeaseTag,
-    Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Secret, Security, SecurityPolicy, Setpoint,
-    Site, Source, Subscribe, Tag, TagKind,
+    AgentOptions, Canary, Connection, DecisionClock, Filter, Goal, Guardrail, Heartbeat, Identity, Imputer,
+    ImputerRule, Interaction, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season,
+    SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind,
 };
 
 use complaint::Complaints;

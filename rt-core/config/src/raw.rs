@@ -13,6 +13,7 @@ use crate::form_special::{
     FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, TagChoice,
     Then,
 };
+use crate::raw_stages::{ClockName, Filter, GuardrailSchedule, SeasonName};
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
 
@@ -59,9 +60,9 @@ choices! {
         Computed = "computed",
         /// Read, not part of the state.
         Meta = "meta",
-        /// A difference over time; not supported.
+        /// The change of a measured value.
         Delta = "delta",
-        /// Time of day or year; not supported.
+        /// Time of day, week or year.
         Seasonal = "seasonal",
     }
 
@@ -321,6 +322,8 @@ sections! {
         ensemble_probability: f64, Default("0.5");
         /// Decays of the traces, each at least 0 and below 1, in the order of the state's columns.
         traces: Vec<At<f64>>, Default("[0, 0.75, 0.9, 0.95]");
+        /// Columns of the state that tell how many observations are left until the next decision: `off`, `one_hot` or `countdown`.
+        decision_clock: ClockName, Default("off");
         /// The running agent samples its action; otherwise it takes the mean.
         explore: bool, Default("true");
         /// Updates between two attempts to publish a policy.
@@ -339,7 +342,7 @@ sections! {
     struct Tag {
         /// Its name, without braces.
         name: String, Required;
-        /// `ai_setpoint`, `default`, `computed` or `meta`.
+        /// `ai_setpoint`, `default`, `delta` (the change of what is read since the observation before, and all ranges are the change's), `computed`, `seasonal` (two tags, `NAME.sin` and `NAME.cos`, from 0 to 1) or `meta`.
         r#type: TagType, Default("default");
         /// Engineering unit, for people and for the policy's manifest.
         unit: String, Optional;
@@ -357,20 +360,22 @@ sections! {
         red_bounds: Range, Optional;
         /// The agent's own bounds of a setpoint: two numbers or expressions such as `"{PH_SP} - 0.2"`. Engineering units.
         action_bounds: FormulaPair, Optional;
-        /// A range that widens with time.
-        guardrail_schedule: Anything, Unsupported("write the narrower range as `action_bounds`, and widen it by hand");
+        /// A range that widens with time, from a narrow one to the operating range, and to which the agent's bounds are cut.
+        guardrail_schedule: GuardrailSchedule, Optional;
         /// Where an untrained agent holds a setpoint. Engineering units; absent: the middle of the operating range.
         nominal_setpoint: f64, Optional;
         /// Mode tags of a cascade.
         cascade: Anything, Unsupported("the runtime sees by the read-back that a person has the setpoint; remove `cascade`, and put a mode tag into `runtime.limits.SETPOINT.operator_when`");
         /// The expression of a computed tag.
         value: Formula, Optional;
+        /// What a seasonal tag tells, by the newest source timestamp of the plant, UTC: `second_in_hour`, `time_of_day`, `day_of_week` or `day_of_year`. Absent: the tag's name says it.
+        seasonal: SeasonName, Optional;
         /// Decisions are taken on the grid of `action_period`.
         trigger: Anything, Unused;
         /// What stands in for a missing value of the state. Absent: nothing, and no decision is taken without it.
         imputer: Imputer, Optional;
-        /// Only quality and range are checked.
-        filter: Anything, Unused;
+        /// What makes a value missing besides quality and range: one filter, or a list of at most four.
+        filter: OneOrMore<Filter>, Optional;
         /// Every column is made of the traces of `agent.traces`.
         reward_constructor: Anything, Unused;
         /// Without it there is no RUN. Absent: true for tags that are read and part of the state.

@@ -13,7 +13,7 @@ use rt_core::tag::TagSettings;
 use rt_core::time::Span;
 use rt_core::trips::TripSettings;
 
-use crate::site::{Alarm, Setpoint, Site, Tag};
+use crate::site::{Alarm, DecisionClock, Setpoint, Site, Tag, TagKind};
 
 /// So many decisions in a row may find an incomplete state before the cycle holds.
 const INCOMPLETE_DECISIONS_MAX: u32 = 2;
@@ -45,6 +45,11 @@ impl Site {
     fn slots(&self, span: Span) -> NonZeroU64 {
         // A site's spans are exact multiples of its period, and not zero.
         self.runtime.period.exact_multiple(span).and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The observations from one decision to the next, at least 1.
+    pub fn observations_per_decision(&self) -> u64 {
+        (self.act_every().get() / self.obs_every()).max(1)
     }
 
     /// The alarms of all connections, in their order; an alarm's number is its place here.
@@ -164,6 +169,13 @@ impl Site {
         };
         self.state_tags().for_each(|tag| add(0, tag));
         self.setpoints.iter().filter_map(|setpoint| self.tags.get(setpoint.tag.index())).for_each(|tag| add(1, tag));
+        // Of a site without them the hash is what it always was.
+        self.state_tags().filter(|tag| tag.kind == TagKind::Delta).for_each(|tag| add(2, tag));
+        match self.agent.decision_clock {
+            DecisionClock::Off => {}
+            DecisionClock::OneHot => drop(hasher.update(&[3])),
+            DecisionClock::Countdown => drop(hasher.update(&[4])),
+        }
         hasher.finalize().as_bytes().iter().take(8).rev().fold(0, |hash, byte| hash << 8 | u64::from(*byte))
     }
 }

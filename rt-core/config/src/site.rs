@@ -205,7 +205,7 @@ pub struct Tag {
     pub unit: String,
     /// What kind of tag it is.
     pub kind: TagKind,
-    /// Where it comes from; `None` for a computed tag.
+    /// Where it comes from; `None` for a computed or seasonal tag.
     pub source: Option<Source>,
     /// A value outside counts as missing.
     pub operating_range: Option<Range>,
@@ -215,12 +215,39 @@ pub struct Tag {
     pub yellow_bounds: Option<Range>,
     /// Red zone's edges.
     pub red_bounds: Option<Range>,
+    /// What makes a value missing besides quality and range, one after the other.
+    pub filters: Vec<Filter>,
     /// What stands in for a missing value.
     pub imputer: Imputer,
     /// How the image judges it.
     pub settings: TagSettings,
     /// The tag is part of the agent's state (everything but meta tags).
     pub in_state: bool,
+}
+
+/// What makes a value missing although its quality is good.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Too far from an exponential moving average.
+    MovingAverage {
+        /// The average's decay per observation, in [0, 1).
+        decay: f64,
+        /// So many standard deviations are too far, above 0.
+        tolerance: f64,
+        /// The standard deviation counts as at least this, engineering units, above 0.
+        deviation_min: f64,
+        /// Values before anything is missing, and outliers in a row that are believed.
+        warmup: u32,
+    },
+    /// It no longer moves.
+    Stuck {
+        /// It moves when it leaves where it was by more than this, engineering units.
+        within: f64,
+        /// It is missing when it did not move for more observations.
+        observations: u32,
+    },
+    /// While the program's value is above 0, or there is none.
+    Conditional(Box<Program>),
 }
 
 /// What stands in for a value that is missing in an observation.
@@ -249,12 +276,38 @@ pub enum ImputerRule {
 pub enum TagKind {
     /// A measured value.
     Default,
+    /// The change of a measured value since the observation before; the image holds the value itself.
+    Delta,
     /// A setpoint that the agent writes.
     Setpoint,
     /// Calculated from other tags.
     Computed(Program),
+    /// One coordinate of a place on a circle that the plant's time goes round; not in the image.
+    Seasonal(Season, SeasonPart),
     /// Read, but not part of the state.
     Meta,
+}
+
+/// How long the plant's time takes to go round once, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Season {
+    /// An hour.
+    Hour,
+    /// A day, from midnight.
+    Day,
+    /// A week, from Monday.
+    Week,
+    /// A year, from the first of January.
+    Year,
+}
+
+/// Which coordinate, scaled to [0, 1].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeasonPart {
+    /// The sine: 0.5 at the beginning, 1 after a quarter.
+    Sin,
+    /// The cosine: 1 at the beginning, 0.5 after a quarter.
+    Cos,
 }
 
 /// Where a tag is read.
@@ -289,8 +342,30 @@ pub struct Setpoint {
     /// The agent's own bounds in engineering units, as programs over tags: `action_bounds`, else the red bounds; `None` for
     /// the operating range.
     pub action_bounds: Option<(Program, Program)>,
+    /// What the agent's own bounds are cut to at first.
+    pub guardrail: Option<Guardrail>,
     /// Where an untrained agent holds it, engineering units inside `scale`.
     pub nominal: f64,
+}
+
+/// A range that widens, observation by observation, from `start` to the setpoint's scale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guardrail {
+    /// The range of the first observation, inside the scale and around the nominal setpoint.
+    pub start: Range,
+    /// After so many observations it is the scale; at least 1.
+    pub observations: u32,
+}
+
+/// How the state tells how many observations are left until the next decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionClock {
+    /// Not at all.
+    Off,
+    /// A column for each observation of the action period, 1 in one of them.
+    OneHot,
+    /// One column, 1 being a whole action period.
+    Countdown,
 }
 
 /// The agent's clock.
@@ -388,6 +463,8 @@ pub struct AgentOptions {
     pub ensemble_probability: f64,
     /// Trace decays, in the order of the state's columns.
     pub traces: Vec<f64>,
+    /// The columns that tell how many observations are left until the next decision.
+    pub decision_clock: DecisionClock,
     /// The running agent samples its action; otherwise it takes the mean.
     pub explore: bool,
     /// Updates between two attempts to publish.

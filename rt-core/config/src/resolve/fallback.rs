@@ -151,8 +151,14 @@ fn inputs(
 fn measured(field: &Field<String>, tags: &Tags<'_>, complaints: &mut Complaints<'_>) -> Option<TagId> {
     let name = field.value.as_ref()?;
     let tag = tags.find(name, field.at, complaints)?;
-    if tags.get(tag.index()).is_some_and(|tag| matches!(tag.kind, TagKind::Computed(_))) {
-        let message = format!("{} is computed; a fallback sees measured tags alone", quoted(name));
+    let made_of = |kind: &TagKind| match kind {
+        TagKind::Computed(_) => Some("computed"),
+        TagKind::Delta => Some("a change"),
+        TagKind::Seasonal(..) => Some("seasonal"),
+        TagKind::Default | TagKind::Setpoint | TagKind::Meta => None,
+    };
+    if let Some(what) = tags.get(tag.index()).and_then(|tag| made_of(&tag.kind)) {
+        let message = format!("{} is {what}; a fallback sees measured tags alone", quoted(name));
         complaints.error(field.at, message, "name a tag that is read from the plant");
         return None;
     }

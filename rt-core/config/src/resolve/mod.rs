@@ -9,6 +9,7 @@ mod reward;
 mod runtime;
 mod service;
 mod setpoints;
+mod stages;
 mod subscribe;
 mod tags;
 
@@ -100,7 +101,7 @@ pub(crate) fn resolve(
         (Some(tags), Some(reward)) => reward::resolve(tags, reward, complaints),
         _ => None,
     };
-    let agent = raw.agent.value.as_ref().and_then(|agent| agent_options(agent, complaints));
+    let agent = raw.agent.value.as_ref().and_then(|agent| agent_options(agent, interaction.as_ref(), complaints));
     let runtime = runtime_raw.and_then(|runtime| runtime::resolve(runtime, &connections, &context, complaints));
     let name = runtime_raw.and_then(|runtime| site_name(&runtime.site, path, complaints));
 
@@ -247,7 +248,11 @@ pub(crate) fn number(
     Some(value)
 }
 
-fn agent_options(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<AgentOptions> {
+fn agent_options(
+    raw: &Agent,
+    interaction: Option<&Interaction>,
+    complaints: &mut Complaints<'_>,
+) -> Option<AgentOptions> {
     let decay = |x: f64| (0.0..1.0).contains(&x);
     let fraction = |x: f64| x > 0.0 && x <= 1.0;
     let gamma = number(&raw.gamma, decay, "at least 0 and below 1", complaints);
@@ -261,6 +266,7 @@ fn agent_options(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<AgentOp
     for trace in traces.into_iter().flatten().filter(|trace| !decay(trace.value)) {
         complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
     }
+    let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
     let count = |value: u64| usize::try_from(value).ok();
     Some(AgentOptions {
         gamma: gamma?,
@@ -274,6 +280,7 @@ fn agent_options(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<AgentOp
         replay_capacity: count(raw.replay_capacity.value?.0)?,
         ensemble_probability: ensemble_probability?,
         traces: traces?.iter().map(|trace| trace.value).collect(),
+        decision_clock: decision_clock?,
         explore: raw.explore.value?,
         publish_every: count(raw.publish_every.value?.0)?,
     })

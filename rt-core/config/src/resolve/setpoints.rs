@@ -9,7 +9,7 @@ use rt_core::time::Span;
 use super::connections::{Connections, complain_of_unknown};
 use super::fallback::{self, Given};
 use super::tags::Tags;
-use super::{Context, given_or, positive};
+use super::{Context, given_or, positive, stages};
 use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Field};
 use crate::form_special::{RateChoice, Then};
@@ -112,6 +112,7 @@ fn setpoint(
     let scale = raw.operating_range.value;
     let nominal = scale.and_then(|scale| nominal(&raw.nominal_setpoint, scale, complaints));
     let action_bounds = action_bounds(raw, scale, tags, complaints);
+    let guardrail = stages::guardrail(&raw.guardrail_schedule, scale, nominal, context, complaints);
     let limits = find(&runtime.limits, name);
     if limits.is_none() && runtime.limits.value.is_some() {
         let help = "write `rate:` in engineering units per second, or `rate: unlimited`, under `runtime.limits`";
@@ -149,6 +150,7 @@ fn setpoint(
         interlocks: interlocks?,
         scale: scale?,
         action_bounds: action_bounds?,
+        guardrail: guardrail?,
         nominal: nominal?,
     })
 }

@@ -1,12 +1,16 @@
 //! Tags: where they come from, their ranges, how they are judged, and the computed ones among them.
 
+mod seasonal;
+
+use std::borrow::Cow;
+
 use rt_core::expression::Program;
 use rt_core::setpoint::SETPOINTS_MAX;
 use rt_core::tag::{Spike, TAGS_MAX, TagId, TagSettings, ne43_band};
 use rt_core::time::Span;
 
 use super::connections::{Connections, complain_of_twice, complain_of_unknown, node};
-use super::{Context, given_or, given_or_none, number, positive};
+use super::{Context, given_or, given_or_none, number, positive, stages};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::expression::{self, Tree};
 use crate::form::{At, Field};
@@ -14,9 +18,9 @@ use crate::raw::{Imputer as RawImputer, ImputerName, Pipeline, SourceTime, Tag a
 use crate::site::{Imputer, ImputerRule, Range, Source, Tag, TagKind};
 use crate::value::Formula;
 
-/// The tags as far as they could be resolved; indices are the file's.
+/// The tags as far as they could be resolved; indices are the file's, with two for a seasonal one.
 pub(crate) struct Tags<'r> {
-    pub(crate) raw: &'r [At<RawTag>],
+    pub(crate) raw: Cow<'r, [At<RawTag>]>,
     pub(crate) names: Vec<String>,
     /// The expressions of computed tags.
     trees: Vec<Option<Tree>>,
@@ -63,7 +67,17 @@ impl Tags<'_> {
         let tree = self.tree(formula, complaints)?;
         // With a cycle among them, computed tags cannot be written out.
         self.order.as_ref()?;
-        compile(&tree, formula, &|tag| self.trees.get(tag.index()).and_then(Option::as_ref), complaints)
+        let inline = |tag: TagId| self.trees.get(tag.index()).and_then(Option::as_ref);
+        let program = compile(&tree, formula, &inline, complaints)?;
+        // A tag that could not be resolved has been complained of.
+        let made = |tag: &TagId| {
+            self.get(tag.index()).is_some_and(|tag| matches!(tag.kind, TagKind::Delta | TagKind::Seasonal(..)))
+        };
+        let Some(tag) = program.tags().find(made) else { return Some(program) };
+        let name = self.names.get(tag.index()).map_or("", String::as_str);
+        let message = format!("{} is made by the pipeline; this is judged on what is read alone", quoted(name));
+        complaints.error(formula.place(0, complaints), message, "use default, meta or computed tags here");
+        None
     }
 }
 
@@ -98,22 +112,27 @@ pub(crate) fn resolve<'r>(
     context: &Context<'_>,
     complaints: &mut Complaints<'_>,
 ) -> Option<Tags<'r>> {
-    let raw = pipeline.tags.value.as_ref()?;
-    complain_of_numbers(raw, pipeline.tags.at, complaints);
-    complain_of_twice("tag", raw.iter().map(|tag| &tag.value.name), complaints);
-    for tag in raw {
+    let written = pipeline.tags.value.as_ref()?;
+    for tag in written {
         complain_of_name(&tag.value.name, complaints);
     }
+    let (raw, parts) = seasonal::in_parts(written);
+    complain_of_numbers(&raw, pipeline.tags.at, complaints);
+    complain_of_twice("tag", raw.iter().map(|tag| &tag.value.name), complaints);
     // A name that was complained of for its braces is still the one that expressions mean.
     let name =
         |tag: &At<RawTag>| tag.value.name.value.as_deref().unwrap_or_default().trim_matches(['{', '}', ' ']).to_owned();
     let names: Vec<String> = raw.iter().map(name).collect();
     let trees: Vec<Option<Tree>> = raw.iter().map(|tag| computed_tree(tag, &names, complaints)).collect();
-    let order = evaluation_order(raw, &names, &trees, complaints);
+    let order = evaluation_order(&raw, &names, &trees, complaints);
     let resolved = raw
         .iter()
+        .zip(&parts)
         .zip(&trees)
-        .map(|(tag, tree)| self::tag(tag, tree.as_ref(), connections, context, complaints))
+        .map(|((tag, part), tree)| match part {
+            Some(part) => seasonal::tag(tag, *part, context, complaints),
+            None => self::tag(tag, tree.as_ref(), &names, connections, context, complaints),
+        })
         .collect();
     Some(Tags { raw, names, trees, order, resolved })
 }
@@ -223,6 +242,7 @@ impl Search<'_> {
 fn tag(
     at: &At<RawTag>,
     tree: Option<&Tree>,
+    names: &[String],
     connections: &Connections,
     context: &Context<'_>,
     complaints: &mut Complaints<'_>,
@@ -231,7 +251,7 @@ fn tag(
     let r#type = raw.r#type.value?;
     let kind = kind(raw, r#type, tree, complaints);
     let source = if r#type == TagType::Computed {
-        complain_of_source(raw, complaints);
+        complain_of_source(raw, "computed", complaints);
         Some(None)
     } else {
         source(at, connections, complaints).map(Some)
@@ -239,7 +259,15 @@ fn tag(
     let in_state = r#type != TagType::Meta;
     let normal_range = normal_range(at, r#type, complaints);
     complain_of_setpoint_keys(raw, r#type, complaints);
+    if raw.seasonal.given {
+        let help = "write `type: seasonal` or remove the key";
+        complaints.error(raw.seasonal.at, "only a seasonal tag has `seasonal`", help);
+    }
     let imputer = imputer(&raw.imputer, complaints);
+    let mut condition = |formula: &Formula, complaints: &mut Complaints<'_>| {
+        compile(&parse(formula, names, complaints)?, formula, &|_| None, complaints)
+    };
+    let filters = stages::filters(&raw.filter, r#type, normal_range, &mut condition, complaints);
     let io_period = source.as_ref().and_then(|source| {
         source.as_ref().and_then(|source| connections.periods.get(source.connection).copied().flatten())
     });
@@ -253,6 +281,7 @@ fn tag(
         normal_range: normal_range?,
         yellow_bounds: raw.yellow_bounds.value,
         red_bounds: raw.red_bounds.value,
+        filters: filters?,
         imputer: imputer?,
         settings: settings?,
         in_state,
@@ -268,11 +297,9 @@ fn kind(raw: &RawTag, r#type: TagType, tree: Option<&Tree>, complaints: &mut Com
             let formula = raw.value.value.as_ref()?;
             compile(tree?, formula, &|_| None, complaints).map(TagKind::Computed)
         }
-        TagType::Delta | TagType::Seasonal => {
-            let help = "use ai_setpoint, default, computed or meta";
-            complaints.error(raw.r#type.at, "tags of this type are not supported", help);
-            None
-        }
+        TagType::Delta => Some(TagKind::Delta),
+        // They have been taken apart before.
+        TagType::Seasonal => None,
     }
 }
 
@@ -299,11 +326,11 @@ fn imputer(field: &Field<RawImputer>, complaints: &mut Complaints<'_>) -> Option
     Some(Imputer { rule, horizon: u32::try_from(raw.imputation_horizon.value.as_ref()?.0).unwrap_or(u32::MAX) })
 }
 
-fn complain_of_source(raw: &RawTag, complaints: &mut Complaints<'_>) {
+fn complain_of_source(raw: &RawTag, r#type: &str, complaints: &mut Complaints<'_>) {
     for (field, name) in [(&raw.node_identifier, "node_identifier"), (&raw.connection_id, "connection_id")] {
         if field.given {
-            let message = format!("a computed tag is not read, but has a `{name}`");
-            complaints.error(field.at, message, format!("remove `{name}`, or the type `computed`"));
+            let message = format!("a {type} tag is not read, but has a `{name}`");
+            complaints.error(field.at, message, format!("remove `{name}`, or the type `{type}`"));
         }
     }
 }
@@ -344,6 +371,7 @@ fn complain_of_setpoint_keys(raw: &RawTag, r#type: TagType, complaints: &mut Com
         for (given, at, name) in [
             (raw.action_bounds.given, raw.action_bounds.at, "action_bounds"),
             (raw.nominal_setpoint.given, raw.nominal_setpoint.at, "nominal_setpoint"),
+            (raw.guardrail_schedule.given, raw.guardrail_schedule.at, "guardrail_schedule"),
         ] {
             if given {
                 complaints.error(at, format!("only a setpoint has `{name}`"), help);
