@@ -1,3 +1,5 @@
+mod golden;
+
 use proptest::prelude::*;
 use rt_core::expression::Op;
 use rt_core::tag::Quality;
