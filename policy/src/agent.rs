@@ -350,7 +350,7 @@ impl<S: PolicySource> Policy for Agent<S> {
     fn observe(&mut self, image: &Image, moment: &Moment) -> Observed {
         self.moment = *moment;
         self.explored = false;
-        self.pipeline.observe(image);
+        self.pipeline.observe(image, moment);
         Observed { complete: self.pipeline.complete(), reward: self.pipeline.reward() }
     }
 

@@ -171,6 +171,15 @@ impl Image {
         (cell.quality == Quality::Good && cell.judge(self.now).is_ok()).then_some(read_back)
     }
 
+    /// The source timestamp of the tag's value in 100 ns ticks since 1601-01-01 UTC, when it has one, and is itself good and
+    /// fresh.
+    #[inline]
+    pub fn source_time(&self, tag: TagId) -> Option<i64> {
+        let cell = self.cell(tag)?;
+        let good = cell.quality == Quality::Good && cell.judge(self.now).is_ok();
+        Some(cell.source_time).filter(|ticks| good && *ticks > 0)
+    }
+
     pub(crate) fn carry(&mut self, carrier: &mut impl Carrier) {
         let Self { now, count, cells, odd_times } = self;
         carrier.carry(now);

@@ -1,8 +1,10 @@
-//! How far the agent may go with a setpoint: its own bounds, inside the scale.
+//! How far the agent may go with a setpoint: its own bounds, inside the scale and the guardrail.
 
 use rt_config::{Range, Setpoint, Tag};
+use rt_core::carry::Carrier;
 use rt_core::expression::Program;
 
+use super::guard::Guard;
 use super::{Values, all_fresh, clip, value_of};
 
 /// The bounds of one action: the first that is defined of expressions, red bounds, and the scale.
@@ -10,6 +12,7 @@ use super::{Values, all_fresh, clip, value_of};
 pub(super) struct Bounds {
     scale: Range,
     rule: Rule,
+    guard: Option<Guard>,
     now: Option<Range>,
 }
 
@@ -26,7 +29,8 @@ impl Bounds {
             Some(programs) => Rule::Programs(Box::new(programs)),
             None => Rule::Fixed(red.unwrap_or(setpoint.scale)),
         };
-        Self { scale: setpoint.scale, rule, now: None }
+        let guard = setpoint.guardrail.as_ref().map(|guardrail| Guard::new(guardrail, setpoint.scale));
+        Self { scale: setpoint.scale, rule, guard, now: None }
     }
 
     /// The bounds of this observation in engineering units, ordered and inside the scale; `None` when an input of
@@ -47,11 +51,20 @@ impl Bounds {
             let (one, other) = (inside(one), inside(other));
             if one <= other { Range { lo: one, hi: other } } else { Range { lo: other, hi: one } }
         });
+        if let Some(guard) = &mut self.guard {
+            self.now = guard.cut(self.now);
+        }
         self.now
     }
 
     /// The bounds of the last observation.
     pub(super) fn now(&self) -> Option<Range> {
         self.now
+    }
+
+    pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {
+        // What the site fixes; and what every observation fills before it is used.
+        let Self { scale: _, rule: _, guard, now: _ } = self;
+        guard.iter_mut().for_each(|guard| guard.carry(carrier));
     }
 }

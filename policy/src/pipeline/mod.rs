@@ -1,30 +1,42 @@
 //! From the process image to state, action and reward, once per observation.
 //!
-//! In order: computed tags; zones and quality are judged on what was read, then a value outside its operating range
-//! counts as missing, and something may stand in for it; the action read back and its bounds; the reward; the traces; the state. Everything is a pure
-//! function of the image and of the observations before it, so that the learner can run it over recorded data.
+//! In order: delta, seasonal and computed tags; zones and quality are judged on what was read, then a value outside its
+//! operating range counts as missing, and one that is odd; something may stand in for it; the reward; the action read back
+//! and its bounds; the traces; the state. Everything is a pure function of the image, of the observation's moment, and of
+//! the observations before it, so that the learner can run it over recorded data.
 //!
-//! The state's columns, in [`Columns`]: for each tag of the state, in the site's order, its normalised value traced with
-//! every decay; then per setpoint the lower and the upper bound of its action.
+//! The state's columns, in [`Columns`]: for each tag of the state but seasonal ones, in the site's order, its normalised
+//! value traced with every decay; then per setpoint the lower and the upper bound of its action; then the seasonal tags;
+//! then the decision clock.
 
 mod bounds;
+mod clock;
 mod columns;
+mod delta;
+mod filter;
+mod guard;
 mod impute;
 mod reward;
+mod season;
 mod traces;
 
 use rt_config::{Range, Site, TagKind};
 use rt_core::carry::Carrier;
 use rt_core::expression::Program;
 use rt_core::image::Image;
+use rt_core::ports::Moment;
 use rt_core::tag::TagId;
 use rt_core::time::Span;
 
 use bounds::Bounds;
+use clock::Clock;
 pub(crate) use columns::column_count;
 pub use columns::{Column, Columns};
+use delta::Deltas;
+use filter::Filters;
 use impute::Imputation;
 use reward::RewardRule;
+use season::Seasons;
 use traces::Traces;
 
 /// How far beyond its normal range a value is still told apart, in widths of that range. One width on either side lets
@@ -61,18 +73,22 @@ pub(crate) fn value_of(values: &Values, tag: TagId) -> Option<f64> {
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     tags: Vec<TagStage>,
+    deltas: Deltas,
+    seasons: Seasons,
     /// Each after those that it reads.
     computed: Vec<Computed>,
     age_max: Span,
     /// As read, or computed from what was read.
     raw: Vec<Option<f64>>,
-    /// The same, but missing outside the operating range, or filled in.
+    /// The same, but missing outside the operating range or where it is odd, or filled in.
     values: Vec<Option<f64>>,
     /// Not older than the state tolerates.
     fresh: Vec<bool>,
+    filters: Filters,
     imputation: Imputation,
     traces: Traces,
     actions: Vec<ActionStage>,
+    clock: Clock,
     reward_rule: RewardRule,
 
     complete: bool,
@@ -126,7 +142,7 @@ impl Pipeline {
             operating_range: tag.operating_range,
         };
         let mut traced = Vec::new();
-        for (index, tag) in site.tags.iter().enumerate().filter(|(_, tag)| tag.in_state) {
+        for (index, tag) in columns::traced(site) {
             let scale = tag.normal_range.ok_or_else(|| UnfitSite::NoRange { tag: tag.name.clone() })?;
             traced.push((index, scale));
         }
@@ -139,14 +155,18 @@ impl Pipeline {
         let setpoints = site.setpoints.len();
         Ok(Self {
             tags: site.tags.iter().enumerate().map(stage).collect(),
+            deltas: Deltas::new(&site.tags),
+            seasons: Seasons::new(&site.tags),
             computed: (site.computed.iter()).filter_map(|tag| Computed::of(site, *tag)).collect(),
             age_max: site.interaction.state_age_tol,
             raw: vec![None; count],
             values: vec![None; count],
             fresh: vec![false; count],
+            filters: Filters::new(&site.tags),
             imputation: Imputation::new(&site.tags),
             traces: Traces::new(&traced, &site.agent.traces),
             actions: actions.collect(),
+            clock: Clock::new(site),
             reward_rule: RewardRule::of(site),
             complete: false,
             action_read_back: false,
@@ -158,20 +178,25 @@ impl Pipeline {
         })
     }
 
-    /// Takes one observation in.
+    /// Takes one observation in: the image at this moment.
     ///
     /// # Real-time
     /// Wait-free; bounded by the number of tags, columns and operations of the programs.
-    pub fn observe(&mut self, image: &Image) {
+    pub fn observe(&mut self, image: &Image, moment: &Moment) {
         self.read(image);
+        self.deltas.take(&mut self.raw, &self.fresh, moment.gap);
+        self.tell_seasons(image);
         self.compute();
         self.check_ranges();
+        self.filters.apply(&self.raw, &mut self.values);
         self.imputation.fill(&mut self.values, &mut self.fresh);
         self.reward = self.reward_rule.reward(&self.raw, &self.values);
         self.read_actions_back(image);
         let bounds_known = self.bound_actions();
-        let columns_usable = self.trace();
-        self.complete = bounds_known && columns_usable;
+        self.clock.tick(moment);
+        let traces_usable = self.traces.update(&self.values) && self.traces.all_fresh(&self.fresh);
+        let rest_known = self.write_state();
+        self.complete = bounds_known && traces_usable && rest_known;
     }
 
     /// Hands the pipeline's memory over to be kept, or takes over what was kept. See [`rt_core::carry`].
@@ -184,8 +209,9 @@ impl Pipeline {
             tags: _,
             computed: _,
             age_max: _,
-            actions: _,
             reward_rule: _,
+            // They remember nothing.
+            seasons: _,
             // Every observation fills them before it uses them.
             raw: _,
             values: _,
@@ -194,14 +220,22 @@ impl Pipeline {
             action_read_back: _,
             reward: _,
             state: _,
+            deltas,
+            filters,
             imputation,
             traces,
+            actions,
+            clock,
             action,
             lo,
             hi,
         } = self;
+        deltas.carry(carrier);
+        filters.carry(carrier);
         imputation.carry(carrier);
         traces.carry(carrier);
+        actions.iter_mut().for_each(|ActionStage { tag: _, scale: _, bounds }| bounds.carry(carrier));
+        clock.carry(carrier);
         // What could not be read keeps its last value.
         action.iter_mut().chain(lo).chain(hi).for_each(|value| carrier.carry(value));
     }
@@ -251,6 +285,15 @@ impl Pipeline {
         }
     }
 
+    fn tell_seasons(&mut self, image: &Image) {
+        let tags = &self.tags;
+        let newest = |fresh: &[bool]| {
+            let young = tags.iter().zip(fresh).filter(|(_, fresh)| **fresh);
+            young.filter_map(|(tag, _)| image.source_time(tag.id?)).max()
+        };
+        self.seasons.tell(&mut self.raw, &mut self.fresh, newest);
+    }
+
     fn compute(&mut self) {
         for Computed { index, program } in &self.computed {
             let value = program.eval_with(|tag| value_of(&self.raw, tag));
@@ -293,15 +336,19 @@ impl Pipeline {
         known
     }
 
-    /// Whether all traces are usable.
-    fn trace(&mut self) -> bool {
-        let usable = self.traces.update(&self.values);
-        let Some((traced, bounds)) = self.state.split_at_mut_checked(self.traces.len()) else { return false };
+    /// Writes the columns; whether those that are neither traced nor bounds are known.
+    fn write_state(&mut self) -> bool {
+        let sizes = [self.traces.len(), 2 * self.actions.len(), self.seasons.len(), self.clock.len()];
+        let mut rest = self.state.as_mut_slice();
+        let mut next = |size: usize| rest.split_off_mut(..size).unwrap_or_default();
+        let [traced, bounds, seasons, clock] = sizes.map(&mut next);
         self.traces.write(traced);
         for ((lo, hi), column) in self.lo.iter().zip(&self.hi).zip(bounds.as_chunks_mut().0) {
             *column = [*lo, *hi];
         }
-        usable && self.traces.all_fresh(&self.fresh)
+        let seasons_known = self.seasons.write(&self.values, seasons);
+        let clock_known = self.clock.write(clock);
+        seasons_known && clock_known
     }
 }
 

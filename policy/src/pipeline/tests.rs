@@ -15,7 +15,7 @@ fn observed(feed: f64, dose: f64, level: f64, quality: f64) -> Pipeline {
     let site = site();
     let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
     plant.read(feed, dose, level, quality);
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     pipeline
 }
 
@@ -89,21 +89,21 @@ fn a_missing_input_leaves_no_reward_and_no_complete_state() {
     let site = site();
     let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
     plant.read(0.25, 0.1, 0.5, 0.5);
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     plant.read(0.25, 0.1, 0.5, 0.5);
     plant.set_with(QUALITY, 0.5, Quality::Bad);
     let before = pipeline.state().to_vec();
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     assert_eq!((pipeline.complete(), pipeline.reward()), (false, None));
     // Its traces hold.
     assert_eq!(pipeline.state()[3 * TRACES..4 * TRACES], before[3 * TRACES..4 * TRACES]);
     // A missing reading of a bound's input leaves the bound where it was, and no decision.
     plant.read(0.25, 0.1, 0.5, 0.5);
     plant.set_with(DOSE_SP, 0.1, Quality::Bad);
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     assert!(!pipeline.complete() && !pipeline.action_read_back());
     plant.read(0.25, 0.1, 0.5, 0.5);
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     assert!(pipeline.complete());
 }
 
@@ -114,7 +114,7 @@ fn a_column_older_than_the_tolerance_is_unusable() {
     site.tags.iter_mut().for_each(|tag| tag.settings.stale_after = Span::from_ms(1_000));
     let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
     let complete = |pipeline: &mut Pipeline, plant: &Plant| {
-        pipeline.observe(&plant.image);
+        pipeline.observe(&plant.image, &plant.moment());
         pipeline.complete()
     };
     plant.read(0.25, 0.1, 0.5, 0.5);
@@ -137,7 +137,7 @@ fn bounds_are_ordered_and_inside_the_scale() {
         site.setpoints[0].action_bounds = Some((program(lo), program(hi)));
         let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
         plant.read(0.25, 0.1, 0.5, 0.5);
-        pipeline.observe(&plant.image);
+        pipeline.observe(&plant.image, &plant.moment());
         assert!(pipeline.complete());
         (pipeline.bounds().0[0], pipeline.bounds().1[0])
     };
@@ -154,7 +154,7 @@ fn red_bounds_limit_the_action_where_no_expression_does() {
     site.tags[FEED_SP].red_bounds = Some(Range { lo: 0.125, hi: 0.375 });
     let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
     plant.read(0.25, 0.1, 0.5, 0.5);
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     assert_eq!((pipeline.bounds().0[0], pipeline.bounds().1[0]), (0.25, 0.75));
 }
 
@@ -188,7 +188,7 @@ fn prioritised_reward(level: f64, quality: f64, feed: f64, dose: f64) -> Option<
     };
     let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
     plant.read(feed, dose, level, quality);
-    pipeline.observe(&plant.image);
+    pipeline.observe(&plant.image, &plant.moment());
     pipeline.reward()
 }
 
@@ -228,7 +228,7 @@ proptest! {
         for (feed, dose, level, quality, bad) in readings {
             plant.read(feed, dose, level, quality);
             plant.set_with(bad, 0.0, Quality::Bad);
-            pipeline.observe(&plant.image);
+            pipeline.observe(&plant.image, &plant.moment());
             let (lo, hi) = pipeline.bounds();
             for x in pipeline.state().iter().chain(pipeline.action()).chain(lo).chain(hi) {
                 prop_assert!((-1.0..=2.0).contains(x) && !x.is_subnormal(), "{x}");

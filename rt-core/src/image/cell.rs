@@ -12,7 +12,7 @@ pub(super) struct Cell {
     pub(super) settings: TagSettings,
     value: f64,
     pub(super) quality: Quality,
-    source_time: i64,
+    pub(super) source_time: i64,
     received: Option<MonoTime>,
     /// The receipt from which the age counts.
     fresh_at: Option<MonoTime>,

@@ -175,6 +175,19 @@ fn f59_a_value_that_stays_the_same_for_too_long_is_uncertain_and_then_bad() {
 }
 
 #[test]
+fn a_source_timestamp_is_that_of_a_good_and_fresh_value() {
+    let stamped = |ms, source_time, quality| Sample { source_time, ..sample(1.0, quality, ms) };
+    let shown = |source_time, quality, ms| image(PLAIN, &[stamped(0, source_time, quality)], ms).source_time(tag());
+    assert_eq!(shown(7, Quality::Good, 0), Some(7));
+    assert_eq!(shown(7, Quality::Uncertain, 0), None);
+    assert_eq!(shown(7, Quality::Bad, 0), None);
+    assert_eq!(shown(0, Quality::Good, 0), None);
+    assert_eq!(shown(-7, Quality::Good, 0), None);
+    assert_eq!(shown(7, Quality::Good, 1_000_000), None);
+    assert_eq!(image(PLAIN, &[], 0).source_time(tag()), None);
+}
+
+#[test]
 fn f65_source_timestamps_that_go_back_or_vanish_are_counted_and_change_nothing_else() {
     let stamped = |ms, source_time| Sample { source_time, ..sample(ms as f64, Quality::Good, ms) };
     let far_future = i64::MAX;

@@ -20,7 +20,7 @@ fn the_bits_of_a_plain_site_are_those_of_before() {
         plant.read(0.5 * wave(101), 0.5 * wave(89), 1.2 * wave(97), wave(83));
         let gone = [LEVEL, QUALITY, DOSE_SP].into_iter().zip([11, 17, 29]).filter(|(_, every)| step % every == 0);
         gone.for_each(|(index, _)| plant.set_with(index, 0.0, Quality::Bad));
-        pipeline.observe(&plant.image);
+        pipeline.observe(&plant.image, &plant.moment());
         let (lo, hi) = pipeline.bounds();
         let floats = pipeline.state().iter().chain(pipeline.action()).chain(lo).chain(hi);
         hash = floats.fold(hash, |hash, x| add(hash, u64::from(x.to_bits())));
