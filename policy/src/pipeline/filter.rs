@@ -139,8 +139,12 @@ impl Average {
     }
 
     fn take(&mut self, value: f64) {
+        if self.seen == 0 {
+            (self.mean, self.variance, self.seen) = (flushed(value), 0.0, 1);
+            return;
+        }
         self.seen = self.seen.saturating_add(1);
-        // At first the plain average, which favours no value; the first one is all of it.
+        // At first the plain average, which favours no value.
         let plain = 1.0 / f64::from(self.seen);
         let share = if plain > self.share_min { plain } else { self.share_min };
         let way = value - self.mean;
@@ -257,7 +261,7 @@ mod tests {
     #[test]
     fn after_a_step_the_average_is_the_new_values_alone() {
         let mut filters = filters(&[moving(0.99, 2)]);
-        beside(&mut filters, &all(&[0.0, 0.0, 8.0, 8.0]), &[None; 4]);
+        beside(&mut filters, &all(&[1e99, 1e99, 8.0, 8.0]), &[None; 4]);
         let Rule::Average(average) = &filters.0[0].rule else { panic!("an average") };
         assert_eq!((average.mean, average.variance, average.seen), (8.0, 0.0, 1));
     }

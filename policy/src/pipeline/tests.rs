@@ -1,4 +1,5 @@
 mod golden;
+mod stages;
 
 use proptest::prelude::*;
 use rt_core::expression::Op;

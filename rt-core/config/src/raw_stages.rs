@@ -52,7 +52,7 @@ sections! {
         /// Of `exp_moving`: a value farther from the average than so many standard deviations is missing.
         tolerance: f64, Default("2.0");
         /// Of `exp_moving`: nothing is missing before so many values, and so many outliers in a row are believed: the average starts anew from the last one.
-        warmup: Whole<1, 1_000_000>, Default("10");
+        warmup: Whole<2, 1_000_000>, Default("10");
         /// Of `exp_moving`: the standard deviation counts as at least this. Engineering units, above 0; absent: a hundredth of the tag's range.
         deviation_min: f64, Optional;
         /// Of `stuck_detector`: a value moves when it leaves where it was by more than this. Engineering units, at least 0.

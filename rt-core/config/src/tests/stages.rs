@@ -1,6 +1,7 @@
 //! The pipeline's optional stages: delta and seasonal tags, filters, the decision clock, guardrails.
 
 use super::{BASE, accepted, assert_error, assert_errors};
+use crate::example;
 use crate::{DecisionClock, Filter, Guardrail, Range, Season, SeasonPart, Site, TagKind};
 
 /// The base site with these keys of the tag PH.
@@ -126,7 +127,7 @@ fn filters_that_cannot_work_are_complained_of_at_their_place() {
     wrong("{name: exp_moving, alpha: 1}", "1},", "1 is not at least 0 and below 1", "");
     wrong("{name: exp_moving, tolerance: 0}", "0},", "0 is not above 0", "");
     wrong("{name: exp_moving, deviation_min: 0}", "0},", "0 is not above 0", "");
-    wrong("{name: exp_moving, warmup: 0}", "0},", "whole number", "from 1");
+    wrong("{name: exp_moving, warmup: 1}", "1},", "whole number", "from 2");
     wrong("{name: exp_moving, eps: 1}", "1},", "`eps` belongs to the filter stuck_detector", "");
     wrong("{name: stuck_detector, eps: -1}", "-1},", "-1 is not at least 0", "");
     wrong("{name: stuck_detector, condition: \"1\"}", "\"1\"},", "`condition` belongs to the filter conditional", "");
@@ -206,4 +207,18 @@ fn a_guardrail_widens_from_around_the_nominal_setpoint_to_the_operating_range() 
     assert_errors(1, "name: PH_SP,", &key("{starting_range: [6, 8]}"), "{starting", "`duration` is missing", "");
     let whose = "only a setpoint has `guardrail_schedule`";
     self::wrong("guardrail_schedule: {starting_range: [1, 2], duration: 1h}", "{starting", whose, "");
+}
+
+#[test]
+fn what_the_example_shows_in_remarks_is_accepted_without_them() {
+    let keys = ["decision_clock:", "guardrail_schedule:", "filter:", "- {name: LEVEL_CHANGE", "- {name: time_of_day"];
+    let text = keys.iter().fold(example().to_owned(), |text, key| {
+        let remark = format!("# {key}");
+        assert!(text.contains(&remark), "{key}");
+        text.replacen(&remark, key, 1)
+    });
+    let site = accepted(&text).site;
+    assert_eq!(site.tags.len(), accepted(example()).site.tags.len() + 3);
+    assert_eq!(site.agent.decision_clock, DecisionClock::Countdown);
+    assert!(site.setpoints[0].guardrail.is_some() && site.tags[2].filters.len() == 1);
 }
