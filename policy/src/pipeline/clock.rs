@@ -132,6 +132,13 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_that_came_late_is_counted_from_its_observation() {
+        let moments = [(3, true, false), (10, false, false), (20, false, false)];
+        let expected = [0.0, 7.0, 6.0].map(|left| Some(vec![left / 8.0]));
+        assert_eq!(shown(clock(DecisionClock::Countdown, 8), &moments), expected);
+    }
+
+    #[test]
     fn after_a_gap_nothing_is_known_until_the_next_decision_but_a_skipped_observation_does_no_harm() {
         let left = |left: f32| Some(vec![left / 8.0]);
         // One late by a slot, one skipped, an overdue decision, a gap, and a decision behind it.

@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_long_ago_decays() {
+        let mut filters = filters(&[moving(0.5, 2)]);
+        let mut values = vec![0.0; 20];
+        values.push(0.25);
+        beside(&mut filters, &all(&values), &[None; 21]);
+        let Rule::Average(average) = &filters.0[0].rule else { panic!("an average") };
+        assert_eq!((average.mean, average.variance), (0.125, 0.015625));
+    }
+
+    #[test]
     fn after_a_step_the_average_is_the_new_values_alone() {
         let mut filters = filters(&[moving(0.99, 2)]);
         beside(&mut filters, &all(&[1e99, 1e99, 8.0, 8.0]), &[None; 4]);

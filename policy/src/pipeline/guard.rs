@@ -80,15 +80,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_only_widens_inside_the_scale_and_ends_there(lo in 0.0..4.0_f64, hi in 4.1..8.0_f64, observations in 1..300_u32) {
-            let mut guard = guard(lo, hi, observations);
+        fn it_only_widens_inside_the_scale_and_ends_there(lo in 0.1..0.4_f64, hi in 0.41..0.7_f64, observations in 1..300_u32) {
+            let scale = Range { lo: 0.1, hi: 0.7 };
+            let mut guard = Guard::new(&Guardrail { start: Range { lo, hi }, observations }, scale);
             let mut before = Range { lo, hi };
             for _ in 0..observations {
                 let now = guard.next();
-                prop_assert!(SCALE.lo <= now.lo && now.lo <= before.lo && before.hi <= now.hi && now.hi <= SCALE.hi);
+                prop_assert!(scale.lo <= now.lo && now.lo <= before.lo && before.hi <= now.hi && now.hi <= scale.hi);
                 before = now;
             }
-            prop_assert_eq!(guard.next(), SCALE);
+            prop_assert_eq!(guard.next(), scale);
         }
     }
 }

@@ -245,7 +245,8 @@ fn a_season_is_told_by_the_newest_timestamp_of_what_is_good_and_fresh() {
     site.interaction.state_age_tol = Span::from_ms(25);
     site.tags.iter_mut().for_each(|tag| tag.settings.stale_after = Span::from_ms(1_000));
     site.tags[PUMP_RUNNING].settings.required = false;
-    // The feed's own bound reads the season.
+    // So do a computed tag, which has to come after it, and the feed's own bound.
+    site.tags[LEVEL_ERROR].kind = TagKind::Computed(Program::new(&[Op::Tag(tag(sin)), Op::Neg, Op::Abs]).unwrap());
     let program = |value| Program::new(&[Op::Tag(tag(sin)), Op::Const(value), Op::Mul]).unwrap();
     site.setpoints[0].action_bounds = Some((program(0.1), program(0.5)));
     let (mut pipeline, mut plant) = begun(&site);
@@ -256,6 +257,8 @@ fn a_season_is_told_by_the_newest_timestamp_of_what_is_good_and_fresh() {
     let mut see = |plant: &mut Plant| {
         pipeline.observe(&plant.image, &plant.moment());
         let columns = &pipeline.state()[5 * TRACES + 4..];
+        let computed = pipeline.state()[4 * TRACES];
+        assert!(!pipeline.complete() || computed == columns[0], "{computed}");
         ([columns[0], columns[1]], pipeline.complete(), pipeline.bounds().1[0])
     };
     let all = |plant: &mut Plant, ticks| {
@@ -268,7 +271,7 @@ fn a_season_is_told_by_the_newest_timestamp_of_what_is_good_and_fresh() {
     assert_eq!(see(&mut plant), ([1.0, 0.5], true, 1.0));
     // The newest counts, be it a meta tag's; a bad one does not.
     stamped(&mut plant, PUMP_RUNNING, Quality::Good, 4 * DAY);
-    stamped(&mut plant, LEVEL, Quality::Good, DAY);
+    stamped(&mut plant, LEVEL, Quality::Good, DAY + DAY / 2);
     assert_eq!(see(&mut plant), ([0.5, 1.0], true, 0.5));
     stamped(&mut plant, QUALITY, Quality::Bad, 4 * DAY + DAY / 2);
     assert_eq!(see(&mut plant).0, [0.5, 1.0]);

@@ -97,8 +97,13 @@ fn what_a_seasonal_tag_cannot_have_is_said_once() {
     assert_error("tags:\n", &first(clash), "T.cos", "`T.cos` is there twice", "");
     self::wrong("seasonal: time_of_day", "time_of_day", "only a seasonal tag", "type: seasonal");
     let text = first("{name: T, type: seasonal, seasonal: time_of_day}");
-    let said = super::complaints(&BASE.replacen("tags:\n", &text, 1).replacen("{COST} > 1", "{T.sin} > 1", 1));
-    assert!(said.iter().any(|said| said.message.contains("`T.sin` is made by the pipeline")), "{said:?}");
+    let pid = "fallback: {PH_SP: {pid: {input: T.cos, target: 7, gain: 1}}}\n  limits:\n";
+    for (from, to, message) in
+        [("{COST} > 1", "{T.sin} > 1", "`T.sin` is made by the pipeline"), ("limits:\n", pid, "`T.cos` is seasonal")]
+    {
+        let said = super::complaints(&BASE.replacen("tags:\n", &text, 1).replacen(from, to, 1));
+        assert!(said.iter().any(|said| said.message.contains(message)), "{said:?}");
+    }
 }
 
 #[test]

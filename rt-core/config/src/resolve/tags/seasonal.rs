@@ -39,7 +39,6 @@ pub(super) fn in_parts(written: &[At<RawTag>]) -> (Cow<'_, [At<RawTag>]>, Vec<Op
 /// CoreRL's way to say which season: the tag is called like it.
 fn by_name(tag: &At<RawTag>) -> Option<SeasonName> {
     match tag.value.name.value.as_deref()? {
-        _ if tag.value.seasonal.given => None,
         "second_in_hour" => Some(SeasonName::SecondInHour),
         "time_of_day" => Some(SeasonName::TimeOfDay),
         "day_of_week" => Some(SeasonName::DayOfWeek),
