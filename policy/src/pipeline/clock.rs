@@ -71,8 +71,10 @@ impl Clock {
 
     pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {
         // What the site fixes; and what every observation fills before it is used.
-        let Self { columns: _, obs_period: _, every: _, decided, left: _ } = self;
-        carrier.carry(decided);
+        let Self { columns, obs_period: _, every: _, decided, left: _ } = self;
+        if *columns != DecisionClock::Off {
+            carrier.carry(decided);
+        }
     }
 }
 

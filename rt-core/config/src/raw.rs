@@ -374,7 +374,7 @@ sections! {
         trigger: Anything, Unused;
         /// What stands in for a missing value of the state. Absent: nothing, and no decision is taken without it.
         imputer: Imputer, Optional;
-        /// What makes a value missing besides quality and range: one filter, or a list of at most four.
+        /// What makes a value missing besides quality and range: one filter, or a list with at most one of each kind.
         filter: OneOrMore<Filter>, Optional;
         /// Every column is made of the traces of `agent.traces`.
         reward_constructor: Anything, Unused;

@@ -14,8 +14,6 @@ use crate::raw_stages::{ClockName, Filter as RawFilter, FilterName, GuardrailSch
 use crate::site::{DecisionClock, Filter, Guardrail, Range};
 use crate::value::Formula;
 
-/// The most filters of one tag.
-const FILTERS_MAX: usize = 4;
 /// The most columns of a decision clock.
 const CLOCK_COLUMNS_MAX: u64 = 64;
 /// The smallest deviation that a moving average knows, unless the file says it, as a share of the tag's range.
@@ -39,9 +37,12 @@ pub(super) fn filters(
         OneOrMore::One(filter) => vec![filter],
         OneOrMore::More(list) => list.iter().map(|filter| &filter.value).collect(),
     };
-    if let Some(excess) = raw.get(FILTERS_MAX) {
-        let message = format!("{} filters; {FILTERS_MAX} are possible for one tag", raw.len());
-        complaints.error(excess.at, message, "leave filters out, or join conditions with `or`");
+    // What a tag's filters remember is bounded: a recording has room for one of each kind.
+    for (place, filter) in raw.iter().enumerate() {
+        if raw.iter().take(place).any(|other| other.name.value.is_some() && other.name.value == filter.name.value) {
+            let help = "keep one of each kind; join conditions with `or`";
+            complaints.error(filter.name.at, "this kind of filter is there twice", help);
+        }
     }
     let resolved: Vec<Option<Option<Filter>>> =
         raw.iter().map(|raw| filter(raw, r#type, range, compile, complaints)).collect();

@@ -138,8 +138,8 @@ fn filters_that_cannot_work_are_complained_of_at_their_place() {
     wrong("{name: stuck_detector, condition: \"1\"}", "\"1\"},", "`condition` belongs to the filter conditional", "");
     wrong("{name: conditional}", "{name: conditional", "needs a `condition`", "{TAG} < 1");
     wrong("{name: conditional, condition: \"{PX} < 1\"}", "{PX}", "no tag `PX`", "");
-    let one = "{name: identity}";
-    wrong(&format!("[{}]", [one; 5].join(", ")), &format!("{one}]"), "5 filters; 4 are possible", "");
+    let twice = "[{name: conditional, condition: 0}, {name: exp_moving}, {name: conditional, condition: 1}]";
+    wrong(twice, "conditional, condition: 1", "is there twice", "`or`");
     let setpoint = |filter: &str| format!("name: PH_SP, filter: {filter},");
     assert_error("name: PH_SP,", &setpoint("{name: exp_moving}"), "exp_moving", "nothing odd", "conditional");
     assert_error("name: PH_SP,", &setpoint("{name: stuck_detector}"), "stuck_detector", "nothing odd", "");
