@@ -20,6 +20,9 @@ use crate::site::site_of;
 
 /// From one step to the next, as the site of the case says.
 const STEP: Span = Span::from_ms(100);
+/// OPC UA's source timestamps count in these, from 1601 on; a trial begins on a Monday, 2001-01-01.
+const NS_PER_TICK: u64 = 100;
+const EPOCH_TICKS: i64 = 126_227_808_000_000_000;
 /// Steps of an evaluation.
 const EVALUATION_STEPS: usize = 1_000;
 
@@ -111,7 +114,7 @@ impl Driver {
         let values = self.written.iter().chain(&self.readings).chain([&reward]);
         for (tag, &value) in (0..).filter_map(TagId::new).zip(values) {
             let quality = if value.is_finite() { Quality::Good } else { Quality::Bad };
-            let source_time = i64::try_from(self.steps).unwrap_or(i64::MAX);
+            let source_time = EPOCH_TICKS + self.steps as i64 * (STEP.as_ns() / NS_PER_TICK) as i64;
             self.image.receive(&Sample { tag, value, quality, received: now, source_time });
         }
         self.image.advance(now);

@@ -6,6 +6,8 @@ use learner::Step;
 use policy::pipeline::{Pipeline, UnfitSite};
 use rt_config::{Site, TagKind};
 use rt_core::image::Image;
+use rt_core::mode::Mode;
+use rt_core::ports::Moment;
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
 use rt_recording::{Next, Reader};
@@ -15,6 +17,9 @@ use crate::table::{Cell, Table};
 
 /// When the first row was received, on the image's clock: nothing is before it.
 const BEGIN: MonoTime = MonoTime::from_ns(1 << 40);
+/// Source timestamps count in these, from 1601 on; 1970 begins so many later.
+const NS_PER_TICK: i64 = 100;
+const EPOCH_TICKS: i64 = 116_444_736_000_000_000;
 /// A pause of more observations is a gap.
 const GAP_OBSERVATIONS: i64 = 2;
 
@@ -102,9 +107,10 @@ pub fn observe_table(site: &Site, table: &Table, mut take: impl FnMut(&Observati
         for row in rows {
             receive(&mut image, table, &columns, row);
         }
-        image.advance(on_clock(at_ns, table));
-        pipeline.observe(&image);
-        let observation = observation(&pipeline, (at_ns, gap), number.is_multiple_of(decide_every.max(1)));
+        let (release, decision) = (on_clock(at_ns, table), number.is_multiple_of(decide_every.max(1)));
+        image.advance(release);
+        pipeline.observe(&image, &Moment { cycle: number, release, decision, gap, mode: Mode::Run as u8 });
+        let observation = observation(&pipeline, (at_ns, gap), decision);
         if let Some(mut before) = waiting.take() {
             before.decision |= before.action != observation.action;
             take(&before);
@@ -162,7 +168,7 @@ fn receive(image: &mut Image, table: &Table, columns: &[(TagId, usize)], row: us
             Cell::Bad => (f64::NAN, Quality::Bad),
             Cell::Value(value) => (value, Quality::Good),
         };
-        image.receive(&Sample { tag, value, quality, received, source_time: at_ns / 100 });
+        image.receive(&Sample { tag, value, quality, received, source_time: at_ns / NS_PER_TICK + EPOCH_TICKS });
     }
 }
 

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 /// Room for a state: more than the longest encoding of everything that a site's cycle and agent remember.
 pub(crate) fn bytes_max(site: &Site) -> usize {
     const BASE: usize = 4096;
-    const PER_TAG: usize = 192;
+    const PER_TAG: usize = 256;
     const PER_TRACE: usize = 16;
     const PER_SETPOINT: usize = 2048;
     let traces = site.tags.len() * site.agent.traces.len();
