@@ -3,10 +3,9 @@
 use policy::kernels::ParameterCount;
 use rayon::ThreadPoolBuildError;
 
-use crate::ensemble::Ensemble;
+use crate::learning::Learning;
 use crate::nets::ActorPass;
 use crate::options::{AgentOptions, AgentShape, OptionsError};
-use crate::percentile::Percentile;
 use crate::random::Stream;
 use crate::replay::{Origin, Replay};
 use crate::schedule::Schedule;
@@ -70,8 +69,7 @@ pub struct Agent {
     pub(crate) shape: AgentShape,
     pub(crate) options: AgentOptions,
     pub(crate) nominal: Vec<f32>,
-    pub(crate) ensemble: Ensemble,
-    pub(crate) percentile: Percentile,
+    pub(crate) learning: Learning,
     pub(crate) replay: Replay,
     pub(crate) schedule: Schedule,
     pub(crate) exploration: Stream,
@@ -98,8 +96,7 @@ impl Agent {
         Ok(Self {
             shape,
             nominal: nominal.to_vec(),
-            ensemble: Ensemble::new(shape, &options, &threads),
-            percentile: Percentile::new(shape, &options, &threads),
+            learning: Learning::new(shape, &options, &threads),
             replay: Replay::new(shape, &options),
             schedule: Schedule::new(&options),
             exploration: Stream::new(options.seed, "exploration", 0),
@@ -114,14 +111,14 @@ impl Agent {
     pub fn learn_nominal(&mut self, mut go_on: impl FnMut() -> bool) {
         /// Steps between two questions.
         const STRIDE: usize = 20;
-        self.percentile.learn_nominal(&self.nominal, &self.options, &self.threads);
+        self.learning.learn_nominal_actor(&self.nominal, &self.options, &self.threads);
         let all = self.options.nominal_critic_steps;
         for from in (0..all).step_by(STRIDE) {
             if !go_on() {
                 return;
             }
             let steps = from..(from + STRIDE).min(all);
-            self.ensemble.learn_nominal(steps, &self.nominal, &self.options, &self.threads);
+            self.learning.learn_nominal_critics(steps, &self.nominal, &self.options, &self.threads);
         }
     }
 
@@ -167,23 +164,12 @@ impl Agent {
         if !self.is_update_due() {
             return None;
         }
-        let critic_loss =
-            self.ensemble.update(&self.replay, self.percentile.net(), self.percentile.actor(), &self.threads);
-        self.schedule.critic_updated(critic_loss);
-        let mut update = Update { critic_loss, actor_loss: f32::NAN, actor_updates: 0 };
-        while update.actor_updates < self.options.actor_updates {
-            update.actor_loss = self.percentile.update(&self.replay, &mut self.ensemble, &self.threads);
-            update.actor_updates += 1;
-            if !self.schedule.actor_updated(update.actor_loss) {
-                break;
-            }
-        }
-        Some(update)
+        Some(self.learning.update(&self.replay, &mut self.schedule, self.options.actor_updates, &self.threads))
     }
 
     /// The action at a state: the mean, or a sample when exploring, within the bounds.
     pub fn act(&mut self, state: &[f32], lo: &[f32], hi: &[f32], explore: bool, action: &mut [f32]) {
-        let (net, parameters) = (self.percentile.net(), self.percentile.actor());
+        let (net, parameters) = (self.learning.net(), self.learning.actor());
         net.forward(parameters, state, 1, &mut self.act_pass);
         for (i, action) in action.iter_mut().enumerate() {
             let noise = if explore { self.act_pass.sigma[i] * self.exploration.normal() } else { 0.0 };
@@ -195,7 +181,7 @@ impl Agent {
     /// torso 1, torso 2, mu, sigma; of each the weights `[inputs][outputs]` and then the biases.
     #[must_use]
     pub fn actor_parameters(&self) -> &[f32] {
-        self.percentile.actor()
+        self.learning.actor()
     }
 
     /// The actor's parameters in the order in which they are published.
@@ -242,6 +228,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Improver;
     use policy::kernels::{Kernel, PackedNet};
 
     const SHAPE: AgentShape = AgentShape { state: 3, action: 2 };
@@ -260,7 +247,11 @@ mod tests {
     }
 
     fn learn(seed: u64, threads: usize) -> Vec<u32> {
-        let mut agent = Agent::new(SHAPE, options(seed), &[0.5, 0.5], threads).unwrap();
+        learn_by(options(seed), threads)
+    }
+
+    fn learn_by(options: AgentOptions, threads: usize) -> Vec<u32> {
+        let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], threads).unwrap();
         agent.learn_nominal(|| true);
         let mut action = [0.0; 2];
         for sequence in 0..10 {
@@ -291,6 +282,17 @@ mod tests {
         assert_eq!(one, learn(1, 2));
         assert_eq!(one, learn(1, 3));
         assert_ne!(one, learn(2, 1));
+    }
+
+    #[test]
+    fn so_it_is_with_the_pathwise_actor() {
+        let options = |seed| AgentOptions { improver: Improver::Pathwise, ..options(seed) };
+        let one = learn_by(options(1), 1);
+        assert_eq!(one, learn_by(options(1), 1));
+        assert_eq!(one, learn_by(options(1), 2));
+        assert_eq!(one, learn_by(options(1), 3));
+        assert_ne!(one, learn_by(options(2), 1));
+        assert_ne!(one, learn(1, 1));
     }
 
     #[test]

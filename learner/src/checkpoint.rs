@@ -18,9 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
-use crate::ensemble::EnsembleState;
-use crate::options::AgentShape;
-use crate::percentile::PercentileState;
+use crate::learning::LearningState;
+use crate::options::{AgentShape, Improver};
 use crate::random::Stream;
 use crate::replay::Replay;
 use crate::schedule::Schedule;
@@ -30,7 +29,7 @@ const MAGIC: [u8; 8] = *b"CoreRLck";
 /// What a complete file ends with.
 const END: [u8; 8] = *b"CoreRLok";
 /// The version of the format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEAD_BYTES: u64 = (MAGIC.len() + size_of::<u32>()) as u64;
 const TAIL_BYTES: u64 = (blake3::OUT_LEN + END.len()) as u64;
 /// Numbers in a section of rows.
@@ -106,6 +105,19 @@ pub enum LoadError {
         /// What does not fit.
         what: &'static str,
     },
+    /// It is of an agent that learns in another way.
+    #[error(
+        "{} belongs to an agent that learns by {found:?}, and this one learns by {expected:?}: set that, or begin anew",
+        path.display()
+    )]
+    OtherImprover {
+        /// The file.
+        path: PathBuf,
+        /// How the agent found learns.
+        found: Improver,
+        /// How this agent learns.
+        expected: Improver,
+    },
     /// It is of an agent with other columns.
     #[error(
         "{} belongs to an agent with {} state and {} action columns and tag list {found_hash:016x}; this one has {} and {} and {expected_hash:016x}",
@@ -132,8 +144,7 @@ struct Writing<'a> {
     belongs: Belongs,
     exploration: &'a Stream,
     schedule: &'a Schedule,
-    percentile: PercentileState,
-    ensemble: EnsembleState,
+    learning: LearningState,
     replay: &'a Replay,
 }
 
@@ -144,8 +155,7 @@ struct Reading {
     belongs: Belongs,
     exploration: Stream,
     schedule: Schedule,
-    percentile: PercentileState,
-    ensemble: EnsembleState,
+    learning: LearningState,
     replay: Replay,
 }
 
@@ -167,8 +177,7 @@ impl Agent {
             belongs,
             exploration: &self.exploration,
             schedule: &self.schedule,
-            percentile: self.percentile.state(),
-            ensemble: self.ensemble.state(),
+            learning: self.learning.state(),
             replay: &self.replay,
         })?;
         for rows in self.replay.rows() {
@@ -205,6 +214,10 @@ impl Agent {
                 expected_hash: tag_list_hash,
             });
         }
+        let found = reading.learning.improver();
+        if found != self.options.improver {
+            return Err(LoadError::OtherImprover { path: path.to_owned(), found, expected: self.options.improver });
+        }
         let mut rows = [Vec::new(), Vec::new()];
         for part in &mut rows {
             loop {
@@ -224,14 +237,7 @@ impl Agent {
     }
 
     fn adopt(&mut self, reading: Reading) -> Result<Belongs, &'static str> {
-        let before = self.ensemble.state();
-        if !self.ensemble.restore(reading.ensemble) {
-            return Err("the critics: was the ensemble changed?");
-        }
-        if !self.percentile.restore(reading.percentile) {
-            self.ensemble.restore(before);
-            return Err("the actor");
-        }
+        self.learning.restore(reading.learning)?;
         self.replay = reading.replay;
         self.schedule.resume(reading.schedule);
         self.exploration = reading.exploration;
@@ -355,8 +361,13 @@ mod tests {
     const BELONGS: Belongs = Belongs { tag_list_hash: 77, generation: 5 };
 
     fn agent(seed: u64) -> Agent {
+        agent_by(Improver::Percentile, seed)
+    }
+
+    fn agent_by(improver: Improver, seed: u64) -> Agent {
         let options = AgentOptions {
             seed,
+            improver,
             batch_size: 8,
             candidates: 8,
             next_actions: 2,
@@ -396,16 +407,33 @@ mod tests {
 
     #[test]
     fn a_resumed_agent_goes_on_with_the_same_bits() {
+        for improver in [Improver::Percentile, Improver::Pathwise] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("agent.ckpt");
+            let mut agent = agent_by(improver, 1);
+            agent.learn_nominal(|| true);
+            live(&mut agent, 0..30);
+            agent.save(&path, BELONGS).unwrap();
+            let mut resumed = agent_by(improver, 1);
+            assert_eq!(resumed.load(&path, 77).unwrap(), BELONGS);
+            assert_eq!(resumed.counts(), agent.counts());
+            assert_eq!(live(&mut resumed, 30..60), live(&mut agent, 30..60));
+        }
+    }
+
+    #[test]
+    fn an_agent_that_learns_in_another_way_is_refused_with_advice() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("agent.ckpt");
-        let mut agent = self::agent(1);
-        agent.learn_nominal(|| true);
-        live(&mut agent, 0..30);
-        agent.save(&path, BELONGS).unwrap();
-        let mut resumed = self::agent(1);
-        assert_eq!(resumed.load(&path, 77).unwrap(), BELONGS);
-        assert_eq!(resumed.counts(), agent.counts());
-        assert_eq!(live(&mut resumed, 30..60), live(&mut agent, 30..60));
+        agent_by(Improver::Pathwise, 1).save(&path, BELONGS).unwrap();
+        let mut other = agent(1);
+        let before = other.actor_parameters().to_vec();
+        let error = other.load(&path, 77).unwrap_err();
+        assert!(error.to_string().contains("learns by Pathwise, and this one learns by Percentile"), "{error}");
+        assert_eq!(other.actor_parameters(), before);
+        let options = AgentOptions { ensemble: 3, ..agent_by(Improver::Pathwise, 1).options().clone() };
+        let mut wider = Agent::new(SHAPE, options, &[0.5], 1).unwrap();
+        assert!(matches!(wider.load(&path, 77), Err(LoadError::Content { .. })));
     }
 
     #[test]
@@ -443,7 +471,7 @@ mod tests {
         bytes[MAGIC.len()] = 0;
         std::fs::write(&path, &bytes).unwrap();
         let error = agent.load(&path, 77).unwrap_err();
-        assert!(matches!(error, LoadError::Version { found: 0, expected: 1, .. }));
+        assert!(matches!(error, LoadError::Version { found: 0, expected: 2, .. }));
 
         agent.save(&path, BELONGS).unwrap();
         let error = agent.load(&path, 78).unwrap_err();

@@ -63,7 +63,7 @@ impl Agent {
         if !self.actor_parameters().iter().all(|p| p.is_finite()) {
             return Err(GateRefusal::NotFinite { of: "the actor" });
         }
-        if !self.ensemble.is_finite() {
+        if !self.learning.critics_are_finite() {
             return Err(GateRefusal::NotFinite { of: "a critic" });
         }
         let (n, d) = (self.shape.state, self.shape.action);
@@ -77,8 +77,8 @@ impl Agent {
         }
         states.truncate(count * n);
         let mut pass = ActorPass::new(count, d);
-        let net = *self.percentile.net();
-        net.forward(self.percentile.actor(), &states, count, &mut pass);
+        let net = *self.learning.net();
+        net.forward(self.learning.actor(), &states, count, &mut pass);
         for (i, &mean) in pass.mu.iter().enumerate() {
             // Written so that a mean that is not a number is out as well.
             let within = (-EXCURSION_MAX..=1.0 + EXCURSION_MAX).contains(&mean);
@@ -103,7 +103,7 @@ impl Agent {
             actions.iter().zip(lo.iter().zip(hi)).map(|(action, (lo, hi))| action.max(*lo).min(*hi)).collect();
         let mut values = vec![0.0; states.len() / self.shape.state];
         let candidates = Candidates { states, actions: &clipped, repeat: 1 };
-        self.ensemble.judge(candidates, &self.threads, &mut values);
+        self.learning.judge(candidates, &self.threads, &mut values);
         values.iter().sum::<f32>() / values.len() as f32
     }
 }
@@ -150,7 +150,7 @@ mod tests {
     fn parameters_that_are_not_finite_are_refused() {
         for bad in [f32::NAN, f32::INFINITY] {
             let mut agent = agent();
-            agent.percentile.actor_mut()[7] = bad;
+            agent.learning.actor_mut()[7] = bad;
             let refusal = agent.pass_gate().unwrap_err();
             assert_eq!(refusal, GateRefusal::NotFinite { of: "the actor" });
         }
@@ -160,7 +160,7 @@ mod tests {
     fn an_actor_far_out_of_bounds_is_refused() {
         let mut agent = agent();
         show(&mut agent, [0.3, 0.5]);
-        agent.percentile.actor_mut().iter_mut().for_each(|p| *p *= 10.0);
+        agent.learning.actor_mut().iter_mut().for_each(|p| *p *= 10.0);
         assert!(matches!(agent.pass_gate(), Err(GateRefusal::Unbounded { setpoint: 0, .. })));
     }
 
@@ -170,7 +170,7 @@ mod tests {
         show(&mut agent, [0.3, 0.5]);
         // The mean's bias is the last but one layer's: shift the mean by 0.4.
         let at = agent.actor_parameters().len() - 256 - 1 - 1;
-        agent.percentile.actor_mut()[at] += 0.4;
+        agent.learning.actor_mut()[at] += 0.4;
         assert!(matches!(agent.pass_gate(), Err(GateRefusal::WorseThanNominal { .. })));
     }
 }

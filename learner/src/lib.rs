@@ -12,10 +12,11 @@
 //!
 //! # Nouns
 //! A [`Step`] is what the runtime reports at an observation. Steps become *transitions* over windows without a decision
-//! inside, and are kept in the *replay* memory. An *ensemble* of critics (QRC: Q-learning with regularised corrections)
-//! learns the value of actions from batches of them; the *percentile* actor moves towards the best of many candidate
-//! actions, as the critics judge them. The *schedule* says how many updates an observation is worth. The *gate*
-//! ([`Agent::pass_gate`]) says whether an actor may be published.
+//! inside, and are kept in the *replay* memory. From batches of them it learns in one of two ways ([`Improver`]). In the
+//! first, an *ensemble* of critics (QRC: Q-learning with regularised corrections) learns the value of actions, and the
+//! *percentile* actor moves towards the best of many candidate actions, as the critics judge them. In the second, critics
+//! learn from slow copies of themselves, and the *pathwise* actor climbs their slopes. The *schedule* says how many updates
+//! an observation is worth. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published.
 //!
 //! ```
 //! use learner::{Agent, AgentOptions, AgentShape, Step};
@@ -45,10 +46,11 @@
 mod agent;
 mod checkpoint;
 mod ensemble;
-pub mod experiment;
 mod gate;
+mod learning;
 mod nets;
 mod options;
+mod pathwise;
 mod percentile;
 mod random;
 mod replay;
@@ -61,6 +63,6 @@ pub mod yardstick;
 pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
-pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, N_STEP_MAX, OptionsError};
+pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, Improver, N_STEP_MAX, OptionsError};
 pub use site::{checkpoint_name, nominal_of};
 pub use transitions::Step;

@@ -16,18 +16,29 @@ pub struct AgentShape {
     pub action: usize,
 }
 
-/// The agent's options; the defaults are those of the product.
+/// How an agent learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Improver {
+    /// QRC critics, and an actor that moves towards the best of many candidate actions.
+    Percentile,
+    /// Critics that learn from slowly following copies of themselves, and an actor that climbs their gradient.
+    Pathwise,
+}
+
+/// The agent's options; the defaults are those of the product, [`Self::pathwise`] has those of the other way to learn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentOptions {
     /// Determines every random number of the agent.
     pub seed: u64,
+    /// How it learns.
+    pub improver: Improver,
     /// Discount per observation period, in `[0, 1)`.
     pub gamma: f64,
     /// Observation periods in an action period, hence the longest transition.
     pub n_step_max: usize,
     /// Number of critics, 1 to [`ENSEMBLE_MAX`].
     pub ensemble: usize,
-    /// Probability with which a critic sees a transition, in `(0, 1]`.
+    /// Percentile: probability with which a critic sees a transition, in `(0, 1]`.
     pub ensemble_probability: f64,
     /// Transitions in a batch.
     pub batch_size: usize,
@@ -49,9 +60,9 @@ pub struct AgentOptions {
     pub proposal_percentile: f64,
     /// Critic updates aimed at per observation.
     pub critic_updates: usize,
-    /// Actor updates at most after each critic update.
+    /// Actor updates at most after each critic update; the pathwise actor makes one.
     pub actor_updates: usize,
-    /// Updates end early when the smoothed change of the loss is smaller than this.
+    /// Percentile: updates end early when the smoothed change of the loss is smaller than this.
     pub loss_threshold: f64,
     /// Transitions kept, in the online part and in the historical part each.
     pub replay_capacity: usize,
@@ -59,7 +70,7 @@ pub struct AgentOptions {
     pub replay_memory_mib_max: usize,
     /// The part of a batch that is online data, when there is historical data too.
     pub online_weight: f64,
-    /// A critic is re-initialised every so many critic updates; 0 for never.
+    /// Percentile: a critic is re-initialised every so many critic updates; 0 for never.
     pub reset_period: u64,
     /// Updates before a re-initialised critic counts again.
     pub reset_warmup: u64,
@@ -69,6 +80,21 @@ pub struct AgentOptions {
     pub nominal_actor_steps: usize,
     /// Learning rate of these steps.
     pub nominal_lr: f64,
+    /// Pathwise: the part of the way that a critic's copy, from which targets are taken, follows it per update; in
+    /// `(0, 1]`.
+    pub target_rate: f64,
+    /// Pathwise: the same of the actor's copy, which acts and is published.
+    pub average_rate: f64,
+    /// Pathwise: deviations among the critics by which a target is below their mean; 0 to 10.
+    pub pessimism: f64,
+    /// Pathwise: the weight of the critics' disagreement in the exploration, in the long run; 0 to 10.
+    pub curiosity: f64,
+    /// Pathwise: the same at first, as far as above that, times `gamma`; 0 to 100.
+    pub curiosity_first: f64,
+    /// Pathwise: updates in which the difference falls by the factor e; 1 or more.
+    pub curiosity_updates: f64,
+    /// Pathwise: the part of the mean temporal difference by which the mean reward moves per update; 0 to 1.
+    pub centring_rate: f64,
     /// Transitions before the first update.
     pub warmup_transitions: usize,
 }
@@ -77,6 +103,7 @@ impl Default for AgentOptions {
     fn default() -> Self {
         Self {
             seed: 0,
+            improver: Improver::Percentile,
             gamma: 0.9727,
             n_step_max: 1,
             ensemble: 2,
@@ -101,6 +128,13 @@ impl Default for AgentOptions {
             nominal_critic_steps: 1_000,
             nominal_actor_steps: 100,
             nominal_lr: 3e-3,
+            target_rate: 0.05,
+            average_rate: 0.02,
+            pessimism: 0.5,
+            curiosity: 0.5,
+            curiosity_first: 4.0,
+            curiosity_updates: 2_000.0,
+            centring_rate: 0.02,
             warmup_transitions: 1,
         }
     }
@@ -119,6 +153,22 @@ pub struct OptionsError {
 }
 
 impl AgentOptions {
+    /// What the pathwise way of learning was measured with: few small batches with a fast optimiser. `actor_updates`,
+    /// `next_actions`, the options of candidates, ensemble mask and resets, and `loss_threshold` mean nothing to it.
+    #[must_use]
+    pub fn pathwise() -> Self {
+        Self {
+            improver: Improver::Pathwise,
+            ensemble: 2,
+            batch_size: 64,
+            critic_updates: 6,
+            actor_updates: 1,
+            critic_lr: 1e-3,
+            actor_lr: 1e-3,
+            ..Self::default()
+        }
+    }
+
     /// Checks every option; the first that cannot be is the error.
     ///
     /// # Errors
@@ -154,6 +204,17 @@ impl AgentOptions {
         rate("nominal_lr", self.nominal_lr)?;
         let fits = (0.0..=1.0).contains(&self.uniform_weight);
         check("uniform_weight", self.uniform_weight, fits, "0 to 1")?;
+        share("target_rate", self.target_rate)?;
+        share("average_rate", self.average_rate)?;
+        let fits = (0.0..=1.0).contains(&self.centring_rate);
+        check("centring_rate", self.centring_rate, fits, "0 to 1")?;
+        let fits = (0.0..=100.0).contains(&self.curiosity_first);
+        check("curiosity_first", self.curiosity_first, fits, "0 to 100")?;
+        let fits = self.curiosity_updates >= 1.0 && self.curiosity_updates.is_finite();
+        check("curiosity_updates", self.curiosity_updates, fits, "1 or more")?;
+        for (option, value) in [("pessimism", self.pessimism), ("curiosity", self.curiosity)] {
+            check(option, value, (0.0..=10.0).contains(&value), "0 to 10")?;
+        }
         let fits = (0.0..1.0).contains(&self.weight_decay);
         check("weight_decay", self.weight_decay, fits, "at least 0 and below 1")
     }
@@ -170,6 +231,7 @@ mod tests {
     #[test]
     fn the_defaults_are_permitted() {
         assert_eq!(AgentOptions::default().check(), Ok(()));
+        assert_eq!(AgentOptions::pathwise().check(), Ok(()));
     }
 
     #[test]
@@ -178,5 +240,16 @@ mod tests {
         assert_eq!(options.check().unwrap_err().option, "gamma");
         let options = AgentOptions { ensemble: 11, ..AgentOptions::default() };
         assert_eq!(options.check().unwrap_err().option, "ensemble");
+        for (option, options) in [
+            ("target_rate", AgentOptions { target_rate: 0.0, ..AgentOptions::pathwise() }),
+            ("average_rate", AgentOptions { average_rate: 1.5, ..AgentOptions::pathwise() }),
+            ("centring_rate", AgentOptions { centring_rate: -0.1, ..AgentOptions::pathwise() }),
+            ("pessimism", AgentOptions { pessimism: f64::NAN, ..AgentOptions::pathwise() }),
+            ("curiosity", AgentOptions { curiosity: 11.0, ..AgentOptions::pathwise() }),
+            ("curiosity_first", AgentOptions { curiosity_first: -1.0, ..AgentOptions::pathwise() }),
+            ("curiosity_updates", AgentOptions { curiosity_updates: 0.0, ..AgentOptions::pathwise() }),
+        ] {
+            assert_eq!(options.check().unwrap_err().option, option);
+        }
     }
 }

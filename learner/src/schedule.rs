@@ -93,6 +93,13 @@ impl Schedule {
         }
     }
 
+    /// An update of critics and actor together was made.
+    pub(crate) fn both_updated(&mut self) {
+        self.critic_updates += 1;
+        self.actor_updates += 1;
+        self.owed = self.owed.saturating_sub(1);
+    }
+
     /// An actor update was made; whether the next one of this critic update is worth it.
     pub(crate) fn actor_updated(&mut self, loss: f32) -> bool {
         self.actor_updates += 1;

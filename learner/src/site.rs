@@ -2,17 +2,22 @@
 
 use rt_config::Site;
 
-use crate::options::AgentOptions;
+use crate::options::{AgentOptions, Improver};
 
 impl AgentOptions {
     /// The site's options, in the agent's terms.
     #[must_use]
     pub fn of(site: &Site) -> Self {
         let (from, interaction) = (&site.agent, &site.interaction);
+        let improver = match from.improver {
+            rt_config::Improver::Pathwise => Improver::Pathwise,
+            rt_config::Improver::Percentile => Improver::Percentile,
+        };
         let obs_period_ns = interaction.obs_period.as_ns().max(1);
         let defaults = Self::default();
         Self {
             seed: site.seed,
+            improver,
             gamma: from.gamma,
             n_step_max: (interaction.action_period.as_ns() / obs_period_ns).max(1) as usize,
             ensemble: from.ensemble,
@@ -25,6 +30,8 @@ impl AgentOptions {
             next_actions: (defaults.next_actions * from.candidates / defaults.candidates)
                 .clamp(1, defaults.next_actions),
             critic_updates: from.critic_updates,
+            pessimism: from.pessimism,
+            curiosity: from.curiosity,
             actor_updates: from.actor_updates,
             replay_capacity: from.replay_capacity,
             warmup_transitions: (interaction.warmup_period.as_ns() / obs_period_ns) as usize,

@@ -303,6 +303,28 @@ impl Critic {
         self.action_1.backward(actions, d_relu, rows, panels, gradients);
     }
 
+    /// The gradient of each q of a forward action pass at its action, `d_actions[rows][d]`; parameters get none.
+    pub(crate) fn action_gradients<T: Real>(&self, parameters: &[T], pass: &mut ActionPass<T>, d_actions: &mut [T]) {
+        let (p, kernel) = (parameters, self.kernel);
+        let rows = d_actions.len() / self.action_1.inputs;
+        let ActionPass { panels, relu_1, crelu_2, phi_1, phi, d_phi, d_joint, d_crelu, d_linear, d_relu, .. } = pass;
+        let (d_phi, d_linear) = (&mut d_phi[..rows * JOINT], &mut d_linear[..rows * ACTION_2]);
+        self.q.weights_in_rows(p, d_phi);
+        kernel.run(
+            #[inline(always)]
+            || relu_backward(d_phi, phi),
+        );
+        self.joint_2.backward_input(p, d_phi, rows, Finish::Gate(phi_1), panels, d_joint);
+        self.joint_action.backward_input(p, d_joint, rows, Finish::Set, panels, d_crelu);
+        let d_crelu = &d_crelu[..rows * 2 * ACTION_2];
+        kernel.run(
+            #[inline(always)]
+            || crelu_backward(d_crelu, crelu_2, ACTION_2, d_linear),
+        );
+        self.action_2.backward_input(p, d_linear, rows, Finish::Gate(relu_1), panels, d_relu);
+        self.action_1.backward_input(p, d_relu, rows, Finish::Set, panels, d_actions);
+    }
+
     /// The way back of the state stream, after [`Self::backward_actions`].
     pub(crate) fn backward_states<T: Real>(
         &self,
@@ -397,6 +419,36 @@ mod tests {
         critic.backward_states(p, &states, ROWS, &mut state_pass, &mut gradient);
         critic.regularise_h(p, &mut gradient);
         gradient_matches(&mut parameters, &gradient, loss);
+    }
+
+    #[test]
+    fn the_gradient_at_the_actions_equals_finite_differences() {
+        let critic = Critic::new(4, 2);
+        let stream = &mut Stream::new(7, "test", 0);
+        let mut parameters = vec![0.0_f64; critic.len()];
+        critic.init(&mut parameters, stream);
+        parameters[critic.q.range()].iter_mut().for_each(|weight| *weight = f64::from(stream.normal()));
+        let (states, mut actions) = (normals(stream, ROWS * 4), normals(stream, ROWS * REPEAT * 2));
+        let mut at = StatePass::new(ROWS);
+        critic.forward_states(&parameters, &states, ROWS, &mut at);
+        let mut pass = ActionPass::new(ROWS * REPEAT);
+        critic.forward_actions(&parameters, &at, 0..ROWS, &actions, REPEAT, &mut pass);
+        let mut gradient = vec![0.0; actions.len()];
+        critic.action_gradients(&parameters, &mut pass, &mut gradient);
+        for i in 0..actions.len() {
+            let (value, mut sums) = (actions[i], [0.0; 2]);
+            for (sum, step) in sums.iter_mut().zip([1e-6, -1e-6]) {
+                actions[i] = value + step;
+                let mut q = [0.0; ROWS * REPEAT];
+                critic.forward_actions(&parameters, &at, 0..ROWS, &actions, REPEAT, &mut pass);
+                critic.q(&parameters, &pass, &mut q);
+                *sum = q.iter().sum::<f64>();
+            }
+            actions[i] = value;
+            let expected = (sums[0] - sums[1]) / 2e-6;
+            assert!((expected - gradient[i]).abs() < 1e-6, "action {i}: {} instead of {expected}", gradient[i]);
+        }
+        assert!(gradient.iter().any(|g| g.abs() > 1e-3));
     }
 
     #[test]

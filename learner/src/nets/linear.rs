@@ -196,6 +196,11 @@ impl Head {
         );
     }
 
+    /// The gradient of each output at its row of inputs, which is the weights.
+    pub(crate) fn weights_in_rows<T: Real>(&self, parameters: &[T], dx: &mut [T]) {
+        dx.chunks_exact_mut(self.inputs).for_each(|dx| dx.copy_from_slice(&parameters[self.range()]));
+    }
+
     /// Adds the gradients of the weights to `gradients` and those at `x` to `dx`, given the gradient at each output.
     pub(crate) fn backward<T: Real>(&self, parameters: &[T], x: &[T], d_out: &[T], dx: &mut [T], gradients: &mut [T]) {
         let (weights, d_weights) = (&parameters[self.range()], &mut gradients[self.range()]);

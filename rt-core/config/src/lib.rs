@@ -49,7 +49,7 @@ use serde_json::{Value, json};
 pub use complaint::{Complaint, Place, Severity};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Canary, Connection, DecisionClock, Filter, Goal, Guardrail, Heartbeat, Identity, Imputer,
+    AgentOptions, Canary, Connection, DecisionClock, Filter, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer,
     ImputerRule, Interaction, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season,
     SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind,
 };

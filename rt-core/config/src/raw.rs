@@ -88,6 +88,14 @@ choices! {
         MaskedAutoencoder = "masked-ae",
     }
 
+    /// How an agent learns.
+    enum ImproverName {
+        /// The actor climbs the critics' slopes.
+        Pathwise = "pathwise",
+        /// The actor moves towards the best of many candidates.
+        Percentile = "percentile",
+    }
+
     /// When the plant is read.
     enum Pairing {
         /// Just before the control slot.
@@ -302,23 +310,29 @@ sections! {
     struct Agent {
         /// Discount per observation period, at least 0 and below 1.
         gamma: f64, Default("0.9727");
+        /// How it learns: `pathwise` (the actor climbs the critics' slopes) or `percentile` (it moves towards the best of many candidates).
+        improver: ImproverName, Default("pathwise");
         /// Number of critics.
         ensemble: Whole<1, 10>, Default("2");
-        /// Transitions per batch.
-        batch_size: Whole<1, 65536>, Default("256");
-        /// Candidate actions per state in the actor's update.
+        /// Transitions per batch. Absent: 64, or 256 with `percentile`.
+        batch_size: Whole<1, 65536>, Optional;
+        /// With `percentile`: candidate actions per state in the actor's update.
         candidates: Whole<20, 4096>, Default("128");
-        /// Learning rate of the critics.
-        critic_lr: f64, Default("0.0001");
-        /// Learning rate of actor and proposal.
-        actor_lr: f64, Default("0.0001");
-        /// Critic updates aimed at per observation.
-        critic_updates: Whole<1, 1000>, Default("10");
-        /// Actor updates at most after each critic update.
+        /// Learning rate of the critics. Absent: 0.001, or 0.0001 with `percentile`.
+        critic_lr: f64, Optional;
+        /// Learning rate of the actor. Absent: as that of the critics.
+        actor_lr: f64, Optional;
+        /// Critic updates aimed at per observation. Absent: 6, or 10 with `percentile`.
+        critic_updates: Whole<1, 1000>, Optional;
+        /// With `pathwise`: deviations among the critics by which a target is below their mean, 0 to 10.
+        pessimism: f64, Default("0.5");
+        /// With `pathwise`: how much the critics' disagreement widens exploration, 0 to 10.
+        curiosity: f64, Default("0.5");
+        /// With `percentile`: actor updates at most after each critic update.
         actor_updates: Whole<0, 100>, Default("3");
         /// Transitions kept online.
         replay_capacity: Whole<1000, 100_000_000>, Default("1000000");
-        /// Probability with which a critic sees a transition, above 0 and at most 1.
+        /// With `percentile`: probability with which a critic sees a transition, above 0 and at most 1.
         ensemble_probability: f64, Default("0.5");
         /// Decays of the traces, each at least 0 and below 1, in the order of the state's columns.
         traces: Vec<At<f64>>, Default("[0, 0.75, 0.9, 0.95]");

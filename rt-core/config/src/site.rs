@@ -438,11 +438,22 @@ pub struct Objective {
     pub weight: f64,
 }
 
+/// How an agent learns; see the learner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Improver {
+    /// The actor climbs the critics' slopes.
+    Pathwise,
+    /// The actor moves towards the best of many candidates.
+    Percentile,
+}
+
 /// The learner's options, with the defaults of the description of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentOptions {
     /// Discount per observation period, in [0, 1).
     pub gamma: f64,
+    /// How it learns.
+    pub improver: Improver,
     /// Number of critics, 1 to 10.
     pub ensemble: usize,
     /// Transitions per batch.
@@ -455,6 +466,10 @@ pub struct AgentOptions {
     pub actor_lr: f64,
     /// Critic updates aimed at per observation.
     pub critic_updates: usize,
+    /// Deviations among the critics by which a target is below their mean, 0 to 10.
+    pub pessimism: f64,
+    /// How much the critics' disagreement widens exploration, 0 to 10.
+    pub curiosity: f64,
     /// Actor updates at most after each critic update.
     pub actor_updates: usize,
     /// Transitions kept online.

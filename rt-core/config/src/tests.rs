@@ -1,6 +1,7 @@
 //! The crate from outside: what a site file may say, and what is said about one that is wrong.
 
 mod alarms;
+mod improvers;
 mod imputers;
 mod mutation;
 mod schema;

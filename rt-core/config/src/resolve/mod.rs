@@ -3,6 +3,7 @@
 //! Every function here complains of all it finds and returns `None` when something of its own is missing, so one run
 //! reports everything.
 
+mod agent;
 mod connections;
 mod fallback;
 mod reward;
@@ -21,8 +22,8 @@ use crate::complaint::{Complaints, quoted};
 use crate::duration::written;
 use crate::form::Field;
 use crate::form_special::Identifier;
-use crate::raw::{Agent, SiteFile};
-use crate::site::{AgentOptions, Interaction, Site};
+use crate::raw::SiteFile;
+use crate::site::{Interaction, Site};
 
 /// The shortest control period that is accepted.
 pub(crate) const PERIOD_MIN: Span = Span::from_ns(50_000);
@@ -101,7 +102,7 @@ pub(crate) fn resolve(
         (Some(tags), Some(reward)) => reward::resolve(tags, reward, complaints),
         _ => None,
     };
-    let agent = raw.agent.value.as_ref().and_then(|agent| agent_options(agent, interaction.as_ref(), complaints));
+    let agent = raw.agent.value.as_ref().and_then(|agent| agent::resolve(agent, interaction.as_ref(), complaints));
     let runtime = runtime_raw.and_then(|runtime| runtime::resolve(runtime, &connections, &context, complaints));
     let name = runtime_raw.and_then(|runtime| site_name(&runtime.site, path, complaints));
 
@@ -246,42 +247,4 @@ pub(crate) fn number(
         return None;
     }
     Some(value)
-}
-
-fn agent_options(
-    raw: &Agent,
-    interaction: Option<&Interaction>,
-    complaints: &mut Complaints<'_>,
-) -> Option<AgentOptions> {
-    let decay = |x: f64| (0.0..1.0).contains(&x);
-    let fraction = |x: f64| x > 0.0 && x <= 1.0;
-    let gamma = number(&raw.gamma, decay, "at least 0 and below 1", complaints);
-    let critic_lr = number(&raw.critic_lr, fraction, "above 0 and at most 1", complaints);
-    let actor_lr = number(&raw.actor_lr, fraction, "above 0 and at most 1", complaints);
-    let ensemble_probability = number(&raw.ensemble_probability, fraction, "above 0 and at most 1", complaints);
-    let traces = raw.traces.value.as_ref();
-    if traces.is_some_and(|traces| !(1..=TRACES_MAX).contains(&traces.len())) {
-        complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
-    }
-    for trace in traces.into_iter().flatten().filter(|trace| !decay(trace.value)) {
-        complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
-    }
-    let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
-    let count = |value: u64| usize::try_from(value).ok();
-    Some(AgentOptions {
-        gamma: gamma?,
-        ensemble: count(raw.ensemble.value?.0)?,
-        batch_size: count(raw.batch_size.value?.0)?,
-        candidates: count(raw.candidates.value?.0)?,
-        critic_lr: critic_lr?,
-        actor_lr: actor_lr?,
-        critic_updates: count(raw.critic_updates.value?.0)?,
-        actor_updates: count(raw.actor_updates.value?.0)?,
-        replay_capacity: count(raw.replay_capacity.value?.0)?,
-        ensemble_probability: ensemble_probability?,
-        traces: traces?.iter().map(|trace| trace.value).collect(),
-        decision_clock: decision_clock?,
-        explore: raw.explore.value?,
-        publish_every: count(raw.publish_every.value?.0)?,
-    })
 }

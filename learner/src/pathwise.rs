@@ -1,0 +1,606 @@
+//! The pathwise actor: it climbs the gradient of the critics' value at its own action.
+//!
+//! A deterministic policy gradient (Silver et al. 2014; Lillicrap et al. 2016), reparametrised: at a state an action is
+//! `a = clip(mu + sigma e)` with `e` normal, and mean and deviation both climb `Q(s, a)`. Per transition, with `Q'` and
+//! `mu', sigma'` slowly following copies (Polyak averages) and `b` the mean reward:
+//! ```text
+//! y   = R_n - b (1 - gamma^n)/(1 - gamma) + gamma^n (mean_i Q'_i - k dev_i Q'_i)(s', a'),  a' = clip(mu' + sigma' e')
+//! L_i = (y - Q_i(s, a))^2 / 2                             b <- b + rate mean(y - Q)
+//! mu: along dQ/da,  sigma: along e dQ/da + c dev_i dQ_i/da,  Q = mean_i Q_i
+//! ```
+//! - `e` comes in pairs of opposite sign, which takes the first-order noise out of both gradients.
+//! - Centring on the mean reward (Naik et al. 2024) takes out what is common to all values: without it a discount near 1
+//!   makes the critics spend their time on a constant.
+//! - `k` makes targets pessimistic where critics disagree, between the mean and, for two critics, the smaller one
+//!   (Fujimoto et al. 2018).
+//! - Where the value curves down with `C` around the best action, `sigma` settles at `c dev(dQ/da) / C`: by the part
+//!   `dev(dQ/da) / C` the critics disagree about where the best action is. So exploration is as wide as what is not known
+//!   (Osband et al. 2016), and it vanishes when the critics agree.
+//!   Early on they agree because they know nothing, so `c` begins larger and falls with the number of updates.
+//! - Near a bound the mean's slope towards it falls to 0, and beyond it turns back: outside, values say nothing (Hausknecht
+//!   and Stone 2016, "inverting gradients", within the last tenth of the way).
+
+use serde::{Deserialize, Serialize};
+
+use crate::ensemble::Candidates;
+use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, SIGMA_MAX, StatePass, falling};
+use crate::options::{AgentOptions, AgentShape};
+use crate::random::Stream;
+use crate::replay::{Batch, Replay};
+use crate::threads::Threads;
+
+/// The part of the way between the bounds, next to a bound, in which the mean's slope towards it falls to 0.
+const BRAKE: f32 = 0.1;
+/// Actions drawn at a state: a pair of opposite deviations.
+const PAIR: usize = 2;
+
+/// A network with its optimiser and its slowly following copy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Trained {
+    parameters: Vec<f32>,
+    slow: Vec<f32>,
+    optimiser: AdamW,
+}
+
+impl Trained {
+    fn new(parameters: Vec<f32>) -> Self {
+        Self { slow: parameters.clone(), optimiser: AdamW::new(parameters.len()), parameters }
+    }
+
+    fn fits(&self, len: usize) -> bool {
+        self.parameters.len() == len && self.slow.len() == len && self.optimiser.fits(len)
+    }
+
+    /// The copy goes a part of the way.
+    fn follow(&mut self, rate: f32) {
+        for (slow, parameter) in self.slow.iter_mut().zip(&self.parameters) {
+            *slow += rate * (parameter - *slow);
+        }
+    }
+
+    /// Ends the nominal start: the copy is where the network is, and the optimiser begins anew.
+    fn settle(&mut self) {
+        self.slow.copy_from_slice(&self.parameters);
+        self.optimiser.reset();
+    }
+
+    fn is_finite(&self) -> bool {
+        self.parameters.iter().chain(&self.slow).all(|p| p.is_finite())
+    }
+}
+
+/// What a checkpoint keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PathwiseState {
+    critics: Vec<Trained>,
+    actor: Trained,
+    mean_reward: f32,
+    updates: u64,
+    batch_stream: Stream,
+    noise_stream: Stream,
+    nominal_stream: Stream,
+}
+
+/// A critic with its buffers.
+#[derive(Debug)]
+struct Member {
+    trained: Trained,
+    gradient: Vec<f32>,
+    at: StatePass<f32>,
+    pass: ActionPass<f32>,
+    /// The copy's values of the next actions, `[rows][PAIR]`.
+    next_q: Vec<f32>,
+    q: Vec<f32>,
+    /// The gradients of its values at the actor's actions, `[rows][PAIR][d]`.
+    slopes: Vec<f32>,
+    loss: f32,
+}
+
+/// Critics and actor.
+#[derive(Debug)]
+pub(crate) struct Pathwise {
+    shape: AgentShape,
+    net: Actor,
+    critic: Critic,
+    members: Vec<Member>,
+    actor: Trained,
+    settings: Settings,
+    mean_reward: f32,
+    updates: u64,
+    batch_stream: Stream,
+    noise_stream: Stream,
+    nominal_stream: Stream,
+    /// One for each thread.
+    workers: Vec<()>,
+    batch: Batch,
+    gradient: Vec<f32>,
+    pass: ActorPass<f32>,
+    noise: Vec<f32>,
+    actions: Vec<f32>,
+    next_actions: Vec<f32>,
+    targets: Vec<f32>,
+}
+
+/// The options as the formulas take them.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    critic: AdamWOptions,
+    actor: AdamWOptions,
+    target_rate: f32,
+    average_rate: f32,
+    pessimism: f32,
+    curiosity: f32,
+    curiosity_first: f32,
+    curiosity_updates: f32,
+    centring_rate: f32,
+    gamma: f32,
+}
+
+impl Settings {
+    fn new(options: &AgentOptions) -> Self {
+        let optimiser = |learning_rate: f64| AdamWOptions {
+            learning_rate: learning_rate as f32,
+            weight_decay: options.weight_decay as f32,
+        };
+        Self {
+            critic: optimiser(options.critic_lr),
+            actor: optimiser(options.actor_lr),
+            target_rate: options.target_rate as f32,
+            average_rate: options.average_rate as f32,
+            pessimism: options.pessimism as f32,
+            curiosity: options.curiosity as f32,
+            curiosity_first: options.curiosity_first as f32,
+            curiosity_updates: options.curiosity_updates as f32,
+            centring_rate: options.centring_rate as f32,
+            gamma: options.gamma as f32,
+        }
+    }
+
+    /// The weight of the critics' disagreement: more at first, as far as what follows an action counts.
+    fn curiosity_at(&self, updates: u64) -> f32 {
+        let first = (self.curiosity_first - self.curiosity).max(0.0) * self.gamma;
+        self.curiosity + first * libm::expf(-(updates as f32) / self.curiosity_updates)
+    }
+}
+
+impl Pathwise {
+    pub(crate) fn new(shape: AgentShape, options: &AgentOptions, threads: &Threads) -> Self {
+        let (net, critic) = (Actor::new(shape.state, shape.action), Critic::new(shape.state, shape.action));
+        let mut actor = vec![0.0; net.len()];
+        net.init(&mut actor, &mut Stream::new(options.seed, "actor initialisation", 0));
+        let (rows, d) = (options.batch_size, shape.action);
+        let drawn = || vec![0.0; rows * PAIR * d];
+        Self {
+            shape,
+            net,
+            critic,
+            members: (0..options.ensemble).map(|index| Member::new(index, &critic, shape, options)).collect(),
+            actor: Trained::new(actor),
+            settings: Settings::new(options),
+            updates: 0,
+            mean_reward: 0.0,
+            batch_stream: Stream::new(options.seed, "pathwise batch", 0),
+            noise_stream: Stream::new(options.seed, "pathwise noise", 0),
+            nominal_stream: Stream::new(options.seed, "pathwise nominal", 0),
+            workers: vec![(); threads.count().min(options.ensemble)],
+            batch: Batch::new(shape, rows),
+            gradient: vec![0.0; net.len()],
+            pass: ActorPass::new(rows, d),
+            noise: vec![0.0; rows * d],
+            actions: drawn(),
+            next_actions: drawn(),
+            targets: vec![0.0; rows],
+        }
+    }
+
+    pub(crate) fn net(&self) -> &Actor {
+        &self.net
+    }
+
+    /// The parameters that act: the copy's.
+    pub(crate) fn actor(&self) -> &[f32] {
+        &self.actor.slow
+    }
+
+    #[cfg(test)]
+    pub(crate) fn actor_mut(&mut self) -> &mut [f32] {
+        &mut self.actor.slow
+    }
+
+    /// One update of all critics and of the actor; the critics' mean loss, and the mean size of the actor's slope.
+    pub(crate) fn update(&mut self, replay: &Replay, threads: &Threads) -> (f32, f32) {
+        replay.sample(None, &mut self.batch_stream, &mut self.batch);
+        let rows = self.batch.rows();
+        self.net.forward(&self.actor.slow, self.batch.next_states(), rows, &mut self.pass);
+        self.noise_stream.normals(self.net.kernel, &mut self.noise);
+        let (lo, hi) = (&self.batch.next_lo, &self.batch.next_hi);
+        draw_pairs(self.shape.action, &self.pass, &self.noise, (lo, hi), &mut self.next_actions);
+        self.judge_next(threads);
+        self.set_targets();
+
+        self.net.forward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass);
+        self.noise_stream.normals(self.net.kernel, &mut self.noise);
+        draw_pairs(self.shape.action, &self.pass, &self.noise, (&self.batch.lo, &self.batch.hi), &mut self.actions);
+        self.updates += 1;
+        self.learn(threads);
+        let steepness = self.climb();
+        let losses: f32 = self.members.iter().map(|member| member.loss).sum();
+        (losses / self.members.len() as f32, steepness)
+    }
+
+    /// The copies' values of the next actions.
+    fn judge_next(&mut self, threads: &Threads) {
+        let (critic, batch, actions) = (self.critic, &self.batch, &self.next_actions);
+        threads.each_with(&mut self.workers, &mut self.members, |(), member| {
+            let Member { trained, at, pass, next_q, .. } = member;
+            critic.forward_states(&trained.slow, batch.next_states(), batch.rows(), at);
+            critic.forward_actions(&trained.slow, at, 0..batch.rows(), actions, PAIR, pass);
+            critic.q(&trained.slow, pass, next_q);
+        });
+    }
+
+    fn set_targets(&mut self) {
+        let Settings { pessimism, gamma, .. } = self.settings;
+        for (row, target) in self.targets.iter_mut().enumerate() {
+            let discount = self.batch.discounts[row];
+            let mut next = 0.0;
+            for drawn in row * PAIR..(row + 1) * PAIR {
+                let (mean, deviation) = mean_and_deviation(self.members.iter().map(|member| member.next_q[drawn]));
+                next += (mean - pessimism * deviation) / PAIR as f32;
+            }
+            let common = self.mean_reward * (1.0 - discount) / (1.0 - gamma);
+            *target = self.batch.rewards[row] - common + discount * next;
+        }
+    }
+
+    /// Every critic makes a step towards the targets, and leaves its slopes at the actor's actions as they were before.
+    fn learn(&mut self, threads: &Threads) {
+        let (critic, settings) = (self.critic, self.settings);
+        let (batch, actions, targets) = (&self.batch, &self.actions, &self.targets);
+        threads.each_with(&mut self.workers, &mut self.members, |(), member| {
+            member.learn(&critic, batch, actions, targets, settings);
+        });
+        let error = self.members.iter().map(|member| member.q.iter().sum::<f32>()).sum::<f32>();
+        // `q` now holds the gradients, each minus the difference divided by the number of rows.
+        self.mean_reward -= settings.centring_rate * error / self.members.len() as f32;
+    }
+
+    /// A step of the actor up the critics' slopes; the mean size of the slope before it.
+    fn climb(&mut self) -> f32 {
+        let (d, rows) = (self.shape.action, self.batch.rows());
+        let share = 1.0 / rows as f32;
+        let mut steepness = 0.0;
+        for row in 0..rows {
+            for i in 0..d {
+                let at = row * d + i;
+                let (up, wider) = self.slopes(row, i);
+                let up = self.brake(at, up);
+                self.pass.d_mu[at] = -up * share;
+                self.pass.d_sigma[at] = -wider * share;
+                steepness += up.abs() * share;
+            }
+        }
+        self.gradient.fill(0.0);
+        self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
+        let Trained { parameters, optimiser, .. } = &mut self.actor;
+        optimiser.step(self.net.kernel, parameters, &self.gradient, self.settings.actor);
+        self.actor.follow(self.settings.average_rate);
+        steepness
+    }
+
+    /// The critics' mean slopes at mean and deviation of component `i`, the latter with its part for curiosity.
+    fn slopes(&self, row: usize, i: usize) -> (f32, f32) {
+        let d = self.shape.action;
+        let at = row * d + i;
+        let (mu, sigma, curiosity) = (self.pass.mu[at], self.pass.sigma[at], self.settings.curiosity_at(self.updates));
+        let (mut up, mut wider) = (0.0, 0.0);
+        for (drawn, sign) in [(row * PAIR, 1.0), (row * PAIR + 1, -1.0)] {
+            let noise = sign * self.noise[at];
+            let slopes = self.members.iter().map(|member| member.slopes[drawn * d + i]);
+            let (slope, deviation) = mean_and_deviation(slopes);
+            let action = mu + sigma * noise;
+            // What is clipped does not change with mean or deviation.
+            let leaves = if slope > 0.0 { action >= self.batch.hi[at] } else { action <= self.batch.lo[at] };
+            let slope = if leaves { 0.0 } else { slope };
+            up += slope / PAIR as f32;
+            wider += (slope * noise + curiosity * deviation) / PAIR as f32;
+        }
+        (up, wider)
+    }
+
+    /// The slope at the mean, less near the bound that it leads to.
+    fn brake(&self, at: usize, up: f32) -> f32 {
+        let (lo, hi, mu) = (self.batch.lo[at], self.batch.hi[at], self.pass.mu[at]);
+        let room = if up > 0.0 { hi - mu } else { mu - lo };
+        up * (room / (BRAKE * (hi - lo)).max(f32::EPSILON)).clamp(-1.0, 1.0)
+    }
+
+    /// The mean value of the critics for every candidate, into `values`; at most a batch of them.
+    pub(crate) fn judge(&mut self, candidates: Candidates<'_>, values: &mut [f32]) {
+        let Candidates { states, actions, repeat } = candidates;
+        let rows = states.len() / self.shape.state;
+        let share = 1.0 / self.members.len() as f32;
+        values.fill(0.0);
+        for Member { trained, at, pass, q, .. } in &mut self.members {
+            self.critic.forward_states(&trained.parameters, states, rows, at);
+            self.critic.forward_actions(&trained.parameters, at, 0..rows, actions, repeat, pass);
+            self.critic.q(&trained.parameters, pass, &mut q[..values.len()]);
+            values.iter_mut().zip(q).for_each(|(value, q)| *value += *q * share);
+        }
+    }
+
+    /// Teaches the actor to hold `nominal` with the largest deviation, on random states.
+    pub(crate) fn learn_nominal_actor(&mut self, nominal: &[f32], options: &AgentOptions) {
+        let (rows, steps) = (self.batch.rows(), options.nominal_actor_steps);
+        let share = 1.0 / rows as f32;
+        for step in 0..steps {
+            self.nominal_stream.uniforms(self.batch.states_mut());
+            let pass = &mut self.pass;
+            self.net.forward(&self.actor.parameters, self.batch.states(), rows, pass);
+            for (i, nominal) in (0..pass.mu.len()).zip(nominal.iter().cycle()) {
+                pass.d_mu[i] = (pass.mu[i] - nominal) * share;
+                pass.d_sigma[i] = (pass.sigma[i] - SIGMA_MAX as f32) * share;
+            }
+            self.gradient.fill(0.0);
+            self.net.backward(&self.actor.parameters, self.batch.states(), rows, pass, &mut self.gradient);
+            let learning_rate = falling(options.nominal_lr, step, steps);
+            let Trained { parameters, optimiser, .. } = &mut self.actor;
+            let settings = AdamWOptions { learning_rate, ..self.settings.actor };
+            optimiser.step(self.net.kernel, parameters, &self.gradient, settings);
+        }
+        self.actor.settle();
+    }
+
+    /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.
+    pub(crate) fn learn_nominal_critics(
+        &mut self,
+        steps: std::ops::Range<usize>,
+        nominal: &[f32],
+        options: &AgentOptions,
+        threads: &Threads,
+    ) {
+        let all = options.nominal_critic_steps;
+        for step in steps.clone() {
+            self.nominal_stream.uniforms(self.batch.states_mut());
+            self.nominal_stream.uniforms(&mut self.batch.actions);
+            for (target, action) in self.targets.iter_mut().zip(self.batch.actions.chunks_exact(nominal.len())) {
+                *target = -action.iter().zip(nominal).map(|(a, b)| (a - b).abs()).sum::<f32>();
+            }
+            let (critic, batch, targets) = (self.critic, &self.batch, &self.targets);
+            let learning_rate = falling(options.nominal_lr, step, all);
+            let optimiser = AdamWOptions { learning_rate, ..self.settings.critic };
+            threads.each_with(&mut self.workers, &mut self.members, |(), member| {
+                member.approach(&critic, batch, targets, optimiser);
+            });
+        }
+        if steps.end == all {
+            self.members.iter_mut().for_each(|member| member.trained.settle());
+        }
+    }
+
+    /// The critics' parameters are finite, all of them.
+    pub(crate) fn critics_are_finite(&self) -> bool {
+        self.members.iter().all(|member| member.trained.is_finite())
+    }
+
+    pub(crate) fn state(&self) -> PathwiseState {
+        PathwiseState {
+            critics: self.members.iter().map(|member| member.trained.clone()).collect(),
+            actor: self.actor.clone(),
+            mean_reward: self.mean_reward,
+            updates: self.updates,
+            batch_stream: self.batch_stream.clone(),
+            noise_stream: self.noise_stream.clone(),
+            nominal_stream: self.nominal_stream.clone(),
+        }
+    }
+
+    /// Takes over a stored state; false, and nothing changed, when it is of another shape.
+    pub(crate) fn restore(&mut self, state: PathwiseState) -> bool {
+        let fits = state.critics.len() == self.members.len()
+            && state.critics.iter().all(|critic| critic.fits(self.critic.len()))
+            && state.actor.fits(self.net.len())
+            && state.mean_reward.is_finite();
+        if !fits {
+            return false;
+        }
+        for (member, trained) in self.members.iter_mut().zip(state.critics) {
+            member.trained = trained;
+        }
+        self.actor = state.actor;
+        self.mean_reward = state.mean_reward;
+        self.updates = state.updates;
+        self.batch_stream = state.batch_stream;
+        self.noise_stream = state.noise_stream;
+        self.nominal_stream = state.nominal_stream;
+        true
+    }
+}
+
+impl Member {
+    fn new(index: usize, critic: &Critic, shape: AgentShape, options: &AgentOptions) -> Self {
+        let mut parameters = vec![0.0; critic.len()];
+        critic.init(&mut parameters, &mut Stream::new(options.seed, "critic initialisation", index));
+        let rows = options.batch_size;
+        Self {
+            trained: Trained::new(parameters),
+            gradient: vec![0.0; critic.len()],
+            at: StatePass::new(rows),
+            pass: ActionPass::new(rows * PAIR),
+            next_q: vec![0.0; rows * PAIR],
+            q: vec![0.0; rows],
+            slopes: vec![0.0; rows * PAIR * shape.action],
+            loss: 0.0,
+        }
+    }
+
+    fn learn(&mut self, critic: &Critic, batch: &Batch, actions: &[f32], targets: &[f32], settings: Settings) {
+        let Self { trained, at, pass, slopes, .. } = self;
+        let p = &trained.parameters;
+        critic.forward_states(p, batch.states(), batch.rows(), at);
+        critic.forward_actions(p, at, 0..batch.rows(), actions, PAIR, pass);
+        critic.action_gradients(p, pass, slopes);
+        self.descend(critic, batch, targets, settings.critic);
+        self.trained.follow(settings.target_rate);
+    }
+
+    /// A step towards the targets from the states of a batch.
+    fn approach(&mut self, critic: &Critic, batch: &Batch, targets: &[f32], optimiser: AdamWOptions) {
+        critic.forward_states(&self.trained.parameters, batch.states(), batch.rows(), &mut self.at);
+        self.descend(critic, batch, targets, optimiser);
+    }
+
+    /// A step towards the targets after a forward pass over the states; leaves the loss's gradients in `q`.
+    fn descend(&mut self, critic: &Critic, batch: &Batch, targets: &[f32], optimiser: AdamWOptions) {
+        let Self { trained, at, pass, q, gradient, .. } = self;
+        let (p, rows) = (&trained.parameters, batch.rows());
+        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
+        critic.q(p, pass, q);
+        let share = 1.0 / rows as f32;
+        self.loss = 0.0;
+        for (q, target) in q.iter_mut().zip(targets) {
+            let difference = target - *q;
+            self.loss += 0.5 * difference * difference * share;
+            *q = -difference * share;
+        }
+        gradient.fill(0.0);
+        critic.backward_actions(p, at, 0..rows, &batch.actions, q, None, pass, gradient);
+        critic.backward_states(p, batch.states(), rows, at, gradient);
+        trained.optimiser.step(critic.kernel, &mut trained.parameters, gradient, optimiser);
+    }
+}
+
+/// `clip(mu + sigma e)` and `clip(mu - sigma e)` for each state of `d` components.
+fn draw_pairs(d: usize, pass: &ActorPass<f32>, noise: &[f32], (lo, hi): (&[f32], &[f32]), actions: &mut [f32]) {
+    for (row, pair) in actions.chunks_exact_mut(PAIR * d).enumerate() {
+        let (one, other) = pair.split_at_mut(d);
+        for i in 0..d {
+            let at = row * d + i;
+            let deviation = pass.sigma[at] * noise[at];
+            one[i] = (pass.mu[at] + deviation).max(lo[at]).min(hi[at]);
+            other[i] = (pass.mu[at] - deviation).max(lo[at]).min(hi[at]);
+        }
+    }
+}
+
+fn mean_and_deviation(numbers: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
+    let (count, sum) = numbers.clone().fold((0.0, 0.0), |(count, sum), x| (count + 1.0, sum + x));
+    let mean = sum / count;
+    let squares = numbers.map(|x| (x - mean) * (x - mean)).sum::<f32>();
+    (mean, (squares / count).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::Origin;
+    use crate::transitions::Step;
+
+    const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
+
+    fn options() -> AgentOptions {
+        AgentOptions { batch_size: 32, gamma: 0.5, seed: 3, ..AgentOptions::pathwise() }
+    }
+
+    fn pathwise(options: &AgentOptions) -> Pathwise {
+        Pathwise::new(SHAPE, options, &Threads::new(1).unwrap())
+    }
+
+    /// States and actions are noise; the reward is `reward` of the action.
+    fn replay(options: &AgentOptions, reward: impl Fn(f32) -> f32) -> Replay {
+        let mut replay = Replay::new(SHAPE, options);
+        let mut stream = Stream::new(2, "test", 0);
+        for sequence in 0..500 {
+            let action = stream.uniform();
+            let step = Step {
+                sequence,
+                complete: true,
+                reward: Some(reward(action)),
+                decision: true,
+                gap: false,
+                state: &[stream.uniform(), stream.uniform()],
+                action: &[action],
+                lo: &[0.0],
+                hi: &[1.0],
+            };
+            replay.push(&step, Origin::Online);
+        }
+        replay
+    }
+
+    /// The mean action after some updates, from the nominal action `from`.
+    fn learnt(options: &AgentOptions, from: f32, reward: impl Fn(f32) -> f32) -> (f32, f32) {
+        let threads = Threads::new(1).unwrap();
+        let (mut pathwise, replay) = (pathwise(options), replay(options, reward));
+        pathwise.learn_nominal_actor(&[from], options);
+        for _ in 0..400 {
+            pathwise.update(&replay, &threads);
+        }
+        let mut pass = ActorPass::new(1, 1);
+        pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
+        (pass.mu[0], pass.sigma[0])
+    }
+
+    #[test]
+    fn the_actor_climbs_to_the_best_action_and_explores_less_there() {
+        let options = AgentOptions { curiosity_first: 0.0, ..options() };
+        let (mu, sigma) = learnt(&options, 0.8, |a| -(a - 0.3).abs());
+        assert!((mu - 0.3).abs() < 0.08 && sigma < 0.05, "{mu} {sigma}");
+    }
+
+    #[test]
+    fn the_nominal_start_holds_the_nominal_setpoint_and_prefers_it() {
+        let (options, threads) = (AgentOptions { nominal_critic_steps: 300, ..options() }, Threads::new(1).unwrap());
+        let mut pathwise = pathwise(&options);
+        pathwise.learn_nominal_actor(&[0.6], &options);
+        pathwise.learn_nominal_critics(0..300, &[0.6], &options, &threads);
+        let mut pass = ActorPass::new(1, 1);
+        pathwise.net.forward(pathwise.actor(), &[0.3, 0.9], 1, &mut pass);
+        assert!((pass.mu[0] - 0.6).abs() < 0.08 && pass.sigma[0] > 0.05, "{:?} {:?}", pass.mu, pass.sigma);
+        let mut values = [0.0; 3];
+        for (value, action) in values.iter_mut().zip([0.6, 0.3, 0.0]) {
+            let candidates = Candidates { states: &[0.2, 0.8], actions: &[action], repeat: 1 };
+            pathwise.judge(candidates, std::slice::from_mut(value));
+        }
+        for (value, expected) in values.iter().zip([0.0, -0.3, -0.6]) {
+            assert!((value - expected).abs() < 0.12, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn targets_are_those_of_the_formula() {
+        let options = AgentOptions { batch_size: 1, ensemble: 2, pessimism: 0.5, ..options() };
+        let mut pathwise = pathwise(&options);
+        pathwise.members[0].next_q = vec![1.0, 3.0];
+        pathwise.members[1].next_q = vec![2.0, 3.0];
+        (pathwise.batch.rewards[0], pathwise.batch.discounts[0]) = (-1.0, 0.25);
+        pathwise.mean_reward = -0.4;
+        pathwise.set_targets();
+        let expected = -1.0 + 0.4 * 0.75 / 0.5 + 0.25 * (1.5 - 0.5 * 0.5 + 3.0) / 2.0;
+        assert!((pathwise.targets[0] - expected).abs() < 1e-6, "{:?}", pathwise.targets);
+    }
+
+    #[test]
+    fn slopes_end_at_bounds_and_turn_back_beyond() {
+        let options = AgentOptions { batch_size: 1, ..options() };
+        let mut pathwise = pathwise(&options);
+        (pathwise.batch.lo[0], pathwise.batch.hi[0]) = (0.2, 0.7);
+        let braked = |pathwise: &mut Pathwise, mu, up| {
+            pathwise.pass.mu[0] = mu;
+            pathwise.brake(0, up)
+        };
+        assert_eq!(braked(&mut pathwise, 0.4, 2.0), 2.0);
+        assert!((braked(&mut pathwise, 0.675, 2.0) - 1.0).abs() < 1e-5);
+        assert!(braked(&mut pathwise, 0.8, 2.0) == -2.0 && braked(&mut pathwise, 0.8, -2.0) == -2.0);
+        assert!(braked(&mut pathwise, 0.1, -2.0) == 2.0);
+    }
+
+    #[test]
+    fn curiosity_falls_to_its_value_in_the_long_run_and_needs_a_future() {
+        let settings = Settings::new(&AgentOptions { gamma: 0.5, ..options() });
+        assert_eq!(settings.curiosity_at(0), 0.5 + 3.5 * 0.5);
+        assert!((settings.curiosity_at(1_000_000) - 0.5).abs() < 1e-6);
+        let myopic = Settings::new(&AgentOptions { gamma: 0.0, ..options() });
+        assert_eq!(myopic.curiosity_at(0), 0.5);
+    }
+}

@@ -1,0 +1,84 @@
+//! The agent's options: what is absent depends on how it learns.
+
+use super::{number, stages};
+use crate::complaint::Complaints;
+use crate::form::Field;
+use crate::raw::{Agent, ImproverName};
+use crate::site::{AgentOptions, Improver, Interaction};
+use crate::value::Whole;
+
+use super::TRACES_MAX;
+
+/// What an option is where the site file does not say.
+struct Usual {
+    batch_size: u64,
+    learning_rate: f64,
+    critic_updates: u64,
+}
+
+impl Usual {
+    const fn of(improver: Improver) -> Self {
+        match improver {
+            Improver::Pathwise => Self { batch_size: 64, learning_rate: 1e-3, critic_updates: 6 },
+            Improver::Percentile => Self { batch_size: 256, learning_rate: 1e-4, critic_updates: 10 },
+        }
+    }
+}
+
+pub(super) fn resolve(
+    raw: &Agent,
+    interaction: Option<&Interaction>,
+    complaints: &mut Complaints<'_>,
+) -> Option<AgentOptions> {
+    let decay = |x: f64| (0.0..1.0).contains(&x);
+    let fraction = |x: f64| x > 0.0 && x <= 1.0;
+    let weight = |x: f64| (0.0..=10.0).contains(&x);
+    let improver = raw.improver.value.map(|name| match name {
+        ImproverName::Pathwise => Improver::Pathwise,
+        ImproverName::Percentile => Improver::Percentile,
+    });
+    let usual = improver.map(Usual::of);
+    let gamma = number(&raw.gamma, decay, "at least 0 and below 1", complaints);
+    let mut rate = |field: &Field<f64>, otherwise: Option<f64>| match field.given {
+        true => number(field, fraction, "above 0 and at most 1", complaints),
+        false => otherwise,
+    };
+    let critic_lr = rate(&raw.critic_lr, usual.as_ref().map(|usual| usual.learning_rate));
+    let actor_lr = rate(&raw.actor_lr, critic_lr);
+    let ensemble_probability = number(&raw.ensemble_probability, fraction, "above 0 and at most 1", complaints);
+    let pessimism = number(&raw.pessimism, weight, "0 to 10", complaints);
+    let curiosity = number(&raw.curiosity, weight, "0 to 10", complaints);
+    let traces = raw.traces.value.as_ref();
+    if traces.is_some_and(|traces| !(1..=TRACES_MAX).contains(&traces.len())) {
+        complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
+    }
+    for trace in traces.into_iter().flatten().filter(|trace| !decay(trace.value)) {
+        complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
+    }
+    let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
+    let count = |value: u64| usize::try_from(value).ok();
+    Some(AgentOptions {
+        gamma: gamma?,
+        improver: improver?,
+        ensemble: count(raw.ensemble.value?.0)?,
+        batch_size: count(whole_or(&raw.batch_size, usual.as_ref()?.batch_size)?)?,
+        candidates: count(raw.candidates.value?.0)?,
+        critic_lr: critic_lr?,
+        actor_lr: actor_lr?,
+        critic_updates: count(whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates)?)?,
+        pessimism: pessimism?,
+        curiosity: curiosity?,
+        actor_updates: count(raw.actor_updates.value?.0)?,
+        replay_capacity: count(raw.replay_capacity.value?.0)?,
+        ensemble_probability: ensemble_probability?,
+        traces: traces?.iter().map(|trace| trace.value).collect(),
+        decision_clock: decision_clock?,
+        explore: raw.explore.value?,
+        publish_every: count(raw.publish_every.value?.0)?,
+    })
+}
+
+/// The given number or the usual one; `None` when the given one was complained of.
+fn whole_or<const LO: u64, const HI: u64>(field: &Field<Whole<LO, HI>>, usual: u64) -> Option<u64> {
+    if field.given { field.value.as_ref().map(|value| value.0) } else { Some(usual) }
+}
