@@ -73,7 +73,8 @@ fn a_node_that_is_unknown_no_number_or_not_writable_is_named_with_its_tag() {
     let plant = place.plant();
     let level = "nsu=urn:corerl:plant;s=saturation.level";
     let setpoint = "nsu=urn:corerl:plant;s=saturation.u";
-    let cases: [(&str, &str, &[&str]); 6] = [
+    let heartbeat = "nsu=urn:corerl:plant;s=saturation.Heartbeat";
+    let cases: [(&str, &str, &[&str]); 7] = [
         (
             level,
             "nsu=urn:corerl:plant;s=saturation.nowhere",
@@ -86,9 +87,11 @@ fn a_node_that_is_unknown_no_number_or_not_writable_is_named_with_its_tag() {
         // At 0.2 per second a whole number would never move in a period of 5 ms.
         (
             setpoint,
-            "nsu=urn:corerl:plant;s=saturation.Heartbeat",
+            "nsu=urn:corerl:plant;s=saturation.Lease",
             &["`u`", "holds whole numbers", "a rate of at least 200 in runtime.limits"],
         ),
+        // The same node by another spelling, which a site file alone does not show.
+        (heartbeat, "ns=2;s=saturation.u", &["`u`", "`heartbeat`", "would be written to the same node"]),
     ];
     for (from, to, parts) in cases {
         let complaint = complaint(&place, &place.site(plant.url(), &[(from, to)]));

@@ -81,5 +81,5 @@ fn tables_and_histogram_have_their_sizes() {
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (3, 14_278_423_116_503_967_084));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (4, 1_318_695_694_442_830_510));
 }
