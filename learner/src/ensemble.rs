@@ -404,8 +404,7 @@ fn own_gradients(batch: &Batch, next_q: &[f32], q: &mut [f32], h: &mut [f32]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::Origin;
-    use crate::transitions::Step;
+    use crate::replay::testing::noise;
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
 
@@ -427,26 +426,9 @@ mod tests {
         (actor, parameters)
     }
 
-    /// States are noise; the reward is minus the distance of the action from 0.3.
+    /// The reward is minus the distance of the action from 0.3.
     fn replay(options: &AgentOptions) -> Replay {
-        let mut replay = Replay::new(SHAPE, options);
-        let mut stream = Stream::new(2, "test", 0);
-        for sequence in 0..500 {
-            let action = stream.uniform();
-            let step = Step {
-                sequence,
-                complete: true,
-                reward: Some(-(action - 0.3).abs()),
-                decision: true,
-                gap: false,
-                state: &[stream.uniform(), stream.uniform()],
-                action: &[action],
-                lo: &[0.0],
-                hi: &[1.0],
-            };
-            replay.push(&step, Origin::Online);
-        }
-        replay
+        noise(SHAPE, options, |action| -(action - 0.3).abs())
     }
 
     #[test]

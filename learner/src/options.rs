@@ -162,7 +162,6 @@ impl AgentOptions {
             ensemble: 2,
             batch_size: 64,
             critic_updates: 6,
-            actor_updates: 1,
             critic_lr: 1e-3,
             actor_lr: 1e-3,
             ..Self::default()

@@ -493,8 +493,7 @@ fn mean_and_deviation(numbers: impl Iterator<Item = f32> + Clone) -> (f32, f32) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replay::Origin;
-    use crate::transitions::Step;
+    use crate::replay::testing::noise;
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
 
@@ -506,32 +505,10 @@ mod tests {
         Pathwise::new(SHAPE, options, &Threads::new(1).unwrap())
     }
 
-    /// States and actions are noise; the reward is `reward` of the action.
-    fn replay(options: &AgentOptions, reward: impl Fn(f32) -> f32) -> Replay {
-        let mut replay = Replay::new(SHAPE, options);
-        let mut stream = Stream::new(2, "test", 0);
-        for sequence in 0..500 {
-            let action = stream.uniform();
-            let step = Step {
-                sequence,
-                complete: true,
-                reward: Some(reward(action)),
-                decision: true,
-                gap: false,
-                state: &[stream.uniform(), stream.uniform()],
-                action: &[action],
-                lo: &[0.0],
-                hi: &[1.0],
-            };
-            replay.push(&step, Origin::Online);
-        }
-        replay
-    }
-
     /// The mean action after some updates, from the nominal action `from`.
     fn learnt(options: &AgentOptions, from: f32, reward: impl Fn(f32) -> f32) -> (f32, f32) {
         let threads = Threads::new(1).unwrap();
-        let (mut pathwise, replay) = (pathwise(options), replay(options, reward));
+        let (mut pathwise, replay) = (pathwise(options), noise(SHAPE, options, reward));
         pathwise.learn_nominal_actor(&[from], options);
         for _ in 0..400 {
             pathwise.update(&replay, &threads);

@@ -398,6 +398,34 @@ fn draw_mask(stream: &mut Stream, ensemble: usize, probability: f64) -> u16 {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::random::Stream;
+
+    /// 500 steps that all decide, of two columns and one action, all of them noise; the reward is `reward` of the action.
+    pub(crate) fn noise(shape: AgentShape, options: &AgentOptions, reward: impl Fn(f32) -> f32) -> Replay {
+        let mut replay = Replay::new(shape, options);
+        let mut stream = Stream::new(2, "test", 0);
+        for sequence in 0..500 {
+            let action = stream.uniform();
+            let step = Step {
+                sequence,
+                complete: true,
+                reward: Some(reward(action)),
+                decision: true,
+                gap: false,
+                state: &[stream.uniform(), stream.uniform()],
+                action: &[action],
+                lo: &[0.0],
+                hi: &[1.0],
+            };
+            replay.push(&step, Origin::Online);
+        }
+        replay
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

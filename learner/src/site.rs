@@ -70,4 +70,16 @@ mod tests {
         assert_eq!(nominal.len(), site.setpoints.len());
         assert!(nominal.iter().all(|a| (0.0..=1.0).contains(a)));
     }
+
+    #[test]
+    fn where_a_site_says_nothing_its_agent_is_the_one_that_was_measured() {
+        for (improver, measured) in [("pathwise", AgentOptions::pathwise()), ("percentile", AgentOptions::default())] {
+            let text = rt_config::example().replace("\nagent:\n", &format!("\nagent:\n  improver: {improver}\n"));
+            let site = rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site;
+            let options = AgentOptions::of(&site);
+            // What the example does say, and what follows from its periods.
+            let AgentOptions { seed, gamma, ensemble, n_step_max, warmup_transitions, .. } = options;
+            assert_eq!(options, AgentOptions { seed, gamma, ensemble, n_step_max, warmup_transitions, ..measured });
+        }
+    }
 }

@@ -118,9 +118,9 @@ impl Alarms {
         Self(alarms)
     }
 
-    /// Whether there is none.
+    /// Whether there is none. They fill their places from the first on.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(Option::is_none)
+        matches!(self.0, [None, ..])
     }
 
     /// Takes in what is there now. Those that were raised or cleared by it, as bits.

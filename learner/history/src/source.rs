@@ -5,12 +5,12 @@ use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use rt_config::Site;
+use rt_recording::MAGIC;
 
 use crate::observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
 use crate::table::{Table, TableRefused};
 
-/// How a recording begins (`rt-recording`), and a Parquet file.
-const RECORDING: &[u8] = b"CORERL";
+/// How a Parquet file begins.
 const PARQUET: &[u8] = b"PAR1";
 
 /// A history that can be gone through as often as one likes.
@@ -49,8 +49,8 @@ impl Source {
     /// It cannot be read, or is neither.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         let mut beginning = Vec::new();
-        File::open(path)?.take(RECORDING.len() as u64).read_to_end(&mut beginning)?;
-        if beginning == RECORDING {
+        File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut beginning)?;
+        if beginning == MAGIC {
             return Ok(Self::Recording(path.to_owned()));
         }
         if beginning.starts_with(PARQUET) {

@@ -22,7 +22,7 @@ impl Guard {
     }
 
     /// The range of this observation: the starting one in the first, the scale once all were seen.
-    pub(super) fn next(&mut self) -> Range {
+    fn next(&mut self) -> Range {
         let (start, scale) = (self.start, self.scale);
         if self.seen >= self.observations {
             return scale;

@@ -9,7 +9,7 @@ use rt_core::time::MonoTime;
 use serde::{Deserialize, Serialize};
 
 /// What every recording begins with.
-pub(crate) const MAGIC: [u8; 8] = *b"CORERLRC";
+pub const MAGIC: [u8; 8] = *b"CORERLRC";
 /// The version of the format that this program writes, and the only one that it reads: with another one the state of a
 /// cycle may have another meaning, too.
 pub const FORMAT_VERSION: u32 = 5;

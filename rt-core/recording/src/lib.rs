@@ -18,7 +18,7 @@
 //! [`Ending`]; a [`Replay`] runs them.
 //!
 //! # The format
-//! `CORERLRC`, the [format's version](FORMAT_VERSION) as u32, then frames: the length of the payload as u32, the same
+//! [`CORERLRC`](MAGIC), the [format's version](FORMAT_VERSION) as u32, then frames: the length of the payload as u32, the same
 //! inverted, the payload in postcard, and 16 bytes of BLAKE3 over the digest before, length and payload. Numbers outside of
 //! postcard are little-endian. Words of cycle records and steps are stored as differences (exclusive or) to those before.
 #![forbid(unsafe_code)]
@@ -34,7 +34,7 @@ mod tape;
 mod volume;
 
 pub use compare::Difference;
-pub use frame::{Changes, CycleFrame, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, Opening, Why};
+pub use frame::{Changes, CycleFrame, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, MAGIC, Opening, Why};
 pub use outputs::CycleRecords;
 pub use reader::{Ending, Next, Reader, RecordingRefused};
 pub use replay::{Replay, ReplayRefused};

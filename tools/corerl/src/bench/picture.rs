@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use chart::escaped;
 use shm::histogram::Snapshot;
 
 use crate::output::span;
@@ -104,10 +105,6 @@ pub(super) fn svg(title: &str, subtitle: &str, histogram: &Snapshot) -> String {
     }
     let _ = writeln!(svg, "<path d=\"M{LEFT} {0}H{1}\" stroke=\"#555\"/>\n</svg>", HEIGHT - BOTTOM, WIDTH - RIGHT);
     svg
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["rt-core", "rt-config", "shm-layout"]),
     ("io-loop", &["ua-session", "rt-core", "shm"]),
     ("rt-recording", &["policy", "rt-config", "rt-core", "shm", "shm-layout"]),
-    ("learner", &["policy", "plants", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
+    ("learner", &["policy", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
     ("onnx", &["policy"]),
     ("history", &["learner", "policy", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
     ("experiment", &["learner", "plants", "policy", "rt-config", "rt-core"]),
