@@ -3,6 +3,7 @@
 use policy::kernels::ParameterCount;
 use rayon::ThreadPoolBuildError;
 
+use crate::examiner::Examiner;
 use crate::learning::Learning;
 use crate::nets::ActorPass;
 use crate::options::{AgentOptions, AgentShape, OptionsError};
@@ -74,6 +75,9 @@ pub struct Agent {
     pub(crate) schedule: Schedule,
     pub(crate) exploration: Stream,
     pub(crate) threads: Threads,
+    pub(crate) examiner: Examiner,
+    /// In this process; nothing that is learnt depends on it.
+    pub(crate) last_update: Option<Update>,
     act_pass: ActorPass<f32>,
 }
 
@@ -101,6 +105,8 @@ impl Agent {
             schedule: Schedule::new(&options),
             exploration: Stream::new(options.seed, "exploration", 0),
             threads,
+            examiner: Examiner::new(shape),
+            last_update: None,
             act_pass: ActorPass::new(1, shape.action),
             options,
         })
@@ -164,7 +170,9 @@ impl Agent {
         if !self.is_update_due() {
             return None;
         }
-        Some(self.learning.update(&self.replay, &mut self.schedule, self.options.actor_updates, &self.threads))
+        self.last_update =
+            Some(self.learning.update(&self.replay, &mut self.schedule, self.options.actor_updates, &self.threads));
+        self.last_update
     }
 
     /// The action at a state: the mean, or a sample when exploring, within the bounds.

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::examiner::{Critics, norm};
 use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, Real as _, StatePass, falling};
 use crate::options::{AgentOptions, AgentShape};
 use crate::random::Stream;
@@ -40,6 +41,7 @@ struct Member {
     state: CriticState,
     judged: Vec<f32>,
     loss: f32,
+    gradient_norm: f32,
 }
 
 /// What a thread needs for one critic at a time; it stays in its cache for the next one.
@@ -196,6 +198,18 @@ impl Ensemble {
         });
     }
 
+    /// The critics that count.
+    pub(crate) fn critics(&self) -> Critics<'_> {
+        let active = self.members.iter().filter(|member| member.state.active);
+        let parameters = active.map(|member| member.state.parameters.as_slice()).collect();
+        Critics { net: self.critic, parameters, common_value: 0.0 }
+    }
+
+    /// Length of the critics' gradient in the latest update, mean over the ensemble.
+    pub(crate) fn gradient_norm(&self) -> f32 {
+        self.members.iter().map(|member| member.gradient_norm).sum::<f32>() / self.members.len() as f32
+    }
+
     /// The critic's parameters are finite, all of them.
     pub(crate) fn is_finite(&self) -> bool {
         self.members.iter().all(|member| member.state.parameters.iter().all(|p| p.is_finite()))
@@ -242,6 +256,7 @@ impl Member {
             },
             judged: vec![0.0; options.batch_size * options.candidates],
             loss: 0.0,
+            gradient_norm: 0.0,
         }
     }
 
@@ -270,6 +285,7 @@ impl Member {
         critic.backward_actions(p, at, 0..rows, &batch.actions, dq, Some(dh), pass, g);
         critic.backward_states(p, &batch.both_states, 2 * rows, at, g);
         critic.regularise_h(p, g);
+        self.gradient_norm = norm(g);
         self.descend(g, critic, optimiser);
         self.state.updates += 1;
     }

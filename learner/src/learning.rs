@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Update;
 use crate::ensemble::{Candidates, Ensemble, EnsembleState};
+use crate::examiner::Critics;
 use crate::nets::Actor;
 use crate::options::{AgentOptions, AgentShape, Improver};
 use crate::pathwise::{Pathwise, PathwiseState};
@@ -133,6 +134,22 @@ impl Learning {
         match self {
             Self::Percentile(both) => both.0.learn_nominal(steps, nominal, options, threads),
             Self::Pathwise(pathwise) => pathwise.learn_nominal_critics(steps, nominal, options, threads),
+        }
+    }
+
+    /// The critics that count.
+    pub(crate) fn critics(&self) -> Critics<'_> {
+        match self {
+            Self::Percentile(both) => both.0.critics(),
+            Self::Pathwise(pathwise) => pathwise.critics(),
+        }
+    }
+
+    /// Lengths of the gradients in the latest update: the critics', mean over the ensemble, and the actor's.
+    pub(crate) fn gradient_norms(&self) -> (f32, f32) {
+        match self {
+            Self::Percentile(both) => (both.0.gradient_norm(), both.1.gradient_norm()),
+            Self::Pathwise(pathwise) => pathwise.gradient_norms(),
         }
     }
 

@@ -16,7 +16,8 @@
 //! first, an *ensemble* of critics (QRC: Q-learning with regularised corrections) learns the value of actions, and the
 //! *percentile* actor moves towards the best of many candidate actions, as the critics judge them. In the second, critics
 //! learn from slow copies of themselves, and the *pathwise* actor climbs their slopes. The *schedule* says how many updates
-//! an observation is worth. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published.
+//! an observation is worth. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published. How learning gets on
+//! is its [`Health`]; what the critics expect of a decision, an [`Estimate`].
 //!
 //! ```
 //! use learner::{Agent, AgentOptions, AgentShape, Step};
@@ -46,7 +47,9 @@
 mod agent;
 mod checkpoint;
 mod ensemble;
+mod examiner;
 mod gate;
+mod health;
 mod learning;
 mod nets;
 mod options;
@@ -63,6 +66,7 @@ pub mod yardstick;
 pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
+pub use health::{Estimate, Health};
 pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, Improver, N_STEP_MAX, OptionsError};
 pub use site::{checkpoint_name, nominal_of};
 pub use transitions::Step;

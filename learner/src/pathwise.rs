@@ -23,6 +23,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ensemble::Candidates;
+use crate::examiner::{Critics, norm};
 use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, SIGMA_MAX, StatePass, falling};
 use crate::options::{AgentOptions, AgentShape};
 use crate::random::Stream;
@@ -376,6 +377,18 @@ impl Pathwise {
         if steps.end == all {
             self.members.iter_mut().for_each(|member| member.trained.settle());
         }
+    }
+
+    /// The critics; what centring takes off their values is common to all.
+    pub(crate) fn critics(&self) -> Critics<'_> {
+        let parameters = self.members.iter().map(|member| member.trained.parameters.as_slice()).collect();
+        Critics { net: self.critic, parameters, common_value: self.mean_reward / (1.0 - self.settings.gamma) }
+    }
+
+    /// Lengths of the gradients in the latest update: the critics', mean over the ensemble, and the actor's.
+    pub(crate) fn gradient_norms(&self) -> (f32, f32) {
+        let critics: f32 = self.members.iter().map(|member| norm(&member.gradient)).sum();
+        (critics / self.members.len() as f32, norm(&self.gradient))
     }
 
     /// The critics' parameters are finite, all of them.

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ensemble::{Candidates, Ensemble};
+use crate::examiner::norm;
 use crate::nets::{Actor, ActorPass, AdamW, AdamWOptions, SIGMA_MAX, falling};
 use crate::options::{AgentOptions, AgentShape};
 use crate::random::Stream;
@@ -35,6 +36,7 @@ struct Follower {
     /// How many of the best candidates it moves towards.
     count: usize,
     loss: f32,
+    gradient_norm: f32,
 }
 
 /// What a thread needs for one network at a time.
@@ -78,7 +80,12 @@ impl Percentile {
         let follower = |role, count| {
             let mut parameters = vec![0.0; net.len()];
             net.init(&mut parameters, &mut Stream::new(options.seed, role, 0));
-            Follower { trained: Trained { parameters, optimiser: AdamW::new(net.len()) }, count, loss: 0.0 }
+            Follower {
+                trained: Trained { parameters, optimiser: AdamW::new(net.len()) },
+                count,
+                loss: 0.0,
+                gradient_norm: 0.0,
+            }
         };
         let workspace = || Workspace { gradient: vec![0.0; net.len()], pass: ActorPass::new(rows, shape.action) };
         let part = |share: f64| ((count as f64 * share) as usize).clamp(1, count);
@@ -117,6 +124,11 @@ impl Percentile {
     /// The actor's parameters: what is published.
     pub(crate) fn actor(&self) -> &[f32] {
         &self.followers[ACTOR].trained.parameters
+    }
+
+    /// Length of the actor's gradient in the latest update.
+    pub(crate) fn gradient_norm(&self) -> f32 {
+        self.followers[ACTOR].gradient_norm
     }
 
     #[cfg(test)]
@@ -319,6 +331,7 @@ impl Follower {
         let Trained { parameters, optimiser: moments } = &mut self.trained;
         gradient.fill(0.0);
         net.backward(parameters, states, rows, pass, gradient);
+        self.gradient_norm = norm(gradient);
         moments.step(net.kernel, parameters, gradient, optimiser);
     }
 }

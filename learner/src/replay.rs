@@ -5,6 +5,7 @@
 //! the ensemble that sees it. Memory grows with the data up to the capacity. Insertion and sampling take constant time.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -347,6 +348,33 @@ impl Replay {
             hi[i * d..(i + 1) * d].copy_from_slice(row.hi);
         }
         count
+    }
+
+    /// The part that tells how things are: the online one, unless it is empty.
+    fn present(&self) -> &Part {
+        if self.online.transitions.is_empty() { &self.historical } else { &self.online }
+    }
+
+    /// The newest transitions, at most `count` of them; `None` without one.
+    pub(crate) fn newest(&self, count: usize) -> Option<Batch> {
+        let part = self.present();
+        let count = count.min(part.transitions.len());
+        let mut batch = (count > 0).then(|| Batch::new(part.shape, count))?;
+        for (at, transition) in part.transitions.iter().rev().take(count).enumerate() {
+            part.copy_into(*transition, self.discounts[usize::from(transition.n)], at, &mut batch);
+        }
+        Some(batch)
+    }
+
+    /// The numbers of the rows that [`Self::state`] knows.
+    pub(crate) fn kept_rows(&self) -> Range<u64> {
+        let part = self.present();
+        part.rows_total.saturating_sub(part.row_capacity() as u64)..part.rows_total
+    }
+
+    /// The state of a row that is kept.
+    pub(crate) fn state(&self, number: u64) -> &[f32] {
+        self.present().row(number).state
     }
 
     /// The numbers of all rows, online and historical: what a checkpoint keeps beside the rest.

@@ -12,17 +12,20 @@ use policy::wire::Verifier;
 use rt_config::Site;
 use rt_control::{
     Address, Answer, AuditStatus, Conversation, LearnerGrant, LearnerStatus, LeaseStatus, Received, Request, Server,
-    Status,
+    Status, Wishes,
 };
 use rustix::process::{Pid, Signal, kill_process};
+use shm::broadcast::Next;
 use shm::{Segment, Spec, broadcast, counters, triple};
-use shm_layout::{LearnerCounter, StepHead, StepLayout};
+use shm_layout::{ESTIMATE_WORDS, EstimateRecord, LearnerCounter, StepHead, StepLayout};
 
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Steps that the runtime keeps for its learner.
 const STEPS_KEPT: usize = 256;
+/// Control cycles from one step to the next.
+const CYCLES_PER_STEP: u64 = 10;
 
 fn site_text() -> String {
     let small = "  ensemble: 2\n  batch_size: 8\n  candidates: 20\n  publish_every: 5\n";
@@ -39,6 +42,8 @@ struct Segments {
     weights: triple::Reader,
     counters_segment: Segment,
     counters: counters::Reader<LearnerCounter>,
+    estimates_segment: Segment,
+    estimates: broadcast::Reader,
     verifier: Verifier,
     epoch: u64,
     /// What the status says: 0 until a learner has joined.
@@ -54,17 +59,20 @@ impl Segments {
         let words = policy::wire::slot_words(&spec).unwrap();
         let weights_segment = Segment::create(&Spec::weights(words).generation(epoch)).unwrap();
         let counters_segment = Segment::create(&Spec::counters::<LearnerCounter>().generation(epoch)).unwrap();
+        let estimates_segment = Segment::create(&Spec::estimates(STEPS_KEPT).generation(epoch)).unwrap();
         let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).unwrap();
         verifier.grant(epoch);
         Self {
             steps: broadcast::Writer::new(&steps_segment).unwrap(),
             weights: triple::Reader::new(&weights_segment).unwrap(),
             counters: counters::Reader::new(&counters_segment).unwrap(),
+            estimates: broadcast::Reader::new(&estimates_segment, broadcast::Start::Oldest).unwrap(),
             layout,
             steps_segment,
             sequence: 0,
             weights_segment,
             counters_segment,
+            estimates_segment,
             verifier,
             epoch,
             granted: 0,
@@ -76,14 +84,27 @@ impl Segments {
         let step = self.layout.view_mut(&mut words).unwrap();
         let phase = self.sequence as f32 * 0.3;
         step.head.sequence = self.sequence;
+        step.head.cycle = CYCLES_PER_STEP * self.sequence;
         step.head.reward = -f64::from(phase.sin().abs());
         step.head.flags =
             StepHead::STATE_COMPLETE | StepHead::REWARD_VALID | StepHead::DECISION_SLOT | StepHead::ACTION_READ_BACK;
         step.state.iter_mut().enumerate().for_each(|(i, x)| *x = (phase + i as f32).cos().abs());
         step.action.fill(phase.sin().abs());
         step.hi.fill(1.0);
+        // Every third decision comes to nothing.
+        step.decided.fill(if self.sequence.is_multiple_of(3) { f32::NAN } else { 0.5 });
         self.steps.publish(&words).unwrap();
         self.sequence += 1;
+    }
+
+    /// The estimates since the last call.
+    fn estimates(&mut self) -> Vec<EstimateRecord> {
+        let mut words = [0; ESTIMATE_WORDS];
+        let mut found = Vec::new();
+        while let Next::Record { .. } = self.estimates.next(&mut words) {
+            found.push(EstimateRecord::from_words(&words));
+        }
+        found
     }
 
     /// The generation of newly published weights, if there are any that the runtime would adopt.
@@ -104,7 +125,9 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
             Received::Request(Request::JoinAsLearner { tag_list_hash }) => {
                 assert_eq!(tag_list_hash, site.tag_list_hash());
                 let steps = segments.steps_segment.read_only_fd().unwrap();
-                let descriptors = [steps.as_fd(), segments.weights_segment.as_fd(), segments.counters_segment.as_fd()];
+                let own = [&segments.weights_segment, &segments.counters_segment, &segments.estimates_segment];
+                let [weights, counters, estimates] = own.map(|segment| segment.as_fd());
+                let descriptors = [steps.as_fd(), weights, counters, estimates];
                 let grant = LearnerGrant { epoch: segments.epoch, generation: 3 };
                 segments.granted = segments.epoch;
                 // A caller that has lost its patience meanwhile comes again.
@@ -124,7 +147,14 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     policy_generation: 0,
                     on_trial: None,
                     on_probation: None,
-                    learner: LearnerStatus { epoch: segments.granted, pid: 0, alive: true, stalled: false },
+                    learner: LearnerStatus {
+                        epoch: segments.granted,
+                        pid: 0,
+                        alive: true,
+                        stalled: false,
+                        health: None,
+                    },
+                    wishes: Wishes::default(),
                     connections: Vec::new(),
                     audit: AuditStatus { path: String::new(), head: None, trouble: None },
                     applied: None,
@@ -275,6 +305,35 @@ fn f17_steps_that_a_stopped_learner_misses_are_counted_one_by_one_and_nobody_wai
     drop(child.stdin.take());
     let (code, said) = end(child);
     assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn it_says_what_its_critics_expect_of_each_decision_and_how_learning_gets_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    std::fs::write(directory.join("site.yaml"), site_text()).unwrap();
+    let site = rt_config::parse(&site_text(), "site.yaml".as_ref()).unwrap().site;
+    let address = Address::new(&directory.join("run"), &site.name, &site.agent_name, &site.instance).unwrap();
+    let server = Server::bind(&address).unwrap();
+    let mut segments = Segments::new(&site, 1);
+    let mut child = start(directory, &["--threads", "1"]);
+    let mut estimates = Vec::new();
+    play(&server, &site, &mut segments, |segments| {
+        estimates.extend(segments.estimates());
+        segments.counters.get(LearnerCounter::HealthUpdates) > 0 && estimates.len() > 30
+    });
+
+    assert!(estimates.windows(2).all(|pair| pair[0].cycle < pair[1].cycle), "each decision once");
+    for EstimateRecord { cycle, value, spread, nominal_value, .. } in &estimates {
+        assert!(!(cycle / CYCLES_PER_STEP).is_multiple_of(3), "cycle {cycle} decided nothing");
+        assert!(value.is_finite() && nominal_value.is_finite() && *spread >= 0.0);
+    }
+    let float = |counter| f64::from_bits(segments.counters.get(counter));
+    assert!(float(LearnerCounter::StableRankBits) >= 1.0);
+    assert!((0.0..1.0).contains(&float(LearnerCounter::DeadUnitsBits)));
+    assert!(float(LearnerCounter::CriticGradientNormBits) > 0.0 && float(LearnerCounter::PredictionErrorBits) > 0.0);
+    drop(child.stdin.take());
+    assert_eq!(end(child).0, Some(0));
 }
 
 #[test]

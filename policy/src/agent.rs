@@ -11,7 +11,7 @@ use crate::explore::noise;
 use crate::kernels::{
     Activation, Kernel, LayerSpec, NetSpec, PackedNet, ParameterCount, Scratch, SpecError, clip, sigmoid,
 };
-use crate::pipeline::{Pipeline, UnfitSite, narrowed, normalised};
+use crate::pipeline::{Judgement, Pipeline, UnfitSite, narrowed, normalised};
 use crate::probe::{ParametersRefused, Probe};
 use crate::wire::VerifiedWeights;
 
@@ -169,8 +169,18 @@ pub struct Step<'a> {
     pub lo: &'a [f32],
     /// Upper bounds of the next action, in [0, 1].
     pub hi: &'a [f32],
+    /// What the policy asked for, before any bound: 0 and 1 are the ends of the scale. NaN without a decision.
+    pub mean: &'a [f32],
+    /// The same with exploration.
+    pub sampled: &'a [f32],
+    /// What the agent's own bounds left of it, in [0, 1]; NaN without a decision.
+    pub decided: &'a [f32],
     /// The reward, if there is one.
     pub reward: Option<f64>,
+    /// Every goal is met; `None` without goals, or when it cannot be said.
+    pub goals_met: Option<bool>,
+    /// No tag lies in a red or yellow zone; `None` without zones, or when it cannot be said.
+    pub zones_clear: Option<bool>,
     /// Every column of the state is usable.
     pub complete: bool,
     /// Every setpoint was read back.
@@ -193,6 +203,10 @@ impl Step<'_> {
             (self.gap, StepHead::GAP_BEFORE),
             (self.explored, StepHead::EXPLORED),
             (self.action_read_back, StepHead::ACTION_READ_BACK),
+            (self.goals_met.is_some(), StepHead::GOALS_JUDGED),
+            (self.goals_met == Some(true), StepHead::GOALS_MET),
+            (self.zones_clear.is_some(), StepHead::ZONES_JUDGED),
+            (self.zones_clear == Some(true), StepHead::ZONES_CLEAR),
         ];
         flags.into_iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag)
     }
@@ -206,9 +220,47 @@ impl Step<'_> {
         (head.cycle, head.time_ns, head.mode) = (self.cycle, self.release.as_ns(), self.mode);
         (head.reward, head.policy_generation) = (self.reward.unwrap_or(f64::NAN), self.generation);
         head.flags = self.flags();
-        for (to, from) in [(slot.state, self.state), (slot.action, self.action), (slot.lo, self.lo), (slot.hi, self.hi)]
-        {
+        let columns = [
+            (slot.state, self.state),
+            (slot.action, self.action),
+            (slot.lo, self.lo),
+            (slot.hi, self.hi),
+            (slot.mean, self.mean),
+            (slot.sampled, self.sampled),
+            (slot.decided, self.decided),
+        ];
+        for (to, from) in columns {
             to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
+
+/// How the last decision came about, stage by stage, scaled as [`Step`] says. NaN where there was none.
+#[derive(Debug)]
+struct Decision {
+    mean: Vec<f32>,
+    sampled: Vec<f32>,
+    decided: Vec<f32>,
+}
+
+impl Decision {
+    fn none(setpoints: usize) -> Self {
+        let nothing = || vec![f32::NAN; setpoints];
+        Self { mean: nothing(), sampled: nothing(), decided: nothing() }
+    }
+
+    fn forget(&mut self) {
+        [&mut self.mean, &mut self.sampled, &mut self.decided].into_iter().for_each(|stage| stage.fill(f32::NAN));
+    }
+
+    /// Of one setpoint.
+    fn note(&mut self, setpoint: usize, mean: f32, sampled: f32, decided: f32) {
+        let stages = [(&mut self.mean, mean), (&mut self.sampled, sampled), (&mut self.decided, decided)];
+        for (stage, value) in stages {
+            if let Some(slot) = stage.get_mut(setpoint) {
+                // One pattern of bits for what is not a number, on every machine.
+                *slot = if value.is_nan() { f32::NAN } else { value };
+            }
         }
     }
 }
@@ -226,6 +278,7 @@ pub struct Agent<S> {
     may_explore: bool,
     seed: u64,
     moment: Moment,
+    decision: Decision,
     explored: bool,
 }
 
@@ -258,6 +311,7 @@ impl<S: PolicySource> Agent<S> {
             may_explore: site.agent.explore,
             seed: site.seed,
             moment: Moment { cycle: 0, release: MonoTime::ZERO, decision: false, gap: true, mode: 0 },
+            decision: Decision::none(site.setpoints.len()),
             explored: false,
             pipeline,
         })
@@ -269,6 +323,8 @@ impl<S: PolicySource> Agent<S> {
     /// Wait-free.
     pub fn step(&self) -> Step<'_> {
         let (lo, hi) = self.pipeline.bounds();
+        let Judgement { reward, goals_met, zones_clear } = self.pipeline.judgement();
+        let Decision { mean, sampled, decided } = &self.decision;
         Step {
             cycle: self.moment.cycle,
             release: self.moment.release,
@@ -278,7 +334,12 @@ impl<S: PolicySource> Agent<S> {
             action: self.pipeline.action(),
             lo,
             hi,
-            reward: self.pipeline.reward(),
+            mean,
+            sampled,
+            decided,
+            reward,
+            goals_met,
+            zones_clear,
             complete: self.pipeline.complete(),
             action_read_back: self.pipeline.action_read_back(),
             decision: self.moment.decision,
@@ -305,6 +366,7 @@ impl<S: PolicySource> Agent<S> {
             scratch: _,
             outputs: _,
             moment: _,
+            decision: _,
             explored: _,
         } = self;
         pipeline.carry(carrier);
@@ -325,17 +387,22 @@ impl<S: PolicySource> Agent<S> {
         &mut self.source
     }
 
-    /// The action of one setpoint in engineering units: the mean or a sample around it, inside the agent's bounds.
-    fn act(&self, setpoint: usize, mean: f32, logit: f32, explore: bool) -> Result<f64, NoAction> {
+    /// Decides one setpoint: the mean or a sample around it, inside the agent's bounds; in engineering units. What happens on
+    /// the way is noted, also when nothing comes of it.
+    fn act(&mut self, setpoint: usize, explore: bool) -> Result<f64, NoAction> {
+        let output = |at: usize| self.outputs.get(at).copied().ok_or(NoAction::NotFinite);
+        let (mean, logit) = (output(setpoint)?, output(self.setpoints + setpoint)?);
         let deviation =
             if explore { f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint) } else { 0.0 };
-        let action = mean + deviation as f32;
-        if !action.is_finite() {
-            return Err(NoAction::NotFinite);
-        }
+        let sampled = mean + deviation as f32;
         let (lo, hi) = self.pipeline.bounds();
         let bounds = lo.get(setpoint).zip(hi.get(setpoint)).ok_or(NoAction::Incomplete)?;
-        self.pipeline.engineering(setpoint, clip(action, *bounds.0, *bounds.1)).ok_or(NoAction::Incomplete)
+        let decided = clip(sampled, *bounds.0, *bounds.1);
+        self.decision.note(setpoint, mean, sampled, decided);
+        if !sampled.is_finite() {
+            return Err(NoAction::NotFinite);
+        }
+        self.pipeline.engineering(setpoint, decided).ok_or(NoAction::Incomplete)
     }
 }
 
@@ -350,6 +417,7 @@ impl<S: PolicySource> Policy for Agent<S> {
     fn observe(&mut self, image: &Image, moment: &Moment) -> Observed {
         self.moment = *moment;
         self.explored = false;
+        self.decision.forget();
         self.pipeline.observe(image, moment);
         Observed { complete: self.pipeline.complete(), reward: self.pipeline.reward() }
     }
@@ -361,10 +429,9 @@ impl<S: PolicySource> Policy for Agent<S> {
         }
         policy.net.forward(self.kernel, self.pipeline.state(), &mut self.scratch, &mut self.outputs);
         let explore = explore && self.may_explore;
-        let (means, logits) = self.outputs.split_at_checked(self.setpoints).ok_or(NoAction::NotFinite)?;
         let mut decided = *action;
-        for ((setpoint, slot), (mean, logit)) in decided.iter_mut().enumerate().zip(means.iter().zip(logits)) {
-            *slot = self.act(setpoint, *mean, *logit, explore)?;
+        for (setpoint, slot) in decided.iter_mut().enumerate().take(self.setpoints) {
+            *slot = self.act(setpoint, explore)?;
         }
         *action = decided;
         self.explored = explore;

@@ -150,6 +150,15 @@ impl Acted {
     /// The last value lay outside the range; this is the way back.
     pub const RETURNING: Self = Self(1 << 4);
 
+    /// Every single one, with a stable name for records and messages.
+    pub const NAMES: [(Self, &'static str); 5] = [
+        (Self::RANGE, "range"),
+        (Self::RATE, "rate"),
+        (Self::INTERLOCK, "interlock"),
+        (Self::ROUNDED, "rounded"),
+        (Self::RETURNING, "returning"),
+    ];
+
     /// The bits.
     pub const fn bits(self) -> u8 {
         self.0
@@ -197,6 +206,23 @@ pub enum Withheld {
 }
 
 impl Withheld {
+    const ALL: [Self; 9] = [
+        Self::Mode,
+        Self::KindUnknown,
+        Self::LastUnknown,
+        Self::NotFinite,
+        Self::InterlockRelease,
+        Self::InterlockBlocked,
+        Self::Resolution,
+        Self::LimitsCorrupt,
+        Self::Operator,
+    ];
+
+    /// The reason with this number, as records hold it.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u32 == number)
+    }
+
     /// A stable name for records and messages.
     pub const fn name(self) -> &'static str {
         match self {

@@ -7,9 +7,9 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use shm_layout::{
-    CLAIM_WORD, CycleLayout, DATA_WORD, EVENT_WORDS, HEADER_BYTES, HEADER_WORDS, HISTOGRAM_WORDS, HeaderRefused,
-    HistogramKind, MAX_SEGMENT_BYTES, SegmentHeader, SegmentKind, Shape, StepLayout, TRIPLE_SLOTS, VerifiedHeader,
-    verify,
+    CLAIM_WORD, CycleLayout, DATA_WORD, ESTIMATE_WORDS, EVENT_WORDS, HEADER_BYTES, HEADER_WORDS, HISTOGRAM_WORDS,
+    HeaderRefused, HistogramKind, MAX_SEGMENT_BYTES, SegmentHeader, SegmentKind, Shape, StepLayout, TRIPLE_SLOTS,
+    VerifiedHeader, verify,
 };
 use zerocopy::IntoBytes;
 
@@ -72,6 +72,11 @@ impl Spec {
     /// A broadcast ring of at least so many events.
     pub const fn events(slots: usize) -> Self {
         Self::broadcast(SegmentKind::Events, EVENT_WORDS, slots)
+    }
+
+    /// A broadcast ring of at least so many estimates.
+    pub const fn estimates(slots: usize) -> Self {
+        Self::broadcast(SegmentKind::Estimates, ESTIMATE_WORDS, slots)
     }
 
     /// The counters of a table.

@@ -92,6 +92,14 @@ impl<T: Real> StatePass<T> {
     }
 }
 
+impl<T> StatePass<T> {
+    /// The units of a forward pass over `rows` states that may be off: widths, and activations row by row. Of a unit that is
+    /// concatenated with its negative one half is always on.
+    pub(crate) fn units(&self, rows: usize) -> [(usize, &[T]); 2] {
+        [(STATE_1, &self.relu_1[..rows * STATE_1]), (STATE_2, &self.relu_2[..rows * STATE_2])]
+    }
+}
+
 /// What the action stream and the fused layers compute for up to a number of actions, and the gradients back.
 #[derive(Debug, Clone)]
 pub(crate) struct ActionPass<T> {
@@ -125,6 +133,20 @@ impl<T: Real> ActionPass<T> {
             d_linear: zeros(ACTION_2),
             d_relu: zeros(ACTION_1),
         }
+    }
+
+    /// The units of a forward pass over `rows` actions that may be off, as [`StatePass::units`] has them.
+    pub(crate) fn units(&self, rows: usize) -> [(usize, &[T]); 3] {
+        [
+            (ACTION_1, &self.relu_1[..rows * ACTION_1]),
+            (JOINT, &self.phi_1[..rows * JOINT]),
+            (JOINT, &self.phi[..rows * JOINT]),
+        ]
+    }
+
+    /// The width of the features of the heads, and the features of `rows` actions row by row.
+    pub(crate) fn features(&self, rows: usize) -> (usize, &[T]) {
+        (JOINT, &self.phi[..rows * JOINT])
     }
 
     /// How many actions it has room for.

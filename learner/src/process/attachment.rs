@@ -10,7 +10,9 @@ use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
 use shm::broadcast::{self, Next};
 use shm::{Access, AttachRefused, RoleRefused, Segment, SegmentKind, counters, triple};
-use shm_layout::{LearnerCounter, StepHead, StepLayout};
+use shm_layout::{EstimateRecord, LearnerCounter, StepHead, StepLayout, StepRef};
+
+use super::opinions::Decision;
 
 /// How long the runtime's keeper may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -70,14 +72,15 @@ pub(crate) struct Attachment {
     record: Vec<u64>,
     weights: triple::Writer,
     slot: Vec<u64>,
+    estimates: broadcast::Writer,
     pub(crate) counters: counters::Writer<LearnerCounter>,
     clock: MonotonicClock,
 }
 
 /// What came out of the ring of steps.
 pub(crate) enum Taken<'a> {
-    /// A step.
-    Step(Step<'a>),
+    /// A step, and the decision in its slot.
+    Step(Step<'a>, Option<Decision<'a>>),
     /// So many were overwritten before they were read.
     Lost(u64),
 }
@@ -86,7 +89,7 @@ impl Attachment {
     /// Joins the runtime at `address`, reading steps from `from` on.
     pub(crate) fn join(address: &Address, expected: &Expected, from: broadcast::Start) -> Result<Self, AttachError> {
         let mut client = Client::connect(address, CALL_TIMEOUT).map_err(CallError::from)?;
-        let (grant, [steps, weights, counters]) = client.join_as_learner(expected.tag_list_hash)?;
+        let (grant, [steps, weights, counters, estimates]) = client.join_as_learner(expected.tag_list_hash)?;
         let attach = |descriptor, access, kind| {
             Segment::attach(descriptor, access, kind).map_err(|source| AttachError::Segment { kind, source })
         };
@@ -94,6 +97,7 @@ impl Attachment {
         let steps = attach(steps, Access::ReadOnly, SegmentKind::Transitions)?;
         let weights = attach(weights, Access::ReadWrite, SegmentKind::Weights)?;
         let counters = attach(counters, Access::ReadWrite, SegmentKind::LearnerCounters)?;
+        let estimates = attach(estimates, Access::ReadWrite, SegmentKind::Estimates)?;
 
         if StepLayout::from_dims(steps.header().dims()) != Some(expected.steps) {
             return Err(AttachError::OtherShape { kind: SegmentKind::Transitions });
@@ -112,6 +116,7 @@ impl Attachment {
             steps,
             slot: vec![0; words],
             weights,
+            estimates: broadcast::Writer::new(&estimates).map_err(role(SegmentKind::Estimates))?,
             counters: counters::Writer::new(&counters).map_err(role(SegmentKind::LearnerCounters))?,
             clock: MonotonicClock::new(),
         })
@@ -127,7 +132,7 @@ impl Attachment {
                 let view = self.layout.view(&self.record).ok()?;
                 // An action that was not read back may be an old one.
                 let usable = StepHead::STATE_COMPLETE | StepHead::ACTION_READ_BACK;
-                Some(Taken::Step(Step {
+                let step = Step {
                     sequence: view.head.sequence,
                     complete: view.head.has(usable),
                     reward: view.head.has(StepHead::REWARD_VALID).then_some(view.head.reward as f32),
@@ -137,7 +142,8 @@ impl Attachment {
                     action: view.action,
                     lo: view.lo,
                     hi: view.hi,
-                }))
+                };
+                Some(Taken::Step(step, decision_of(&view)))
             }
         }
     }
@@ -153,11 +159,24 @@ impl Attachment {
         Ok(self.weights.publish(&self.slot).is_ok())
     }
 
+    /// Says what the critics expect of a decision.
+    pub(crate) fn say(&mut self, estimate: &EstimateRecord) {
+        // The slot has the record's size: the runtime's segment of this kind has no other.
+        let _ = self.estimates.publish(&estimate.to_words());
+    }
+
     /// Shows that the learner lives and what it stands by.
     pub(crate) fn beat(&self, best_generation: u64) {
         self.counters.set(LearnerCounter::BestGeneration, best_generation);
         self.counters.set(LearnerCounter::Heartbeat, self.clock.now().as_ns());
     }
+}
+
+/// The decision of a step: one that came to nothing has numbers that are none.
+fn decision_of<'a>(view: &StepRef<'a>) -> Option<Decision<'a>> {
+    let StepRef { head, state, decided, lo, hi, .. } = *view;
+    let there = head.has(StepHead::DECISION_SLOT) && decided.iter().all(|action| action.is_finite());
+    there.then_some(Decision { cycle: head.cycle, state, action: decided, lo, hi })
 }
 
 /// The epoch that the runtime has granted last; 0 when it has granted none.

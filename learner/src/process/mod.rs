@@ -4,6 +4,7 @@ mod arguments;
 mod attachment;
 mod failure;
 mod keeping;
+mod opinions;
 mod service;
 mod start;
 

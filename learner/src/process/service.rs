@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use learner::Health;
 use policy::wire::Publication;
 use rt_sys::Lifeline;
 use shm::broadcast::Start;
@@ -10,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::Failure;
 use super::attachment::{AttachError, Attachment, Taken, granted_epoch, is_final};
+use super::opinions::Opinions;
 use super::start::Ready;
 
 /// Steps taken in between two updates, at most.
@@ -23,6 +25,8 @@ const ASK_PERIOD: Duration = Duration::from_secs(1);
 /// Pauses between attempts to join: from the first, doubling, to the second.
 const JOIN_PAUSE_MIN: Duration = Duration::from_millis(100);
 const JOIN_PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How often the networks' health is looked at.
+const HEALTH_PERIOD: Duration = Duration::from_secs(2);
 /// How often the log says how learning goes.
 const REPORT_PERIOD: Duration = Duration::from_secs(60);
 
@@ -58,6 +62,7 @@ struct Tally {
     checkpoints: u64,
     publish_failures: u64,
     critic_loss: f64,
+    estimates: u64,
 }
 
 /// The learner at work.
@@ -73,9 +78,12 @@ pub(crate) struct Service {
     /// Updates at the last attempt to publish.
     judged_at: u64,
     tally: Tally,
+    opinions: Opinions,
+    health: Option<Health>,
     beat: Every,
     ask: Every,
     checkpoint: Every,
+    look: Every,
     report: Every,
 }
 
@@ -91,9 +99,12 @@ impl Service {
             generation: ready.generation,
             judged_at: 0,
             tally: Tally::default(),
+            opinions: Opinions::default(),
+            health: None,
             beat: Every::new(BEAT_PERIOD),
             ask: Every::new(ASK_PERIOD),
             checkpoint: Every::new(ready.checkpoint_every.max(Duration::from_secs(1))),
+            look: Every::new(HEALTH_PERIOD),
             report: Every::new(REPORT_PERIOD),
             ready,
         }
@@ -137,6 +148,9 @@ impl Service {
         }
         if self.beat.is_due(now) {
             self.show();
+        }
+        if self.look.is_due(now) {
+            self.health = self.ready.agent.health();
         }
         if self.checkpoint.is_due(now) {
             self.save();
@@ -194,13 +208,20 @@ impl Service {
         let Some(attachment) = &mut self.attachment else { return };
         for _ in 0..STEPS_PER_TURN_MAX {
             match attachment.take() {
-                Some(Taken::Step(step)) => {
+                Some(Taken::Step(step, decision)) => {
                     self.ready.agent.observe(&step);
                     self.tally.received += 1;
+                    if let Some(decision) = decision {
+                        self.opinions.ask(&decision);
+                    }
                 }
                 Some(Taken::Lost(count)) => self.tally.lost += count,
                 None => break,
             }
+        }
+        for estimate in self.opinions.give(&mut self.ready.agent) {
+            attachment.say(&estimate);
+            self.tally.estimates += 1;
         }
     }
 
@@ -253,8 +274,10 @@ impl Service {
             (LearnerCounter::CriticLossBits, self.tally.critic_loss.to_bits()),
             (LearnerCounter::Checkpoints, self.tally.checkpoints),
             (LearnerCounter::PublishFailures, self.tally.publish_failures),
+            (LearnerCounter::Estimates, self.tally.estimates),
         ];
-        for (counter, value) in values {
+        let of_health = self.health.as_ref().map(figures).into_iter().flatten();
+        for (counter, value) in values.into_iter().chain(of_health) {
             attachment.counters.set(counter, value);
         }
         attachment.beat(self.generation);
@@ -282,5 +305,39 @@ impl Service {
             steps_lost = self.tally.lost,
             "learning"
         );
+        if let Some(health) = &self.health {
+            info!(
+                actor_loss = health.actor_loss,
+                critic_gradient_norm = health.critic_gradient_norm,
+                actor_gradient_norm = health.actor_gradient_norm,
+                dead_units = health.dead_units,
+                stable_rank = health.stable_rank,
+                ensemble_spread = health.ensemble_spread,
+                prediction_error = health.prediction_error,
+                drift_mean = health.drift_mean,
+                drift_largest = health.drift_largest,
+                drift_column = health.drift_column,
+                value_added = health.value_added,
+                "health"
+            );
+        }
     }
+}
+
+/// Health as the runtime's keeper and other tools read it.
+fn figures(health: &Health) -> [(LearnerCounter, u64); 12] {
+    [
+        (LearnerCounter::HealthUpdates, health.updates),
+        (LearnerCounter::ActorLossBits, health.actor_loss.to_bits()),
+        (LearnerCounter::CriticGradientNormBits, health.critic_gradient_norm.to_bits()),
+        (LearnerCounter::ActorGradientNormBits, health.actor_gradient_norm.to_bits()),
+        (LearnerCounter::DeadUnitsBits, health.dead_units.to_bits()),
+        (LearnerCounter::StableRankBits, health.stable_rank.to_bits()),
+        (LearnerCounter::EnsembleSpreadBits, health.ensemble_spread.to_bits()),
+        (LearnerCounter::PredictionErrorBits, health.prediction_error.to_bits()),
+        (LearnerCounter::DriftMeanBits, health.drift_mean.to_bits()),
+        (LearnerCounter::DriftLargestBits, health.drift_largest.to_bits()),
+        (LearnerCounter::DriftColumn, health.drift_column),
+        (LearnerCounter::ValueAddedBits, health.value_added.to_bits()),
+    ]
 }

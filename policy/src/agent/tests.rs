@@ -112,6 +112,36 @@ fn an_agent_that_may_not_explore_takes_the_mean() {
 }
 
 #[test]
+fn a_step_tells_the_decision_stage_by_stage() {
+    let site = site();
+    let (mut agent, mut plant) = (agent_with(&site, [-3.0, 0.5, 10.0, 10.0]), Plant::of(&site));
+    plant.read(0.25, 0.2, 0.5, 0.5);
+    let (feed, dose) = decided(&mut agent, &plant, true);
+    let step = agent.step();
+    // The feed's scale begins at 0; the dose may go from 0.1 to 0.3, of 0.5.
+    assert_eq!((step.mean, step.decided[0]), (&[-3.0, 0.5][..], 0.0));
+    assert!(feed == 0.0 && (dose - f64::from(step.decided[1]) * 0.5).abs() < 1e-7, "{feed} {dose}");
+    for (setpoint, (mean, sampled)) in step.mean.iter().zip(step.sampled).enumerate() {
+        let deviation = f64::from(sigma(10.0)) * noise(site.seed, plant.cycle, setpoint);
+        assert_eq!(*sampled, mean + deviation as f32);
+    }
+    let inside = step.sampled[1].clamp(step.lo[1], step.hi[1]);
+    assert_eq!(step.decided[1], inside);
+}
+
+#[test]
+fn a_step_without_a_decision_tells_none() {
+    let site = site();
+    let (mut agent, mut plant) = (nominal_agent(&site), Plant::of(&site));
+    plant.read(0.25, 0.25, 0.5, 0.5);
+    decided(&mut agent, &plant, false);
+    plant.read(0.25, 0.25, 0.5, 0.5);
+    agent.observe(&plant.image, &plant.moment());
+    let step = agent.step();
+    assert!([step.mean, step.sampled, step.decided].iter().all(|stage| stage.iter().all(|value| value.is_nan())));
+}
+
+#[test]
 fn without_policy_or_state_there_is_no_action() {
     let site = site();
     let mut plant = Plant::of(&site);
@@ -144,6 +174,7 @@ fn an_output_that_is_not_finite_is_no_action() {
     assert_eq!(agent.decide(false, &mut action), Ok(()));
     action = UNTOUCHED;
     assert_eq!(agent.decide(true, &mut action), Err(NoAction::NotFinite));
+    assert!(agent.step().mean[1].is_finite() && agent.step().sampled[1].to_bits() == f32::NAN.to_bits());
     parameters[last_mean] = f32::INFINITY;
     agent.source.policy.as_mut().unwrap().net.pack(&parameters).unwrap();
     assert_eq!(agent.decide(false, &mut action), Err(NoAction::NotFinite));
@@ -162,10 +193,12 @@ fn a_step_is_written_whole_into_its_slot() {
     step.write_to(layout.view_mut(&mut words).unwrap());
     let read = layout.view(&words).unwrap();
     assert_eq!((read.state, read.action, read.lo, read.hi), (step.state, step.action, step.lo, step.hi));
+    assert_eq!((read.mean, read.sampled, read.decided), (step.mean, step.sampled, step.decided));
     assert_eq!((read.head.cycle, read.head.time_ns, read.head.mode), (1, 10_000_000, 2));
     assert_eq!(Some(read.head.reward), step.reward);
     assert!(read.head.has(StepHead::STATE_COMPLETE | StepHead::REWARD_VALID | StepHead::DECISION_SLOT));
     assert!(read.head.has(StepHead::EXPLORED | StepHead::ACTION_READ_BACK) && !read.head.has(StepHead::GAP_BEFORE));
+    assert!(read.head.has(StepHead::ZONES_JUDGED | StepHead::ZONES_CLEAR) && !read.head.has(StepHead::GOALS_JUDGED));
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub use columns::{Column, Columns};
 use delta::Deltas;
 use filter::Filters;
 use impute::Imputation;
+pub use reward::Judgement;
 use reward::RewardRule;
 use season::Seasons;
 use traces::Traces;
@@ -93,7 +94,7 @@ pub struct Pipeline {
 
     complete: bool,
     action_read_back: bool,
-    reward: Option<f64>,
+    judgement: Judgement,
     state: Vec<f32>,
     action: Vec<f32>,
     lo: Vec<f32>,
@@ -170,7 +171,7 @@ impl Pipeline {
             reward_rule: RewardRule::of(site),
             complete: false,
             action_read_back: false,
-            reward: None,
+            judgement: Judgement::default(),
             state: vec![0.0; column_count(site)],
             action: vec![0.0; setpoints],
             lo: vec![0.0; setpoints],
@@ -190,7 +191,7 @@ impl Pipeline {
         self.check_ranges();
         self.filters.apply(&self.raw, &mut self.values);
         self.imputation.fill(&mut self.values, &mut self.fresh);
-        self.reward = self.reward_rule.reward(&self.raw, &self.values);
+        self.judgement = self.reward_rule.judge(&self.raw, &self.values);
         self.read_actions_back(image);
         let bounds_known = self.bound_actions();
         self.clock.tick(moment);
@@ -218,7 +219,7 @@ impl Pipeline {
             fresh: _,
             complete: _,
             action_read_back: _,
-            reward: _,
+            judgement: _,
             state: _,
             deltas,
             filters,
@@ -247,7 +248,12 @@ impl Pipeline {
 
     /// The reward, when all its inputs were there and it is finite.
     pub fn reward(&self) -> Option<f64> {
-        self.reward
+        self.judgement.reward
+    }
+
+    /// The reward, and which of the site's wishes are fulfilled.
+    pub fn judgement(&self) -> Judgement {
+        self.judgement
     }
 
     /// The state, in the order of [`Columns`]. Always finite; meaningful as a whole only when [`Self::complete`].

@@ -20,6 +20,18 @@ const RED_REWARD: f64 = -4.0;
 
 const _: () = assert!(WORST - YELLOW_COST > RED_REWARD, "with goals, red is worse than any yellow");
 
+/// What an observation is worth, and what of the site's wishes it fulfils. A wish that the site does not have, or whose
+/// inputs are missing, is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judgement {
+    /// The reward, when its inputs are there and it is finite.
+    pub reward: Option<f64>,
+    /// Every goal is met.
+    pub goals_met: Option<bool>,
+    /// No tag lies in a red or yellow zone.
+    pub zones_clear: Option<bool>,
+}
+
 /// How the reward comes about.
 #[derive(Clone, Debug)]
 pub(super) struct RewardRule {
@@ -45,39 +57,62 @@ impl RewardRule {
         Self { base, zones: zones.collect() }
     }
 
-    /// The reward, when its inputs are there and it is finite. `raw` is before and `values` after the range check.
-    pub(super) fn reward(&self, raw: &Values, values: &Values) -> Option<f64> {
-        let base = match &self.base {
-            Base::Expression(program) => program.eval_with(|tag| value_of(values, tag)),
+    /// Judges an observation. `raw` is before and `values` after the range check.
+    pub(super) fn judge(&self, raw: &Values, values: &Values) -> Judgement {
+        let (base, goals_met) = match &self.base {
+            Base::Expression(program) => (program.eval_with(|tag| value_of(values, tag)), None),
             Base::Priorities { goals, optimise } => prioritised(goals, optimise, values),
         };
-        let deepest = |depth: fn(&Zone, f64) -> f64| {
-            let depths = self.zones.iter().filter_map(|zone| Some(depth(zone, raw.get(zone.index).copied()??)));
-            depths.fold(0.0, |deepest, depth| if depth > deepest { depth } else { deepest })
+        let Depths { red, yellow, seen } = self.depths(raw);
+        let reward = if red > 0.0 {
+            // The excursion may be why the rest of the reward is missing: it has to be punished all the more.
+            let red = RED_REWARD + RED_REWARD * red;
+            Some(base.map_or(red, |base| if base < red { base } else { red }))
+        } else {
+            base.map(|base| base - YELLOW_COST * yellow * yellow)
         };
-        let reward = match deepest(Zone::red_depth) {
-            red if red > 0.0 => {
-                // The excursion may be why the rest of the reward is missing: it has to be punished all the more.
-                let red = RED_REWARD + RED_REWARD * red;
-                Some(base.map_or(red, |base| if base < red { base } else { red }))
-            }
-            _ => {
-                let yellow = deepest(Zone::yellow_depth);
-                base.map(|base| base - YELLOW_COST * yellow * yellow)
-            }
-        };
-        reward.filter(|reward| reward.is_finite())
+        Judgement {
+            reward: reward.filter(|reward| reward.is_finite()),
+            goals_met,
+            zones_clear: seen.then_some(red <= 0.0 && yellow <= 0.0),
+        }
+    }
+
+    fn depths(&self, raw: &Values) -> Depths {
+        let deeper = |one: f64, other: f64| if other > one { other } else { one };
+        let readings = self.zones.iter().filter_map(|zone| Some((zone, raw.get(zone.index).copied()??)));
+        readings.fold(Depths { red: 0.0, yellow: 0.0, seen: false }, |deepest, (zone, x)| Depths {
+            red: deeper(deepest.red, zone.red_depth(x)),
+            yellow: deeper(deepest.yellow, zone.yellow_depth(x)),
+            seen: true,
+        })
     }
 }
 
-fn prioritised(goals: &[Goal], optimise: &[Objective], values: &Values) -> Option<f64> {
+/// How deep the tags lie in their zones, at most; and whether there was one to look at.
+struct Depths {
+    red: f64,
+    yellow: f64,
+    seen: bool,
+}
+
+/// The reward without zones, and whether every goal is met.
+fn prioritised(goals: &[Goal], optimise: &[Objective], values: &Values) -> (Option<f64>, Option<bool>) {
     let step = (GOALS_MET - WORST) / goals.len().max(1) as f64;
     for (index, goal) in goals.iter().enumerate() {
-        let violation = violation(goal, values)?;
-        if violation > 0.0 {
-            return Some(WORST + (index as f64 + 1.0 - violation) * step);
+        match violation(goal, values) {
+            None => return (None, None),
+            Some(violation) if violation > 0.0 => {
+                return (Some(WORST + (index as f64 + 1.0 - violation) * step), Some(false));
+            }
+            Some(_) => {}
         }
     }
+    (optimised(optimise, values), (!goals.is_empty()).then_some(true))
+}
+
+/// The reward with all goals met.
+fn optimised(optimise: &[Objective], values: &Values) -> Option<f64> {
     let (mut lost, mut weights) = (0.0, 0.0);
     for objective in optimise {
         let Objective { tag, range, minimise, weight } = objective;

@@ -169,8 +169,12 @@ fn a_site_without_a_range_is_named() {
     assert_eq!(Pipeline::new(&site).map(|_| ()), Err(UnfitSite::NoSetpoint));
 }
 
-/// Two goals, then low feed and high dose, weights 3 and 1.
 fn prioritised_reward(level: f64, quality: f64, feed: f64, dose: f64) -> Option<f64> {
+    prioritised(level, quality, feed, dose).reward
+}
+
+/// Two goals, then low feed and high dose, weights 3 and 1.
+fn prioritised(level: f64, quality: f64, feed: f64, dose: f64) -> Judgement {
     use rt_config::{Goal, Objective, Reward};
     let mut site = site();
     let threshold = |value| Program::new(&[Op::Const(value)]).unwrap();
@@ -190,7 +194,7 @@ fn prioritised_reward(level: f64, quality: f64, feed: f64, dose: f64) -> Option<
     let (mut pipeline, mut plant) = (Pipeline::new(&site).unwrap(), Plant::of(&site));
     plant.read(feed, dose, level, quality);
     pipeline.observe(&plant.image, &plant.moment());
-    pipeline.reward()
+    pipeline.judgement()
 }
 
 #[test]
@@ -214,6 +218,29 @@ fn goals_are_rewarded_in_the_order_of_their_priority() {
 fn a_goal_whose_tag_is_missing_has_no_reward_unless_an_earlier_one_decides() {
     assert_eq!(prioritised_reward(0.5, f64::NAN, 0.1, 0.1), None);
     assert!(prioritised_reward(0.2, f64::NAN, 0.1, 0.1).is_some());
+}
+
+#[test]
+fn goals_are_met_when_all_of_them_are_and_unknown_when_one_cannot_be_judged() {
+    let met = |level, quality| prioritised(level, quality, 0.1, 0.1).goals_met;
+    assert_eq!([met(0.5, 0.9), met(0.5, 0.5), met(0.6, 0.8)], [Some(true); 3]);
+    assert_eq!([met(0.2, 0.9), met(0.5, 0.7), met(0.2, f64::NAN)], [Some(false); 3]);
+    assert_eq!(met(0.5, f64::NAN), None);
+    // The setpoints that are optimised are no goals.
+    let without = prioritised(0.5, 0.9, f64::NAN, 0.1);
+    assert_eq!((without.reward, without.goals_met, without.zones_clear), (None, Some(true), None));
+    assert_eq!(observed(0.25, 0.1, 0.5, 0.5).judgement().goals_met, None, "the example has no goals");
+}
+
+#[test]
+fn zones_are_clear_when_no_tag_lies_in_one_and_unknown_without_a_reading() {
+    let clear = |level| observed(0.25, 0.1, level, 0.7).judgement().zones_clear;
+    // Yellow from 0.9 on, red from 0.95.
+    assert_eq!(
+        [clear(0.5), clear(0.9), clear(0.9 + 1e-9), clear(0.97)],
+        [Some(true), Some(true), Some(false), Some(false)]
+    );
+    assert_eq!(clear(f64::NAN), None);
 }
 
 proptest! {

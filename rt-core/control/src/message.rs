@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
@@ -21,8 +21,8 @@ pub enum Request {
         /// The segment's number.
         kind: u32,
     },
-    /// The descriptors that a learner needs. Answered by [`Answer::Learner`] with three: transitions (read-only),
-    /// weights and learner counters (both fresh and writable). A learner that was granted before is fenced out by it.
+    /// The descriptors that a learner needs. Answered by [`Answer::Learner`] with four: transitions (read-only),
+    /// weights, learner counters and estimates (all of them fresh and writable). A learner that was granted before is fenced out by it.
     JoinAsLearner {
         /// The hash of tag list and columns that the learner was configured with.
         tag_list_hash: u64,
@@ -93,7 +93,7 @@ pub enum Answer {
     Status(Status),
     /// To [`Request::Segment`]; one descriptor travels with it.
     Segment,
-    /// To [`Request::JoinAsLearner`]; three descriptors travel with it.
+    /// To [`Request::JoinAsLearner`]; four descriptors travel with it.
     Learner(LearnerGrant),
     /// To [`Request::StandBy`]; one descriptor travels with it.
     Lease {
@@ -241,6 +241,8 @@ pub struct SetpointInfo {
     pub lo: f64,
     /// Highest permitted value.
     pub hi: f64,
+    /// The values that the actions 0 and 1 stand for.
+    pub scale: [f64; 2],
 }
 
 /// How a runtime is, at one moment.
@@ -272,6 +274,8 @@ pub struct Status {
     pub on_probation: Option<PolicyProbation>,
     /// The learner.
     pub learner: LearnerStatus,
+    /// How often the site's goals and zones were as they should be.
+    pub wishes: Wishes,
     /// The connections.
     pub connections: Vec<ConnectionStatus>,
     /// The audit log.
@@ -340,6 +344,54 @@ pub struct LearnerStatus {
     pub alive: bool,
     /// It lives, gets steps, and neither learns nor publishes.
     pub stalled: bool,
+    /// How learning gets on; `None` before the first look at it.
+    pub health: Option<LearnerHealth>,
+}
+
+/// How learning gets on, as the learner says. A number that cannot be said is NaN. As a metric each field is called
+/// `corerl_learner_` and its name.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LearnerHealth {
+    /// Critic updates at the latest look.
+    pub updates: u64,
+    /// The critics' mean loss.
+    pub critic_loss: f64,
+    /// The actor's loss; pathwise, the mean size of the value's slope at its actions.
+    pub actor_loss: f64,
+    /// Length of the critics' gradient, mean over the ensemble.
+    pub critic_gradient_norm: f64,
+    /// Length of the actor's gradient.
+    pub actor_gradient_norm: f64,
+    /// Share of the critics' units that are off at every state of late.
+    pub dead_units: f64,
+    /// Stable rank of the critics' features at the states of late, the lowest of the ensemble.
+    pub stable_rank: f64,
+    /// Mean standard deviation of the critics' values at the states of late.
+    pub ensemble_spread: f64,
+    /// Mean size of the temporal difference of late.
+    pub prediction_error: f64,
+    /// Mean shift of the state's columns of late, in standard deviations of before.
+    pub drift_mean: f64,
+    /// The largest of these shifts.
+    pub drift_largest: f64,
+    /// The column that it is of, in the order of [`Description::columns`].
+    pub drift_column: u64,
+    /// What the critics expect of the actor beyond the nominal setpoint.
+    pub value_added: f64,
+}
+
+/// How often the site's goals and zones were as they should be, in observations since the start. As a metric each field is
+/// called `corerl_rt_`, its name, and `_total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// It could be said whether all goals were met: none without goals.
+    pub goals_judged: u64,
+    /// All goals were met.
+    pub goals_met: u64,
+    /// It could be said whether a tag lay in a red or yellow zone: none without zones.
+    pub zones_judged: u64,
+    /// No tag lay in one.
+    pub zones_clear: u64,
 }
 
 /// How a connection is.

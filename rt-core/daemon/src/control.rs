@@ -78,6 +78,16 @@ struct StepRing {
     layout: StepLayout,
     words: Box<[u64]>,
     sent: u64,
+    wishes: Wishes,
+}
+
+/// How often the site's goals and zones could be judged, and were as they should be.
+#[derive(Clone, Copy, Default)]
+struct Wishes {
+    goals_judged: u64,
+    goals_met: u64,
+    zones_judged: u64,
+    zones_clear: u64,
 }
 
 impl ControlLoop {
@@ -199,6 +209,10 @@ impl ControlLoop {
             (Counter::SetpointsLost, totals.sets_lost),
             (Counter::PolicyGeneration, totals.generation),
             (Counter::TransitionsSent, self.steps.sent),
+            (Counter::GoalsJudged, self.steps.wishes.goals_judged),
+            (Counter::GoalsMet, self.steps.wishes.goals_met),
+            (Counter::ZonesJudged, self.steps.wishes.zones_judged),
+            (Counter::ZonesClear, self.steps.wishes.zones_clear),
             (Counter::AllocationsInCycle, allocations.counted),
         ];
         for (counter, value) in figures {
@@ -226,15 +240,25 @@ impl Allocations {
 
 impl StepRing {
     fn new(ring: broadcast::Writer, layout: StepLayout) -> Self {
-        Self { ring, layout, words: vec![0; layout.words()].into(), sent: 0 }
+        Self { ring, layout, words: vec![0; layout.words()].into(), sent: 0, wishes: Wishes::default() }
     }
 
     fn send(&mut self, agent: &Agent<VerifiedPolicy>) {
         let step = agent.step();
+        self.wishes.note(step.goals_met, step.zones_clear);
         // The words have the layout's size by construction; were it otherwise, the step is left out and the cycle goes on.
         let Ok(record) = self.layout.view_mut(&mut self.words) else { return };
         record.head.sequence = self.sent;
         step.write_to(record);
         self.sent += u64::from(self.ring.publish(&self.words).is_ok());
+    }
+}
+
+impl Wishes {
+    fn note(&mut self, goals_met: Option<bool>, zones_clear: Option<bool>) {
+        self.goals_judged += u64::from(goals_met.is_some());
+        self.goals_met += u64::from(goals_met == Some(true));
+        self.zones_judged += u64::from(zones_clear.is_some());
+        self.zones_clear += u64::from(zones_clear == Some(true));
     }
 }

@@ -8,7 +8,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use policy::kernels::Kernel;
 use rt_config::Site;
 use rt_core::ports::Clock as _;
-use rt_recording::{Lost, Notice, Options, Outputs, PolicySlot, Scribe, Tape};
+use rt_recording::{KeeperSlot, Lost, Notice, Options, Outputs, Scribe, Tape};
 use rt_sys::MonotonicClock;
 use shm::broadcast::Start;
 use shm::counters;
@@ -28,8 +28,7 @@ const NOTICES_WAITING_MAX: usize = 64;
 /// How long the last file may take to be closed.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
 
-/// The three ends of the recording that the command line asks for: of the control thread, of the recorder, and of whoever
-/// adopts weights.
+/// The three ends of the recording that the command line asks for: of the control thread, of the recorder, and of the keeper.
 ///
 /// # Errors
 /// Nothing can be written at its place.
@@ -39,7 +38,7 @@ pub(crate) fn begin(
     site_text: String,
     kernel: Kernel,
     records: &Records,
-) -> Result<Option<(Tape, Scribe, PolicySlot)>, Failure> {
+) -> Result<Option<(Tape, Scribe, KeeperSlot)>, Failure> {
     let Some(path) = &arguments.record else { return Ok(None) };
     let outputs = Outputs {
         cycles: records.cycles.reader(Start::Newest),

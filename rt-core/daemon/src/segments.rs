@@ -13,6 +13,8 @@ use shm_layout::{Counter, CycleLayout, HistogramKind, LearnerCounter, SegmentKin
 const EVENTS_KEPT: usize = 4096;
 /// Steps that are kept: as long a pause of the learner loses nothing.
 const STEPS_KEPT: usize = 8192;
+/// Estimates that are kept.
+const ESTIMATES_KEPT: usize = 4096;
 
 /// The segments that only the runtime writes, on the shelf from which their read-only descriptors are handed out.
 pub struct Shelf {
@@ -52,6 +54,7 @@ pub(crate) struct LearnerSegments {
     pub(crate) counters: counters::Reader<LearnerCounter>,
     weights_segment: Segment,
     counters_segment: Segment,
+    estimates_segment: Segment,
 }
 
 impl Shelf {
@@ -112,22 +115,34 @@ impl LearnerSegments {
         let weights_segment = Segment::create(&weights_segment).map_err(io::Error::other)?;
         let counters_segment = Spec::counters::<LearnerCounter>().generation(epoch);
         let counters_segment = Segment::create(&counters_segment).map_err(io::Error::other)?;
+        let estimates_segment = Spec::estimates(ESTIMATES_KEPT).generation(epoch);
+        let estimates_segment = Segment::create(&estimates_segment).map_err(io::Error::other)?;
         Ok(Self {
             weights: triple::Reader::new(&weights_segment).map_err(io::Error::other)?,
             counters: counters::Reader::new(&counters_segment).map_err(io::Error::other)?,
             weights_segment,
             counters_segment,
+            estimates_segment,
         })
     }
 
     /// The writable descriptors, for the learner.
-    pub(crate) fn writable(&self) -> [BorrowedFd<'_>; 2] {
-        [self.weights_segment.as_fd(), self.counters_segment.as_fd()]
+    pub(crate) fn writable(&self) -> [BorrowedFd<'_>; 3] {
+        [self.weights_segment.as_fd(), self.counters_segment.as_fd(), self.estimates_segment.as_fd()]
+    }
+
+    /// What the learner is going to say of decisions.
+    pub(crate) fn estimates(&self) -> io::Result<broadcast::Reader> {
+        broadcast::Reader::new(&self.estimates_segment, broadcast::Start::Oldest).map_err(io::Error::other)
     }
 
     /// A read-only descriptor, for a tool.
     pub(crate) fn read_only(&self, kind: SegmentKind) -> io::Result<OwnedFd> {
-        let segment = if kind == SegmentKind::Weights { &self.weights_segment } else { &self.counters_segment };
+        let segment = match kind {
+            SegmentKind::Weights => &self.weights_segment,
+            SegmentKind::Estimates => &self.estimates_segment,
+            _ => &self.counters_segment,
+        };
         Ok(segment.read_only_fd()?)
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
     let (tape, scribe, policy_slot) = unzip(recording);
     if let Some(slot) = &policy_slot {
-        slot.leave(&first_policy);
+        slot.leave_policy(&first_policy);
     }
 
     let expiry = Expiry::of(&site);

@@ -7,12 +7,13 @@ use rt_core::schedule::Slot;
 use rt_core::tag::TagSettings;
 use rt_core::time::MonoTime;
 use serde::{Deserialize, Serialize};
+use shm_layout::EstimateRecord;
 
 /// What every recording begins with.
 pub const MAGIC: [u8; 8] = *b"CORERLRC";
 /// The version of the format that this program writes, and the only one that it reads: with another one the state of a
 /// cycle may have another meaning, too.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 /// A replay keeps so many weights for the cycles to come. Who records writes older ones again before a cycle that follows
 /// them.
 pub(crate) const POLICIES_KEPT: usize = 8;
@@ -37,6 +38,9 @@ pub enum Frame {
     Policy(KeptPolicy),
     /// One cycle.
     Cycle(Box<CycleFrame>),
+    /// What the learner's critics expected of decisions, as it came: after their cycles, perhaps in the next file only. It is
+    /// an input of nothing, so a replay does without it.
+    Estimates(Estimates),
     /// Records are missing from here on; the last frame of its file.
     Lost(Lost),
     /// The file was closed in order; the last frame of its file.
@@ -104,6 +108,37 @@ pub struct CycleFrame {
     pub record: Vec<u64>,
     /// The step for the learner, as [`shm_layout::StepLayout`] describes it; empty when there was none.
     pub step: Vec<u64>,
+}
+
+/// What a learner said of decisions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimates {
+    /// The estimates, in their order.
+    pub estimates: Vec<Estimate>,
+    /// So many among or before these were overwritten before the recorder read them.
+    pub lost: u64,
+}
+
+/// What the critics expected of one decision: [`shm_layout::EstimateRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Control cycle of the decision.
+    pub cycle: u64,
+    /// Updates that the critics had made.
+    pub updates: u64,
+    /// The action's value: the mean over the ensemble.
+    pub value: f64,
+    /// The standard deviation over the ensemble.
+    pub spread: f64,
+    /// The value of the nominal action instead.
+    pub nominal_value: f64,
+}
+
+impl From<EstimateRecord> for Estimate {
+    fn from(record: EstimateRecord) -> Self {
+        let EstimateRecord { cycle, updates, value, spread, nominal_value } = record;
+        Self { cycle, updates, value, spread, nominal_value }
+    }
 }
 
 /// A [`ChangeSet`](rt_core::changes::ChangeSet).

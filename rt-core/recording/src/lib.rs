@@ -10,7 +10,8 @@
 //!    loses a record ends there and says so; the next one opens with a new state.
 //! 4. **A file is believed frame by frame.** Each frame has a checksum over itself and all before it; a file that was cut
 //!    anywhere is readable up to its last whole frame, and nothing behind a damaged one is looked at.
-//! 5. Nothing here reads a clock or starts a thread: whoever runs the [`Scribe`] tells it the time.
+//! 5. What a learner says of decisions is kept beside the cycles, because people ask for it. No cycle reads it.
+//! 6. Nothing here reads a clock or starts a thread: whoever runs the [`Scribe`] tells it the time.
 //!
 //! # Nouns
 //! The [`Tape`] belongs to the control thread, the [`Scribe`] to an ordinary one; [`recording`] makes both. The scribe
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod compare;
+mod estimates;
 mod frame;
 mod outputs;
 mod reader;
@@ -34,11 +36,13 @@ mod tape;
 mod volume;
 
 pub use compare::Difference;
-pub use frame::{Changes, CycleFrame, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, MAGIC, Opening, Why};
+pub use frame::{
+    Changes, CycleFrame, Estimate, Estimates, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, MAGIC, Opening, Why,
+};
 pub use outputs::CycleRecords;
 pub use reader::{Ending, Next, Reader, RecordingRefused};
 pub use replay::{Replay, ReplayRefused};
-pub use scribe::{Notice, Options, Outputs, PolicySlot, Scribe, recording};
+pub use scribe::{KeeperSlot, Notice, Options, Outputs, Scribe, recording};
 pub use tape::Tape;
 
 #[cfg(test)]

@@ -58,6 +58,10 @@ fn head(view: &CycleView<'_>, adopted: bool) -> CycleHead {
         (Flags::LATCHED, CycleHead::LATCHED),
         (Flags::FAULT, CycleHead::FAULT),
         (Flags::LINK, CycleHead::CONNECTED),
+        (Flags::DECIDED, CycleHead::DECIDED),
+        (Flags::NOT_FINITE, CycleHead::NOT_FINITE),
+        (Flags::OUT_OF_BOUNDS, CycleHead::OUT_OF_BOUNDS),
+        (Flags::LATE_DECISION, CycleHead::LATE_DECISION),
     ];
     let bits = flags.iter().filter(|(flag, _)| view.flags.contains(*flag)).fold(0, |bits, (_, bit)| bits | bit);
     let step_sent = view.flags.contains(Flags::OBSERVED) && view.mode.transitions();

@@ -226,7 +226,8 @@ impl Replay {
         let of_setpoints = move |what: &'static str| {
             (0..self.site.setpoints.len()).map(move |index| format!("step: {what} of {}", self.setpoint_name(index)))
         };
-        let actions = ["action", "lower bound", "upper bound"].into_iter().flat_map(of_setpoints);
+        let actions =
+            ["action", "lower bound", "upper bound", "mean", "sample", "decision"].into_iter().flat_map(of_setpoints);
         let state = columns.into_iter().map(|name| format!("step: column {name}"));
         let head = Part { name: "step: ".to_owned(), description: StepHead::DESCRIPTION };
         [head].into_iter().chain(state.chain(actions).map(number))

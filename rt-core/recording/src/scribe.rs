@@ -11,6 +11,7 @@ use shm::broadcast;
 use shm::spsc::{Consumer, Producer, channel};
 use shm_layout::{CycleHead, CycleLayout, StepLayout};
 
+use crate::estimates::Said;
 use crate::frame::{CycleFrame, Frame, Handover, KeptPolicy, Lost, Opening, POLICIES_KEPT, Why};
 use crate::state;
 use crate::tape::{CHUNK_BYTES, Entry, StateWanted, Tape};
@@ -22,8 +23,8 @@ const RING_SPAN: Span = Span::from_ms(2_000);
 const ENTRIES_BESIDE: usize = 8;
 /// The ring is not longer than this, however short the period.
 const RING_ENTRIES_MAX: usize = 1 << 20;
-/// Weights that may wait for the scribe.
-const POLICIES_WAITING_MAX: usize = 16;
+/// Weights and rings of learners that may wait for the scribe.
+const LEFT_WAITING_MAX: usize = 16;
 /// After a failure of the disk a new file is tried this often.
 const RETRY_EVERY: Span = Span::from_ms(30_000);
 /// A state that was asked for and did not come is asked for again.
@@ -77,27 +78,40 @@ pub enum Notice {
     Failed(io::Error),
 }
 
-/// Where adopted weights are left for the scribe: the keeper's end.
-#[derive(Clone, Debug)]
-pub struct PolicySlot(SyncSender<KeptPolicy>);
+/// What the keeper leaves for the scribe.
+#[derive(Debug)]
+enum Left {
+    Policy(KeptPolicy),
+    Estimates(broadcast::Reader),
+}
 
-impl PolicySlot {
+/// Where adopted weights and the rings of new learners are left for the scribe: the keeper's end.
+#[derive(Clone, Debug)]
+pub struct KeeperSlot(SyncSender<Left>);
+
+impl KeeperSlot {
     /// Leaves a copy, before the control thread can follow it. Allocates: not for the real-time thread.
-    pub fn leave(&self, policy: &AdoptedPolicy) {
+    pub fn leave_policy(&self, policy: &AdoptedPolicy) {
         // Weights that do not fit are missed by the cycle that follows them, which is when it is said.
-        let _ = self.0.try_send(KeptPolicy {
+        let _ = self.0.try_send(Left::Policy(KeptPolicy {
             generation: policy.generation(),
             nominal: policy.is_nominal(),
             parameters: policy.parameters(),
-        });
+        }));
+    }
+
+    /// Leaves the ring in which the learner that was admitted last says what its critics expect. Not for the real-time thread.
+    pub fn leave_estimates(&self, ring: broadcast::Reader) {
+        // One that does not fit is a learner that is not heard; the cycles are recorded all the same.
+        let _ = self.0.try_send(Left::Estimates(ring));
     }
 }
 
-/// Both ends of a recording of this site's cycle, and where weights are left.
+/// Both ends of a recording of this site's cycle, and where the keeper leaves things.
 ///
 /// # Errors
 /// Nothing can be written at the path.
-pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<(Tape, Scribe, PolicySlot)> {
+pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<(Tape, Scribe, KeeperSlot)> {
     let state_bytes = state::bytes_max(site);
     let per_cycle = ENTRIES_BESIDE + site.tags.len() + site.setpoints.len();
     let cycles = usize::try_from(RING_SPAN.periods(site.runtime.period)).unwrap_or(usize::MAX).max(16);
@@ -106,7 +120,7 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
     let (mut ask, wanted) = channel(1);
     // The first file begins with the first cycle.
     let _ = ask.push(StateWanted);
-    let (policy, policies) = sync_channel(POLICIES_WAITING_MAX);
+    let (leave, left) = sync_channel(LEFT_WAITING_MAX);
     let tape = Tape::new(entry, wanted, state_bytes, site.setpoints.len());
     let first = Volume::create(&options.path, options.files_max.saturating_sub(1))?;
     first.abandon();
@@ -115,7 +129,8 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
         ask,
         asked: None,
         outputs: Published::new(outputs),
-        policies,
+        left,
+        said: Said::default(),
         kept: Vec::new(),
         tag_list_hash: site.tag_list_hash(),
         options,
@@ -126,7 +141,7 @@ pub fn recording(site: &Site, options: Options, outputs: Outputs) -> io::Result<
         unrecorded: 0,
         gathering: Gathering::Nothing,
     };
-    Ok((tape, scribe, PolicySlot(policy)))
+    Ok((tape, scribe, KeeperSlot(leave)))
 }
 
 /// Writes a recording. It is told the time and never sleeps.
@@ -136,7 +151,8 @@ pub struct Scribe {
     ask: Producer<StateWanted>,
     asked: Option<MonoTime>,
     outputs: Published,
-    policies: Receiver<KeptPolicy>,
+    left: Receiver<Left>,
+    said: Said,
     /// The newest last.
     kept: Vec<KeptPolicy>,
     tag_list_hash: u64,
@@ -197,6 +213,9 @@ impl Scribe {
             if let Some(notice) = self.take(entry, now, unix_ns) {
                 tell(notice);
             }
+        }
+        if let Err(error) = self.write_estimates() {
+            tell(self.give_up(error, now));
         }
         if let Some(Err(error)) = self.volume.as_mut().map(|open| open.volume.flush()) {
             tell(self.give_up(error, now));
@@ -346,7 +365,7 @@ impl Scribe {
 
     /// The weights go ahead of the first cycle in a file that follows them.
     fn write_policy(&mut self, generation: u64, cycle: u64) -> Result<(), Missed> {
-        self.collect_policies();
+        self.collect_left();
         let Some(open) = self.volume.as_mut().filter(|open| !open.generations.contains(&generation)) else {
             return Ok(());
         };
@@ -363,10 +382,24 @@ impl Scribe {
         Ok(())
     }
 
-    fn collect_policies(&mut self) {
-        while let Ok(policy) = self.policies.try_recv() {
-            self.kept.retain(|kept| kept.generation != policy.generation);
-            self.kept.push(policy);
+    /// What a learner said while there was no file is gone with the cycles of that time.
+    fn write_estimates(&mut self) -> io::Result<()> {
+        self.collect_left();
+        match (self.said.take(), &mut self.volume) {
+            (Some(said), Some(open)) => open.volume.frame(&Frame::Estimates(said)),
+            _ => Ok(()),
+        }
+    }
+
+    fn collect_left(&mut self) {
+        while let Ok(left) = self.left.try_recv() {
+            match left {
+                Left::Policy(policy) => {
+                    self.kept.retain(|kept| kept.generation != policy.generation);
+                    self.kept.push(policy);
+                }
+                Left::Estimates(ring) => self.said.follow(ring),
+            }
         }
         let surplus = self.kept.len().saturating_sub(POLICIES_KEPT);
         self.kept.drain(..surplus);

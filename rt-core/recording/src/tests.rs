@@ -16,7 +16,7 @@ use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
 use shm::broadcast::{self, Start};
-use shm_layout::{CycleLayout, StepLayout};
+use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepLayout};
 
 use super::*;
 use crate::volume::Volume;
@@ -44,7 +44,7 @@ struct Rig {
     steps_sent: u64,
     tape: Tape,
     scribe: Option<Scribe>,
-    slot: PolicySlot,
+    slot: KeeperSlot,
     notices: Vec<Notice>,
     directory: tempfile::TempDir,
 }
@@ -164,7 +164,7 @@ impl Rig {
             site_text: rt_config::example().into(),
         };
         let (tape, scribe, slot) = recording(&site, options, outputs).unwrap();
-        slot.leave(agent.source().current().unwrap());
+        slot.leave_policy(agent.source().current().unwrap());
         Self {
             grid: Grid::new(MonoTime::from_ns(5_000_000), site.runtime.period),
             plant: Plant {
@@ -264,7 +264,7 @@ impl Rig {
         let shifted: Vec<_> = nominal.iter().map(|x| x + 1e-4 * (1 + generation % 16) as f32).collect();
         *current = AdoptedPolicy::kept(&spec, generation, false, &shifted).unwrap();
         *is_new = true;
-        self.slot.leave(&current.clone());
+        self.slot.leave_policy(&current.clone());
     }
 
     /// Weights that were in use before.
@@ -272,7 +272,7 @@ impl Rig {
         let Weights { current, is_new } = self.agent.source_mut();
         current.copy_from(policy);
         *is_new = true;
-        self.slot.leave(policy);
+        self.slot.leave_policy(policy);
     }
 
     fn turn(&mut self) {
@@ -350,6 +350,7 @@ fn replay_changed(bytes: &[u8], kernel: Kernel, change: impl Fn(&mut CycleFrame)
                     return Ok(told);
                 }
             }
+            Next::Frame(Frame::Estimates(_)) => {}
             Next::Frame(other) => panic!("{other:?}"),
             Next::End(ending) => return Ok(Told { ending, ..told }),
         }
@@ -412,11 +413,41 @@ fn a_cycle_that_was_changed_on_purpose_is_named_with_its_value() {
                 *last ^= 1;
             }
         });
-        assert!(step.value.starts_with("step: upper bound of "), "{step}");
+        assert!(step.value.starts_with("step: decision of "), "{step}");
         let unchanged = difference(&|cycle| cycle.changes = None);
         assert_eq!(unchanged.value, "setpoint FEED_SP: sent", "{unchanged}");
         let events = difference(&|cycle| cycle.events.clear());
         assert_eq!((events.cycle, events.value.as_str()), (0, "the events"));
+    });
+}
+
+#[test]
+fn what_learners_say_of_decisions_is_kept_beside_the_cycles_and_changes_no_replay() {
+    with_room(|| {
+        let said = |cycle| EstimateRecord { cycle, updates: 3, value: -1.0, spread: 0.5, nominal_value: -2.0 };
+        let mut rig = Rig::new(u64::MAX);
+        let (mut first, mut second) = (broadcast::heap(ESTIMATE_WORDS, 8), broadcast::heap(ESTIMATE_WORDS, 8));
+        rig.slot.leave_estimates(first.reader(Start::Oldest));
+        rig.cycles(20);
+        first.publish(&said(10).to_words()).unwrap();
+        rig.turn();
+        rig.cycles(20);
+        rig.slot.leave_estimates(second.reader(Start::Oldest));
+        (20..50).for_each(|cycle| drop(second.publish(&said(cycle).to_words())));
+        rig.turn();
+        rig.cycles(20);
+        rig.close();
+        let bytes = fs::read(rig.path()).unwrap();
+        let (frames, _) = read(&bytes).unwrap();
+        let kept: Vec<&Estimates> = frames
+            .iter()
+            .filter_map(|(_, frame)| if let Frame::Estimates(kept) = frame { Some(kept) } else { None })
+            .collect();
+        assert_eq!((kept.len(), kept[0].lost, kept[0].estimates[0]), (2, 0, said(10).into()));
+        assert_eq!(kept[1].lost + kept[1].estimates.len() as u64, 30, "what was overwritten is counted");
+        assert_eq!(kept[1].estimates.last(), Some(&said(49).into()));
+        let told = replay(&bytes, Kernel::SCALAR).unwrap();
+        assert_eq!((told.difference, told.cycles, told.ending), (None, 60, Ending::Closed));
     });
 }
 

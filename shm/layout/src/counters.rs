@@ -107,6 +107,14 @@ abi_table! {
         MessagesLost => "messages_lost",
         /// Notified values before which the server threw others away, because they came too fast.
         ValueOverflows => "value_overflows",
+        /// Observations of which it could be said whether all goals were met.
+        GoalsJudged => "goals_judged",
+        /// Observations with all goals met.
+        GoalsMet => "goals_met",
+        /// Observations of which it could be said whether a tag lay in a red or yellow zone.
+        ZonesJudged => "zones_judged",
+        /// Observations without a tag in a red or yellow zone.
+        ZonesClear => "zones_clear",
     }
 }
 
@@ -137,6 +145,32 @@ abi_table! {
         Checkpoints => "checkpoints",
         /// Publications refused because the segment is no longer ours or damaged.
         PublishFailures => "publish_failures",
+        /// Estimates of decisions published.
+        Estimates => "estimates",
+        /// Updates at the latest look at the networks' health, 0 before the first.
+        HealthUpdates => "health_updates",
+        /// Latest loss of the actor (pathwise: mean size of the value's slope), as the bits of an f64.
+        ActorLossBits => "actor_loss_bits",
+        /// Length of the critics' gradient in the latest update, mean over the ensemble, as the bits of an f64.
+        CriticGradientNormBits => "critic_gradient_norm_bits",
+        /// Length of the actor's gradient in the latest update, as the bits of an f64.
+        ActorGradientNormBits => "actor_gradient_norm_bits",
+        /// Share of the critics' units that are off at every state of late, as the bits of an f64.
+        DeadUnitsBits => "dead_units_bits",
+        /// Stable rank of the critics' features at the states of late, the lowest of the ensemble, as the bits of an f64.
+        StableRankBits => "stable_rank_bits",
+        /// Mean standard deviation of the critics' values at the states of late, as the bits of an f64.
+        EnsembleSpreadBits => "ensemble_spread_bits",
+        /// Mean size of the difference between a value and the reward and value that followed, as the bits of an f64.
+        PredictionErrorBits => "prediction_error_bits",
+        /// Mean shift of the state's columns of late, in standard deviations of before, as the bits of an f64.
+        DriftMeanBits => "drift_mean_bits",
+        /// The largest of these shifts, as the bits of an f64.
+        DriftLargestBits => "drift_largest_bits",
+        /// The column that it is of.
+        DriftColumn => "drift_column",
+        /// What the critics expect of the actor beyond the nominal setpoint, in value, as the bits of an f64.
+        ValueAddedBits => "value_added_bits",
     }
 }
 
@@ -151,6 +185,11 @@ impl LearnerCounter {
     /// The counter's word.
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether the word is the bits of an f64, which its name says.
+    pub fn is_float(self) -> bool {
+        self.name().ends_with("_bits")
     }
 }
 

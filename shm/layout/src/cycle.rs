@@ -68,6 +68,14 @@ impl CycleHead {
     pub const FAULT: u16 = 1 << 8;
     /// Flag: the plant connection is up.
     pub const CONNECTED: u16 = 1 << 9;
+    /// Flag: the policy's decision of this cycle counts.
+    pub const DECIDED: u16 = 1 << 10;
+    /// Flag: the policy's output was not finite.
+    pub const NOT_FINITE: u16 = 1 << 11;
+    /// Flag: the policy's output was out of the envelope's range.
+    pub const OUT_OF_BOUNDS: u16 = 1 << 12;
+    /// Flag: the decision came too late, and was not used.
+    pub const LATE_DECISION: u16 = 1 << 13;
 
     /// Whether all bits of `flag` are set.
     pub const fn has(&self, flag: u16) -> bool {

@@ -67,6 +67,9 @@ fn the_step_and_the_event_are_where_they_always_were() {
         cycle @ 0, time_ns @ 8, sequence @ 16, reward @ 24, policy_generation @ 32, flags @ 40,
         n_state @ 44, n_action @ 48, mode @ 52, reserved @ 53,
     });
+    golden!(EstimateRecord: size 40, align 8 {
+        cycle @ 0, updates @ 8, value @ 16, spread @ 24, nominal_value @ 32,
+    });
     golden!(EventRecord: size 128, align 8 {
         cycle @ 0, time_ns @ 8, kind @ 16, cause @ 20, uid @ 24, reserved_a @ 28, a @ 32, b @ 40,
         text @ 48, reserved_b @ 112,
@@ -75,11 +78,12 @@ fn the_step_and_the_event_are_where_they_always_were() {
 
 #[test]
 fn tables_and_histogram_have_their_sizes() {
-    assert_eq!((SegmentKind::COUNT, HistogramKind::COUNT), (8, 3));
+    assert_eq!((SegmentKind::COUNT, HistogramKind::COUNT), (9, 3));
+    assert_eq!((crate::step::PER_ACTION, ESTIMATE_WORDS), (6, 5));
     assert_eq!((HISTOGRAM_BUCKETS, HISTOGRAM_WORDS), (1152, 1155));
 }
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (4, 1_318_695_694_442_830_510));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (5, 904_690_314_299_450_110));
 }

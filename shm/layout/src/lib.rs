@@ -13,7 +13,7 @@
 //! never changes after creation, then two words that do, the claim ([`CLAIM_WORD`]) and the control
 //! ([`CONTROL_WORD`]), each on a cache line of its own, and then its data from [`DATA_WORD`] on, whose
 //! arrangement is the segment kind's [`Shape`]. Records live in slots of whole 64-bit words:
-//! [`CycleLayout`], [`StepLayout`], [`EventRecord`] and [`WeightsHeader`] say what the words hold.
+//! [`CycleLayout`], [`StepLayout`], [`EstimateRecord`], [`EventRecord`] and [`WeightsHeader`] say what the words hold.
 //!
 //! ```
 //! use shm_layout::{CycleLayout, SetpointPart};
@@ -44,6 +44,7 @@ extern crate std;
 mod abi;
 mod counters;
 mod cycle;
+mod estimate;
 mod event;
 mod histogram;
 mod segment;
@@ -52,6 +53,7 @@ mod weights;
 
 pub use counters::{Counter, LearnerCounter};
 pub use cycle::{CycleHead, CycleLayout, CycleMut, CycleRef, SetpointPart, TagPart};
+pub use estimate::{ESTIMATE_WORDS, EstimateRecord};
 pub use event::{EVENT_TEXT_BYTES, EVENT_WORDS, EventKind, EventRecord};
 pub use histogram::{
     HISTOGRAM_BUCKETS, HISTOGRAM_SUB_BUCKETS, HISTOGRAM_VALUE_BITS, HISTOGRAM_WORDS, HistogramKind, bucket_of,
@@ -68,7 +70,7 @@ pub use weights::{
 };
 
 /// Version of the ABI as people count it; raised by hand whenever [`LAYOUT_HASH`] changes.
-pub const LAYOUT_VERSION: u32 = 4;
+pub const LAYOUT_VERSION: u32 = 5;
 
 /// Hash of the text of every structure and table of this crate: names, types, order and sizes.
 pub const LAYOUT_HASH: u64 = {
@@ -82,6 +84,7 @@ pub const LAYOUT_HASH: u64 = {
     let hash = abi::fnv(hash, SetpointPart::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, TagPart::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, StepHead::DESCRIPTION.as_bytes());
+    let hash = abi::fnv(hash, EstimateRecord::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, EventRecord::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, EventKind::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, Counter::DESCRIPTION.as_bytes());
@@ -96,6 +99,7 @@ pub const LAYOUT_HASH: u64 = {
             HISTOGRAM_BUCKETS as u64,
             HISTOGRAM_WORDS as u64,
             HISTOGRAM_SUB_BUCKETS,
+            step::PER_ACTION as u64,
         ],
     )
 };

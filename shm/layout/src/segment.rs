@@ -53,6 +53,8 @@ abi_table! {
         /// The runtime's lease of the plant: one word, renewed by the runtime and ended by whoever succeeds it; and the name
         /// under which it claims the plant.
         Lease => "lease",
+        /// What the critics expected of decisions: written by the learner.
+        Estimates => "estimates",
     }
 }
 
@@ -74,7 +76,7 @@ impl SegmentKind {
     pub const fn shape(self) -> Shape {
         match self {
             Self::Weights => Shape::Triple,
-            Self::Transitions | Self::Cycles | Self::Events => Shape::Broadcast,
+            Self::Transitions | Self::Cycles | Self::Events | Self::Estimates => Shape::Broadcast,
             Self::Counters | Self::LearnerCounters | Self::Lease => Shape::Counters,
             Self::Histograms => Shape::Histograms,
         }

@@ -1,4 +1,4 @@
-//! One step for the learner: the state at a decision slot and the action that held before it.
+//! One step for the learner: the state at an observation slot, the action that held before it, and what the policy said.
 
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -6,9 +6,11 @@ use crate::SizeMismatch;
 
 /// Most columns that state or action have.
 const COLUMNS_MAX: u32 = 1 << 16;
+/// Numbers of a step for each component of the action.
+pub(crate) const PER_ACTION: usize = 6;
 
 abi_struct! {
-    /// What every step begins with; state, action and action bounds follow as f32.
+    /// What every step begins with; state, action, action bounds and decision follow as f32.
     pub struct StepHead: 56 {
         /// Control cycle of the slot.
         pub cycle: u64,
@@ -46,6 +48,14 @@ impl StepHead {
     pub const EXPLORED: u32 = 1 << 4;
     /// Flag: the action was read back from the plant.
     pub const ACTION_READ_BACK: u32 = 1 << 5;
+    /// Flag: the site has goals, and all that they need was there.
+    pub const GOALS_JUDGED: u32 = 1 << 6;
+    /// Flag: every goal was met.
+    pub const GOALS_MET: u32 = 1 << 7;
+    /// Flag: the site has red or yellow bounds, and a tag with some was there.
+    pub const ZONES_JUDGED: u32 = 1 << 8;
+    /// Flag: no tag lay in a red or yellow zone.
+    pub const ZONES_CLEAR: u32 = 1 << 9;
 
     /// Whether all bits of `flag` are set.
     pub const fn has(&self, flag: u32) -> bool {
@@ -73,6 +83,12 @@ pub struct StepRef<'a> {
     pub lo: &'a [f32],
     /// Upper bounds of the next action, in [0, 1].
     pub hi: &'a [f32],
+    /// What the policy asked for, before any bound: 0 and 1 are the ends of the setpoint's scale. NaN without a decision.
+    pub mean: &'a [f32],
+    /// The same with exploration.
+    pub sampled: &'a [f32],
+    /// What the agent's own bounds left of it, in [0, 1]; NaN without a decision.
+    pub decided: &'a [f32],
 }
 
 /// A step in its words, to be filled.
@@ -88,6 +104,12 @@ pub struct StepMut<'a> {
     pub lo: &'a mut [f32],
     /// Upper bounds of the next action, in [0, 1].
     pub hi: &'a mut [f32],
+    /// What the policy asked for, before any bound: 0 and 1 are the ends of the setpoint's scale. NaN without a decision.
+    pub mean: &'a mut [f32],
+    /// The same with exploration.
+    pub sampled: &'a mut [f32],
+    /// What the agent's own bounds left of it, in [0, 1]; NaN without a decision.
+    pub decided: &'a mut [f32],
 }
 
 impl StepLayout {
@@ -111,7 +133,7 @@ impl StepLayout {
 
     /// Words of one step, the filling included.
     pub const fn words(&self) -> usize {
-        let floats = self.n_state + 3 * self.n_action;
+        let floats = self.n_state + PER_ACTION * self.n_action;
         size_of::<StepHead>() / size_of::<u64>() + floats.div_ceil(2)
     }
 
@@ -144,8 +166,11 @@ impl StepLayout {
         let (state, rest) = floats.split_at_checked(self.n_state)?;
         let (action, rest) = rest.split_at_checked(self.n_action)?;
         let (lo, rest) = rest.split_at_checked(self.n_action)?;
-        let (hi, _) = rest.split_at_checked(self.n_action)?;
-        Some(StepRef { head, state, action, lo, hi })
+        let (hi, rest) = rest.split_at_checked(self.n_action)?;
+        let (mean, rest) = rest.split_at_checked(self.n_action)?;
+        let (sampled, rest) = rest.split_at_checked(self.n_action)?;
+        let (decided, _) = rest.split_at_checked(self.n_action)?;
+        Some(StepRef { head, state, action, lo, hi, mean, sampled, decided })
     }
 
     fn split_mut<'a>(&self, words: &'a mut [u64]) -> Option<StepMut<'a>> {
@@ -157,10 +182,13 @@ impl StepLayout {
         let (state, rest) = floats.split_at_mut_checked(self.n_state)?;
         let (action, rest) = rest.split_at_mut_checked(self.n_action)?;
         let (lo, rest) = rest.split_at_mut_checked(self.n_action)?;
-        let (hi, _) = rest.split_at_mut_checked(self.n_action)?;
+        let (hi, rest) = rest.split_at_mut_checked(self.n_action)?;
+        let (mean, rest) = rest.split_at_mut_checked(self.n_action)?;
+        let (sampled, rest) = rest.split_at_mut_checked(self.n_action)?;
+        let (decided, _) = rest.split_at_mut_checked(self.n_action)?;
         let [n_state, n_action, ..] = self.dims();
         (head.n_state, head.n_action) = (n_state, n_action);
-        Some(StepMut { head, state, action, lo, hi })
+        Some(StepMut { head, state, action, lo, hi, mean, sampled, decided })
     }
 
     fn mismatch(&self, found_words: usize) -> SizeMismatch {
@@ -184,6 +212,9 @@ mod tests {
             step.action.fill(2.0);
             step.lo.fill(3.0);
             step.hi.fill(4.0);
+            step.mean.fill(5.0);
+            step.sampled.fill(6.0);
+            step.decided.fill(7.0);
             let step = layout.view(&words).unwrap();
             assert_eq!(step.head.sequence, 77);
             assert_eq!((step.head.n_state, step.head.n_action), (n_state, n_action));
@@ -191,6 +222,9 @@ mod tests {
             assert_eq!(step.action, vec![2.0; n_action as usize]);
             assert_eq!(step.lo, vec![3.0; n_action as usize]);
             assert_eq!(step.hi, vec![4.0; n_action as usize]);
+            assert_eq!(step.mean, vec![5.0; n_action as usize]);
+            assert_eq!(step.sampled, vec![6.0; n_action as usize]);
+            assert_eq!(step.decided, vec![7.0; n_action as usize]);
         }
     }
 

@@ -178,7 +178,7 @@ impl Genuine {
         let path = directory.path().join("genuine.rec");
         let (mut tape, mut scribe, policies) =
             recording(&self.site, self.options(path.clone()), self.outputs()).expect("a file can be made");
-        policies.leave(self.controller.policy.source().current().expect("the nominal policy"));
+        policies.leave_policy(self.controller.policy.source().current().expect("the nominal policy"));
         let (mut sent, mut steps_sent) = (None, 0);
         for cycle in 0..CYCLES {
             let inputs = self.world.next(sent, tour(cycle, self.site.runtime.period.span()));

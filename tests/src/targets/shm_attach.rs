@@ -6,8 +6,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use shm::lease::{Heir, Lease, TERM_NS_MAX};
 use shm::{Access, Segment, SegmentKind, Spec, broadcast, counters, histogram, lease, triple};
 use shm_layout::{
-    Counter, CycleLayout, EVENT_WORDS, EventRecord, HEADER_BYTES, HistogramKind, LearnerCounter, SegmentHeader,
-    StepLayout,
+    Counter, CycleLayout, ESTIMATE_WORDS, EVENT_WORDS, EstimateRecord, EventRecord, HEADER_BYTES, HistogramKind,
+    LearnerCounter, SegmentHeader, StepLayout,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -54,6 +54,7 @@ fn forged(kind: SegmentKind, words: &[u8]) -> Vec<u8> {
         SegmentKind::LearnerCounters => Spec::counters::<LearnerCounter>(),
         SegmentKind::Histograms => Spec::histograms(),
         SegmentKind::Lease => Spec::lease(),
+        SegmentKind::Estimates => Spec::estimates(4),
     };
     let segment = Segment::create(&spec).expect("a small segment");
     let mut memory = vec![0; segment.header().length_bytes()];
@@ -102,6 +103,7 @@ fn use_it(segment: &Segment, kind: SegmentKind) {
             match kind {
                 SegmentKind::Cycles => drop(cycles.and_then(|layout| layout.view(&words).map(|_| ()).ok())),
                 SegmentKind::Transitions => drop(steps.and_then(|layout| layout.view(&words).map(|_| ()).ok())),
+                SegmentKind::Estimates => look_at_estimate(&words),
                 _ => look_at_event(&words),
             }
         }
@@ -143,6 +145,12 @@ fn use_lease(segment: &Segment) {
         if let Ok(heir) = &heir {
             assert!(heir.bury().is_none() || !own.permits(0), "{:?}", own.state());
         }
+    }
+}
+
+fn look_at_estimate(words: &[u64]) {
+    if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
+        assert_eq!(EstimateRecord::from_words(words).to_words(), *words);
     }
 }
 

@@ -2,13 +2,15 @@
 
 use clap::{Args, Subcommand};
 use rt_control::{
-    Act, Address, CallError, Client, ConnectError, Description, LeaseStatus, PolicyProbation, PolicyProgress, Status,
+    Act, Address, CallError, Client, ConnectError, Description, LearnerHealth, LeaseStatus, PolicyProbation,
+    PolicyProgress, Status, Wishes,
 };
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, span};
 use crate::target::{CALL_TIMEOUT, Target};
+use crate::why::{self, WhyArguments};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  corerl agent arm --cause 'commissioning, shift A'")]
@@ -22,6 +24,8 @@ enum AgentCommand {
     /// Mode, policy, learner and connections.
     #[command(after_help = "Example:\n  corerl agent status --json | jq .status.mode")]
     Status(StatusArguments),
+    /// Why it did what it did: each decision from the policy's wish to the plant, with what the critics expect of it.
+    Why(WhyArguments),
     /// Let the policy write as soon as all conditions are met.
     #[command(after_help = "Example:\n  corerl agent arm --cause 'commissioning, shift A'")]
     Arm(ActArguments),
@@ -77,6 +81,7 @@ struct HandBackArguments {
 pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         AgentCommand::Status(arguments) => status(arguments),
+        AgentCommand::Why(arguments) => why::run(arguments),
         AgentCommand::Arm(arguments) => act(arguments, Act::Arm),
         AgentCommand::Disarm(arguments) => act(arguments, Act::Disarm),
         AgentCommand::Release(arguments) => act(arguments, Act::Release),
@@ -139,6 +144,8 @@ fn for_people(description: &Description, status: &Status) -> String {
         ),
         ("policy", policy),
         ("learner", learner),
+        ("health", status.learner.health.as_ref().map_or("not looked at yet".to_owned(), |of| health(description, of))),
+        ("wishes", wishes(&status.wishes)),
         ("degraded", degraded),
         ("preemption", status.preemption.clone()),
     ];
@@ -178,6 +185,34 @@ fn lease(lease: &LeaseStatus) -> String {
         (false, _, Some(pid)) => format!("stands by for process {pid}"),
         (false, _, None) => "stands by; the runtime that leads does not answer yet".to_owned(),
     }
+}
+
+/// How learning gets on, in one line; `--json` has all of it.
+fn health(description: &Description, health: &LearnerHealth) -> String {
+    let LearnerHealth { critic_loss, prediction_error, ensemble_spread, value_added, .. } = *health;
+    let column = usize::try_from(health.drift_column).ok().and_then(|column| description.columns.get(column));
+    let drift = match column {
+        Some(column) if health.drift_largest.is_finite() => {
+            format!("{:.1} deviations at most ({column})", health.drift_largest)
+        }
+        _ => "unknown yet".to_owned(),
+    };
+    format!(
+        "loss {critic_loss:.4}, prediction error {prediction_error:.4}, spread {ensemble_spread:.4}, value added {value_added:+.4}, \
+         {:.0} % of the units dead, stable rank {:.1}, drift {drift}",
+        100.0 * health.dead_units,
+        health.stable_rank
+    )
+}
+
+fn wishes(wishes: &Wishes) -> String {
+    let share = |what: &str, met: u64, judged: u64| {
+        (judged > 0).then(|| format!("{what} in {:.1} % of {judged} observations", 100.0 * met as f64 / judged as f64))
+    };
+    let goals = share("all goals met", wishes.goals_met, wishes.goals_judged);
+    let zones = share("no tag in a red or yellow zone", wishes.zones_clear, wishes.zones_judged);
+    let told: Vec<_> = goals.into_iter().chain(zones).collect();
+    if told.is_empty() { "no goal or zone was judged".to_owned() } else { told.join("; ") }
 }
 
 fn policy_for_people(status: &Status) -> String {
@@ -281,7 +316,8 @@ mod tests {
             policy_generation: 0,
             on_trial: None,
             on_probation: None,
-            learner: LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false },
+            learner: LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false, health: None },
+            wishes: Wishes::default(),
             connections: vec![ConnectionStatus {
                 id: "plant".into(),
                 url: "opc.tcp://localhost:4840".into(),
@@ -324,7 +360,7 @@ mod tests {
         status.policy_generation = 8;
         status.on_probation = Some(PolicyProbation { generation: 8, decisions: 12, of: 64, before: 0 });
         status.on_trial = Some(PolicyProgress { generation: 9, decisions: 3, of: 16 });
-        status.learner = LearnerStatus { epoch: 2, pid: 77, alive: true, stalled: true };
+        status.learner = LearnerStatus { epoch: 2, pid: 77, alive: true, stalled: true, health: None };
         let text = for_people(&description, &status);
         assert!(
             text.contains(
@@ -334,6 +370,39 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("learner     alive, but does not get on, process 77, epoch 2\n"), "{text}");
+    }
+
+    #[test]
+    fn the_status_tells_how_learning_gets_on_and_how_far_wishes_are_fulfilled() {
+        let (mut description, mut status) = example();
+        let text = for_people(&description, &status);
+        assert!(text.contains("health      not looked at yet\nwishes      no goal or zone was judged\n"), "{text}");
+        description.columns = vec!["PH@0".into(), "FLOW@0".into()];
+        let mut health = LearnerHealth {
+            updates: 10,
+            critic_loss: 0.25,
+            actor_loss: 1.0,
+            critic_gradient_norm: 1.0,
+            actor_gradient_norm: 1.0,
+            dead_units: 0.125,
+            stable_rank: 3.5,
+            ensemble_spread: 0.5,
+            prediction_error: 0.75,
+            drift_mean: 0.5,
+            drift_largest: 2.5,
+            drift_column: 1,
+            value_added: -0.5,
+        };
+        status.learner.health = Some(health);
+        status.wishes = Wishes { goals_judged: 8, goals_met: 7, zones_judged: 0, zones_clear: 0 };
+        let text = for_people(&description, &status);
+        let expected = "health      loss 0.2500, prediction error 0.7500, spread 0.5000, value added -0.5000, \
+                        12 % of the units dead, stable rank 3.5, drift 2.5 deviations at most (FLOW@0)\n\
+                        wishes      all goals met in 87.5 % of 8 observations\n";
+        assert!(text.contains(expected), "{text}");
+        (health.drift_largest, health.drift_column) = (f64::NAN, 9);
+        status.learner.health = Some(health);
+        assert!(for_people(&description, &status).contains("drift unknown yet\n"));
     }
 
     #[test]

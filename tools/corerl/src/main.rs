@@ -26,6 +26,7 @@ mod replay;
 mod run;
 mod segments;
 mod target;
+mod why;
 
 use std::process::ExitCode;
 

@@ -174,7 +174,7 @@ impl Lane {
                 }
                 Ok(())
             }
-            Frame::Opening(_) | Frame::Lost(_) | Frame::Closing => Ok(()),
+            Frame::Opening(_) | Frame::Estimates(_) | Frame::Lost(_) | Frame::Closing => Ok(()),
         }
     }
 }
@@ -239,7 +239,7 @@ impl Replayed {
                 self.last_cycle = Some(cycle.slot.index);
             }
             Frame::Policy(_) => self.policies += 1,
-            Frame::Opening(_) | Frame::Lost(_) | Frame::Closing => {}
+            Frame::Opening(_) | Frame::Estimates(_) | Frame::Lost(_) | Frame::Closing => {}
         }
     }
 

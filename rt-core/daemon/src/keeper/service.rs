@@ -9,7 +9,7 @@ use io_loop::{ConnectFailure, FeedState, News};
 use rt_config::{Connection, Runtime, Security, Site};
 use rt_control::{
     Act, Answer, CallError, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request,
-    SetpointInfo, Status,
+    SetpointInfo, Status, Wishes,
 };
 use rt_core::envelope::LimitsByMode;
 use rt_core::mode::Mode;
@@ -250,8 +250,8 @@ impl Service {
         let peer = caller.peer();
         let (epoch, generation, segments) = means.desk.admit(peer.pid)?;
         means.counters.set(Counter::LearnerEpoch, epoch);
-        let [weights, counters] = segments.writable();
-        let descriptors: [BorrowedFd<'_>; 3] = [steps, weights, counters];
+        let [weights, counters, estimates] = segments.writable();
+        let descriptors: [BorrowedFd<'_>; 4] = [steps, weights, counters, estimates];
         caller.answer(&Answer::Learner(LearnerGrant { epoch, generation }), &descriptors)?;
         means
             .journal
@@ -410,6 +410,12 @@ impl Service {
             on_trial,
             on_probation,
             learner: means.desk.learner(),
+            wishes: Wishes {
+                goals_judged: count(Counter::GoalsJudged),
+                goals_met: count(Counter::GoalsMet),
+                zones_judged: count(Counter::ZonesJudged),
+                zones_clear: count(Counter::ZonesClear),
+            },
             connections: self.connection_status(means.lease),
             audit: means.journal.audit_status().clone(),
             applied: self.configuration.applied().map(|path| path.display().to_string()),
@@ -453,7 +459,7 @@ pub(crate) fn describe_setpoints(site: &Site) -> Vec<SetpointInfo> {
         let all = [run, hold, fallback];
         let lo = all.iter().fold(f64::INFINITY, |lo, limits| lo.min(limits.lo));
         let hi = all.iter().fold(f64::NEG_INFINITY, |hi, limits| hi.max(limits.hi));
-        SetpointInfo { name, unit, lo, hi }
+        SetpointInfo { name, unit, lo, hi, scale: [of.scale.lo, of.scale.hi] }
     };
     site.setpoints.iter().map(describe).collect()
 }

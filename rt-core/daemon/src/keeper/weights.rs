@@ -7,11 +7,11 @@ use std::os::fd::OwnedFd;
 use policy::trial::{Progress, Succession, Verdict};
 use policy::{AdoptedPolicy, Finding, LearnerWatch, Shown};
 use rt_config::Site;
-use rt_control::{LearnerStatus, PolicyProbation, PolicyProgress};
+use rt_control::{LearnerHealth, LearnerStatus, PolicyProbation, PolicyProgress};
 use rt_core::mode::Cause;
 use rt_core::ports::{Clock, Command};
 use rt_core::time::{MonoTime, Span};
-use rt_recording::PolicySlot;
+use rt_recording::KeeperSlot;
 use rt_sys::{MonotonicClock, PeerProcess};
 use shm::broadcast::{self, Next};
 use shm::spsc::Producer;
@@ -43,7 +43,7 @@ pub(crate) struct Outlet {
     /// To the control thread.
     pub(crate) adopted: cell::Writer<AdoptedPolicy>,
     /// To the recording, when there is one.
-    pub(crate) recorded: Option<PolicySlot>,
+    pub(crate) recorded: Option<KeeperSlot>,
 }
 
 /// The runtime's own steps, as the learner gets them.
@@ -95,6 +95,9 @@ impl WeightsDesk {
     pub(crate) fn admit(&mut self, pid: u32) -> io::Result<(u64, u64, &LearnerSegments)> {
         let epoch = self.epoch + 1;
         let segments = LearnerSegments::create(epoch, self.copy.len())?;
+        if let Some(recorded) = &self.outlet.recorded {
+            recorded.leave_estimates(segments.estimates()?);
+        }
         self.epoch = epoch;
         self.succession.grant(epoch);
         let (process, watch) = (PeerProcess::open(pid).ok(), LearnerWatch::new(&self.site, self.clock.now()));
@@ -110,10 +113,14 @@ impl WeightsDesk {
     /// How the learner is.
     pub(crate) fn learner(&self) -> LearnerStatus {
         match &self.learner {
-            Some(Learner { pid, watch, .. }) => {
-                LearnerStatus { epoch: self.epoch, pid: *pid, alive: watch.is_alive(), stalled: watch.is_stalled() }
-            }
-            None => LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false },
+            Some(Learner { pid, watch, segments, .. }) => LearnerStatus {
+                epoch: self.epoch,
+                pid: *pid,
+                alive: watch.is_alive(),
+                stalled: watch.is_stalled(),
+                health: health(&segments.counters),
+            },
+            None => LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false, health: None },
         }
     }
 
@@ -250,7 +257,7 @@ impl Outlet {
     fn hand_over(&mut self, policy: &AdoptedPolicy) {
         // Before the control thread can follow it: a cycle that does is recorded after it is.
         if let Some(recorded) = &self.recorded {
-            recorded.leave(policy);
+            recorded.leave_policy(policy);
         }
         self.adopted.back_mut().copy_from(policy);
         self.adopted.publish();
@@ -281,6 +288,26 @@ fn shown(counters: &counters::Reader<LearnerCounter>) -> Shown {
         best_generation: counters.get(LearnerCounter::BestGeneration),
         updates: counters.get(LearnerCounter::Updates),
     }
+}
+
+fn health(counters: &counters::Reader<LearnerCounter>) -> Option<LearnerHealth> {
+    let float = |counter| f64::from_bits(counters.get(counter));
+    let updates = counters.get(LearnerCounter::HealthUpdates);
+    (updates > 0).then(|| LearnerHealth {
+        updates,
+        critic_loss: float(LearnerCounter::CriticLossBits),
+        actor_loss: float(LearnerCounter::ActorLossBits),
+        critic_gradient_norm: float(LearnerCounter::CriticGradientNormBits),
+        actor_gradient_norm: float(LearnerCounter::ActorGradientNormBits),
+        dead_units: float(LearnerCounter::DeadUnitsBits),
+        stable_rank: float(LearnerCounter::StableRankBits),
+        ensemble_spread: float(LearnerCounter::EnsembleSpreadBits),
+        prediction_error: float(LearnerCounter::PredictionErrorBits),
+        drift_mean: float(LearnerCounter::DriftMeanBits),
+        drift_largest: float(LearnerCounter::DriftLargestBits),
+        drift_column: counters.get(LearnerCounter::DriftColumn),
+        value_added: float(LearnerCounter::ValueAddedBits),
+    })
 }
 
 fn seconds(span: Span) -> String {

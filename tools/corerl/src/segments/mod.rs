@@ -198,6 +198,7 @@ fn content(segment: &Segment, names: &Description, last: u64) -> Result<Content,
         SegmentKind::Cycles => records::cycles(segment, names, last),
         SegmentKind::Transitions => records::transitions(segment, names, last),
         SegmentKind::Events => records::events(segment, last),
+        SegmentKind::Estimates => records::estimates(segment, last),
         SegmentKind::Lease => states::lease(segment),
     }
 }

@@ -4,14 +4,17 @@ use rt_control::Description;
 use rt_core::mode::Mode;
 use serde_json::{Value, json};
 use shm::{Segment, broadcast};
-use shm_layout::{CycleHead, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, StepHead, StepLayout, StepRef};
+use shm_layout::{
+    CycleHead, CycleLayout, CycleRef, ESTIMATE_WORDS, EVENT_WORDS, EstimateRecord, EventRecord, StepHead, StepLayout,
+    StepRef,
+};
 
 use super::{Content, internal, names_of_bits};
 use crate::failure::Failure;
 use crate::output::{span, table};
 
 /// Flags of a cycle, by name.
-const CYCLE_FLAGS: [(u64, &str); 10] = [
+const CYCLE_FLAGS: [(u64, &str); 14] = [
     (CycleHead::OBSERVATION_SLOT as u64, "observation"),
     (CycleHead::DECISION_SLOT as u64, "decision"),
     (CycleHead::ARMED as u64, "armed"),
@@ -22,16 +25,24 @@ const CYCLE_FLAGS: [(u64, &str); 10] = [
     (CycleHead::STEP_SENT as u64, "step_sent"),
     (CycleHead::FAULT as u64, "fault"),
     (CycleHead::CONNECTED as u64, "connected"),
+    (CycleHead::DECIDED as u64, "decided"),
+    (CycleHead::NOT_FINITE as u64, "not_finite"),
+    (CycleHead::OUT_OF_BOUNDS as u64, "out_of_bounds"),
+    (CycleHead::LATE_DECISION as u64, "late_decision"),
 ];
 
 /// Flags of a step, by name.
-const STEP_FLAGS: [(u64, &str); 6] = [
+const STEP_FLAGS: [(u64, &str); 10] = [
     (StepHead::STATE_COMPLETE as u64, "state_complete"),
     (StepHead::REWARD_VALID as u64, "reward_valid"),
     (StepHead::DECISION_SLOT as u64, "decision"),
     (StepHead::GAP_BEFORE as u64, "gap_before"),
     (StepHead::EXPLORED as u64, "explored"),
     (StepHead::ACTION_READ_BACK as u64, "action_read_back"),
+    (StepHead::GOALS_JUDGED as u64, "goals_judged"),
+    (StepHead::GOALS_MET as u64, "goals_met"),
+    (StepHead::ZONES_JUDGED as u64, "zones_judged"),
+    (StepHead::ZONES_CLEAR as u64, "zones_clear"),
 ];
 
 /// Records as JSON and as rows, and what was missed.
@@ -195,6 +206,28 @@ fn step(sequence: u64, record: &StepRef<'_>, names: &Description) -> (Value, [St
         "action": record.action,
         "lo": record.lo,
         "hi": record.hi,
+        "mean": record.mean,
+        "sampled": record.sampled,
+        "decided": record.decided,
+    });
+    (json, row)
+}
+
+pub(super) fn estimates(segment: &Segment, last: u64) -> Result<Content, Failure> {
+    let heading = ["cycle", "value", "spread", "nominal", "updates"];
+    let found = newest(segment, last, heading, |sequence, words| {
+        let words: &[u64; ESTIMATE_WORDS] = words.first_chunk()?;
+        Some(estimate(sequence, &EstimateRecord::from_words(words)))
+    })?;
+    Ok(found.into())
+}
+
+fn estimate(sequence: u64, record: &EstimateRecord) -> (Value, [String; 5]) {
+    let EstimateRecord { cycle, updates, value, spread, nominal_value } = *record;
+    let row = [cycle.to_string(), number(value), number(spread), number(nominal_value), updates.to_string()];
+    let json = json!({
+        "sequence": sequence, "cycle": cycle, "value": value, "spread": spread, "nominal_value": nominal_value,
+        "updates": updates,
     });
     (json, row)
 }

@@ -19,9 +19,10 @@ pub(super) fn counters<C: counters::Table + PartialEq + 'static>(
     doc: fn(C) -> &'static str,
 ) -> Result<Content, Failure> {
     let reader = counters::Reader::<C>::new(segment).map_err(internal)?;
+    let is_float = |counter| LearnerCounter::from_name(name(counter)).is_some_and(LearnerCounter::is_float);
     let value = |counter: C| {
         let word = reader.get(counter);
-        if name(counter) == LearnerCounter::CriticLossBits.name() { json!(f64::from_bits(word)) } else { json!(word) }
+        if is_float(counter) { json!(f64::from_bits(word)) } else { json!(word) }
     };
     let values: Vec<(C, Value)> = all.iter().map(|&counter| (counter, value(counter))).collect();
     let rows = values.iter().map(|(counter, value)| [name(*counter).into(), value.to_string(), doc(*counter).into()]);

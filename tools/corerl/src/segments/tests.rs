@@ -2,7 +2,7 @@
 
 use rt_control::{SetpointInfo, TagInfo};
 use shm::{Spec, broadcast, counters, histogram, triple};
-use shm_layout::{CycleHead, CycleLayout, EventKind, EventRecord, StepLayout};
+use shm_layout::{CycleHead, CycleLayout, EstimateRecord, EventKind, EventRecord, StepLayout};
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn names() -> Description {
         obs_period_ns: 1,
         action_period_ns: 1,
         tags: vec![TagInfo { name: "PH".into(), unit: String::new() }],
-        setpoints: vec![SetpointInfo { name: "FLOW".into(), unit: String::new(), lo: 0.0, hi: 1.0 }],
+        setpoints: vec![SetpointInfo { name: "FLOW".into(), unit: String::new(), lo: 0.0, hi: 1.0, scale: [0.0, 1.0] }],
         columns: vec!["PH".into()],
         tag_list_hash: 0,
     }
@@ -47,6 +47,7 @@ fn every_kind_of_segment_can_be_dumped_before_anything_was_written() {
         Spec::counters::<LearnerCounter>(),
         Spec::histograms(),
         Spec::lease(),
+        Spec::estimates(4),
     ];
     for (spec, &kind) in specs.iter().zip(SegmentKind::ALL) {
         let segment = Segment::create(spec).unwrap();
@@ -78,6 +79,21 @@ fn the_newest_cycles_are_shown_with_names_and_what_is_no_number_is_null() {
     assert_eq!(records[0]["flags"], json!(["armed", "wrote", 1 << 15]));
     assert_eq!(records[0]["setpoints"][0]["name"], "FLOW");
     assert!(text.contains("FLOW 0.50000") && text.contains("armed wrote"));
+}
+
+#[test]
+fn an_estimate_is_shown_with_what_the_decision_adds() {
+    let segment = Segment::create(&Spec::estimates(4)).unwrap();
+    let mut writer = broadcast::Writer::new(&segment).unwrap();
+    let estimate = EstimateRecord { cycle: 40, updates: 7, value: -1.0, spread: 0.25, nominal_value: f64::NAN };
+    writer.publish(&estimate.to_words()).unwrap();
+    let Content { json, text } = dumped(&segment, 10);
+    let record = &json["records"][0];
+    assert_eq!(
+        (&record["cycle"], &record["value"], &record["nominal_value"]),
+        (&json!(40), &json!(-1.0), &Value::Null)
+    );
+    assert!(text.contains("-1.00000  0.25000  -"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! Where decisions are read from: the shared memory of a running agent, or a recording.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use policy::pipeline::Columns;
+use rt_config::Site;
+use rt_control::{CallError, Client, Description, Refusal};
+use rt_recording::{CycleFrame, Frame, Next, Opening, Reader};
+use shm::broadcast::{self, Start};
+use shm::{Access, Segment, SegmentKind};
+use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepLayout};
+
+use super::decision::{Estimate, Gathering, Names, SetpointName};
+use crate::failure::{Exit, Failure};
+
+impl Names {
+    pub(super) fn of_running(agent: String, description: Description) -> Self {
+        let setpoints = description.setpoints.into_iter();
+        let named = |of: rt_control::SetpointInfo| SetpointName { name: of.name, unit: of.unit, scale: of.scale };
+        Self { agent, setpoints: setpoints.map(named).collect(), columns: description.columns }
+    }
+
+    fn of_recorded(site: &Site) -> Self {
+        let named = |of: &rt_config::Setpoint| {
+            let tag = site.tags.get(of.tag.index());
+            let (name, unit) = tag.map(|tag| (tag.name.clone(), tag.unit.clone())).unwrap_or_default();
+            SetpointName { name, unit, scale: [of.scale.lo, of.scale.hi] }
+        };
+        Self {
+            agent: format!("{}/{}", site.name, site.agent_name),
+            setpoints: site.setpoints.iter().map(named).collect(),
+            columns: Columns::of(site).as_slice().iter().map(|column| column.name.clone()).collect(),
+        }
+    }
+}
+
+/// Reads the rings of a running agent from their oldest record on: steps, then the cycles around them, then what the
+/// learner said, if there is one.
+pub(super) fn live(client: &mut Client, gathering: &mut Gathering<'_>) -> Result<(), Failure> {
+    let steps = attach(client, SegmentKind::Transitions)?;
+    let layout = StepLayout::from_dims(steps.header().dims()).ok_or_else(impossible)?;
+    each(&steps, Start::Oldest, |words| {
+        if let Ok(step) = layout.view(words) {
+            gathering.step(&step);
+        }
+    })?;
+    live_cycles(&attach(client, SegmentKind::Cycles)?, gathering)?;
+    let estimates = match client.segment(SegmentKind::Estimates.code()) {
+        Err(CallError::Refused(Refusal::NotNow { .. })) => return Ok(()),
+        descriptor => look_into(descriptor?, SegmentKind::Estimates)?,
+    };
+    each(&estimates, Start::Oldest, |words| {
+        if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
+            let record = EstimateRecord::from_words(words);
+            gathering.estimate(record.cycle, Estimate::of_learner(&record));
+        }
+    })
+}
+
+/// The cycles from the first decision on.
+fn live_cycles(segment: &Segment, gathering: &mut Gathering<'_>) -> Result<(), Failure> {
+    let layout = CycleLayout::from_dims(segment.header().dims()).ok_or_else(impossible)?;
+    let mut newest = 0;
+    each(segment, Start::Back(1), |words| newest = layout.view(words).map_or(0, |record| record.head.cycle))?;
+    let Some(first) = gathering.decisions.front().map(|decision| decision.cycle) else { return Ok(()) };
+    each(segment, Start::Back(newest.saturating_sub(first).saturating_add(1)), |words| {
+        if let Ok(record) = layout.view(words) {
+            gathering.cycle(&record);
+        }
+    })
+}
+
+impl Estimate {
+    fn of_learner(record: &EstimateRecord) -> Self {
+        let EstimateRecord { updates, value, spread, nominal_value, .. } = *record;
+        Self { value, spread, nominal_value, updates }
+    }
+
+    fn of_recording(recorded: &rt_recording::Estimate) -> Self {
+        let rt_recording::Estimate { updates, value, spread, nominal_value, .. } = *recorded;
+        Self { value, spread, nominal_value, updates }
+    }
+}
+
+fn attach(client: &mut Client, kind: SegmentKind) -> Result<Segment, Failure> {
+    look_into(client.segment(kind.code())?, kind)
+}
+
+fn look_into(descriptor: std::os::fd::OwnedFd, kind: SegmentKind) -> Result<Segment, Failure> {
+    Segment::attach(descriptor, Access::ReadOnly, kind)
+        .map_err(|refused| Failure::new(Exit::Unavailable, format_args!("{kind}: {refused}")))
+}
+
+fn impossible() -> Failure {
+    Failure::new(Exit::Internal, "impossible sizes of records")
+}
+
+/// Every record from there on that the ring holds now; a fast writer cannot keep us here.
+fn each(segment: &Segment, from: Start, mut take: impl FnMut(&[u64])) -> Result<(), Failure> {
+    let internal = |error: shm::RoleRefused| Failure::new(Exit::Internal, error);
+    let mut reader = broadcast::Reader::new(segment, from).map_err(internal)?;
+    let mut words = vec![0; reader.slot_words()];
+    for _ in 0..segment.header().slots() {
+        match reader.next(&mut words) {
+            broadcast::Next::Record { .. } => take(&words),
+            broadcast::Next::Lost(_) => {}
+            broadcast::Next::Empty | broadcast::Next::Damaged { .. } => break,
+        }
+    }
+    Ok(())
+}
+
+/// A recording that was opened.
+pub(super) struct Recording {
+    reader: Reader<BufReader<File>>,
+    cycles: CycleLayout,
+    steps: StepLayout,
+}
+
+impl Recording {
+    /// Opens a recording; what its numbers mean.
+    pub(super) fn open(path: &Path) -> Result<(Names, Self), Failure> {
+        let refused =
+            |why: &dyn std::fmt::Display| Failure::new(Exit::CheckFailed, format_args!("{}: {why}", path.display()));
+        let file =
+            File::open(path).map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))?;
+        let reader = Reader::open(BufReader::new(file)).map_err(|error| refused(&error))?;
+        let Opening { site_text, site_file, .. } = reader.opening();
+        let loaded = rt_config::parse_to_look_at(site_text, Path::new(site_file));
+        let site = loaded.map_err(|complaints| refused(&complaints))?.site;
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let setpoints = count(site.setpoints.len());
+        let cycles = CycleLayout::new(setpoints, count(site.tags.len())).ok_or_else(impossible)?;
+        let steps = StepLayout::new(count(Columns::of(&site).len()), setpoints).ok_or_else(impossible)?;
+        Ok((Names::of_recorded(&site), Self { reader, cycles, steps }))
+    }
+
+    /// Reads it to its end, whatever that is; when its last cycle was released.
+    pub(super) fn read(mut self, gathering: &mut Gathering<'_>) -> Result<u64, Failure> {
+        let mut end = 0;
+        loop {
+            let next = self.reader.next_frame();
+            match next.map_err(|error| Failure::io("cannot read the recording", &error))? {
+                Next::Frame(Frame::Cycle(cycle)) => {
+                    end = cycle.slot.release.as_ns();
+                    self.take(&cycle, gathering);
+                }
+                Next::Frame(Frame::Estimates(said)) => {
+                    said.estimates.iter().for_each(|of| gathering.estimate(of.cycle, Estimate::of_recording(of)));
+                }
+                Next::Frame(_) => {}
+                Next::End(_) => return Ok(end),
+            }
+        }
+    }
+
+    fn take(&self, cycle: &CycleFrame, gathering: &mut Gathering<'_>) {
+        // A cycle without a step has no words of one.
+        if let Ok(step) = self.steps.view(&cycle.step) {
+            gathering.step(&step);
+        }
+        if let Ok(record) = self.cycles.view(&cycle.record) {
+            gathering.cycle(&record);
+        }
+    }
+}
