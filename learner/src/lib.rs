@@ -66,7 +66,7 @@ pub mod yardstick;
 pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
-pub use health::{Estimate, Health};
+pub use health::{Drift, Estimate, Health};
 pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, Improver, N_STEP_MAX, OptionsError};
 pub use site::{checkpoint_name, nominal_of};
 pub use transitions::Step;

@@ -30,7 +30,7 @@ mod trial;
 
 pub use case::{ActionRange, Case, CaseError, Reference};
 pub use compare::{Comparison, Incomparable};
-pub use report::{Report, SCHEMA, SeedScore, WINDOW};
+pub use report::{Report, SCHEMA, SeedHealth, SeedScore, WINDOW};
 pub use site::site_of;
 pub use sweep::{Sweep, SweepError, Variation};
-pub use trial::{ExperimentError, Score, Trial, run};
+pub use trial::{ExperimentError, Score, Trial, Wishes, run};

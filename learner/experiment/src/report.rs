@@ -1,9 +1,10 @@
 //! The scores of a case from several seeds.
 
+use learner::Health;
 use serde::{Deserialize, Serialize};
 
 use crate::case::Case;
-use crate::trial::Score;
+use crate::trial::{Score, Wishes};
 
 /// How a report calls itself.
 pub const SCHEMA: &str = "corerl.experiment/1";
@@ -54,6 +55,20 @@ pub struct SeedScore {
     pub nominal: f64,
     /// Means of equal parts of the rewards, in their order.
     pub curve: Vec<f64>,
+    /// How learning got on.
+    #[serde(default)]
+    pub health: SeedHealth,
+}
+
+/// How learning got on at the end, and how often the case's wishes were fulfilled; one object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct SeedHealth {
+    /// Of the networks; nothing when nothing was learnt.
+    #[serde(flatten)]
+    pub learning: Option<Health>,
+    /// Of the plant.
+    #[serde(flatten)]
+    pub wishes: Wishes,
 }
 
 impl SeedScore {
@@ -71,6 +86,7 @@ impl SeedScore {
             deterministic: score.deterministic,
             nominal: score.nominal,
             curve: score.rewards.chunks(part).map(mean).collect(),
+            health: SeedHealth { learning: score.health, wishes: score.wishes },
         }
     }
 }
@@ -176,6 +192,8 @@ pub(crate) mod tests {
             updates: 7,
             deterministic: -0.5,
             nominal: -0.75,
+            health: None,
+            wishes: Wishes { goals_met: Some(0.75), zones_clear: None },
         }
     }
 
@@ -211,6 +229,27 @@ pub(crate) mod tests {
         let report = report("a", &[-0.125, -0.25]);
         assert_eq!(Report::parse(&serde_json::to_string(&report).unwrap()).unwrap(), report);
         assert!(Report::parse("{}").is_err());
+        let mut with_health = report.clone();
+        with_health.seeds[0].health.learning = Some(Health {
+            updates: 5,
+            critic_loss: 0.5,
+            actor_loss: 0.25,
+            critic_gradient_norm: 2.0,
+            actor_gradient_norm: 4.0,
+            dead_units: 0.125,
+            stable_rank: 3.0,
+            ensemble_spread: 0.5,
+            prediction_error: 0.5,
+            value_added: 1.5,
+            drift: Some(learner::Drift { mean: 0.5, largest: 1.0, column: 3 }),
+        });
+        let json = serde_json::to_value(&with_health).unwrap();
+        let health = &json["seeds"][0]["health"];
+        assert_eq!((&health["value_added"], &health["goals_met"]), (&1.5.into(), &0.75.into()));
+        assert_eq!(Report::parse(&json.to_string()).unwrap(), with_health);
+        let mut older = json;
+        older["seeds"][0].as_object_mut().unwrap().remove("health");
+        assert!(Report::parse(&older.to_string()).is_ok(), "reports of before have none");
         let other = serde_json::to_string(&Report { schema: "corerl.bench/1".into(), ..report.clone() }).unwrap();
         assert!(Report::parse(&other).unwrap_err().contains("corerl.bench/1"));
         assert!(report.curves_csv().starts_with("step,seed 1,seed 2\n1,-0.125,-0.25\n"));

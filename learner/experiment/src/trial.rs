@@ -1,6 +1,6 @@
 //! One agent on one environment.
 
-use learner::{AgentOptions, AgentShape, nominal_of};
+use learner::{AgentOptions, AgentShape, Health, nominal_of};
 use plants::Plant;
 use policy::kernels::{Kernel, NetSpec, Scratch};
 use policy::pipeline::Columns;
@@ -13,6 +13,7 @@ use rt_core::ports::{Moment, Policy as _};
 use rt_core::setpoint::SETPOINTS_MAX;
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
+use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, CaseError};
 use crate::report::WINDOW;
@@ -58,6 +59,38 @@ pub struct Score {
     pub deterministic: f64,
     /// The same of the nominal setpoints.
     pub nominal: f64,
+    /// How learning got on at the end; `None` when nothing was learnt.
+    pub health: Option<Health>,
+    /// How often the case's wishes were fulfilled.
+    pub wishes: Wishes,
+}
+
+/// Which part of the observations fulfilled the wishes of a case, of those in which that could be said; `None` without such
+/// a wish.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wishes {
+    /// All goals were met.
+    pub goals_met: Option<f64>,
+    /// No tag lay in a red or yellow zone.
+    pub zones_clear: Option<f64>,
+}
+
+/// Answers to a question that has none at times.
+#[derive(Debug, Clone, Copy, Default)]
+struct Answers {
+    yes: u64,
+    all: u64,
+}
+
+impl Answers {
+    fn note(&mut self, answer: Option<bool>) {
+        self.yes += u64::from(answer == Some(true));
+        self.all += u64::from(answer.is_some());
+    }
+
+    fn share(self) -> Option<f64> {
+        (self.all > 0).then(|| self.yes as f64 / self.all as f64)
+    }
 }
 
 /// The policy that the agent follows.
@@ -194,6 +227,8 @@ pub struct Trial {
     widths: Vec<f64>,
     scratch: Scratch,
     outputs: Vec<f32>,
+    goals_met: Answers,
+    zones_clear: Answers,
 }
 
 impl Trial {
@@ -224,6 +259,8 @@ impl Trial {
             generation: 0,
             widths: site.setpoints.iter().map(|setpoint| setpoint.scale.hi - setpoint.scale.lo).collect(),
             outputs: vec![0.0; spec.outputs()],
+            goals_met: Answers::default(),
+            zones_clear: Answers::default(),
         })
     }
 
@@ -233,6 +270,9 @@ impl Trial {
     /// What was learnt is not believed.
     pub fn step(&mut self) -> Result<f64, ExperimentError> {
         self.driver.observe();
+        let step = self.driver.agent.step();
+        self.goals_met.note(step.goals_met);
+        self.zones_clear.note(step.zones_clear);
         self.learner.observe(&self.driver.step());
         let updated = std::iter::from_fn(|| self.learner.update()).count();
         if updated > 0 {
@@ -296,6 +336,8 @@ pub fn run(case: &Case, seed: u64, mut go_on: impl FnMut() -> bool) -> Result<Op
         updates: trial.learner.counts().critic_updates,
         deterministic: evaluate(trial.policy().clone())?,
         nominal: evaluate(nominal.map_err(|message| impossible(case, message))?)?,
+        health: trial.learner.health(),
+        wishes: Wishes { goals_met: trial.goals_met.share(), zones_clear: trial.zones_clear.share() },
         rewards,
     }))
 }
@@ -336,6 +378,27 @@ mod tests {
             assert!(score.rewards.iter().all(|reward| reward.is_finite()), "{name}");
             assert!(score.actor_variance > 0.0 && score.deterministic.is_finite(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_score_tells_how_learning_got_on_and_how_far_wishes_were_fulfilled() {
+        let case = quick("saturation", 40);
+        let score = |case: &Case| run(case, 1, || true).unwrap().unwrap();
+        let without = score(&case);
+        let health = without.health.unwrap();
+        assert_eq!((health.updates, without.wishes), (without.updates, Wishes::default()));
+        assert!(health.stable_rank >= 1.0 && health.prediction_error.is_finite() && health.value_added.is_finite());
+
+        // The level begins at 0 and is at 0.9 or so with the nominal setpoint.
+        let met = |op| {
+            let goal = serde_json::json!({"op": op, "tag": "level", "thresh": 0.3});
+            let aim = serde_json::json!({"tags": ["u"], "directions": ["min"]});
+            let reward = serde_json::json!({"priorities": [goal, aim]});
+            let serde_json::Value::Object(reward) = reward else { unreachable!("it is an object") };
+            score(&Case { reward: Some(reward), ..case.clone() }).wishes.goals_met.unwrap()
+        };
+        let (above, below) = (met("up_to"), met("down_to"));
+        assert!((0.5..1.0).contains(&above) && below > 0.0 && below < above, "{above} and {below}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use learner::Health;
+use learner::{Drift, Health};
 use policy::wire::Publication;
 use rt_sys::Lifeline;
 use shm::broadcast::Start;
@@ -314,10 +314,10 @@ impl Service {
                 stable_rank = health.stable_rank,
                 ensemble_spread = health.ensemble_spread,
                 prediction_error = health.prediction_error,
-                drift_mean = health.drift_mean,
-                drift_largest = health.drift_largest,
-                drift_column = health.drift_column,
                 value_added = health.value_added,
+                drift_mean = health.drift.map(|drift| drift.mean),
+                drift_largest = health.drift.map(|drift| drift.largest),
+                drift_column = health.drift.map(|drift| drift.column),
                 "health"
             );
         }
@@ -326,6 +326,8 @@ impl Service {
 
 /// Health as the runtime's keeper and other tools read it.
 fn figures(health: &Health) -> [(LearnerCounter, u64); 12] {
+    let Drift { mean, largest, column } =
+        health.drift.unwrap_or(Drift { mean: f64::NAN, largest: f64::NAN, column: 0 });
     [
         (LearnerCounter::HealthUpdates, health.updates),
         (LearnerCounter::ActorLossBits, health.actor_loss.to_bits()),
@@ -335,9 +337,9 @@ fn figures(health: &Health) -> [(LearnerCounter, u64); 12] {
         (LearnerCounter::StableRankBits, health.stable_rank.to_bits()),
         (LearnerCounter::EnsembleSpreadBits, health.ensemble_spread.to_bits()),
         (LearnerCounter::PredictionErrorBits, health.prediction_error.to_bits()),
-        (LearnerCounter::DriftMeanBits, health.drift_mean.to_bits()),
-        (LearnerCounter::DriftLargestBits, health.drift_largest.to_bits()),
-        (LearnerCounter::DriftColumn, health.drift_column),
+        (LearnerCounter::DriftMeanBits, mean.to_bits()),
+        (LearnerCounter::DriftLargestBits, largest.to_bits()),
+        (LearnerCounter::DriftColumn, column as u64),
         (LearnerCounter::ValueAddedBits, health.value_added.to_bits()),
     ]
 }
