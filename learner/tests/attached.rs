@@ -32,7 +32,7 @@ fn site_text() -> String {
     rt_config::example().replace("  ensemble: 2\n", small).replace("warmup_period: 1s", "warmup_period: 50ms")
 }
 
-/// The runtime's side of the three segments.
+/// The runtime's side of the four segments.
 struct Segments {
     layout: StepLayout,
     steps_segment: Segment,
@@ -160,7 +160,7 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     applied: None,
                     uptime_s: 0.0,
                 };
-                let _ = conversation.answer(&Answer::Status(status), &[]);
+                let _ = conversation.answer(&Answer::Status(Box::new(status)), &[]);
             }
             _ => return,
         }

@@ -99,7 +99,7 @@ impl Client {
     /// See [`CallError`].
     pub fn status(&mut self) -> Result<Status, CallError> {
         match self.call(&Request::Status)? {
-            (Answer::Status(status), _) => Ok(status),
+            (Answer::Status(status), _) => Ok(*status),
             _ => Err(CallError::NotUnderstood),
         }
     }

@@ -90,7 +90,7 @@ pub enum Answer {
     /// To [`Request::Describe`].
     Description(Description),
     /// To [`Request::Status`].
-    Status(Status),
+    Status(Box<Status>),
     /// To [`Request::Segment`]; one descriptor travels with it.
     Segment,
     /// To [`Request::JoinAsLearner`]; four descriptors travel with it.

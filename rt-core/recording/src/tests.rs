@@ -433,7 +433,9 @@ fn what_learners_say_of_decisions_is_kept_beside_the_cycles_and_changes_no_repla
         rig.turn();
         rig.cycles(20);
         rig.slot.leave_estimates(second.reader(Start::Oldest));
-        (20..50).for_each(|cycle| drop(second.publish(&said(cycle).to_words())));
+        for cycle in 20..50 {
+            second.publish(&said(cycle).to_words()).unwrap();
+        }
         rig.turn();
         rig.cycles(20);
         rig.close();

@@ -104,7 +104,7 @@ impl Service {
         }
         match request {
             Request::Describe => caller.answer(&Answer::Description(self.description.clone()), &[]),
-            Request::Status => caller.answer(&Answer::Status(self.status(&means)), &[]),
+            Request::Status => caller.answer(&Answer::Status(Box::new(self.status(&means))), &[]),
             Request::Segment { kind } => self.hand_out(caller, kind, &means),
             Request::JoinAsLearner { tag_list_hash } => self.admit_learner(caller, tag_list_hash, means),
             Request::StandBy => stand_by(caller, means),
