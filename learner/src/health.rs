@@ -201,6 +201,7 @@ mod tests {
             gamma: 0.5,
             critic_updates: 2,
             critic_lr: 1e-3,
+            centring_rate: 0.2,
             nominal_critic_steps: 200,
             nominal_actor_steps: 100,
             ..AgentOptions::default()
