@@ -270,6 +270,7 @@ mod tests {
                 reward: Some(-level),
                 decision: true,
                 gap: false,
+                terminal: false,
                 state: &[level, action[0], action[1]],
                 action: &action.clone(),
                 lo: &[0.0, 0.2],

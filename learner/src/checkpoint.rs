@@ -391,6 +391,7 @@ mod tests {
                 reward: Some(-x),
                 decision: true,
                 gap: false,
+                terminal: false,
                 state: &[x, 1.0 - x],
                 action: &[x],
                 lo: &[0.0],

@@ -129,6 +129,7 @@ mod tests {
             reward: None,
             decision: true,
             gap: false,
+            terminal: false,
             state: &state,
             action: &[0.5],
             lo: &[0.0],

@@ -32,6 +32,7 @@
 //!         reward: Some(-0.1),
 //!         decision: true,
 //!         gap: false,
+//!         terminal: false,
 //!         state: &[0.2, 0.5],
 //!         action: &[0.5],
 //!         lo: &[0.0],

@@ -67,9 +67,13 @@ struct Transition {
     end: u64,
     reward_sum: f32,
     n: u16,
-    /// Bit m: member m of the ensemble sees it.
+    /// Bit m: member m of the ensemble sees it. [`TERMINAL`]: nothing comes after its last row.
     mask: u16,
 }
+
+/// The bit of a transition that ends in a terminal state.
+const TERMINAL: u16 = 1 << 15;
+const _: () = assert!(ENSEMBLE_MAX < 15, "a bit for every member, and one more");
 
 /// Which half of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,7 +258,7 @@ pub(crate) struct Replay {
     ensemble: usize,
     ensemble_probability: f64,
     online_weight: f64,
-    /// `gamma^n` for each n.
+    /// `gamma^n` for each n; a terminal state counts nothing.
     discounts: Vec<f32>,
     rejected: u64,
     #[serde(skip)]
@@ -291,9 +295,10 @@ impl Replay {
             return 0;
         }
         part.push_row(step);
+        let ending = if step.terminal { TERMINAL } else { 0 };
         for &window in &self.pending {
             let mask = draw_mask(&mut self.mask_stream, self.ensemble, self.ensemble_probability);
-            part.push_transition(window, mask);
+            part.push_transition(window, mask | ending);
         }
         part.evict();
         self.pending.len()
@@ -331,7 +336,8 @@ impl Replay {
                 Some(newest) => *newest,
                 None => part.draw(member, stream),
             };
-            let discount = self.discounts[usize::from(transition.n)];
+            let ends = transition.mask & TERMINAL != 0;
+            let discount = if ends { 0.0 } else { self.discounts[usize::from(transition.n)] };
             part.copy_into(transition, discount, at, batch);
         }
     }
@@ -442,6 +448,7 @@ pub(crate) mod testing {
                 reward: Some(reward(action)),
                 decision: true,
                 gap: false,
+                terminal: false,
                 state: &[stream.uniform(), stream.uniform()],
                 action: &[action],
                 lo: &[0.0],
@@ -472,6 +479,7 @@ mod tests {
             reward: Some(number as f32),
             decision,
             gap: false,
+            terminal: false,
             state: &[number as f32],
             action: &[number as f32 - 1.0],
             lo: &[0.0],
@@ -554,6 +562,36 @@ mod tests {
         let online = batch.states().iter().filter(|s| **s >= 100.0).count();
         assert_eq!(online, 30);
         assert_eq!(batch.next_states()[0], 109.0);
+    }
+
+    #[test]
+    fn what_comes_after_a_terminal_state_counts_nothing() {
+        let mut replay = Replay::new(SHAPE, &options(1_000, 1));
+        for number in 0..40 {
+            // Each tenth state is the last of its episode, and a new one begins behind it.
+            let (terminal, gap) = (number % 10 == 9, number % 10 == 0);
+            let (state, action) = ([number as f32], [0.5]);
+            let step = Step {
+                sequence: number,
+                complete: true,
+                reward: Some(1.0),
+                decision: true,
+                gap,
+                terminal,
+                state: &state,
+                action: &action,
+                lo: &[0.0],
+                hi: &[1.0],
+            };
+            assert_eq!(replay.push(&step, Origin::Online), usize::from(!gap));
+        }
+        let mut batch = Batch::new(SHAPE, 256);
+        replay.sample(Some(1), &mut Stream::new(1, "test", 0), &mut batch);
+        for (state, discount) in batch.next_states().iter().zip(&batch.discounts) {
+            let ends = *state as u64 % 10 == 9;
+            assert_eq!(*discount, if ends { 0.0 } else { 0.5 }, "{state}");
+        }
+        assert!(batch.discounts.contains(&0.0) && replay.is_consistent(SHAPE, &options(1_000, 1)));
     }
 
     #[test]

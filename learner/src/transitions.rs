@@ -17,6 +17,8 @@ pub struct Step<'a> {
     pub decision: bool,
     /// More than two observation periods have passed since the step before.
     pub gap: bool,
+    /// Nothing comes after this state: what an action led to ends here. An industrial plant has no such state.
+    pub terminal: bool,
     /// The state.
     pub state: &'a [f32],
     /// The action read back: in force since the step before; normalised.
@@ -108,6 +110,7 @@ mod tests {
             reward: Some(reward),
             decision,
             gap: false,
+            terminal: false,
             state: &[0.5],
             action: &[0.5],
             lo: &[0.0],

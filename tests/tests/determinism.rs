@@ -105,6 +105,7 @@ impl System {
             reward: step.reward.map(|reward| reward as f32),
             decision: step.decision,
             gap: step.gap,
+            terminal: false,
             state: step.state,
             action: step.action,
             lo: step.lo,

@@ -118,6 +118,7 @@ fn observe(agent: &mut Agent, sequence: u64) {
         reward: Some(-level(3)),
         decision: true,
         gap: false,
+        terminal: false,
         state: &state,
         action: &action,
         lo: &[0.0; SHAPE.action],

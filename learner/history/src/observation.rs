@@ -56,6 +56,7 @@ impl Observation {
             reward: self.reward.map(|reward| reward as f32),
             decision: self.decision,
             gap: self.gap,
+            terminal: false,
             state: &self.state,
             action: &self.action,
             lo: &self.lo,

@@ -138,6 +138,7 @@ impl Attachment {
                     reward: view.head.has(StepHead::REWARD_VALID).then_some(view.head.reward as f32),
                     decision: view.head.has(StepHead::DECISION_SLOT),
                     gap: view.head.has(StepHead::GAP_BEFORE),
+                    terminal: false,
                     state: view.state,
                     action: view.action,
                     lo: view.lo,
