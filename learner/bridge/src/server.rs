@@ -195,7 +195,10 @@ mod tests {
         assert!(refusal(r#"{"do": "dance"}"#).contains("no question of corerl.environment/1"));
         assert!(refusal(r#"{"do": "reset", "seed": 9007199254740992}"#).contains("at most 9007199254740991"));
         assert_eq!(ask(&mut channel, r#"{"do": "reset", "seed": 1}"#)["observation"].as_array().unwrap().len(), 2);
-        assert_eq!(ask(&mut channel, r#"{"do": "step", "action": []}"#)["error"], "the action has 0 numbers instead of 1");
+        assert_eq!(
+            ask(&mut channel, r#"{"do": "step", "action": []}"#)["error"],
+            "the action has 0 numbers instead of 1"
+        );
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use plants::Environment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::environment::Environment;
 
 /// What every case file says of itself.
 const SCHEMA: &str = "corerl.case/1";
@@ -13,6 +14,8 @@ const SCHEMA: &str = "corerl.case/1";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Steps of a case, at most.
 const STEPS_MAX: u64 = 100_000_000;
+/// Episodes of an evaluation, at most.
+const EPISODES_MAX: u64 = 10_000;
 
 /// What is tried: an environment, and an agent for it.
 ///
@@ -52,6 +55,24 @@ pub struct Case {
     /// What it is judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// Episodes at the end, without exploring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<Evaluation>,
+}
+
+/// Episodes from fixed starts, which are the same for every agent and seed: what was learnt acts without exploring, and
+/// learns nothing any more.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// So many.
+    pub episodes: u64,
+    /// Steps after which one that has no end is cut off.
+    #[serde(default = "thousand", skip_serializing_if = "is_thousand")]
+    pub steps_max: u64,
+    /// The least mean return, for every seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<f64>,
 }
 
 /// The range of a setpoint, and how far it may go in one decision.
@@ -119,6 +140,15 @@ const fn one() -> u64 {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks it so")]
 const fn is_one(number: &u64) -> bool {
     *number == 1
+}
+
+const fn thousand() -> u64 {
+    1_000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks it so")]
+const fn is_thousand(number: &u64) -> bool {
+    *number == thousand()
 }
 
 macro_rules! cases {
@@ -216,7 +246,15 @@ impl Case {
         if !(1..=STEPS_MAX).contains(&self.steps) || self.decide_every == 0 {
             return Err(format!("`steps` and `decide_every` are at least 1, and there are at most {STEPS_MAX} steps"));
         }
-        Ok(())
+        let runs = |evaluation: Evaluation| {
+            (1..=EPISODES_MAX).contains(&evaluation.episodes) && (1..=STEPS_MAX).contains(&evaluation.steps_max)
+        };
+        if !self.evaluation.is_none_or(runs) {
+            return Err(format!(
+                "`evaluation` has 1 to {EPISODES_MAX} `episodes` of at least 1 and at most {STEPS_MAX} steps"
+            ));
+        }
+        self.environment.check()
     }
 }
 
@@ -248,6 +286,8 @@ mod tests {
         assert!(refused("corerl.case/1", "corerl.case/9").contains("write `schema: corerl.case/1`"));
         assert!(refused("steps: 600", "stepps: 600").contains("stepps"));
         assert!(refused("steps: 600", "steps: 0").contains("at least 1"));
+        assert!(refused("steps: 600", "steps: 600\nevaluation: {episodes: 0}").contains("`evaluation` has 1 to"));
+        assert!(refused("{name: saturation}", "{name: gymnasium}").contains("either `command`"));
         assert!(refused("name: saturation\n", "name: a b\n").contains("letters, digits"));
         assert!(refused("name: saturation}", "name: saturation, taw: 1}").contains("taw"));
         assert!(Case::load("no such case").unwrap_err().to_string().contains("known are saturation,"));

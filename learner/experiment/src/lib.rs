@@ -12,6 +12,10 @@
 //! [`Trial`] is one agent on one environment from one seed. A [`Report`] has the scores of several, a [`Comparison`] says
 //! whether two reports differ, a [`Sweep`] varies options of a case.
 //!
+//! An [`Environment`] is a plant of ours, which goes on for ever, or one that another process has (crate `bridge`), which may
+//! have episodes. The last observation of an episode is learnt from, and the one that begins the next follows a gap; behind a
+//! terminal state nothing is expected. The setpoints begin every episode at their nominal values.
+//!
 //! ```
 //! let mut case = experiment::Case::named("saturation")?;
 //! case.steps = 20;
@@ -23,14 +27,18 @@
 
 mod case;
 mod compare;
+mod environment;
 mod report;
 mod site;
 mod sweep;
 mod trial;
+mod world;
 
-pub use case::{ActionRange, Case, CaseError, Reference};
+pub use case::{ActionRange, Case, CaseError, Evaluation, Reference};
 pub use compare::{Comparison, Incomparable};
+pub use environment::{Environment, RemoteOptions};
 pub use report::{Report, SCHEMA, SeedHealth, SeedScore, WINDOW};
 pub use site::site_of;
 pub use sweep::{Sweep, SweepError, Variation};
 pub use trial::{ExperimentError, Score, Trial, Wishes, run};
+pub use world::World;

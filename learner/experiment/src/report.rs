@@ -31,7 +31,10 @@ pub struct Report {
     /// What they are judged by, if the case says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<f64>,
-    /// Whether every seed reaches it.
+    /// The least mean return, if the case says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_reference: Option<f64>,
+    /// Whether every seed reaches what it is judged by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed: Option<bool>,
 }
@@ -53,6 +56,12 @@ pub struct SeedScore {
     pub deterministic: f64,
     /// The same of the nominal setpoints.
     pub nominal: f64,
+    /// Mean return of the evaluation's episodes, if the case has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_mean: Option<f64>,
+    /// The worst of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_worst: Option<f64>,
     /// Means of equal parts of the rewards, in their order.
     pub curve: Vec<f64>,
     /// How learning got on.
@@ -85,6 +94,8 @@ impl SeedScore {
             updates: score.updates,
             deterministic: score.deterministic,
             nominal: score.nominal,
+            return_mean: score.returns.as_deref().map(mean),
+            return_worst: score.returns.as_ref().and_then(|returns| returns.iter().copied().reduce(f64::min)),
             curve: score.rewards.chunks(part).map(mean).collect(),
             health: SeedHealth { learning: score.health, wishes: score.wishes },
         }
@@ -98,11 +109,14 @@ impl Report {
         seeds.sort_by_key(|score| score.seed);
         let mut scores: Vec<f64> = seeds.iter().map(|score| score.mean_last_100).collect();
         scores.sort_by(f64::total_cmp);
+        let return_reference = case.evaluation.and_then(|evaluation| evaluation.reference);
         let passes = |score: &SeedScore| {
             let steady = |most: f64| score.actor_variance <= most;
-            case.reference.is_none_or(|reference| {
+            let reaches = |least: f64| score.return_mean.is_some_and(|mean| mean >= least);
+            let is_rewarded = case.reference.is_none_or(|reference| {
                 score.mean_last_100 >= reference.reward && reference.actor_variance.is_none_or(steady)
-            })
+            });
+            is_rewarded && return_reference.is_none_or(reaches)
         };
         Self {
             schema: SCHEMA.to_owned(),
@@ -111,7 +125,8 @@ impl Report {
             median: median(&scores),
             worst: scores.first().copied().unwrap_or(f64::NAN),
             reference: case.reference.map(|reference| reference.reward),
-            passed: case.reference.map(|_| seeds.iter().all(passes)),
+            return_reference,
+            passed: (case.reference.is_some() || return_reference.is_some()).then(|| seeds.iter().all(passes)),
             seeds,
         }
     }
@@ -194,6 +209,7 @@ pub(crate) mod tests {
             nominal: -0.75,
             health: None,
             wishes: Wishes { goals_met: Some(0.75), zones_clear: None },
+            returns: None,
         }
     }
 
@@ -222,6 +238,20 @@ pub(crate) mod tests {
         assert_eq!(Report::of(&case, unsteady.seeds).passed, Some(false));
         let free = Case { reference: None, ..case };
         assert_eq!(Report::of(&free, good.seeds.clone()).passed, None);
+    }
+
+    #[test]
+    fn a_case_with_episodes_passes_by_the_mean_return_of_every_seed() {
+        let evaluation = crate::case::Evaluation { episodes: 2, steps_max: 10, reference: Some(-3.0) };
+        let case = Case { reference: None, evaluation: Some(evaluation), ..Case::named("stand_still").unwrap() };
+        let seed = |seed, returns: [f64; 2]| {
+            SeedScore::of(seed, &Score { returns: Some(returns.to_vec()), ..score(&[0.0; 10]) }, 0.5)
+        };
+        let report = Report::of(&case, vec![seed(1, [-1.0, -2.0]), seed(2, [-2.0, -4.0])]);
+        assert_eq!((report.seeds[1].return_mean, report.seeds[1].return_worst), (Some(-3.0), Some(-4.0)));
+        assert_eq!((report.return_reference, report.passed), (Some(-3.0), Some(true)));
+        assert_eq!(Report::of(&case, vec![seed(1, [-1.0, -2.0]), seed(2, [-2.0, -4.5])]).passed, Some(false));
+        assert_eq!(Report::parse(&serde_json::to_string(&report).unwrap()).unwrap(), report);
     }
 
     #[test]

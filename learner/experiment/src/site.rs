@@ -3,38 +3,40 @@
 //! An environment has no OPC UA server, so the addresses in it lead nowhere; all else is what a runtime of this agent would
 //! read, checked by the same code.
 
-use plants::{Plant, Signal};
+use bridge::Variable;
 use rt_config::Site;
 use serde_json::{Map, Value, json};
 
 use crate::case::{ActionRange, Case};
+use crate::world::World;
 
 /// The tag that has the environment's own reward.
 const OWN_REWARD: &str = "environment_reward";
 /// Nobody asks how fast the agent moves a simulated plant.
 const PERIOD: &str = "100ms";
 
-/// The site of this case's agent, with this seed. Tags are the plant's inputs, its outputs, and its own reward.
+/// The site of this case's agent, with this seed. Tags are the world's inputs, its outputs, and its own reward.
 ///
 /// # Errors
 /// Everything that is wrong with the case, as far as a site file shows it.
-pub fn site_of(case: &Case, plant: &dyn Plant, seed: u64) -> Result<Site, String> {
-    complain_of_strangers(case, plant)?;
-    let actions = || plant.inputs().iter().map(|signal| (signal, action_of(case, signal)));
+pub fn site_of(case: &Case, world: &World, seed: u64) -> Result<Site, String> {
+    complain_of_strangers(case, world)?;
+    complain_of_missing_ranges(case, world)?;
+    let actions = || world.inputs().iter().map(|variable| (variable, action_of(case, variable)));
     let mut tags: Vec<Value> = Vec::new();
-    for (signal, action) in actions() {
-        tags.push(Value::Object(setpoint(signal, action)?));
+    for (variable, action) in actions() {
+        tags.push(Value::Object(setpoint(variable, action)?));
     }
-    for signal in plant.outputs() {
-        let more = case.tags.get(signal.name).into_iter().flatten();
-        let mut tag = measured(signal);
+    for variable in world.outputs() {
+        let more = case.tags.get(&variable.name).into_iter().flatten();
+        let mut tag = measured(variable);
         tag.extend(more.map(|(key, value)| (key.clone(), value.clone())));
         tags.push(Value::Object(tag));
     }
     tags.push(json!({ "name": OWN_REWARD, "type": "meta", "node_identifier": node(OWN_REWARD) }));
     tags.extend(case.computed.iter().cloned().map(Value::Object));
     let limits: Map<_, _> =
-        actions().map(|(signal, _)| (signal.name.to_owned(), json!({ "rate": "unlimited" }))).collect();
+        actions().map(|(variable, _)| (variable.name.clone(), json!({ "rate": "unlimited" }))).collect();
     let mut agent = case.agent.clone();
     agent.entry("explore").or_insert(Value::Bool(true));
     let own_reward = json!({ "value": format!("{{{OWN_REWARD}}}") });
@@ -69,42 +71,66 @@ fn said(refused: &rt_config::Refused) -> String {
 }
 
 /// Names in `actions` and `tags` that the environment does not have.
-fn complain_of_strangers(case: &Case, plant: &dyn Plant) -> Result<(), String> {
-    let groups: [(&str, Vec<&String>, &[Signal]); 2] = [
-        ("actions", case.actions.keys().collect(), plant.inputs()),
-        ("tags", case.tags.keys().collect(), plant.outputs()),
+fn complain_of_strangers(case: &Case, world: &World) -> Result<(), String> {
+    let groups: [(&str, Vec<&String>, &[Variable]); 2] = [
+        ("actions", case.actions.keys().collect(), world.inputs()),
+        ("tags", case.tags.keys().collect(), world.outputs()),
     ];
-    for (key, names, signals) in groups {
-        if let Some(stranger) = names.into_iter().find(|name| signals.iter().all(|signal| signal.name != **name)) {
-            let known: Vec<_> = signals.iter().map(|signal| signal.name).collect();
+    for (key, names, variables) in groups {
+        if let Some(stranger) = names.into_iter().find(|name| variables.iter().all(|known| known.name != **name)) {
+            let known: Vec<_> = variables.iter().map(|variable| variable.name.as_str()).collect();
             return Err(format!("`{key}` names `{stranger}`, and the environment has {}", known.join(", ")));
         }
     }
     Ok(())
 }
 
-fn action_of(case: &Case, signal: &Signal) -> ActionRange {
-    case.actions.get(signal.name).copied().unwrap_or_default()
+/// Variables without a range, by the environment or by the case.
+fn complain_of_missing_ranges(case: &Case, world: &World) -> Result<(), String> {
+    const RANGES: [&str; 4] = ["expected_range", "operating_range", "red_bounds", "yellow_bounds"];
+    let has_range = |name: &str| case.tags.get(name).is_some_and(|tag| RANGES.iter().any(|key| tag.contains_key(*key)));
+    let names = |variables: &[Variable], has_range: &dyn Fn(&Variable) -> bool| {
+        let without = variables.iter().filter(|variable| range(variable).is_none() && !has_range(variable));
+        without.map(|variable| variable.name.clone()).collect::<Vec<_>>()
+    };
+    let observations = names(world.outputs(), &|variable| has_range(&variable.name));
+    let actions = names(world.inputs(), &|variable| action_of(case, variable).range.is_some());
+    match (observations.first(), actions.first()) {
+        (Some(first), _) => Err(format!(
+            "the environment has no range for {}: write the usual one, as in `tags: {{{first}: {{expected_range: [-1, 1]}}}}`",
+            observations.join(", ")
+        )),
+        (None, Some(first)) => Err(format!(
+            "the environment has no range for {}: write one, as in `actions: {{{first}: {{range: [-1, 1]}}}}`",
+            actions.join(", ")
+        )),
+        (None, None) => Ok(()),
+    }
+}
+
+fn range(variable: &Variable) -> Option<[f64; 2]> {
+    Some([variable.lo?, variable.hi?])
+}
+
+fn action_of(case: &Case, variable: &Variable) -> ActionRange {
+    case.actions.get(&variable.name).copied().unwrap_or_default()
 }
 
 fn node(name: &str) -> String {
     format!("nsu=urn:corerl:plant;s={name}")
 }
 
-fn measured(signal: &Signal) -> Map<String, Value> {
-    let Signal { name, unit, lo, hi, .. } = signal;
-    let tag = [
-        ("name", json!(name)),
-        ("unit", json!(unit)),
-        ("node_identifier", json!(node(name))),
-        ("operating_range", json!([lo, hi])),
-    ];
-    tag.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+fn measured(variable: &Variable) -> Map<String, Value> {
+    let Variable { name, unit, .. } = variable;
+    let tag = [("name", json!(name)), ("unit", json!(unit)), ("node_identifier", json!(node(name)))];
+    let range = range(variable).map(|range| ("operating_range", json!(range)));
+    tag.into_iter().chain(range).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn setpoint(signal: &Signal, action: ActionRange) -> Result<Map<String, Value>, String> {
-    let Signal { name, lo, hi, nominal, .. } = *signal;
+fn setpoint(variable: &Variable, action: ActionRange) -> Result<Map<String, Value>, String> {
+    let Variable { name, nominal, .. } = variable;
     let ActionRange { range, step, nominal: wanted } = action;
+    let (lo, hi) = (variable.lo.unwrap_or(f64::NEG_INFINITY), variable.hi.unwrap_or(f64::INFINITY));
     let [from, to] = range.unwrap_or([lo, hi]);
     if !(lo <= from && from < to && to <= hi) {
         return Err(format!("`actions.{name}.range` is [{from}, {to}], and the environment takes {lo} to {hi}"));
@@ -112,7 +138,7 @@ fn setpoint(signal: &Signal, action: ActionRange) -> Result<Map<String, Value>, 
     if step.is_some_and(|step| !(step > 0.0 && step.is_finite())) {
         return Err(format!("`actions.{name}.step` is not a number above 0"));
     }
-    let mut tag = measured(&Signal { lo: from, hi: to, ..*signal });
+    let mut tag = measured(&Variable { lo: Some(from), hi: Some(to), ..variable.clone() });
     tag.insert("type".to_owned(), json!("ai_setpoint"));
     tag.insert("nominal_setpoint".to_owned(), json!(wanted.unwrap_or(nominal.clamp(from, to))));
     if let Some(step) = step {
@@ -124,9 +150,10 @@ fn setpoint(signal: &Signal, action: ActionRange) -> Result<Map<String, Value>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::environment::Environment;
 
     fn site(case: &Case) -> Result<Site, String> {
-        site_of(case, case.environment.build(1).unwrap().as_ref(), 1)
+        site_of(case, &World::open(&case.environment).unwrap(), 1)
     }
 
     #[test]
@@ -134,7 +161,7 @@ mod tests {
         for name in Case::names() {
             let case = Case::named(name).unwrap();
             let site = site(&case).unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(site.setpoints.len(), case.environment.build(1).unwrap().inputs().len());
+            assert_eq!(site.setpoints.len(), World::open(&case.environment).unwrap().inputs().len());
             assert!(site.agent.explore);
         }
     }
@@ -142,7 +169,7 @@ mod tests {
     #[test]
     fn every_environment_makes_a_site_with_nothing_but_its_name() {
         for name in plants::Environment::NAMES {
-            let environment = plants::Environment::named(name).unwrap();
+            let environment = Environment::Plant(plants::Environment::named(name).unwrap());
             let case = Case { environment, ..Case::named("saturation").unwrap() };
             let case = Case { actions: Default::default(), agent: Default::default(), ..case };
             site(&case).unwrap_or_else(|error| panic!("{name}: {error}"));

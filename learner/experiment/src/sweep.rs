@@ -163,7 +163,8 @@ mod tests {
         found.dedup();
         assert_eq!(found.len(), 6);
         assert_eq!(grid[0].0, "agent.gamma=0.9 steps=100 environment.setpoint=0.4");
-        let plants::PlantOptions::Saturation(options) = &grid[0].1.environment.plant else { panic!() };
+        let crate::Environment::Plant(environment) = &grid[0].1.environment else { panic!() };
+        let plants::PlantOptions::Saturation(options) = &environment.plant else { panic!() };
         assert_eq!(options.setpoint, 0.4);
     }
 

@@ -1,11 +1,13 @@
 //! `corerl experiment`: how well agents learn, on simulated environments.
 
 mod files;
+mod serve;
 mod work;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use bridge::Broken;
 use clap::{Args, Subcommand};
 use experiment::{Case, CaseError, Comparison, ExperimentError, Report, SCHEMA, Sweep, SweepError, Variation};
 use serde::Serialize;
@@ -54,6 +56,11 @@ enum ExperimentCommand {
         after_help = "Examples:\n  corerl experiment sweep --case saturation --vary agent.gamma=0.9,0.99 --vary agent.critic_lr=1e-4,1e-3\n  corerl experiment sweep --case saturation --vary agent.batch_size=64,128,256 --random 10"
     )]
     Sweep(SweepArguments),
+    /// Serve an environment to programs that are no agents of ours, such as those in Python with Gymnasium.
+    #[command(
+        after_help = "Examples:\n  corerl experiment serve --environment saturation --socket /tmp/saturation\n  corerl experiment serve --case mine.yaml --socket /tmp/mine\n\ntools/gymnasium has a client, and the crate `bridge` the protocol. It serves until it is killed; without --socket it\nserves whoever has started it with a socket as standard input."
+    )]
+    Serve(serve::ServeArguments),
     /// List the cases, or print one to begin with.
     #[command(after_help = "Example:\n  corerl experiment cases saturation > mine.yaml")]
     Cases {
@@ -134,6 +141,7 @@ pub(crate) fn run(arguments: &ExperimentArguments) -> Result<Exit, Failure> {
         ExperimentCommand::Suite(arguments) => suite(arguments),
         ExperimentCommand::Compare { one, other, json } => compare(one, other, *json),
         ExperimentCommand::Sweep(arguments) => sweep(arguments),
+        ExperimentCommand::Serve(arguments) => serve::run(arguments),
         ExperimentCommand::Cases { name } => cases(name.as_deref()),
     }
 }
@@ -154,8 +162,18 @@ impl From<ExperimentError> for Failure {
         match error {
             ExperimentError::Case(error) => error.into(),
             ExperimentError::Impossible { .. } => Self::new(Exit::BadConfiguration, error),
+            ExperimentError::Broken { ref source, .. } => Self::new(exit_of(source), error),
             ExperimentError::Unbelievable(_) => Self::new(Exit::Internal, error),
         }
+    }
+}
+
+/// What a caller may do about an environment of another process.
+fn exit_of(broken: &Broken) -> Exit {
+    match broken {
+        Broken::Silent { .. } => Exit::Temporary,
+        Broken::Refused(_) => Exit::BadConfiguration,
+        _ => Exit::Unavailable,
     }
 }
 
@@ -225,7 +243,26 @@ fn seeds_text(report: &Report) -> String {
         _ => String::new(),
     };
     let Report { case, steps, median, worst, .. } = report;
-    format!("{}{case}, {steps} steps: median {median:.4}, worst {worst:.4}{judged}\n", table(&rows))
+    let summary = format!("{case}, {steps} steps: median {median:.4}, worst {worst:.4}{judged}\n");
+    table(&rows) + &summary + &returns_text(report)
+}
+
+/// What the evaluation's episodes came to, if there were any.
+fn returns_text(report: &Report) -> String {
+    let mut text = String::new();
+    for score in &report.seeds {
+        if let (Some(mean), Some(worst)) = (score.return_mean, score.return_worst) {
+            text +=
+                &format!("seed {}, episodes without exploring: mean return {mean:.2}, worst {worst:.2}\n", score.seed);
+        }
+    }
+    match report.return_reference {
+        Some(reference) if report.passed == Some(true) => {
+            text + &format!("the mean return passes at {reference}: passed\n")
+        }
+        Some(reference) => text + &format!("the mean return passes at {reference}: not passed\n"),
+        None => text,
+    }
 }
 
 fn suite(arguments: &SuiteArguments) -> Result<Exit, Failure> {

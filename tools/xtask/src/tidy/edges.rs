@@ -28,7 +28,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("learner", &["policy", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
     ("onnx", &["policy"]),
     ("history", &["learner", "policy", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
-    ("experiment", &["learner", "plants", "policy", "rt-config", "rt-core"]),
+    ("bridge", &["plants"]),
+    ("experiment", &["bridge", "learner", "plants", "policy", "rt-config", "rt-core"]),
     (
         "rt-daemon",
         &[
