@@ -14,6 +14,8 @@ pub(crate) enum Role {
     Open62541Client,
     /// The client on tokio.
     AsyncOpcuaClient,
+    /// A Python that has JAX.
+    Jax,
 }
 
 /// Such a program, as it stands on the command line: `ROLE=PROGRAM`.

@@ -48,6 +48,11 @@ impl Row {
         Self { what: what.into(), value, unit, interval: None, goal: None, note: "" }
     }
 
+    /// A figure for which something is missing here.
+    pub(crate) fn not_measured(what: impl Into<String>) -> Self {
+        Self::exact(what, f64::NAN, "")
+    }
+
     /// A measured figure.
     pub(crate) fn measured(what: impl Into<String>, estimate: Estimate, unit: &'static str) -> Self {
         Self { interval: Some(estimate.interval), ..Self::exact(what, estimate.median, unit) }
@@ -99,6 +104,7 @@ impl std::fmt::Display for Row {
 
 fn number(value: f64) -> String {
     match value.abs() {
+        _ if value.is_nan() => "not measured".to_owned(),
         _ if value.fract() == 0.0 => format!("{value:.0}"),
         ..10.0 => format!("{value:.3}"),
         ..100.0 => format!("{value:.2}"),
@@ -155,6 +161,13 @@ mod tests {
         assert_eq!(verdict([0.50, 1.20], 1.05), Verdict::NotResolved);
         assert_eq!(verdict([0.10, 0.90], 1.05), Verdict::Met);
         assert_eq!(verdict([1.50, 9.00], 1.05), Verdict::Missed);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_called_so_and_is_no_number() {
+        let row = Row::not_measured("a : b").note("b is not here");
+        assert_eq!(row.to_string().split_whitespace().collect::<Vec<_>>().join(" "), "not measured (b is not here)");
+        assert!(serde_json::to_value(&row).unwrap()["value"].is_null());
     }
 
     #[test]

@@ -16,6 +16,14 @@ impl Seats {
         seats
     }
 
+    /// The calling thread, and all that it starts, on so many CPUs or as many as there are; until the value is dropped.
+    pub(crate) fn share(count: usize) -> Self {
+        let seats = Self { all: Cpus::allowed() };
+        let all = seats.all.list();
+        let _ = become_ordinary(&all[all.len().saturating_sub(count)..]);
+        seats
+    }
+
     /// Starts something on the other CPU: threads and processes stay where they were started.
     pub(crate) fn for_others<T>(&self, start: impl FnOnce() -> T) -> T {
         self.sit(self.all.list().first());

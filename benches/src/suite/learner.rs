@@ -4,12 +4,16 @@
 //! with its candidates judged by the critics. An observation is worth ten updates with three of the actor after each.
 //!
 //! The yardstick is a task on which other programs have been measured, against as many multiplications and additions in
-//! registers.
+//! registers, and against the same task in JAX, on the same CPUs, as many as there are threads.
+
+mod jax;
 
 use learner::yardstick::{MULTIPLY_ADDS_PER_STEP, Yardstick, multiply_add};
 use learner::{Agent, AgentOptions, AgentShape, ENSEMBLE_MAX, Step};
 
-use crate::harness::{Contest, Estimate, Row, nanoseconds_of};
+use crate::harness::{Contest, Estimate, Row, Seats, nanoseconds_of};
+use crate::peer::{Peer, Role, with_role};
+use jax::Jax;
 
 const ROUNDS: usize = 20;
 /// The 58-tag site of the cycle's benchmark.
@@ -18,6 +22,10 @@ const SHAPE: AgentShape = AgentShape { state: 248, action: 8 };
 const EXPERIENCE: u64 = 600;
 /// By the number of threads: so much of what bare multiplications and additions reach is reached by a full step, at least.
 const YARDSTICK_SHARES_MIN: [(usize, f64); 2] = [(1, 0.68), (2, 0.62)];
+/// And as many times as fast as JAX, at least.
+const JAX_RATIO_MIN: f64 = 1.3;
+/// Steps in a row of the yardstick's contestants: what the first one finds in the caches is another one's.
+const STEPS: usize = 5;
 
 /// One kind of agent to be timed.
 struct Case {
@@ -27,7 +35,7 @@ struct Case {
     threads: usize,
 }
 
-pub(super) fn run() -> Result<Vec<Row>, String> {
+pub(super) fn run(peers: &[Peer]) -> Result<Vec<Row>, String> {
     let case = |name, ensemble, actor_updates, threads| Case { name, ensemble, actor_updates, threads };
     let product = AgentOptions::default().actor_updates;
     let few = AgentOptions::default().ensemble;
@@ -54,24 +62,39 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
     }
     rows.push(Row::ratio("control", standings.control()).note("the first against itself"));
     for (threads, share) in YARDSTICK_SHARES_MIN {
-        rows.extend(yardstick(threads, 1.0 / share)?);
+        rows.extend(yardstick(threads, 1.0 / share, peers)?);
     }
     Ok(rows)
 }
 
-/// A full step of the yardstick against as many multiplications and additions on as many threads.
-fn yardstick(threads: usize, ratio_max: f64) -> Result<Vec<Row>, String> {
+/// A full step of the yardstick against as many multiplications and additions on as many threads, and against JAX.
+fn yardstick(threads: usize, ratio_max: f64, peers: &[Peer]) -> Result<Vec<Row>, String> {
+    let _seats = Seats::share(threads);
     let mut task = Yardstick::new(threads).map_err(|error| error.to_string())?;
-    let standings = Contest::of_samples(ROUNDS, 1)
+    let mut jax = with_role(peers, Role::Jax).map(|python| Jax::start(python)).transpose()?;
+    let mut contest = Contest::of_series(ROUNDS, STEPS)
         .sample("multiply-add", || nanoseconds_of(|| multiply_adds(threads)))
-        .sample("step", || nanoseconds_of(|| task.step()))
-        .run();
+        .sample("step", || nanoseconds_of(|| task.step()));
+    if let Some(jax) = &mut jax {
+        contest = contest.series("JAX", |steps| jax.steps(steps));
+    }
+    let standings = contest.run();
     let row = |what: &str| format!("yardstick, {threads} threads, {what}");
-    Ok(vec![
+    let mut rows = vec![
         Row::measured(row("full steps"), per_second(standings.p50("step")), "/s"),
         Row::ratio(row("full step : multiply-add"), standings.ratio("step", "multiply-add")).at_most(ratio_max),
         Row::ratio(row("control"), standings.control()).note("multiply-add against itself"),
-    ])
+    ];
+    match jax {
+        None => rows.push(Row::not_measured(row("full step : JAX")).note("JAX cannot be had here")),
+        Some(jax) if jax.failed => return Err("JAX's process has ended, or gave no times".to_owned()),
+        Some(_) => rows.extend([
+            Row::measured(row("JAX, full steps"), per_second(standings.p50("JAX")), "/s"),
+            Row::ratio(row("JAX, full step : multiply-add"), standings.ratio("JAX", "multiply-add")),
+            Row::ratio(row("full step : JAX"), standings.ratio("step", "JAX")).at_most(1.0 / JAX_RATIO_MIN),
+        ]),
+    }
+    Ok(rows)
 }
 
 /// What a full step multiplies and adds, on so many threads.

@@ -23,7 +23,7 @@ pub(crate) enum Bench {
     Triple,
     /// All of a control cycle's work against its network's forward pass alone.
     Cycle,
-    /// Updates of the learner.
+    /// Updates of the learner, and a full step of its layers against JAX.
     Learner,
     /// A cycle's Read and Write over OPC UA against other people's clients and TCP alone.
     Opcua,
@@ -54,7 +54,7 @@ impl Bench {
             Self::Ring => Ok(ring::run()),
             Self::Triple => triple::run(),
             Self::Cycle => cycle::run(),
-            Self::Learner => learner::run(),
+            Self::Learner => learner::run(peers),
             Self::Opcua => opcua::run(peers),
         }
     }

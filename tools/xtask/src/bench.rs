@@ -12,11 +12,15 @@ use crate::workspace;
 /// The program with the benchmarks, and the plant that `opcua` talks to where there is no other server.
 const PACKAGES: &[&str] = &["benches", "plant-sim"];
 
+/// The benchmarks that compare with other people's software, and what gets it.
+const PEERS: [(&str, fn() -> Result<Vec<String>, String>); 2] = [("opcua", opcua), ("learner", jax)];
+
 /// Run the benchmarks, or one of them; --help, --list and everything else are handed on to them.
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
-    after_help = "`opcua` compares with open62541's C client where there are cmake and libclang, and with async-opcua's.\n\n\
+    after_help = "`opcua` compares with open62541's C client where there are cmake and libclang, and with async-opcua's; \
+    `learner` with JAX where there are python3, its venv module and PyPI.\n\n\
     Examples:\n  cargo xtask bench --list\n  cargo xtask bench kernel --json\n  cargo xtask bench --help"
 )]
 pub(crate) struct BenchArguments {
@@ -26,30 +30,44 @@ pub(crate) struct BenchArguments {
 }
 
 pub(crate) fn run(BenchArguments { arguments }: &BenchArguments) -> ExitCode {
-    let mut arguments = arguments.clone();
-    if concerns_peers(&arguments) {
+    let mut all = arguments.clone();
+    for (bench, peers) in PEERS {
+        if !concerns(arguments, bench) {
+            continue;
+        }
         match peers() {
-            Ok(peers) => arguments.extend(peers),
+            Ok(peers) => all.extend(peers),
             Err(reason) => {
                 eprintln!("xtask: {reason}");
                 return ExitCode::FAILURE;
             }
         }
     }
-    workspace::run_released(PACKAGES, "benches", &arguments)
+    workspace::run_released(PACKAGES, "benches", &all)
 }
 
-/// Whether the benchmark with the peers is named, or none is, which means all.
-fn concerns_peers(arguments: &[String]) -> bool {
+/// Whether this benchmark is named, or none is, which means all.
+fn concerns(arguments: &[String], bench: &str) -> bool {
     let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
     let mut named =
         arguments.iter().zip(before).filter(|(word, before)| !word.starts_with('-') && *before != "--archive");
     let only_asks = ["--list", "--help", "-h", "--helper"].iter().any(|flag| arguments.iter().any(|word| word == flag));
-    !only_asks && named.all(|(word, _)| word == "opcua")
+    !only_asks && named.all(|(word, _)| word == bench)
 }
 
-/// Builds the peers that can be had; the arguments that name them.
-fn peers() -> Result<Vec<String>, String> {
+/// Gets JAX if it can be had; the argument that names it.
+fn jax() -> Result<Vec<String>, String> {
+    Ok(match peers::jax()? {
+        Prepared::There(python) => vec![format!("--peer=jax={}", python.display())],
+        Prepared::Absent(why) => {
+            eprintln!("JAX does not take part: {why}");
+            Vec::new()
+        }
+    })
+}
+
+/// Builds the OPC UA clients and servers that can be had; the arguments that name them.
+fn opcua() -> Result<Vec<String>, String> {
     let mut found = Vec::new();
     let mut add = |role: &str, program: &Path| found.push(format!("--peer={role}={}", program.display()));
     match Library::prepare()? {
@@ -72,12 +90,14 @@ mod tests {
 
     #[test]
     fn peers_are_built_for_the_benchmark_that_needs_them_alone() {
-        let concerns = |line: &str| concerns_peers(&line.split_whitespace().map(String::from).collect::<Vec<_>>());
+        let concerns =
+            |line: &str, bench| concerns(&line.split_whitespace().map(String::from).collect::<Vec<_>>(), bench);
         for line in ["", "opcua", "--json", "opcua --archive kvm", "--archive kvm --json"] {
-            assert!(concerns(line), "{line}");
+            assert!(concerns(line, "opcua"), "{line}");
         }
-        for line in ["kernel", "--list", "kernel --archive kvm", "--help", "opcua --help"] {
-            assert!(!concerns(line), "{line}");
+        for line in ["kernel", "--list", "kernel --archive kvm", "--help", "opcua --help", "learner"] {
+            assert!(!concerns(line, "opcua"), "{line}");
         }
+        assert!(concerns("learner --json", "learner") && concerns("", "learner") && !concerns("opcua", "learner"));
     }
 }

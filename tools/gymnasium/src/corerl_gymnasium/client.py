@@ -37,9 +37,11 @@ class CorerlEnv(gymnasium.Env):
         else:
             chosen = ["--environment", environment] if case is None else ["--case", case]
             self._process, self._channel = start([corerl, "experiment", "serve", *chosen])
-        description = self._ask(do="describe", protocol=PROTOCOL)
-        if description.get("protocol") != PROTOCOL:
-            raise Broken(f"the server speaks `{description.get('protocol')}`, and here {PROTOCOL} is spoken")
+        try:
+            description = self._ask(do="describe", protocol=PROTOCOL)
+        except ValueError as refused:
+            self.close()
+            raise Broken(str(refused)) from refused
         self.name = description["name"]
         self.observations = description["observations"]
         self.actions = description["actions"]

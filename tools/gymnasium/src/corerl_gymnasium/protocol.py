@@ -27,8 +27,11 @@ class Channel:
         self.reader = stream.makefile("rb")
 
     def send(self, message: dict) -> None:
+        """Whoever has ended does not hear it, which ``receive`` tells: it may have said why."""
         try:
             self.stream.sendall(json.dumps(message, allow_nan=False).encode() + b"\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
         except OSError as error:
             raise Broken(f"the other side does not listen any more: {error}") from error
 
@@ -36,6 +39,8 @@ class Channel:
         """The next message; None when the other side has ended."""
         try:
             line = self.reader.readline(LINE_BYTES_MAX)
+        except ConnectionResetError:
+            return None
         except OSError as error:
             raise Broken(f"the other side says nothing any more: {error}") from error
         if not line:

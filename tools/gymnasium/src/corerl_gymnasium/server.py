@@ -25,8 +25,8 @@ class Served:
     def __init__(self, env: gymnasium.Env):
         self.env = env
         self.running = False
-        refuse_unless_flat(env, "observation_space", env.observation_space, "FlattenObservation")
-        refuse_unless_flat(env, "action_space", env.action_space, "RescaleAction")
+        refuse_unless_flat(env, "observation_space", env.observation_space)
+        refuse_unless_flat(env, "action_space", env.action_space)
 
     def answer(self, question: dict) -> dict:
         match question:
@@ -71,11 +71,11 @@ class Served:
         }
 
 
-def refuse_unless_flat(env: gymnasium.Env, what: str, space: gymnasium.Space, wrapper: str) -> None:
+def refuse_unless_flat(env: gymnasium.Env, what: str, space: gymnasium.Space) -> None:
     if not (isinstance(space, Box) and len(space.shape) == 1 and np.issubdtype(space.dtype, np.floating)):
         raise Refusal(
-            f"{what} of {env} is {space}: a Box of floating-point numbers with one dimension is needed; "
-            f"wrap the environment (gymnasium.wrappers.{wrapper} and its neighbours)"
+            f"{what} of {env} is {space}, and a Box of floating-point numbers with one dimension is needed: "
+            "take another environment, or register one that wraps this one"
         )
 
 
@@ -99,6 +99,7 @@ def converse(channel: Channel, make: Callable[[], gymnasium.Env]) -> bool:
     except Exception as error:  # Whatever it is, the other side has to hear it.
         channel.receive()
         channel.send({"error": sentence(error)})
+        channel.close()
         return False
     try:
         while (question := channel.receive()) is not None:
@@ -108,6 +109,7 @@ def converse(channel: Channel, make: Callable[[], gymnasium.Env]) -> bool:
                 answer = {"error": sentence(error)}
             channel.send(answer)
     finally:
+        channel.close()
         served.env.close()
     return True
 

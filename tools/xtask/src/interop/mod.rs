@@ -1,16 +1,17 @@
-//! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, and its policies in somebody else's
-//! runtime.
+//! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, its policies in somebody else's
+//! runtime, and environments exchanged with somebody else's agents.
 //!
 //! Every server presents the same nodes, so the run is one table of peers and [`case::CASES`]. In each case samples have to
 //! flow in, setpoints and heartbeats have to arrive (the server counts them), and an ordeal has to be survived.
 
 mod case;
 mod examine;
+mod gymnasium;
 mod models;
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum as _};
+use clap::{Args, ValueEnum};
 
 use crate::children::processes_left;
 use crate::demo::build_release;
@@ -21,16 +22,31 @@ use examine::Rig;
 /// Runs `corerl run` against other people's servers: in clear, signed and encrypted, across restarts and renewals.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo xtask interop\n  cargo xtask interop --peer node-opcua\n\n\
-    asyncua needs python3 with its venv module, and PyPI the first time; node-opcua needs node, npm and their registry; \
-    open62541 needs cmake, libclang and python3. A peer that cannot be had is told as not there; exit code 1: one that is \
-    there failed, or none is there.")]
+    asyncua, onnxruntime and gymnasium need python3 with its venv module, and PyPI the first time; node-opcua needs node, \
+    npm and their registry; open62541 needs cmake, libclang and python3. A peer that cannot be had is told as not there; \
+    exit code 1: one that is there failed, or none is there.")]
 pub(crate) struct InteropArguments {
-    /// Only this server; may be repeated.
+    /// Only this one; may be repeated.
     #[arg(long, value_enum, value_name = "NAME")]
-    peer: Vec<Peer>,
+    peer: Vec<Partner>,
     /// Print the results as JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// With whom something is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Partner {
+    /// An OPC UA server in Python.
+    Asyncua,
+    /// One in TypeScript.
+    NodeOpcua,
+    /// One in C.
+    Open62541,
+    /// Exported policies.
+    Onnxruntime,
+    /// Environments.
+    Gymnasium,
 }
 
 /// One check of one case of one peer.
@@ -72,23 +88,31 @@ pub(crate) fn run(arguments: &InteropArguments) -> ExitCode {
 }
 
 fn perform(arguments: &InteropArguments) -> Result<Results, String> {
-    let programs = build_release()?;
     let mut results = Results::default();
-    let peers = if arguments.peer.is_empty() { Peer::value_variants() } else { &arguments.peer };
-    for peer in peers {
-        let name = peer.name();
-        match peer.prepare()? {
-            Prepared::There(server) => examine(&Rig::new(*peer, server, &programs)?, &mut results.checks),
-            Prepared::Absent(why) => {
-                eprintln!("{name} is not there: {why}");
-                results.absent.push(Absence { peer: name, why });
-            }
+    let partners = if arguments.peer.is_empty() { Partner::value_variants() } else { &arguments.peer };
+    for partner in partners {
+        match partner {
+            Partner::Asyncua => serve(Peer::Asyncua, &mut results)?,
+            Partner::NodeOpcua => serve(Peer::NodeOpcua, &mut results)?,
+            Partner::Open62541 => serve(Peer::Open62541, &mut results)?,
+            Partner::Onnxruntime => models::examine(&mut results.checks, &mut results.absent)?,
+            Partner::Gymnasium => gymnasium::examine(&mut results.checks, &mut results.absent)?,
         }
     }
-    if arguments.peer.is_empty() {
-        models::examine(&mut results.checks, &mut results.absent)?;
-    }
     Ok(results)
+}
+
+/// Runs all cases with this server, if it is there.
+fn serve(peer: Peer, results: &mut Results) -> Result<(), String> {
+    let (name, programs) = (peer.name(), build_release()?);
+    match peer.prepare()? {
+        Prepared::There(server) => examine(&Rig::new(peer, server, &programs)?, &mut results.checks),
+        Prepared::Absent(why) => {
+            eprintln!("{name} is not there: {why}");
+            results.absent.push(Absence { peer: name, why });
+        }
+    }
+    Ok(())
 }
 
 fn examine(rig: &Rig, checks: &mut Vec<Check>) {

@@ -1,4 +1,4 @@
-//! Other people's OPC UA software: fetched into the build directory when it is needed, and never part of the workspace.
+//! Other people's software: fetched into the build directory when it is needed, and never part of the workspace.
 //!
 //! # Contract
 //! - What was fetched once is used again until its list of requirements changes; nothing outside of the build directory is
@@ -12,8 +12,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use clap::ValueEnum;
-
 use crate::workspace;
 
 pub(crate) use open62541::Library;
@@ -22,7 +20,7 @@ pub(crate) use open62541::Library;
 const DIRECTORY: &str = "tools/xtask/interop";
 
 /// Somebody else's OPC UA server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// In Python, from PyPI.
     Asyncua,
@@ -92,6 +90,16 @@ fn asyncua(place: &Path) -> Result<Prepared<Server>, String> {
 /// A Python that has onnxruntime.
 pub(crate) fn onnxruntime() -> Result<Prepared<PathBuf>, String> {
     python_with("onnxruntime", &place("onnxruntime")?)
+}
+
+/// A Python that has Gymnasium.
+pub(crate) fn gymnasium() -> Result<Prepared<PathBuf>, String> {
+    python_with("gymnasium", &place("gymnasium")?)
+}
+
+/// A Python that has JAX.
+pub(crate) fn jax() -> Result<Prepared<PathBuf>, String> {
+    python_with("jax", &place("jax")?)
 }
 
 /// A script of ours for this peer.
