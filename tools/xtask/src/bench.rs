@@ -12,9 +12,6 @@ use crate::workspace;
 /// The program with the benchmarks, and the plant that `opcua` talks to where there is no other server.
 const PACKAGES: &[&str] = &["benches", "plant-sim"];
 
-/// The benchmarks that compare with other people's software, and what gets it.
-const PEERS: [(&str, fn() -> Result<Vec<String>, String>); 2] = [("opcua", opcua), ("learner", jax)];
-
 /// Run the benchmarks, or one of them; --help, --list and everything else are handed on to them.
 #[derive(Debug, Args)]
 #[command(
@@ -30,20 +27,25 @@ pub(crate) struct BenchArguments {
 }
 
 pub(crate) fn run(BenchArguments { arguments }: &BenchArguments) -> ExitCode {
-    let mut all = arguments.clone();
-    for (bench, peers) in PEERS {
-        if !concerns(arguments, bench) {
-            continue;
-        }
-        match peers() {
-            Ok(peers) => all.extend(peers),
-            Err(reason) => {
-                eprintln!("xtask: {reason}");
-                return ExitCode::FAILURE;
-            }
+    match peers(arguments) {
+        Ok(peers) => workspace::run_released(PACKAGES, "benches", &[arguments.clone(), peers].concat()),
+        Err(reason) => {
+            eprintln!("xtask: {reason}");
+            ExitCode::FAILURE
         }
     }
-    workspace::run_released(PACKAGES, "benches", &all)
+}
+
+/// Gets what can be had of other people's software for the benchmarks that compare with it; the arguments that name it.
+fn peers(arguments: &[String]) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    if concerns(arguments, "opcua") {
+        found.extend(opcua()?);
+    }
+    if concerns(arguments, "learner") {
+        found.extend(jax()?);
+    }
+    Ok(found)
 }
 
 /// Whether this benchmark is named, or none is, which means all.
