@@ -10,7 +10,7 @@
 //!
 //! # Nouns
 //! A [`Remote`] is an environment that somebody else has: it begins an episode from a seed, and makes steps. [`serve`] answers
-//! for one of ours; [`listen`] does so on a socket's path, for as many peers as come.
+//! for one of ours; [`listen`] and [`serve_all`] do so on a socket's path, for as many peers as come.
 //!
 //! # The protocol, `corerl.environment/1`
 //! ```text
@@ -50,4 +50,4 @@ mod server;
 pub use channel::Broken;
 pub use protocol::{Outcome, PROTOCOL, Variable};
 pub use remote::Remote;
-pub use server::{listen, serve};
+pub use server::{listen, serve, serve_all};

@@ -1,6 +1,8 @@
 //! One of our environments for somebody else.
 
+use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
@@ -38,17 +40,22 @@ pub fn serve(stream: UnixStream, environment: &Environment) -> Result<(), Broken
     }
 }
 
-/// Serves an environment on a socket's path, each peer in a thread of its own with a plant of its own, until the process
-/// ends. A socket that somebody has left behind is replaced.
+/// A socket on this path. One that somebody has left behind is replaced.
 ///
 /// # Errors
 /// It cannot be listened on: another server does, or the directory may not be written.
-pub fn listen(socket: &Path, environment: &Environment) -> Result<(), Broken> {
-    let failed = |source| Broken::Listen { socket: socket.to_owned(), source };
-    let listener = bind(socket).map_err(failed)?;
+pub fn listen(socket: &Path) -> Result<UnixListener, Broken> {
+    bind(socket).map_err(|source| Broken::Listen { socket: socket.to_owned(), source })
+}
+
+/// Serves an environment to all who connect, each in a thread of its own with a plant of its own, until the process ends.
+///
+/// # Errors
+/// The socket fails.
+pub fn serve_all(listener: &UnixListener, environment: &Environment) -> Result<(), Broken> {
     thread::scope(|scope| {
         for stream in listener.incoming() {
-            let stream = stream.map_err(failed)?;
+            let stream = stream?;
             scope.spawn(|| {
                 if let Err(broken) = serve(stream, environment) {
                     eprintln!("a peer is let go: {broken}");
@@ -61,15 +68,18 @@ pub fn listen(socket: &Path, environment: &Environment) -> Result<(), Broken> {
 
 fn bind(socket: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(socket) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => match UnixStream::connect(socket) {
-            Err(refused) if refused.kind() == ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(socket)?;
-                UnixListener::bind(socket)
-            }
-            _ => Err(error),
-        },
+        Err(error) if error.kind() == ErrorKind::AddrInUse && is_left_behind(socket) => {
+            fs::remove_file(socket)?;
+            UnixListener::bind(socket)
+        }
         bound => bound,
     }
+}
+
+/// A socket on which nobody listens; another file refuses connections, too.
+fn is_left_behind(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
 fn refused(error: String) -> Value {
@@ -148,7 +158,7 @@ impl From<&Signal> for Variable {
 mod tests {
     use super::*;
     use crate::Remote;
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     fn ask(channel: &mut Channel, question: &str) -> Value {
         channel.send(&serde_json::from_str::<Value>(question).unwrap()).unwrap();
@@ -206,17 +216,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("plant.socket");
         drop(UnixListener::bind(&socket).unwrap());
-        let served = socket.clone();
+        let listener = listen(&socket).unwrap();
         // It serves until the process ends.
-        thread::spawn(move || listen(&served, &Environment::named("saturation").unwrap()));
-        let begun = Instant::now();
-        let mut first = loop {
-            match Remote::connect(&socket) {
-                Ok(remote) => break remote,
-                Err(broken) => assert!(begun.elapsed() < Duration::from_secs(30), "{broken}"),
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
+        thread::spawn(move || serve_all(&listener, &Environment::named("saturation").unwrap()));
+        let mut first = Remote::connect(&socket).unwrap();
         let mut second = Remote::connect(&socket).unwrap();
         let (mut one, mut other) = ([0.0; 2], [0.0; 2]);
         first.reset(1, &mut one).unwrap();
@@ -224,7 +227,11 @@ mod tests {
         first.step(&[0.5], &mut one).unwrap();
         second.step(&[0.5], &mut other).unwrap();
         assert_eq!(one, other);
-        let refused = listen(&socket, &Environment::named("saturation").unwrap()).unwrap_err().to_string();
+        let refused = listen(&socket).unwrap_err().to_string();
         assert!(refused.contains("cannot be listened on"), "{refused}");
+        let file = directory.path().join("notes");
+        fs::write(&file, "precious").unwrap();
+        assert!(listen(&file).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious", "it is no socket");
     }
 }

@@ -1,5 +1,6 @@
 """The side that has a Gymnasium environment."""
 
+import pathlib
 import socket
 import subprocess
 import sys
@@ -132,6 +133,10 @@ class ServerTest(unittest.TestCase):
                 for channel in channels:
                     channel.close()
                 server.terminate()
+            file = pathlib.Path(directory, "notes")
+            file.write_text("precious")
+            refused = subprocess.run([*command[:-1], file], capture_output=True, text=True, timeout=60)
+            self.assertEqual((refused.returncode, file.read_text()), (69, "precious"), refused.stderr)
 
     def test_the_program_says_what_it_needs(self):
         command = [sys.executable, "-m", "corerl_gymnasium", "serve", "Pendulum-v1"]

@@ -5,20 +5,20 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use bridge::Broken;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use experiment::{Case, Environment};
 
 use super::exit_of;
 use crate::failure::{Exit, Failure};
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true)))]
 pub(super) struct ServeArguments {
     /// The environment, with all options at their defaults.
-    #[arg(long, value_name = "NAME", required_unless_present = "case")]
+    #[arg(long, value_name = "NAME", group = "what")]
     environment: Option<String>,
     /// A case file, or the name of a case, whose environment is served.
-    #[arg(long, value_name = "FILE|NAME", conflicts_with = "environment")]
+    #[arg(long, value_name = "FILE|NAME", group = "what")]
     case: Option<String>,
     /// Where to listen for all who come.
     #[arg(long, value_name = "PATH")]
@@ -29,13 +29,13 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<Exit, Failure> {
     let environment = chosen(arguments)?;
     environment.build(0).map_err(|error| Failure::new(Exit::BadConfiguration, error))?;
     let served = match &arguments.socket {
-        Some(socket) => {
+        Some(socket) => bridge::listen(socket).and_then(|listener| {
             eprintln!("serving {} on {}", environment.name(), socket.display());
-            bridge::listen(socket, &environment)
-        }
+            bridge::serve_all(&listener, &environment)
+        }),
         None => bridge::serve(standard_input()?, &environment),
     };
-    served.map(|()| Exit::Fine).map_err(|broken: Broken| Failure::new(exit_of(&broken), broken))
+    served.map(|()| Exit::Fine).map_err(|broken| Failure::new(exit_of(&broken), broken))
 }
 
 fn chosen(arguments: &ServeArguments) -> Result<plants::Environment, Failure> {

@@ -3,6 +3,7 @@
 import os
 import socket
 import socketserver
+import stat
 from typing import Callable
 
 import gymnasium
@@ -146,12 +147,15 @@ def serve_path(path: str, make: Callable[[], gymnasium.Env]) -> None:
 
 
 def remove_if_left_behind(path: str) -> None:
+    """Removes a socket on which nobody listens; another file refuses connections, too."""
+    if not os.path.lexists(path):
+        return
+    if not stat.S_ISSOCK(os.lstat(path).st_mode):
+        raise Refusal(f"{path} is there, and no socket: name another path")
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)
         except ConnectionRefusedError:
             os.unlink(path)
-        except FileNotFoundError:
-            pass
         else:
             raise Refusal(f"somebody serves an environment on {path} already: name another path")
