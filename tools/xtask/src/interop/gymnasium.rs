@@ -65,8 +65,8 @@ impl Rig {
         let before = env::var_os("PATH").unwrap_or_default();
         let path: OsString = env::join_paths(programs.into_iter().chain(env::split_paths(&before)))
             .map_err(|error| error.to_string())?;
-        command.env("PATH", path).env("PYTHONPATH", package.join("src")).env("CORERL", &self.corerl);
-        Ok(command.current_dir(package).stdin(Stdio::null()))
+        command.env("PATH", path).env("PYTHONPATH", package.join("src")).env("PYTHONDONTWRITEBYTECODE", "1");
+        Ok(command.env("CORERL", &self.corerl).current_dir(package).stdin(Stdio::null()))
     }
 
     fn tests(&self) -> Result<(bool, String), String> {
