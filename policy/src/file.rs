@@ -120,6 +120,26 @@ impl Purpose {
         };
         Some(NetSpec { layers: self.layers.iter().map(layer).collect::<Option<_>>()? })
     }
+
+    /// Whether a policy for this purpose is one for the site whose purpose is `expected`.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check(&self, expected: &Self) -> Result<(), PolicyFileRefused> {
+        compare_columns("column", self.columns.as_slice(), expected.columns.as_slice())?;
+        compare_columns("setpoint", &self.actions, &expected.actions)?;
+        if self.tag_list_hash != expected.tag_list_hash {
+            let (found, expected) = (self.tag_list_hash.clone(), expected.tag_list_hash.clone());
+            return Err(PolicyFileRefused::OtherTagList { found, expected });
+        }
+        for layer in 0..self.layers.len().max(expected.layers.len()) {
+            let (found, expected) = (self.layers.get(layer).cloned(), expected.layers.get(layer).cloned());
+            if found != expected {
+                return Err(PolicyFileRefused::OtherShape { layer, found, expected });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A policy file of which every fact was checked. Only [`load`] makes it.
@@ -325,7 +345,7 @@ pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<Pol
     let (manifest, tensors) = open(bytes)?;
     // Before anything else is said of it: what nobody vouches for may say anything.
     trust.check(bytes, manifest.signature.as_ref())?;
-    compare(&manifest.purpose, expected)?;
+    manifest.purpose.check(expected)?;
 
     let spec = NetSpec { layers: expected.spec().map(|spec| spec.layers).unwrap_or_default() };
     let parameters = parameters_of(&tensors, &spec)?;
@@ -403,23 +423,6 @@ fn read_manifest(text: &str) -> Result<Manifest, PolicyFileRefused> {
         return Err(PolicyFileRefused::FormatVersion { found });
     }
     serde_json::from_str(text).map_err(PolicyFileRefused::Manifest)
-}
-
-/// What is for another purpose is named by the first difference.
-fn compare(found: &Purpose, expected: &Purpose) -> Result<(), PolicyFileRefused> {
-    compare_columns("column", found.columns.as_slice(), expected.columns.as_slice())?;
-    compare_columns("setpoint", &found.actions, &expected.actions)?;
-    if found.tag_list_hash != expected.tag_list_hash {
-        let (found, expected) = (found.tag_list_hash.clone(), expected.tag_list_hash.clone());
-        return Err(PolicyFileRefused::OtherTagList { found, expected });
-    }
-    for layer in 0..found.layers.len().max(expected.layers.len()) {
-        let (found, expected) = (found.layers.get(layer).cloned(), expected.layers.get(layer).cloned());
-        if found != expected {
-            return Err(PolicyFileRefused::OtherShape { layer, found, expected });
-        }
-    }
-    Ok(())
 }
 
 fn compare_columns(list: &'static str, found: &[Column], expected: &[Column]) -> Result<(), PolicyFileRefused> {
