@@ -19,13 +19,16 @@ use shm_layout::Activation;
 use zerocopy::IntoBytes;
 
 use crate::agent::actor_spec;
-use crate::kernels::{Kernel, LayerSpec, NetSpec, PARAMETERS_MAX, ParameterCount};
+use crate::kernels::{LayerSpec, NetSpec, PARAMETERS_MAX, ParameterCount, SpecError};
 use crate::pipeline::{Column, Columns};
-use crate::probe::{ParametersRefused, Probe};
+use crate::probe::ParametersRefused;
 use crate::wire::{Publication, VerifiedWeights};
 
+mod check;
 mod signature;
 
+use check::Allegation;
+pub use check::{Check, Verdict, examine};
 pub use signature::{KeyRefused, SecretKey, SignError, Signature, Trust, sign};
 
 /// The key of the manifest in the file's metadata.
@@ -126,12 +129,21 @@ impl Purpose {
     /// # Errors
     /// The first difference.
     pub fn check(&self, expected: &Self) -> Result<(), PolicyFileRefused> {
+        self.check_tags(expected)?;
+        self.check_layers(expected)
+    }
+
+    fn check_tags(&self, expected: &Self) -> Result<(), PolicyFileRefused> {
         compare_columns("column", self.columns.as_slice(), expected.columns.as_slice())?;
         compare_columns("setpoint", &self.actions, &expected.actions)?;
         if self.tag_list_hash != expected.tag_list_hash {
-            let (found, expected) = (self.tag_list_hash.clone(), expected.tag_list_hash.clone());
+            let (found, expected) = (self.tag_list_hash.escape_debug().to_string(), expected.tag_list_hash.clone());
             return Err(PolicyFileRefused::OtherTagList { found, expected });
         }
+        Ok(())
+    }
+
+    fn check_layers(&self, expected: &Self) -> Result<(), PolicyFileRefused> {
         for layer in 0..self.layers.len().max(expected.layers.len()) {
             let (found, expected) = (self.layers.get(layer).cloned(), expected.layers.get(layer).cloned());
             if found != expected {
@@ -267,6 +279,12 @@ pub enum PolicyFileRefused {
         /// Ours.
         expected: Option<Layer>,
     },
+    /// The manifest names an activation that no network has.
+    #[error("the policy has a layer with an unknown activation")]
+    Activation,
+    /// Its layers make no network.
+    #[error("the policy's layers make no network: {0}")]
+    Network(#[from] SpecError),
     /// A tensor is missing, or has another shape or type than its layer.
     #[error("tensor {name} is missing or is not F32 of shape {shape:?}")]
     Tensor {
@@ -342,19 +360,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PolicyFileRefused> {
 /// # Errors
 /// The first fact that does not hold.
 pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<PolicyFile, PolicyFileRefused> {
-    let (manifest, tensors) = open(bytes)?;
-    // Before anything else is said of it: what nobody vouches for may say anything.
-    trust.check(bytes, manifest.signature.as_ref())?;
-    manifest.purpose.check(expected)?;
-
-    let spec = NetSpec { layers: expected.spec().map(|spec| spec.layers).unwrap_or_default() };
-    let parameters = parameters_of(&tensors, &spec)?;
-    if manifest.parameters_hash != hash_of(&parameters) {
-        return Err(PolicyFileRefused::Hash);
+    let Allegation { manifest, parameters, .. } = Allegation::followed(bytes, &Check::ALL, Some((expected, trust)))?;
+    match (manifest, parameters) {
+        (Some(manifest), Some(parameters)) => Ok(PolicyFile { manifest, parameters }),
+        // Both were found on the way here.
+        _ => Err(PolicyFileRefused::NoManifest),
     }
-    let count = |_| ParametersRefused::Count(ParameterCount { found: parameters.len(), expected: 0 });
-    Probe::new(&spec, Kernel::best()).map_err(count)?.judge(&parameters)?;
-    Ok(PolicyFile { manifest, parameters })
 }
 
 /// What a policy file says of itself, believed by nobody: for people to look at.
@@ -373,29 +384,13 @@ pub struct Claims {
 /// # Errors
 /// They are no policy file, or are not whole.
 pub fn claims(bytes: &[u8]) -> Result<Claims, PolicyFileRefused> {
-    let (manifest, tensors) = open(bytes)?;
-    let spec = manifest.purpose.spec().ok_or(PolicyFileRefused::Hash)?;
-    let parameters = parameters_of(&tensors, &spec)?;
-    if manifest.parameters_hash != hash_of(&parameters) {
-        return Err(PolicyFileRefused::Hash);
+    const WHOLE: [Check; 4] = [Check::Format, Check::Version, Check::Shape, Check::Checksum];
+    let Allegation { manifest, spec, parameters, .. } = Allegation::followed(bytes, &WHOLE, None)?;
+    match (manifest, spec, parameters) {
+        (Some(manifest), Some(spec), Some(parameters)) => Ok(Claims { manifest, spec, parameters }),
+        // All of them were found on the way here.
+        _ => Err(PolicyFileRefused::NoManifest),
     }
-    Ok(Claims { manifest, spec, parameters })
-}
-
-fn open(bytes: &[u8]) -> Result<(Manifest, SafeTensors<'_>), PolicyFileRefused> {
-    let cut = PolicyFileRefused::Cut { found_bytes: bytes.len() };
-    let parsed = SafeTensors::read_metadata(bytes).and_then(|(_, head)| Ok((head, SafeTensors::deserialize(bytes)?)));
-    let (head, tensors) = match parsed {
-        Ok(parsed) => parsed,
-        Err(
-            SafeTensorError::HeaderTooSmall
-            | SafeTensorError::InvalidHeaderLength
-            | SafeTensorError::MetadataIncompleteBuffer,
-        ) => return Err(cut),
-        Err(other) => return Err(PolicyFileRefused::Format(other)),
-    };
-    let text = head.metadata().as_ref().and_then(|entries| entries.get(MANIFEST_KEY));
-    Ok((read_manifest(text.ok_or(PolicyFileRefused::NoManifest)?)?, tensors))
 }
 
 /// The parameters of a network of this shape, all of them.
@@ -427,8 +422,9 @@ fn read_manifest(text: &str) -> Result<Manifest, PolicyFileRefused> {
 
 fn compare_columns(list: &'static str, found: &[Column], expected: &[Column]) -> Result<(), PolicyFileRefused> {
     let named = |column: Option<&Column>| match column {
-        Some(column) if column.unit.is_empty() => format!("`{}`", column.name),
-        Some(column) => format!("`{}` in {}", column.name, column.unit),
+        // A file may say anything, and a terminal obeys some of it.
+        Some(column) if column.unit.is_empty() => format!("`{}`", column.name.escape_debug()),
+        Some(column) => format!("`{}` in {}", column.name.escape_debug(), column.unit.escape_debug()),
         None => "nothing".to_owned(),
     };
     for index in 0..found.len().max(expected.len()) {

@@ -118,17 +118,14 @@ impl Probe {
         if parameters.len() != expected {
             return Err(ParameterCount { found: parameters.len(), expected }.into());
         }
-        for (index, &value) in parameters.iter().enumerate() {
-            if !value.is_finite() {
-                return Err(ParametersRefused::NotFinite { index });
-            }
-            if value.is_subnormal() {
-                return Err(ParametersRefused::Denormal { index });
-            }
-            if value.abs() > PARAMETER_MAX {
-                return Err(ParametersRefused::TooLarge { index, value });
-            }
-        }
+        finite(parameters)?;
+        normal(parameters)?;
+        moderate(parameters)?;
+        self.answers(parameters)
+    }
+
+    /// Asks a network of these parameters the golden inputs and the recent states.
+    pub(crate) fn answers(&mut self, parameters: &[f32]) -> Result<(), ParametersRefused> {
         self.net.pack(parameters)?;
         let width = self.net.spec().inputs();
         let recent = self.recent.chunks_exact(width).take(self.recent_count);
@@ -142,6 +139,24 @@ impl Probe {
         }
         Ok(())
     }
+}
+
+/// Every parameter is a number.
+pub(crate) fn finite(parameters: &[f32]) -> Result<(), ParametersRefused> {
+    let odd = parameters.iter().position(|value| !value.is_finite());
+    odd.map_or(Ok(()), |index| Err(ParametersRefused::NotFinite { index }))
+}
+
+/// No parameter is too small to be a normal number.
+pub(crate) fn normal(parameters: &[f32]) -> Result<(), ParametersRefused> {
+    let odd = parameters.iter().position(|value| value.is_subnormal());
+    odd.map_or(Ok(()), |index| Err(ParametersRefused::Denormal { index }))
+}
+
+/// No parameter is beyond [`PARAMETER_MAX`].
+pub(crate) fn moderate(parameters: &[f32]) -> Result<(), ParametersRefused> {
+    let odd = parameters.iter().enumerate().find(|(_, value)| value.abs() > PARAMETER_MAX);
+    odd.map_or(Ok(()), |(index, value)| Err(ParametersRefused::TooLarge { index, value: *value }))
 }
 
 /// All 0, all 1, all 1/2, alternating, and seeded places in the unit cube.

@@ -140,6 +140,21 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     assert_eq!(code(&corerl(&place, &model)), 0);
     let bytes = fs::read(place.path("policy.onnx")).expect("a model");
     assert!(bytes.windows(10).any(|window| window == b"level@0.95"), "it names its columns");
+    let import = |file: &str, more: &[&str]| {
+        let words = ["model", "import", file, "--config", &config, "--out", "imported.safetensors"];
+        corerl(&place, &[&words, more].concat())
+    };
+    let imported = json(&import("policy.onnx", &["--json"]));
+    assert_eq!((imported["columns_named"].as_bool(), imported["deviations"].as_bool()), (Some(true), Some(true)));
+    let read = |name: &str| fs::read(place.path(name)).expect("a policy");
+    assert!(read("policy.safetensors") == read("imported.safetensors"), "it comes back bit for bit");
+    assert_eq!(code(&corerl(&place, &["model", "verify", "imported.safetensors", "--config", &config])), 0);
+    let refused = import("policy.safetensors", &[]);
+    assert_eq!(code(&refused), 1);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("policy.safetensors: it is no ONNX model"),
+        "{refused:?}"
+    );
 
     let inspected = json(&corerl(&place, &["model", "inspect", "policy.safetensors", "--json"]));
     assert_eq!(inspected["manifest"]["generation"].as_u64(), Some(1));

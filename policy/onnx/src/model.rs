@@ -246,7 +246,9 @@ impl<'b> Tensor<'b> {
         }
         if self.data_type != FLOAT {
             let found = self.data_type;
-            return Err(refuse(format!("is of data type {found}, only single precision ({FLOAT}) is read: convert it")));
+            return Err(refuse(format!(
+                "is of data type {found}, only single precision ({FLOAT}) is read: convert it"
+            )));
         }
         let shape: Option<Vec<usize>> = self.shape.iter().map(|size| usize::try_from(*size).ok()).collect();
         let sized = shape.and_then(|shape| {

@@ -154,7 +154,13 @@ impl<'s> Network<'s> {
     }
 
     /// The halves of units of the hidden layer at this depth, each weighed.
-    fn halves(&self, depth: usize, first: usize, count: usize, shares: (f64, f64)) -> impl Iterator<Item = Row> + use<> {
+    fn halves(
+        &self,
+        depth: usize,
+        first: usize,
+        count: usize,
+        shares: (f64, f64),
+    ) -> impl Iterator<Item = Row> + use<> {
         let below = self.spec.layers.get(depth).map_or(0, |layer| layer.outputs);
         (first..first + count).map(move |unit| {
             let terms = [(unit, shares.0), (below + unit, shares.1)];

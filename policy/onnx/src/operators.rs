@@ -189,7 +189,9 @@ fn elementwise(network: &mut Network<'_>, operator: &str, given: &Given<'_>) -> 
     let (signal, constant, is_first) = match given {
         [Some(Known::Signal(signal)), Some(Known::Constant(constant))] => (signal, constant, true),
         [Some(Known::Constant(constant)), Some(Known::Signal(signal))] => (signal, constant, false),
-        [Some(_), Some(_)] => return Err("has to have one input that follows the state, and one that does not".to_owned()),
+        [Some(_), Some(_)] => {
+            return Err("has to have one input that follows the state, and one that does not".to_owned());
+        }
         _ => return Err(format!("has {} inputs, and needs two", given.len())),
     };
     let numbers = broadcast(constant, signal.width())?;

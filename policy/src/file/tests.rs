@@ -123,6 +123,66 @@ fn f29_other_manifests_are_refused_by_what_is_wrong_with_them() {
     assert!(matches!(refused(&foreign), PolicyFileRefused::NoManifest));
 }
 
+/// The checks that do not hold, and those of which nobody can tell.
+fn failing(bytes: &[u8], site: Option<(&Purpose, &Trust)>) -> (Vec<Check>, Vec<Check>) {
+    let (mut refused, mut unknown) = (Vec::new(), Vec::new());
+    for (check, verdict) in examine(bytes, site) {
+        match verdict {
+            Verdict::Refused(_) => refused.push(check),
+            Verdict::Unknown => unknown.push(check),
+            Verdict::Holds | Verdict::NoSite => {}
+        }
+    }
+    (refused, unknown)
+}
+
+#[test]
+fn an_examination_says_everything_that_does_not_hold() {
+    let purpose = Purpose::of(&site());
+    let unsigned = Trust::default();
+    let found = |bytes: &[u8]| failing(bytes, Some((&purpose, &LAB)));
+    let good = written(&purpose);
+    assert_eq!(found(&good), (vec![], vec![]));
+    assert_eq!(failing(&good, Some((&purpose, &unsigned))), (vec![Check::Signature], vec![]));
+    let cut = &good[..good.len() - 1];
+    assert_eq!(found(cut), (vec![Check::Format], Check::ALL[1..].to_vec()));
+    let version = forged(|manifest| manifest["format_version"] = 2.into());
+    assert_eq!(found(&version), (vec![Check::Version], Check::ALL[2..].to_vec()));
+    let tags_and_sum = forged(|manifest| {
+        manifest["tag_list_hash"] = "1".into();
+        manifest["parameters_hash"] = "00".into();
+    });
+    assert_eq!(found(&tags_and_sum), (vec![Check::Tags, Check::Checksum], vec![]));
+    let shape = forged(|manifest| manifest["layers"][1]["activation"] = "relu".into());
+    assert_eq!(found(&shape), (vec![Check::Shape], Check::ALL[5..].to_vec()));
+    let numbers = |values: &[f32]| {
+        let mut bad = parameters(&purpose);
+        bad[..values.len()].copy_from_slice(values);
+        found(&to_bytes(&purpose, &origin(), &bad).unwrap())
+    };
+    let not_finite = (vec![Check::Finite, Check::Normal, Check::Magnitude], vec![]);
+    assert_eq!(numbers(&[f32::NAN, 1e-40, -1e5]), not_finite);
+    assert_eq!(numbers(&[1e-40]), (vec![Check::Normal], vec![]));
+    let large = vec![9e3; parameters(&purpose).len()];
+    assert_eq!(numbers(&large), (vec![Check::Answers], vec![]));
+}
+
+#[test]
+fn without_a_site_a_policy_is_examined_as_far_as_it_goes_by_itself() {
+    let purpose = small();
+    let signed = sign(&written(&purpose), &key(1)).unwrap();
+    assert_eq!(failing(&signed, None), (vec![], vec![]));
+    assert!(matches!(examine(&signed, None)[3], (Check::Tags, Verdict::NoSite)));
+    let mut changed = signed.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    assert_eq!(failing(&changed, None), (vec![Check::Signature, Check::Checksum], vec![]));
+    let unknown = forged(|manifest| manifest["layers"][1]["activation"] = "swish".into());
+    assert_eq!(failing(&unknown, None).0, [Check::Shape]);
+    assert!(matches!(claims(&unknown).map(drop), Err(PolicyFileRefused::Activation)));
+    let no_chain = forged(|manifest| manifest["layers"][1]["inputs"] = 3.into());
+    assert!(matches!(claims(&no_chain).map(drop), Err(PolicyFileRefused::Network(_))));
+}
+
 #[test]
 fn a_policy_with_bad_numbers_is_refused() {
     let purpose = Purpose::of(&site());
@@ -234,7 +294,11 @@ proptest! {
         let mut bytes = written(&Purpose::of(&site()));
         prop_assume!(bytes[at] != value);
         bytes[at] = value;
-        if let Ok(file) = from_bytes(&bytes, &Purpose::of(&site()), &LAB) {
+        let purpose = Purpose::of(&site());
+        let loaded = from_bytes(&bytes, &purpose, &LAB);
+        let found = failing(&bytes, Some((&purpose, &LAB)));
+        prop_assert_eq!(loaded.is_ok(), found == (vec![], vec![]), "whoever examines comes to the loader's verdict");
+        if let Ok(file) = loaded {
             // Only what describes the origin may differ, or white space and escapes in the text.
             prop_assert_eq!(file.weights().parameters(), parameters(&Purpose::of(&site())));
         }

@@ -11,6 +11,7 @@
 
 mod control_message;
 mod forge;
+mod onnx_model;
 mod policy_file;
 mod recording;
 mod shm_attach;
@@ -50,6 +51,7 @@ impl Target {
         Self { name: "shm_attach", run: shm_attach::run },
         Self { name: "weights_parse", run: weights_parse::run },
         Self { name: "policy_file", run: policy_file::run },
+        Self { name: "onnx_model", run: onnx_model::run },
         Self { name: "site_file", run: site_file::run },
         Self { name: "recording", run: recording::run },
         Self { name: "ua_decode", run: ua_decode::run },

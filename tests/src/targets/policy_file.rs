@@ -8,7 +8,7 @@ use policy::wire::PARAMETER_MAX;
 use super::{Verdict, forge};
 
 /// What the example site needs, but with a network that is quickly read.
-static PURPOSE: LazyLock<Purpose> = LazyLock::new(|| {
+pub(super) static PURPOSE: LazyLock<Purpose> = LazyLock::new(|| {
     let site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).expect("the example is valid").site;
     let purpose = Purpose::of(&site);
     let layer = |inputs, outputs, activation: &str| Layer { inputs, outputs, activation: activation.to_owned() };

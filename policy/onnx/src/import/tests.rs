@@ -201,6 +201,7 @@ fn head(graph: &mut Graph, input: &str, inputs: usize, actions: usize) {
 
 #[test]
 fn what_bends_at_zero_is_one_hidden_layer_whatever_it_is_called() {
+    type Bend = fn(f32) -> f32;
     let purpose = purpose();
     let answers = |operator: &str| {
         let bytes = drawn(|graph, columns, actions| {
@@ -217,11 +218,11 @@ fn what_bends_at_zero_is_one_hidden_layer_whatever_it_is_called() {
     };
     let weights = Numbers(5).many(3 * purpose.columns.len(), 1.0);
     let state = Numbers(6).many(purpose.columns.len(), 1.0);
-    let expected = |bend: fn(f32) -> f32| {
+    let expected = |bend: Bend| {
         let sum = |unit: usize| state.iter().zip(weights.iter().skip(unit).step_by(3)).map(|(x, w)| x * w).sum();
         (0..3).map(sum).map(bend).sum::<f32>() * 0.01
     };
-    let bends: [(&str, fn(f32) -> f32); 5] = [
+    let bends: [(&str, Bend); 5] = [
         ("Relu", |x| x.max(0.0)),
         ("LeakyRelu", |x| x.max(0.01 * x)),
         ("Abs", f32::abs),
@@ -312,7 +313,9 @@ fn graphs_that_lack_something_or_have_it_twice_are_refused_by_its_name() {
     assert_eq!(constant, "`head` is there twice");
     let nothing = refused(&drawn(|_, _, _| ()));
     assert!(nothing.contains("output `y` is made by nothing"), "{nothing}");
-    let fixed = refused(&drawn(|graph, _, actions| drop(graph.constant("y", &[1, actions], &vec![1.0; actions]))));
+    let fixed = refused(&drawn(|graph, _, actions| {
+        graph.constant("y", &[1, actions], &vec![1.0; actions]);
+    }));
     assert!(fixed.contains("output `y`"), "{fixed}");
 }
 

@@ -1,6 +1,8 @@
 //! `corerl model`: policy files, what is in them, and who vouches for them.
 
+mod import;
 mod looks;
+mod verify;
 
 use std::fs::File;
 use std::io::Read;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
-use policy::file::{self, KeyRefused, Manifest, Origin, PolicyFileRefused, Purpose, SecretKey, SignError, Trust};
+use policy::file::{self, KeyRefused, Origin, PolicyFileRefused, Purpose, SecretKey, SignError, Trust};
 use policy::kernels::Kernel;
 use policy::wire::Verifier;
 use rt_config::Site;
@@ -31,7 +33,9 @@ const EXPORT_PAUSE: Duration = Duration::from_millis(20);
 const POLICY_FILE_MODE: u32 = 0o644;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  corerl model sign best.safetensors --key policy.key")]
+#[command(
+    after_help = "Examples:\n  corerl model export --config site.yaml --from best.safetensors best.onnx\n  corerl model import actor.onnx --config site.yaml --out actor.safetensors\n  corerl model verify actor.safetensors --config site.yaml\n  corerl model sign actor.safetensors --key policy.key"
+)]
 pub(crate) struct ModelArguments {
     #[command(subcommand)]
     command: ModelCommand,
@@ -92,16 +96,21 @@ enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Find out whether a site's runtime would start with a policy file.
+    /// Make a policy file from an ONNX model: one that was exported, or a perceptron that was trained elsewhere.
     #[command(
-        after_help = "Example:\n  corerl model verify best.safetensors --config site.yaml\n\nExit codes: 0 it would, 1 it would not, 69 the file cannot be read, 78 the site file is refused."
+        after_help = "Examples:\n  corerl model import best.onnx --config site.yaml --out best.safetensors\n  corerl model import actor.onnx --config site.yaml --out actor.safetensors --normalised --output action\n\nThe model takes a batch of rows with the columns of the site's state, in their order, and gives the setpoints; both in engineering\nunits, or with --normalised as shares of their scales in the site file. Where its metadata names columns (`corerl.columns`), they\nhave to be the site's; where not, their number has to agree, and nobody can check more than that.\n\nWhat can be read: up to two hidden layers of ReLU, leaky ReLU or CReLU, up to 128 units each, before linear setpoints: Gemm,\nMatMul, Add, Sub, Mul, Div, Relu, LeakyRelu, Abs, Neg, Concat, Flatten, Identity, Constant, and Clip, Max, Min for setpoints. They\nbecome a policy like any other, with the same answers to rounding. Without an output `deviations` it hardly explores.\n\nExit codes: 0 made, 1 the model cannot be a policy of this site, 69 it cannot be read, 78 the site file is refused."
+    )]
+    Import(import::ImportArguments),
+    /// Say of each check that a runtime makes of a policy file whether it holds.
+    #[command(
+        after_help = "Examples:\n  corerl model verify best.safetensors --config site.yaml\n  corerl model verify best.safetensors\n\nWith a site file: whether that site's runtime would start with it. Without one, nobody asks for tags or for a trusted key; a\nsignature has to fit all the same.\n\nExit codes: 0 everything holds, 1 something does not, 69 the file cannot be read, 78 the site file is refused."
     )]
     Verify {
         /// The policy file.
         file: PathBuf,
         /// The site file: its tags, and the keys that it trusts.
         #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        config: Option<PathBuf>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -132,7 +141,8 @@ pub(crate) fn run(arguments: &ModelArguments) -> Result<Exit, Failure> {
         ModelCommand::Inspect { file, json } => looks::inspect(file, *json),
         ModelCommand::Diff { one, other, json } => looks::diff(one, other, *json),
         ModelCommand::Sign { file, key, json } => sign(file, key, *json),
-        ModelCommand::Verify { file, config, json } => verify(file, config, *json),
+        ModelCommand::Import(arguments) => import::run(arguments),
+        ModelCommand::Verify { file, config, json } => verify::run(file, config.as_deref(), *json),
     }
 }
 
@@ -168,32 +178,6 @@ fn sign(path: &Path, key: &Path, json: bool) -> Result<Exit, Failure> {
     })?;
     save_policy(path, &signed)?;
     told(path, &format!("signed with the key {}", key.public()), json)
-}
-
-fn verify(path: &Path, config: &Path, json: bool) -> Result<Exit, Failure> {
-    #[derive(Serialize)]
-    struct Verdict<'a> {
-        file: &'a Path,
-        ok: bool,
-        reason: Option<String>,
-        manifest: Option<&'a Manifest>,
-    }
-    let site = crate::run::load_site(config)?;
-    let loaded = match file::load(path, &Purpose::of(&site), &Trust::of(&site)) {
-        Err(PolicyFileRefused::Io(error)) => return Err(Failure::io(path.display(), &error)),
-        loaded => loaded,
-    };
-    let manifest = loaded.as_ref().ok().map(file::PolicyFile::manifest);
-    let reason = loaded.as_ref().err().map(ToString::to_string);
-    match (json, &manifest, &reason) {
-        (true, ..) => print_json("corerl.model/1", &Verdict { file: path, ok: reason.is_none(), reason, manifest })?,
-        (false, Some(Manifest { origin, signature, .. }), _) => {
-            let signer = signature.as_ref().map_or("nobody (laboratory)", |signature| signature.key.as_str());
-            eprintln!("{}: fine. Generation {}, signed by {signer}", path.display(), origin.generation);
-        }
-        (false, None, reason) => eprintln!("{}: refused: {}", path.display(), reason.as_deref().unwrap_or_default()),
-    }
-    Ok(if loaded.is_ok() { Exit::Fine } else { Exit::CheckFailed })
 }
 
 fn export(arguments: &ExportArguments) -> Result<Exit, Failure> {

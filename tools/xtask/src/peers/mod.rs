@@ -82,12 +82,14 @@ impl Peer {
 /// A virtual environment with asyncua.
 fn asyncua(place: &Path) -> Result<Prepared<Server>, String> {
     Ok(match python_with("asyncua", place)? {
-        Prepared::There(program) => Prepared::There(Server { program, script: Some(script("asyncua", "server.py")) }),
+        Prepared::There(program) => {
+            Prepared::There(Server { program, script: Some(scripts("asyncua").join("server.py")) })
+        }
         Prepared::Absent(why) => Prepared::Absent(why),
     })
 }
 
-/// A Python that has onnxruntime.
+/// A Python that has onnx and onnxruntime.
 pub(crate) fn onnxruntime() -> Result<Prepared<PathBuf>, String> {
     python_with("onnxruntime", &place("onnxruntime")?)
 }
@@ -102,14 +104,9 @@ pub(crate) fn jax() -> Result<Prepared<PathBuf>, String> {
     python_with("jax", &place("jax")?)
 }
 
-/// A script of ours for this peer.
-pub(crate) fn script(peer: &str, name: &str) -> PathBuf {
-    ours(peer).join(name)
-}
-
 /// A Python in a virtual environment with what a package needs.
 fn python_with(package: &str, place: &Path) -> Result<Prepared<PathBuf>, String> {
-    let requirements = ours(package).join("requirements.txt");
+    let requirements = scripts(package).join("requirements.txt");
     let python = place.join("bin/python");
     let fetch = || {
         run(
@@ -126,7 +123,7 @@ fn python_with(package: &str, place: &Path) -> Result<Prepared<PathBuf>, String>
 
 /// A directory with node-opcua's packages and our script, which finds them because it lies beside them.
 fn node_opcua(place: &Path) -> Result<Prepared<Server>, String> {
-    let ours = ours("node");
+    let ours = scripts("node");
     let script = place.join("server.mjs");
     for name in ["package.json", "package-lock.json", "server.mjs"] {
         copy(&ours.join(name), &place.join(name))?;
@@ -151,7 +148,7 @@ pub(crate) fn async_opcua_client() -> Result<Prepared<PathBuf>, String> {
         eprintln!("building async-opcua's client");
     }
     let mut fetch = workspace::cargo();
-    fetch.args(["fetch", "--quiet", "--locked", "--manifest-path"]).arg(ours("async-opcua").join("Cargo.toml"));
+    fetch.args(["fetch", "--quiet", "--locked", "--manifest-path"]).arg(scripts("async-opcua").join("Cargo.toml"));
     if let Err(why) = run(&mut fetch, "its crates cannot be fetched") {
         return Ok(Prepared::Absent(why));
     }
@@ -163,7 +160,7 @@ pub(crate) fn async_opcua_client() -> Result<Prepared<PathBuf>, String> {
 fn release_build(peer: &str, place: &Path) -> Command {
     let mut build = workspace::cargo();
     build.args(["build", "--release", "--locked", "--quiet", "--message-format", "json", "--manifest-path"]);
-    build.arg(ours(peer).join("Cargo.toml")).arg("--target-dir").arg(place);
+    build.arg(scripts(peer).join("Cargo.toml")).arg("--target-dir").arg(place);
     build
 }
 
@@ -174,7 +171,8 @@ fn place(peer: &str) -> Result<PathBuf, String> {
     Ok(place)
 }
 
-fn ours(peer: &str) -> PathBuf {
+/// The directory with what is ours for this peer.
+pub(crate) fn scripts(peer: &str) -> PathBuf {
     workspace::root().join(DIRECTORY).join(peer)
 }
 

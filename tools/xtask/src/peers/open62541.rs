@@ -1,4 +1,4 @@
-//! The C library open62541, through the crate that carries its sources, and programs of ours in C that use it.
+//! The C library open62541, through the crate that carries its sources, and programs of scripts in C that use it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::{Prepared, ours, output, place, release_build, run};
+use super::{Prepared, output, place, release_build, run, scripts};
 
 /// The package whose build script builds the library.
 const PACKAGE: &str = "open62541-sys";
@@ -57,11 +57,11 @@ impl Library {
         Ok(Prepared::There(Self { installed, place }))
     }
 
-    /// Compiles a program of ours; where it is.
+    /// Compiles a program of scripts; where it is.
     pub(crate) fn compile(&self, name: &str) -> Result<PathBuf, String> {
         let program = self.place.join(name);
         let mut compiler = Command::new("cc");
-        compiler.args(["-std=gnu11", "-O2", "-o"]).arg(&program).arg(ours("open62541").join(format!("{name}.c")));
+        compiler.args(["-std=gnu11", "-O2", "-o"]).arg(&program).arg(scripts("open62541").join(format!("{name}.c")));
         compiler.arg("-I").arg(self.installed.join("include")).arg("-L").arg(self.installed.join("lib"));
         run(compiler.args(LIBRARIES), &format!("{name}.c cannot be compiled"))?;
         Ok(program)
