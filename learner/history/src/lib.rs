@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod observation;
+mod parquet;
 mod source;
 mod statistics;
 mod table;

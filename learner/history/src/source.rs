@@ -10,9 +10,6 @@ use rt_recording::MAGIC;
 use crate::observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
 use crate::table::{Table, TableRefused};
 
-/// How a Parquet file begins.
-const PARQUET: &[u8] = b"PAR1";
-
 /// A history that can be gone through as often as one likes.
 #[derive(Debug)]
 pub enum Source {
@@ -28,9 +25,6 @@ pub enum SourceError {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// It is in a format that is not read.
-    #[error("it is a Parquet file, which is not read: write it as CSV")]
-    Parquet,
     /// It is no table.
     #[error(transparent)]
     Table(#[from] TableRefused),
@@ -52,9 +46,6 @@ impl Source {
         File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut beginning)?;
         if beginning == MAGIC {
             return Ok(Self::Recording(path.to_owned()));
-        }
-        if beginning.starts_with(PARQUET) {
-            return Err(SourceError::Parquet);
         }
         Ok(Self::Table(Table::read(path)?))
     }

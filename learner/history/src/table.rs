@@ -1,22 +1,26 @@
-//! Tables of values over time, from CSV files.
+//! Tables of values over time, from CSV files; those from Parquet files are made in `parquet.rs`.
 //!
 //! The first line names the columns; the first column is the time, every other one a tag. An empty cell says nothing: the
 //! value before it holds for as long as the site file lets it. `NaN`, `bad` and the like say that there is no value. Commas, semicolons or tabs stand between cells; where it is not a comma, numbers may have a decimal comma.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
+use crate::parquet::MAGIC;
+
 /// Values at most, all columns together: 4 GiB.
-const CELLS_MAX: usize = 1 << 29;
+pub(crate) const CELLS_MAX: usize = 1 << 29;
 /// Columns at most.
 const COLUMNS_MAX: usize = 4_096;
 /// A first line is not longer than this, bytes.
 const HEADER_BYTES_MAX: u64 = 1 << 20;
 /// What the first column may be called.
-const TIME_NAMES: [&str; 6] = ["time", "timestamp", "datetime", "date", "ts", "t"];
+pub(crate) const TIME_NAMES: [&str; 6] = ["time", "timestamp", "datetime", "date", "ts", "t"];
 /// What people write where there is no value.
 const BAD: [&str; 7] = ["nan", "null", "none", "na", "n/a", "bad", "-"];
 /// Spellings of a time, beside RFC 3339 and numbers.
@@ -79,6 +83,10 @@ impl Cell {
 }
 
 impl Column {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), cells: Vec::new() }
+    }
+
     /// The cell of a row; nothing beyond the last one.
     #[must_use]
     pub fn cell(&self, row: usize) -> Cell {
@@ -90,6 +98,10 @@ impl Column {
         self.cells.iter().map(|number| Cell::of(*number))
     }
 }
+
+/// A row is earlier than the one before.
+#[derive(Debug)]
+pub(crate) struct Unsorted;
 
 /// Why a file is no history.
 #[derive(Debug, thiserror::Error)]
@@ -111,18 +123,41 @@ pub enum TableRefused {
         /// What is wrong, and what to do.
         message: String,
     },
+    /// A row of a file without lines is wrong.
+    #[error("row {row}: {message}")]
+    Row {
+        /// Counted from one.
+        row: u64,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// The columns of a file without lines are wrong.
+    #[error("of its columns, {0}")]
+    Columns(String),
+    /// There are columns without a row.
+    #[error("it has no rows: each has a time and values")]
+    NoRows,
+    /// It begins as a Parquet file, and goes on otherwise.
+    #[error("it is no whole Parquet file, or one that is not read: {0}")]
+    Parquet(String),
     /// It is larger than a computer of today remembers.
     #[error("it has more than {CELLS_MAX} values: leave tags out, or write fewer rows")]
     TooLarge,
 }
 
 impl Table {
-    /// Reads a file.
+    /// Reads a file: Parquet, when it begins so, else CSV.
     ///
     /// # Errors
-    /// Says what is wrong, in which line, and what to do.
+    /// Says what is wrong, in which line or row, and what to do.
     pub fn read(path: &Path) -> Result<Self, TableRefused> {
         let mut file = File::open(path)?;
+        let mut beginning = Vec::new();
+        Read::by_ref(&mut file).take(MAGIC.len() as u64).read_to_end(&mut beginning)?;
+        if beginning == MAGIC {
+            return crate::parquet::read(path);
+        }
+        file.seek(SeekFrom::Start(0))?;
         let mut first = String::new();
         BufReader::new((&mut file).take(HEADER_BYTES_MAX))
             .read_line(&mut first)
@@ -162,11 +197,23 @@ impl Table {
         let text = record.get(0).unwrap_or_default();
         let time = time_of(text)
             .ok_or_else(|| refuse(format!("`{text}` is no time: write 2026-01-31T14:05:00Z, or seconds since 1970")))?;
-        match self.times_ns.last().map(|last| last.cmp(&time)) {
-            Some(std::cmp::Ordering::Greater) => {
-                return Err(refuse(format!("its time is before that of line {before}: sort the file by time")));
-            }
-            Some(std::cmp::Ordering::Equal) => {
+        self.begin_row(time)
+            .map_err(|_| refuse(format!("its time is before that of line {before}: sort the file by time")))?;
+        for (cell, column) in record.iter().skip(1).zip(&mut self.columns) {
+            let value = number_of(cell, decimal_comma).ok_or_else(|| {
+                let name = &column.name;
+                refuse(format!("`{cell}` in column `{name}` is no number: leave it empty where there is no value"))
+            })?;
+            column.cells.push(value);
+        }
+        Ok(())
+    }
+
+    /// Begins a row; one with the time of the row before replaces it.
+    pub(crate) fn begin_row(&mut self, time_ns: i64) -> Result<(), Unsorted> {
+        match self.times_ns.last().map(|last| last.cmp(&time_ns)) {
+            Some(Ordering::Greater) => return Err(Unsorted),
+            Some(Ordering::Equal) => {
                 self.replaced += 1;
                 self.times_ns.pop();
                 for column in &mut self.columns {
@@ -175,15 +222,15 @@ impl Table {
             }
             _ => {}
         }
-        for (cell, column) in record.iter().skip(1).zip(&mut self.columns) {
-            let value = number_of(cell, decimal_comma).ok_or_else(|| {
-                let name = &column.name;
-                refuse(format!("`{cell}` in column `{name}` is no number: leave it empty where there is no value"))
-            })?;
-            column.cells.push(value);
-        }
-        self.times_ns.push(time);
+        self.times_ns.push(time_ns);
         Ok(())
+    }
+
+    /// Ends a row with its cells, one for each column, as they are kept.
+    pub(crate) fn end_row(&mut self, cells: impl Iterator<Item = f64>) {
+        for (column, cell) in self.columns.iter_mut().zip(cells) {
+            column.cells.push(cell);
+        }
     }
 
     /// The column of this name.
@@ -234,34 +281,42 @@ fn columns_of(header: &csv::StringRecord) -> Result<Vec<Column>, TableRefused> {
         let message = format!("the first column is `{first}`, and has to be the time, called one of: {known}");
         return Err(TableRefused::Header(message));
     }
-    let columns: Vec<_> =
-        names.map(|name| Column { name: name.trim_matches(['{', '}']).to_owned(), cells: Vec::new() }).collect();
-    if columns.is_empty() {
-        return Err(TableRefused::Header("there is no column behind the time: each further one is a tag".to_owned()));
-    }
-    if columns.len() > COLUMNS_MAX {
-        return Err(TableRefused::Header(format!("{} columns; {COLUMNS_MAX} are possible", columns.len())));
-    }
-    for (place, column) in columns.iter().enumerate() {
-        if columns.iter().take(place).any(|other| other.name == column.name) {
-            return Err(TableRefused::Header(format!("two columns are called `{}`: rename one", column.name)));
-        }
-    }
-    Ok(columns)
+    let names: Vec<_> = names.map(|name| name.trim_matches(['{', '}']).to_owned()).collect();
+    check_names(&names).map_err(TableRefused::Header)?;
+    Ok(names.iter().map(|name| Column::new(name)).collect())
 }
 
-/// Nanoseconds since 1970; a time without a zone is UTC. A number is seconds, or as many milli-, micro- or nanoseconds as
-/// make a time of this century.
-fn time_of(text: &str) -> Option<i64> {
-    if let Ok(number) = text.parse::<f64>() {
-        let scale = match number.abs() {
-            ..1e11 => 1e9,
-            ..1e14 => 1e6,
-            ..1e17 => 1e3,
-            _ => 1.0,
-        };
-        let ns = number * scale;
-        return (ns.is_finite() && ns.abs() < i64::MAX as f64).then_some(ns.round() as i64);
+/// What is wrong with the names of tags, if anything is.
+pub(crate) fn check_names(names: &[String]) -> Result<(), String> {
+    if names.is_empty() {
+        return Err("there is no column behind the time: each further one is a tag".to_owned());
+    }
+    if names.len() > COLUMNS_MAX {
+        return Err(format!("{} columns; {COLUMNS_MAX} are possible", names.len()));
+    }
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(twice) => Err(format!("two columns are called `{}`: rename one", twice.escape_debug())),
+        None => Ok(()),
+    }
+}
+
+/// Nanoseconds since 1970 of a number: seconds, or as many milli-, micro- or nanoseconds as make a time of this century.
+pub(crate) fn time_of_number(number: f64) -> Option<i64> {
+    let scale = match number.abs() {
+        ..1e11 => 1e9,
+        ..1e14 => 1e6,
+        ..1e17 => 1e3,
+        _ => 1.0,
+    };
+    let ns = number * scale;
+    (ns.is_finite() && ns.abs() < i64::MAX as f64).then_some(ns.round() as i64)
+}
+
+/// Nanoseconds since 1970; a time without a zone is UTC.
+pub(crate) fn time_of(text: &str) -> Option<i64> {
+    if let Ok(number) = text.parse() {
+        return time_of_number(number);
     }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return time.timestamp_nanos_opt();

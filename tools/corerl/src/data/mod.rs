@@ -28,14 +28,14 @@ pub(crate) struct DataArguments {
 enum DataCommand {
     /// Say what is in a history: ranges, gaps, correlations, and how the site's goals were met.
     #[command(
-        after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of the CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. Without --config nothing is said of goals.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
+        after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of a CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. A Parquet file has the same columns, the time wherever it\nlikes; null is an empty cell; its compression is snappy, gzip, LZ4 or none. Without --config nothing is said of goals.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
     )]
     Report(ReportArguments),
 }
 
 #[derive(Debug, Args)]
 struct ReportArguments {
-    /// The history, a CSV file.
+    /// The history, a CSV or Parquet file.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// The site file: its goals and ranges.
