@@ -160,7 +160,7 @@ pub enum ImportRefused {
     #[error(transparent)]
     Purpose(#[from] PolicyFileRefused),
     /// The site's own network has layers that no model can fill.
-    #[error("the site's network is none of CReLU layers and a linear one")]
+    #[error("the site's network is none of CReLU layers before means and deviations")]
     Network,
 }
 
@@ -181,7 +181,7 @@ pub fn from_model(bytes: &[u8], purpose: &Purpose, reading: &Reading<'_>) -> Res
     let model = Model::parse(bytes)?;
     let is_named = is_for(&model, purpose)?;
     let spec = purpose.spec().ok_or(ImportRefused::Network)?;
-    let mut network = Network::of(&spec).ok_or(ImportRefused::Network)?;
+    let mut network = Network::of(&spec, purpose.actions.len()).ok_or(ImportRefused::Network)?;
     let setpoints = setpoints_of(&model, reading)?;
     let deviations = model.outputs.iter().find(|output| output.name == DEVIATIONS);
     let wanted = [Some(setpoints), deviations].into_iter().flatten().map(|output| output.name).collect();

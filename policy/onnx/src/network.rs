@@ -14,7 +14,7 @@ use crate::signal::{Row, Signal, Tail};
 
 /// A deviation's logit so low that the deviation is the smallest one.
 const NO_DEVIATION_LOGIT: f64 = -20.0;
-/// Products that reading a model may take.
+/// Numbers that reading a model may go through: products, and copies.
 const WORK_MAX: usize = PARAMETERS_MAX;
 
 /// The actor's layers under construction.
@@ -30,12 +30,12 @@ pub(crate) struct Network<'s> {
 }
 
 impl<'s> Network<'s> {
-    /// `None` when the actor's network is of another kind.
-    pub(crate) fn of(spec: &'s NetSpec) -> Option<Self> {
+    /// `None` when the actor's network is none for so many setpoints.
+    pub(crate) fn of(spec: &'s NetSpec, setpoints: usize) -> Option<Self> {
         let (heads, torso) = spec.layers.split_last()?;
         let bends = torso.iter().all(|layer| layer.activation == Activation::Crelu);
         let hidden = vec![Vec::new(); torso.len()];
-        (bends && heads.activation == Activation::Linear).then(|| Self {
+        (bends && heads.activation == Activation::Linear && heads.outputs == 2 * setpoints).then(|| Self {
             spec,
             hidden,
             units: BTreeMap::new(),
@@ -60,7 +60,11 @@ impl<'s> Network<'s> {
     /// Counts what is to be computed.
     pub(crate) fn spend(&mut self, products: usize) -> Result<(), String> {
         self.work = self.work.saturating_add(products);
-        if self.work > WORK_MAX { Err(format!("takes more than {WORK_MAX} products to read")) } else { Ok(()) }
+        if self.work > WORK_MAX {
+            Err(format!("makes this model one that takes more than {WORK_MAX} products to read"))
+        } else {
+            Ok(())
+        }
     }
 
     /// How many numbers there are at this depth.
@@ -78,9 +82,8 @@ impl<'s> Network<'s> {
             return Err(format!("multiplies {} values with a matrix for {inputs}", signal.width()));
         }
         let given = signal.rows()?;
-        let each: usize = given.iter().map(|row| row.terms.len() + 1).sum();
-        self.spend(outputs.saturating_mul(each))?;
         let width = self.width(signal.depth);
+        self.spend(outputs.saturating_mul(signal.size() + width))?;
         let weight = |output: usize, input: usize| {
             let place = if by_rows { output * inputs + input } else { input * outputs + output };
             matrix.values.get(place).map_or(0.0, |weight| f64::from(*weight))

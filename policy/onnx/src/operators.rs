@@ -31,6 +31,12 @@ pub(crate) fn apply(network: &mut Network<'_>, node: &Node<'_>, given: &Given<'_
     if let Some(other) = node.attributes.iter().find(|attribute| !allowed.contains(&attribute.name)) {
         return Err(format!("has an attribute {:?}, which is not known", crate::import::shown(other.name)));
     }
+    // Whatever it does, it goes through what it is given, and may copy it.
+    let size = |known: &Option<&Known>| match known {
+        Some(Known::Signal(signal)) => signal.size(),
+        Some(Known::Constant(_)) | None => 0,
+    };
+    network.spend(given.iter().map(size).sum())?;
     if node.operator == "Constant" {
         return constant(node).map(Known::Constant);
     }
@@ -159,7 +165,6 @@ fn concat(network: &mut Network<'_>, node: &Node<'_>, given: &Given<'_>) -> Resu
         if signal.is_squashed != signals.iter().any(|signal| signal.is_squashed) {
             return Err("joins what comes out of a Sigmoid with something else".to_owned());
         }
-        network.spend(signal.width())?;
         parts.extend(network.passed_on((*signal).clone(), depth)?.parts);
     }
     let is_squashed = signals.iter().any(|signal| signal.is_squashed);
@@ -198,7 +203,6 @@ fn elementwise(network: &mut Network<'_>, operator: &str, given: &Given<'_>) -> 
     if operator == "Div" && (!is_first || numbers.contains(&0.0)) {
         return Err("divides by zero, or by what follows the state".to_owned());
     }
-    network.spend(signal.parts.iter().map(|(row, _)| row.terms.len()).sum())?;
     let applied = signal.clone().map(|place, tail| {
         let number = numbers.get(place).copied().unwrap_or_default();
         match operator {
@@ -233,7 +237,7 @@ mod tests {
     #[test]
     fn gemm_weighs_its_product_with_alpha_and_its_biases_with_beta() {
         let spec = actor_spec(2, 1);
-        let mut network = Network::of(&spec).unwrap();
+        let mut network = Network::of(&spec, 1).unwrap();
         let state = network.state([Tail::NONE; 2].into_iter());
         let matrix = Constant::of(vec![2, 1], vec![3.0, -5.0]).unwrap();
         let biases = Constant::of(vec![1], vec![7.0]).unwrap();
@@ -253,7 +257,7 @@ mod tests {
     #[test]
     fn a_leaky_relu_leaks_alpha_of_what_is_below() {
         let spec = actor_spec(1, 1);
-        let mut network = Network::of(&spec).unwrap();
+        let mut network = Network::of(&spec, 1).unwrap();
         let state = Known::Signal(network.state([Tail::NONE].into_iter()));
         let node = Node { operator: "LeakyRelu", attributes: vec![attribute("alpha", 0.25)], ..Node::default() };
         let Known::Signal(bent) = apply(&mut network, &node, &[Some(&state)]).unwrap() else { panic!("a signal") };
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn constants_are_numbers_of_single_precision() {
         let spec = actor_spec(1, 1);
-        let mut network = Network::of(&spec).unwrap();
+        let mut network = Network::of(&spec, 1).unwrap();
         let mut made = |attribute| {
             apply(&mut network, &Node { operator: "Constant", attributes: vec![attribute], ..Node::default() }, &[])
         };

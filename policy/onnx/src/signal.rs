@@ -86,6 +86,11 @@ impl Signal {
         self.parts.len()
     }
 
+    /// How many numbers it is made of.
+    pub(crate) fn size(&self) -> usize {
+        self.parts.iter().map(|(row, _)| row.terms.len() + 1).sum()
+    }
+
     /// All rows with what follows them, when that is affine.
     pub(crate) fn rows(&self) -> Result<Vec<Row>, String> {
         if self.is_squashed {

@@ -444,6 +444,15 @@ fn models_that_take_too_long_to_read_are_refused() {
         head(graph, &value, 2_048, actions);
     }));
     assert!(said.contains("products to read"), "{said}");
+    let copied = refused(&drawn(|graph, columns, actions| {
+        graph.constant("up", &[columns, 20_000], &vec![0.1; columns * 20_000]);
+        let mut value = graph.node("MatMul", &["x", "up"], &[], "wide");
+        for round in 0..4_000 {
+            value = graph.node("Identity", &[&value], &[], &format!("copy{round}"));
+        }
+        head(graph, &value, 20_000, actions);
+    }));
+    assert!(copied.contains("operator Identity") && copied.contains("products to read"), "{copied}");
 }
 
 fn genuine() -> Vec<u8> {
