@@ -221,8 +221,8 @@ fn metadata<T: serde::de::DeserializeOwned>(model: &Model<'_>, key: &'static str
 }
 
 fn origin_of(model: &Model<'_>) -> Result<Origin, ImportRefused> {
-    if let Some(origin) = metadata(model, ORIGIN_KEY)? {
-        return Ok(origin);
+    if let Some(origin) = metadata::<Origin>(model, ORIGIN_KEY)? {
+        return Ok(Origin { created_by: shown(&origin.created_by), ..origin });
     }
     let (name, version) = model.producer;
     let created_by = shown(format!("{name} {version}").trim());

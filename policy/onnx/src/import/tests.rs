@@ -361,6 +361,16 @@ fn what_nobody_asked_for_may_be_anything_and_is_named() {
 }
 
 #[test]
+fn what_a_model_says_of_its_origin_is_harmless_on_a_terminal() {
+    let purpose = purpose();
+    let parameters = vec![0.1; purpose.spec().unwrap().parameters()];
+    let red = Origin { created_by: "\u{1b}[31mred".repeat(99), ..origin() };
+    let imported = read(&to_model(&purpose, &red, &parameters).unwrap()).unwrap();
+    let said = imported.origin.created_by;
+    assert!(said.starts_with("\\u{1b}[31mred") && said.len() == SHOWN_MAX, "{said}");
+}
+
+#[test]
 fn a_model_for_another_site_is_refused_by_the_first_name_that_differs() {
     let mut other = purpose();
     let text = serde_json::to_string(&other.columns).unwrap().replacen("LEVEL", "LEVEL_2", 1);
