@@ -145,6 +145,17 @@ mod tests {
     }
 
     #[test]
+    fn a_decision_between_those_of_the_grid_ends_every_window_before_it() {
+        let mut windows = Windows::new(1.0, 4);
+        spans(&mut windows, &step(0, 9.0, true));
+        spans(&mut windows, &step(1, 1.0, false));
+        // The action was the same up to this step, and is another one behind it.
+        assert_eq!(spans(&mut windows, &step(2, 2.0, true)), [(2, 3.0), (1, 2.0)]);
+        assert_eq!(spans(&mut windows, &step(3, 4.0, false)), [(1, 4.0)]);
+        assert_eq!(spans(&mut windows, &step(4, 8.0, true)), [(2, 12.0), (1, 8.0)]);
+    }
+
+    #[test]
     fn a_gap_a_lost_step_or_an_incomplete_one_ends_the_window() {
         for breaker in 0..3 {
             let mut windows = Windows::new(0.5, 4);

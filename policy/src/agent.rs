@@ -185,8 +185,10 @@ pub struct Step<'a> {
     pub complete: bool,
     /// Every setpoint was read back.
     pub action_read_back: bool,
-    /// It was a decision slot.
+    /// It was a decision slot: of the grid, or because of a trigger.
     pub decision: bool,
+    /// Because of a trigger alone.
+    pub triggered: bool,
     /// The step before does not connect to this one.
     pub gap: bool,
     /// The decision of this cycle was sampled, not the mean.
@@ -200,6 +202,7 @@ impl Step<'_> {
             (self.complete, StepHead::STATE_COMPLETE),
             (self.reward.is_some(), StepHead::REWARD_VALID),
             (self.decision, StepHead::DECISION_SLOT),
+            (self.triggered, StepHead::TRIGGERED),
             (self.gap, StepHead::GAP_BEFORE),
             (self.explored, StepHead::EXPLORED),
             (self.action_read_back, StepHead::ACTION_READ_BACK),
@@ -342,7 +345,8 @@ impl<S: PolicySource> Agent<S> {
             zones_clear,
             complete: self.pipeline.complete(),
             action_read_back: self.pipeline.action_read_back(),
-            decision: self.moment.decision,
+            decision: self.moment.decision || self.pipeline.triggered(),
+            triggered: self.pipeline.triggered(),
             gap: self.moment.gap,
             explored: self.explored,
         }
@@ -419,7 +423,11 @@ impl<S: PolicySource> Policy for Agent<S> {
         self.explored = false;
         self.decision.forget();
         self.pipeline.observe(image, moment);
-        Observed { complete: self.pipeline.complete(), reward: self.pipeline.reward() }
+        Observed {
+            complete: self.pipeline.complete(),
+            reward: self.pipeline.reward(),
+            triggered: self.pipeline.triggered(),
+        }
     }
 
     fn decide(&mut self, explore: bool, action: &mut Action) -> Result<(), NoAction> {

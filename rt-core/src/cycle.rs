@@ -406,19 +406,26 @@ impl Cycle {
             return;
         }
         if let Some(due) = self.observe_every.take(pass.slot.index) {
-            let decision = self.decide_every.take(pass.slot.index).is_some();
+            let scheduled = self.decide_every.take(pass.slot.index).is_some();
             let moment = Moment {
                 cycle: pass.slot.index,
                 release: pass.slot.release,
-                decision,
+                decision: scheduled,
                 gap: due.gap,
                 mode: pass.previous as u8,
             };
             let observed = policy.observe(&self.image, &moment);
+            let triggered = observed.triggered && !scheduled;
             pass.reward = observed.reward;
-            pass.flags = pass.flags.with(Flags::OBSERVED).with_if(due.gap, Flags::GAP);
-            pass.flags = pass.flags.with_if(observed.complete, Flags::COMPLETE).with_if(decision, Flags::DECISION);
-            if decision {
+            let facts = [
+                (true, Flags::OBSERVED),
+                (due.gap, Flags::GAP),
+                (observed.complete, Flags::COMPLETE),
+                (scheduled || triggered, Flags::DECISION),
+                (triggered, Flags::TRIGGERED),
+            ];
+            pass.flags = facts.iter().fold(pass.flags, |flags, (holds, flag)| flags.with_if(*holds, *flag));
+            if scheduled || triggered {
                 self.decide(pass, observed.complete, policy, clock);
             }
         }

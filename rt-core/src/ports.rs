@@ -109,6 +109,8 @@ pub struct Observed {
     pub complete: bool,
     /// The reward, when every input of it was there and it is finite.
     pub reward: Option<f64>,
+    /// Something happened upon which to decide at once, though this is no decision slot of the grid.
+    pub triggered: bool,
 }
 
 /// What the policy needs to know of the moment.
@@ -118,7 +120,7 @@ pub struct Moment {
     pub cycle: u64,
     /// The instant of its release.
     pub release: MonoTime,
-    /// This is a decision slot, too.
+    /// This is a decision slot of the grid, too.
     pub decision: bool,
     /// Observation slots were skipped since the last observation, or the last value was not ours.
     pub gap: bool,

@@ -59,6 +59,8 @@ impl Flags {
     pub const ODD_SOURCE_TIME: Self = Self(1 << 18);
     /// A person has at least one setpoint.
     pub const OPERATOR: Self = Self(1 << 19);
+    /// It was a decision slot because of a trigger alone.
+    pub const TRIGGERED: Self = Self(1 << 20);
 
     /// The bits.
     pub const fn bits(self) -> u32 {

@@ -111,7 +111,7 @@ pub fn observe_table(site: &Site, table: &Table, mut take: impl FnMut(&Observati
         let (release, decision) = (on_clock(at_ns, table), number.is_multiple_of(decide_every.max(1)));
         image.advance(release);
         pipeline.observe(&image, &Moment { cycle: number, release, decision, gap, mode: Mode::Run as u8 });
-        let observation = observation(&pipeline, (at_ns, gap), decision);
+        let observation = observation(&pipeline, (at_ns, gap), decision || pipeline.triggered());
         if let Some(mut before) = waiting.take() {
             before.decision |= before.action != observation.action;
             take(&before);

@@ -12,7 +12,7 @@ pub(super) struct Clock {
     obs_period: Span,
     /// Observations from one decision to the next, at least 1.
     every: u64,
-    /// The observation that decided last, if nothing is missing since.
+    /// The observation of the grid that decided last, if nothing is missing since.
     decided: Option<MonoTime>,
     /// `None` until there was a decision.
     left: Option<u64>,
@@ -35,7 +35,8 @@ impl Clock {
     }
 
     /// Takes an observation's moment in. By time, not by counting: after a skipped observation the clock is still right.
-    pub(super) fn tick(&mut self, moment: &Moment) {
+    /// An observation that decides because of a trigger moves no later decision.
+    pub(super) fn tick(&mut self, moment: &Moment, triggered: bool) {
         if self.columns == DecisionClock::Off {
             return;
         }
@@ -50,6 +51,9 @@ impl Clock {
             // A decision that is overdue comes next.
             self.every.saturating_sub(passed).max(1).min(self.every - 1)
         });
+        if triggered {
+            self.left = Some(0);
+        }
     }
 
     /// Writes the columns, zeros when nothing is known; whether it is known, or nobody wants to know.
@@ -96,10 +100,19 @@ mod tests {
     }
 
     /// What the clock shows at these moments: milliseconds, decision, gap.
-    fn shown(mut clock: Clock, moments: &[(u64, bool, bool)]) -> Vec<Option<Vec<f32>>> {
+    fn shown(clock: Clock, moments: &[(u64, bool, bool)]) -> Vec<Option<Vec<f32>>> {
+        shown_with_triggers(clock, moments, &[])
+    }
+
+    /// The same, with triggers at some of them.
+    fn shown_with_triggers(
+        mut clock: Clock,
+        moments: &[(u64, bool, bool)],
+        triggered: &[u64],
+    ) -> Vec<Option<Vec<f32>>> {
         let show = |&(ms, decision, gap): &(u64, bool, bool)| {
             let release = MonoTime::ZERO + Span::from_ms(ms);
-            clock.tick(&Moment { cycle: ms, release, decision, gap, mode: 2 });
+            clock.tick(&Moment { cycle: ms, release, decision, gap, mode: 2 }, triggered.contains(&ms));
             let mut columns = vec![f32::NAN; clock.len()];
             let known = clock.write(&mut columns);
             assert!(known || columns.iter().all(|x| *x == 0.0));
@@ -138,6 +151,17 @@ mod tests {
         let moments = [(3, true, false), (10, false, false), (20, false, false)];
         let expected = [0.0, 7.0, 6.0].map(|left| Some(vec![left / 8.0]));
         assert_eq!(shown(clock(DecisionClock::Countdown, 8), &moments), expected);
+    }
+
+    #[test]
+    fn a_trigger_decides_now_and_moves_no_later_decision() {
+        let grid: Vec<_> = (0..6).map(|slot| (10 * slot, slot % 4 == 0, false)).collect();
+        let expected = [0.0, 0.75, 0.0, 0.25, 0.0, 0.75].map(|left| Some(vec![left]));
+        assert_eq!(shown_with_triggers(clock(DecisionClock::Countdown, 4), &grid, &[20]), expected);
+        // Where no decision of the grid is known, the triggered one is known all the same.
+        let expected = [None, Some(vec![0.0]), None];
+        let grid = [(10, false, false), (20, false, false), (30, false, false)];
+        assert_eq!(shown_with_triggers(clock(DecisionClock::Countdown, 4), &grid, &[20]), expected);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! From the process image to state, action and reward, once per observation.
 //!
-//! In order: delta, seasonal and computed tags; zones and quality are judged on what was read, then a value outside its
-//! operating range counts as missing, and one that is odd; something may stand in for it; the reward; the action read back
-//! and its bounds; the traces; the state. Everything is a pure function of the image, of the observation's moment, and of
+//! In order: delta, seasonal and computed tags; triggers, zones and quality are judged on what was read, then a value
+//! outside its operating range counts as missing, and one that is odd; something may stand in for it; the reward; the action
+//! read back and its bounds; the traces; the state. Everything is a pure function of the image, of the observation's moment, and of
 //! the observations before it, so that the learner can run it over recorded data.
 //!
 //! The state's columns, in [`Columns`]: for each tag of the state but seasonal ones, in the site's order, its normalised
@@ -19,6 +19,7 @@ mod impute;
 mod reward;
 mod season;
 mod traces;
+mod trigger;
 
 use rt_config::{Range, Site, TagKind};
 use rt_core::carry::Carrier;
@@ -39,6 +40,7 @@ pub use reward::Judgement;
 use reward::RewardRule;
 use season::Seasons;
 use traces::Traces;
+use trigger::Triggers;
 
 /// How far beyond its normal range a value is still told apart, in widths of that range. One width on either side lets
 /// the policy see an excursion, and keeps a broken range from driving the network to where it was never tried.
@@ -78,6 +80,7 @@ pub struct Pipeline {
     seasons: Seasons,
     /// Each after those that it reads.
     computed: Vec<Computed>,
+    triggers: Triggers,
     age_max: Span,
     /// As read, or computed from what was read.
     raw: Vec<Option<f64>>,
@@ -93,6 +96,7 @@ pub struct Pipeline {
     reward_rule: RewardRule,
 
     complete: bool,
+    triggered: bool,
     action_read_back: bool,
     judgement: Judgement,
     state: Vec<f32>,
@@ -159,6 +163,7 @@ impl Pipeline {
             deltas: Deltas::new(&site.tags),
             seasons: Seasons::new(&site.tags),
             computed: (site.computed.iter()).filter_map(|tag| Computed::of(site, *tag)).collect(),
+            triggers: Triggers::new(&site.tags),
             age_max: site.interaction.state_age_tol,
             raw: vec![None; count],
             values: vec![None; count],
@@ -170,6 +175,7 @@ impl Pipeline {
             clock: Clock::new(site),
             reward_rule: RewardRule::of(site),
             complete: false,
+            triggered: false,
             action_read_back: false,
             judgement: Judgement::default(),
             state: vec![0.0; column_count(site)],
@@ -188,13 +194,14 @@ impl Pipeline {
         self.deltas.take(&mut self.raw, &self.fresh, moment.gap);
         self.tell_seasons(image);
         self.compute();
+        self.triggered = self.triggers.look(&self.raw, &self.fresh, moment) && !moment.decision;
         self.check_ranges();
         self.filters.apply(&self.raw, &mut self.values);
         self.imputation.fill(&mut self.values, &mut self.fresh);
         self.judgement = self.reward_rule.judge(&self.raw, &self.values);
         self.read_actions_back(image);
         let bounds_known = self.bound_actions();
-        self.clock.tick(moment);
+        self.clock.tick(moment, self.triggered);
         let traces_usable = self.traces.update(&self.values) && self.traces.all_fresh(&self.fresh);
         let rest_known = self.write_state();
         self.complete = bounds_known && traces_usable && rest_known;
@@ -218,10 +225,12 @@ impl Pipeline {
             values: _,
             fresh: _,
             complete: _,
+            triggered: _,
             action_read_back: _,
             judgement: _,
             state: _,
             deltas,
+            triggers,
             filters,
             imputation,
             traces,
@@ -232,6 +241,7 @@ impl Pipeline {
             hi,
         } = self;
         deltas.carry(carrier);
+        triggers.carry(carrier);
         filters.carry(carrier);
         imputation.carry(carrier);
         traces.carry(carrier);
@@ -244,6 +254,11 @@ impl Pipeline {
     /// Every column of the state is valid and fresh.
     pub fn complete(&self) -> bool {
         self.complete
+    }
+
+    /// A trigger asks for a decision where the grid has none.
+    pub fn triggered(&self) -> bool {
+        self.triggered
     }
 
     /// The reward, when all its inputs were there and it is finite.

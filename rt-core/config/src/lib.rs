@@ -51,7 +51,7 @@ pub use settings::CycleLists;
 pub use site::{
     AgentOptions, Canary, Connection, DecisionClock, Filter, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer,
     ImputerRule, Interaction, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season,
-    SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind,
+    SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind, Trigger,
 };
 
 use complaint::Complaints;

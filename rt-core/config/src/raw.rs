@@ -13,7 +13,7 @@ use crate::form_special::{
     FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, TagChoice,
     Then,
 };
-use crate::raw_stages::{ClockName, Filter, GuardrailSchedule, SeasonName};
+use crate::raw_stages::{ClockName, Filter, GuardrailSchedule, SeasonName, Trigger};
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
 
@@ -384,8 +384,8 @@ sections! {
         value: Formula, Optional;
         /// What a seasonal tag tells, by the newest source timestamp of the plant, UTC: `second_in_hour`, `time_of_day`, `day_of_week` or `day_of_year`. Absent: the tag's name says it.
         seasonal: SeasonName, Optional;
-        /// Decisions are taken on the grid of `action_period`.
-        trigger: Anything, Unused;
+        /// What makes a decision between those of `interaction.action_period`.
+        trigger: Trigger, Optional;
         /// What stands in for a missing value of the state. Absent: nothing, and no decision is taken without it.
         imputer: Imputer, Optional;
         /// What makes a value missing besides quality and range: one filter, or a list with at most one of each kind.

@@ -3,6 +3,7 @@
 use rt_core::time::Span;
 
 use crate::form::{choices, sections};
+use crate::form_special::OneOrMore;
 use crate::site::Range;
 use crate::value::{Formula, Whole};
 
@@ -29,6 +30,14 @@ choices! {
         DayOfWeek = "day_of_week",
         /// Once a year.
         DayOfYear = "day_of_year",
+    }
+
+    /// What a trigger sets off, CoreRL's words.
+    enum EventName {
+        /// A decision.
+        EmitAction = "step_emit_action",
+        /// Counting the action period from the trigger on; without effect.
+        PeriodReset = "action_period_reset",
     }
 
     /// How the state tells when the next decision is.
@@ -61,6 +70,16 @@ sections! {
         step_tol: Whole<1, 1_000_000>, Default("10");
         /// Of `conditional`: the value is missing while this expression is above 0, and while an input of it is missing.
         condition: Formula, Optional;
+    }
+
+    /// What makes a decision between those of `interaction.action_period`.
+    struct Trigger {
+        /// An expression such as "{LEVEL} > 0.9": when it becomes true, the observation that sees it decides, too. It is judged on what was read, before ranges and filters; while an input is missing or too old it is unknown, and changes nothing.
+        condition: Formula, Required;
+        /// Between two decisions that this trigger makes lies at least this time; what comes sooner is passed over.
+        min_distance: Span, Default("0s");
+        /// `step_emit_action`, which is what a trigger does in any case.
+        event: OneOrMore<EventName>, Default("step_emit_action");
     }
 
     /// A range of a setpoint that widens with time.

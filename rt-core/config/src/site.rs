@@ -219,6 +219,8 @@ pub struct Tag {
     pub filters: Vec<Filter>,
     /// What stands in for a missing value.
     pub imputer: Imputer,
+    /// What makes an extra decision.
+    pub trigger: Option<Trigger>,
     /// How the image judges it.
     pub settings: TagSettings,
     /// The tag is part of the agent's state (everything but meta tags).
@@ -248,6 +250,15 @@ pub enum Filter {
     },
     /// While the program's value is above 0, or there is none.
     Conditional(Box<Program>),
+}
+
+/// What makes a decision between those of the action period.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trigger {
+    /// When this becomes true. Judged on what was read, computed tags included.
+    pub condition: Box<Program>,
+    /// The least time between two decisions that it makes.
+    pub min_distance: Span,
 }
 
 /// What stands in for a value that is missing in an observation.

@@ -328,7 +328,6 @@ fn tags_are_checked() {
     assert_error("name: PH,", "name: PH, nominal_setpoint: 1,", "1, conn", "only a setpoint", "");
     assert_error("name: PH,", "name: PH, cascade: {op_sp: X},", "cascade", "`cascade` is not supported", "remove");
     assert_error("name: PH,", "name: PH, stale_after: 10ms,", "10ms", "every reading would be stale", "1s or more");
-    assert_notice("name: PH,", "name: PH, trigger: {name: x},", "`trigger` has no effect");
     let tag = "    - {name: T, type: meta, node_identifier: i=1}\n";
     let many: String = (0..520).map(|index| tag.replace("T,", &format!("T{index},"))).collect();
     assert_error("  reward:\n", &format!("{many}  reward:\n"), "{name: T508", "524 tags; 512 are possible", "");

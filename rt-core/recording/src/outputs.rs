@@ -52,6 +52,7 @@ fn head(view: &CycleView<'_>, adopted: bool) -> CycleHead {
     let flags = [
         (Flags::OBSERVED, CycleHead::OBSERVATION_SLOT),
         (Flags::DECISION, CycleHead::DECISION_SLOT),
+        (Flags::TRIGGERED, CycleHead::TRIGGERED),
         (Flags::ARMED, CycleHead::ARMED),
         (Flags::EXPLORED, CycleHead::EXPLORED),
         (Flags::SENT, CycleHead::WROTE),

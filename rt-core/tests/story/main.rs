@@ -69,6 +69,32 @@ fn from_startup_to_run_through_an_outage_and_back() {
 }
 
 #[test]
+fn a_trigger_makes_a_decision_between_those_of_the_grid_and_moves_none_of_them() {
+    // Observations every 5 cycles, decisions every 10; a trigger is seen by observations alone.
+    let decided = |triggers: &[u64]| {
+        let mut rig = Rig::new();
+        rig.policy.triggers = triggers.to_vec();
+        let mut slots = Vec::new();
+        for _ in 0..45 {
+            let (cycle, before) = (rig.notes.cycles, rig.policy.decisions);
+            let outcome = rig.cycle_late(Span::from_ns(20_000));
+            let flags = [Flags::DECISION, Flags::TRIGGERED].map(|flag| outcome.flags.contains(flag));
+            assert_eq!(rig.policy.decisions - before, u64::from(flags[0]), "cycle {cycle}");
+            if flags[0] {
+                slots.push((cycle, flags[1]));
+            }
+        }
+        slots
+    };
+    let grid: Vec<_> = [10, 20, 30, 40].map(|cycle| (cycle, false)).into();
+    assert_eq!(decided(&[]), grid);
+    assert_eq!(decided(&[20, 22, 30]), grid, "where there is a decision already, or no observation");
+    let mut with_one = grid;
+    with_one.insert(2, (25, true));
+    assert_eq!(decided(&[25]), with_one);
+}
+
+#[test]
 fn f96_the_heartbeat_counts_modulo_1000_and_stops_with_writing() {
     let mut rig = Rig::running();
     for _ in 0..1_100 {

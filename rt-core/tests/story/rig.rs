@@ -137,6 +137,8 @@ pub(crate) struct Scripted {
     pub(crate) generation: Option<u64>,
     pub(crate) observations: u64,
     pub(crate) decision_slots: u64,
+    /// The cycles in which something happens upon which to decide.
+    pub(crate) triggers: Vec<u64>,
     pub(crate) decisions: u64,
     pub(crate) explored: bool,
     /// How long a decision takes.
@@ -153,7 +155,8 @@ impl Policy for Scripted {
     fn observe(&mut self, image: &Image, moment: &Moment) -> Observed {
         self.decision_slots += u64::from(moment.decision);
         self.observations += 1;
-        Observed { complete: self.complete, reward: image.usable(tag(0)) }
+        let triggered = self.triggers.contains(&moment.cycle);
+        Observed { complete: self.complete, reward: image.usable(tag(0)), triggered }
     }
 
     fn decide(&mut self, explore: bool, action: &mut Action) -> Result<(), NoAction> {
@@ -323,6 +326,7 @@ impl Rig {
                 generation: Some(1),
                 observations: 0,
                 decision_slots: 0,
+                triggers: Vec::new(),
                 decisions: 0,
                 explored: false,
                 takes: Span::ZERO,

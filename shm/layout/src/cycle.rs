@@ -76,6 +76,8 @@ impl CycleHead {
     pub const OUT_OF_BOUNDS: u16 = 1 << 12;
     /// Flag: the decision came too late, and was not used.
     pub const LATE_DECISION: u16 = 1 << 13;
+    /// Flag: a decision slot because of a trigger, between those of the action period.
+    pub const TRIGGERED: u16 = 1 << 14;
 
     /// Whether all bits of `flag` are set.
     pub const fn has(&self, flag: u16) -> bool {

@@ -56,6 +56,8 @@ impl StepHead {
     pub const ZONES_JUDGED: u32 = 1 << 8;
     /// Flag: no tag lay in a red or yellow zone.
     pub const ZONES_CLEAR: u32 = 1 << 9;
+    /// Flag: a decision slot because of a trigger, between those of the action period.
+    pub const TRIGGERED: u32 = 1 << 10;
 
     /// Whether all bits of `flag` are set.
     pub const fn has(&self, flag: u32) -> bool {

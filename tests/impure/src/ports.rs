@@ -34,7 +34,7 @@ impl Policy for Nobody {
     }
 
     fn observe(&mut self, _: &Image, _: &Moment) -> Observed {
-        Observed { complete: false, reward: None }
+        Observed { complete: false, reward: None, triggered: false }
     }
 
     fn decide(&mut self, _: bool, _: &mut Action) -> Result<(), NoAction> {

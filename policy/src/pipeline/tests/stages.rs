@@ -1,7 +1,9 @@
 //! The optional stages together, on top of the example site.
 
 use proptest::prelude::*;
-use rt_config::{DecisionClock, Filter, Guardrail, Imputer, ImputerRule, Season, SeasonPart, Site, Tag, TagKind};
+use rt_config::{
+    DecisionClock, Filter, Guardrail, Imputer, ImputerRule, Season, SeasonPart, Site, Tag, TagKind, Trigger,
+};
 use rt_core::carry::Carrier;
 use rt_core::expression::Op;
 use rt_core::ports::Moment;
@@ -33,14 +35,15 @@ struct Keys {
     filters: [bool; 3],
     imputed: bool,
     guarded: bool,
+    triggered: bool,
 }
 
 fn keys() -> impl Strategy<Value = Keys> {
     let season = prop_oneof![Just(Season::Hour), Just(Season::Day), Just(Season::Week), Just(Season::Year)];
     let clock = prop_oneof![Just(DecisionClock::Off), Just(DecisionClock::OneHot), Just(DecisionClock::Countdown)];
     let sizes = (0..3_usize, prop::collection::vec(season, 0..3), 1..6_u64);
-    (sizes, clock, any::<[bool; 3]>(), any::<bool>(), any::<bool>()).prop_map(
-        |((deltas, seasons, every), clock, filters, imputed, guarded)| Keys {
+    (sizes, clock, any::<[bool; 3]>(), any::<[bool; 3]>()).prop_map(
+        |((deltas, seasons, every), clock, filters, [imputed, guarded, triggered])| Keys {
             deltas,
             seasons,
             clock,
@@ -48,6 +51,7 @@ fn keys() -> impl Strategy<Value = Keys> {
             filters,
             imputed,
             guarded,
+            triggered,
         },
     )
 }
@@ -78,7 +82,16 @@ fn site_with(keys: &Keys) -> Site {
     if keys.guarded {
         site.setpoints[0].guardrail = Some(Guardrail { start: Range { lo: 0.2, hi: 0.3 }, observations: 7 });
     }
+    if keys.triggered {
+        site.tags[LEVEL].trigger = Some(above(LEVEL_ERROR, 0.2));
+    }
     site
+}
+
+/// A trigger for when a tag rises above a value.
+fn above(index: usize, value: f64) -> Trigger {
+    let condition = Program::new(&[Op::Tag(tag(index)), Op::Const(value), Op::Gt]).unwrap();
+    Trigger { condition: Box::new(condition), min_distance: Span::from_ms(20) }
 }
 
 /// One observation: readings, a tag that is bad, the day, and whether a gap lies before it.
@@ -139,10 +152,10 @@ impl Carrier for Luggage {
 }
 
 /// Everything that an observer of the pipeline sees, as bits.
-fn shown(pipeline: &Pipeline) -> (Vec<u32>, Option<u64>, [bool; 2], Vec<Option<u64>>) {
+fn shown(pipeline: &Pipeline) -> (Vec<u32>, Option<u64>, [bool; 3], Vec<Option<u64>>) {
     let (lo, hi) = pipeline.bounds();
     let floats = pipeline.state().iter().chain(pipeline.action()).chain(lo).chain(hi);
-    let flags = [pipeline.complete(), pipeline.action_read_back()];
+    let flags = [pipeline.complete(), pipeline.triggered(), pipeline.action_read_back()];
     let acts = [0.0, 0.4, 1.0].map(|act| pipeline.engineering(0, act).map(f64::to_bits));
     (floats.map(|x| x.to_bits()).collect(), pipeline.reward().map(f64::to_bits), flags, acts.to_vec())
 }
@@ -371,4 +384,21 @@ fn the_clock_has_the_last_columns_and_without_it_the_state_is_incomplete() {
             _ => assert_eq!((names, last[0].zero, last[0].one), (vec!["decision_clock"], 0.0, 2.0)),
         }
     }
+}
+
+#[test]
+fn a_trigger_sees_computed_tags_as_they_are_and_what_is_out_of_range() {
+    let mut site = site();
+    site.tags[LEVEL].trigger = Some(above(LEVEL_ERROR, 0.4));
+    let (mut pipeline, mut plant) = begun(&site);
+    let mut observe = |level, decision| {
+        plant.read(0.25, 0.1, level, 0.5);
+        pipeline.observe(&plant.image, &Moment { decision, ..plant.moment() });
+        pipeline.triggered()
+    };
+    assert!(!observe(0.5, false));
+    // Beyond the operating range, so that the state goes without it.
+    assert!(observe(1.6, false));
+    assert!(!observe(0.5, false));
+    assert!(!observe(1.0, true), "the grid decides anyway");
 }

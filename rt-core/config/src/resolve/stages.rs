@@ -1,4 +1,4 @@
-//! The pipeline's optional stages: filters, the decision clock, guardrails.
+//! The pipeline's optional stages: filters, triggers, the decision clock, guardrails.
 
 use rt_core::expression::Program;
 use rt_core::time::Span;
@@ -10,8 +10,10 @@ use crate::duration::written;
 use crate::form::Field;
 use crate::form_special::OneOrMore;
 use crate::raw::TagType;
-use crate::raw_stages::{ClockName, Filter as RawFilter, FilterName, GuardrailSchedule};
-use crate::site::{DecisionClock, Filter, Guardrail, Range};
+use crate::raw_stages::{
+    ClockName, EventName, Filter as RawFilter, FilterName, GuardrailSchedule, Trigger as RawTrigger,
+};
+use crate::site::{DecisionClock, Filter, Guardrail, Range, Trigger};
 use crate::value::Formula;
 
 /// The most columns of a decision clock.
@@ -124,6 +126,32 @@ fn complain_of_others(raw: &RawFilter, name: FilterName, complaints: &mut Compla
             complaints.error(at, message, format!("write `name: {word}` or remove `{key}`"));
         }
     }
+}
+
+/// The outer `None` means that it was complained of.
+pub(super) fn trigger(
+    field: &Field<RawTrigger>,
+    compile: Compile<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Option<Trigger>> {
+    if !field.given {
+        return Some(None);
+    }
+    let raw = field.value.as_ref()?;
+    let events: Vec<EventName> = match raw.event.value.as_ref()? {
+        OneOrMore::One(event) => vec![*event],
+        OneOrMore::More(list) => list.iter().map(|event| event.value).collect(),
+    };
+    if !events.contains(&EventName::EmitAction) {
+        let help = "write `event: step_emit_action`, or remove the trigger";
+        complaints.error(raw.event.at, "a trigger makes a decision, which is not what this one asks for", help);
+    }
+    if events.contains(&EventName::PeriodReset) {
+        let help = "the decisions of `interaction.action_period` come when they would have come without the trigger";
+        complaints.notice(raw.event.at, "`action_period_reset` has no effect here", help);
+    }
+    let condition = compile(raw.condition.value.as_ref()?, complaints)?;
+    Some(Some(Trigger { condition: Box::new(condition), min_distance: raw.min_distance.value? }))
 }
 
 /// A clock with a column per observation has few of them.

@@ -268,6 +268,7 @@ fn tag(
         compile(&parse(formula, names, complaints)?, formula, &|_| None, complaints)
     };
     let filters = stages::filters(&raw.filter, r#type, normal_range, &mut condition, complaints);
+    let trigger = stages::trigger(&raw.trigger, &mut condition, complaints);
     let io_period = source.as_ref().and_then(|source| {
         source.as_ref().and_then(|source| connections.periods.get(source.connection).copied().flatten())
     });
@@ -283,6 +284,7 @@ fn tag(
         red_bounds: raw.red_bounds.value,
         filters: filters?,
         imputer: imputer?,
+        trigger: trigger?,
         settings: settings?,
         in_state,
     })

@@ -3,6 +3,7 @@
 use super::{BASE, accepted, assert_error, assert_errors};
 use crate::example;
 use crate::{DecisionClock, Filter, Guardrail, Range, Season, SeasonPart, Site, TagKind};
+use rt_core::time::Span;
 
 /// The base site with these keys of the tag PH.
 fn ph(keys: &str) -> Site {
@@ -216,7 +217,8 @@ fn a_guardrail_widens_from_around_the_nominal_setpoint_to_the_operating_range() 
 
 #[test]
 fn what_the_example_shows_in_remarks_is_accepted_without_them() {
-    let keys = ["decision_clock:", "guardrail_schedule:", "filter:", "- {name: LEVEL_CHANGE", "- {name: time_of_day"];
+    let keys =
+        ["decision_clock:", "guardrail_schedule:", "filter:", "trigger:", "- {name: LEVEL_CH", "- {name: time_of_day"];
     let text = keys.iter().fold(example().to_owned(), |text, key| {
         let remark = format!("# {key}");
         assert!(text.contains(&remark), "{key}");
@@ -225,5 +227,38 @@ fn what_the_example_shows_in_remarks_is_accepted_without_them() {
     let site = accepted(&text).site;
     assert_eq!(site.tags.len(), accepted(example()).site.tags.len() + 3);
     assert_eq!(site.agent.decision_clock, DecisionClock::Countdown);
-    assert!(site.setpoints[0].guardrail.is_some() && site.tags[2].filters.len() == 1);
+    assert!(site.setpoints[0].guardrail.is_some() && site.tags[2].filters.len() == 1 && site.tags[2].trigger.is_some());
+}
+
+#[test]
+fn a_trigger_is_a_condition_and_a_distance() {
+    let trigger = |keys: &str| ph(&format!("trigger: {{{keys}}}")).tags[1].trigger.clone().expect("a trigger");
+    assert_eq!(accepted(BASE).site.tags[1].trigger, None);
+    let usual = trigger("condition: \"{ERROR} > 1\"");
+    assert_eq!(usual.min_distance, Span::ZERO);
+    assert_eq!(usual.condition.eval_with(|tag| Some(if tag.index() == 3 { 2.0 } else { 0.0 })), Some(1.0));
+    let rare = trigger("condition: \"{PH} > 8\", min_distance: 1min, event: step_emit_action");
+    assert_eq!(rare.min_distance, Span::from_ms(60_000));
+    // What it is judged on, the pipeline has made before.
+    let delta = "{name: D, type: delta, node_identifier: ns=2;s=Ph, expected_range: [-1, 1], trigger: {condition: \"{D} > 1\"}}";
+    assert!(with_first(delta).tags[0].trigger.is_some());
+}
+
+#[test]
+fn a_trigger_that_cannot_be_is_refused_in_its_place() {
+    wrong("trigger: {min_distance: 1s}", "{min_distance", "`condition` is missing", "becomes true");
+    wrong("trigger: {condition: \"{PHI} > 1\"}", "{PHI}", "no tag `PHI`", "{PH}");
+    wrong("trigger: {condition: [{name: greater}]}", "[{name: greater", "a list where an expression", "");
+    wrong(
+        "trigger: {condition: \"{PH} > 1\", event: agent_save}",
+        "agent_save",
+        "not possible here",
+        "step_emit_action",
+    );
+    let reset = "trigger: {condition: \"{PH} > 1\", event: action_period_reset}";
+    wrong(reset, "action_period_reset", "not what this one asks for", "step_emit_action");
+    let both = "name: PH, trigger: {condition: \"{PH} > 1\", event: [step_emit_action, action_period_reset]},";
+    super::assert_notice("name: PH,", both, "`action_period_reset` has no effect");
+    let seasonal = first("{name: T, type: seasonal, seasonal: time_of_day, trigger: {condition: 1}}");
+    assert_error("tags:\n", &seasonal, "{condition: 1}", "no `trigger`", "remove");
 }

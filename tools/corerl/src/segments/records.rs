@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::{span, table};
 
 /// Flags of a cycle, by name.
-const CYCLE_FLAGS: [(u64, &str); 14] = [
+const CYCLE_FLAGS: [(u64, &str); 15] = [
     (CycleHead::OBSERVATION_SLOT as u64, "observation"),
     (CycleHead::DECISION_SLOT as u64, "decision"),
     (CycleHead::ARMED as u64, "armed"),
@@ -29,10 +29,11 @@ const CYCLE_FLAGS: [(u64, &str); 14] = [
     (CycleHead::NOT_FINITE as u64, "not_finite"),
     (CycleHead::OUT_OF_BOUNDS as u64, "out_of_bounds"),
     (CycleHead::LATE_DECISION as u64, "late_decision"),
+    (CycleHead::TRIGGERED as u64, "triggered"),
 ];
 
 /// Flags of a step, by name.
-const STEP_FLAGS: [(u64, &str); 10] = [
+const STEP_FLAGS: [(u64, &str); 11] = [
     (StepHead::STATE_COMPLETE as u64, "state_complete"),
     (StepHead::REWARD_VALID as u64, "reward_valid"),
     (StepHead::DECISION_SLOT as u64, "decision"),
@@ -43,6 +44,7 @@ const STEP_FLAGS: [(u64, &str); 10] = [
     (StepHead::GOALS_MET as u64, "goals_met"),
     (StepHead::ZONES_JUDGED as u64, "zones_judged"),
     (StepHead::ZONES_CLEAR as u64, "zones_clear"),
+    (StepHead::TRIGGERED as u64, "triggered"),
 ];
 
 /// Records as JSON and as rows, and what was missed.
