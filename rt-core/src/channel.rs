@@ -11,7 +11,7 @@ use crate::image::Image;
 use crate::mode::Mode;
 use crate::record::SetpointRow;
 use crate::reference::{Patience, Reference, Settled};
-use crate::setpoint::{ScalarKind, SetpointSettings};
+use crate::setpoint::{Cascade, ScalarKind, SetpointSettings};
 use crate::tag::TagId;
 use crate::time::{MonoTime, Span};
 use crate::trips::{OutOf, Reversals, Streak};
@@ -20,6 +20,7 @@ use crate::trips::{OutOf, Reversals, Streak};
 pub(crate) struct Channel {
     tag: TagId,
     operator_when: Option<Program>,
+    cascade: Option<Cascade>,
     envelope: Envelope,
     /// The range in RUN at the start: what the policy was made for.
     original: Limits,
@@ -39,6 +40,8 @@ struct Custody {
     taken: bool,
     /// Its mode tag says so, or cannot be read.
     by_tag: bool,
+    /// The plant followed the operator's setpoint of a cascade.
+    followed: bool,
 }
 
 /// What a channel found out at the beginning of a cycle.
@@ -67,6 +70,7 @@ impl Channel {
         Self {
             tag: settings.tag,
             operator_when: settings.operator_when,
+            cascade: settings.cascade,
             original: envelope.limits().run,
             envelope,
             fallback: Fallback::new(settings.fallback),
@@ -102,6 +106,7 @@ impl Channel {
             tag: _,
             original: _,
             operator_when: _,
+            cascade: _,
             stroke: _,
             envelope,
             fallback,
@@ -143,23 +148,56 @@ impl Channel {
 
     /// Finds what the next value moves from, and whether it is ours to move.
     pub(crate) fn settle(&mut self, image: &Image, link: bool, previous: Mode, patience: Patience) -> Option<Finding> {
-        let read_back = if link { image.read_back(self.tag) } else { None };
-        let settled = self.reference.settle(read_back, image.now(), patience);
+        let followed = self.followed(image);
+        let settled = self.settle_reference(followed, image, link, patience);
         if settled != Settled::Written || previous != Mode::Fallback {
             self.fallback.track(self.reference.value());
         }
+        self.custody.followed = self.follows_operators(followed);
         if settled == Settled::Ignored {
             return Some(Finding::Ignored);
         }
         let before = self.with_operator();
         self.custody.taken |= settled == Settled::Foreign;
-        self.custody.by_tag =
-            previous.policy_runs() && self.operator_when.is_some_and(|when| when.holds(image).unwrap_or(true));
+        let said = self.operator_when.is_some_and(|when| when.holds(image).unwrap_or(true));
+        self.custody.by_tag = previous.policy_runs() && (said || followed != Some(self.tag));
+        // Of a cascade the mode tag has the last word: what it takes, it gives back.
+        self.custody.taken &= !(self.custody.by_tag && self.custody.followed);
         match (before, self.with_operator()) {
             (false, true) => Some(Finding::Taken),
             (true, false) => Some(Finding::Returned),
             _ => None,
         }
+    }
+
+    /// The tag of the value that the plant follows, ours or the operator's of a cascade; `None` when it cannot be told.
+    fn followed(&self, image: &Image) -> Option<TagId> {
+        self.cascade.map_or(Some(self.tag), |cascade| cascade.followed(self.tag, image))
+    }
+
+    fn follows_operators(&self, followed: Option<TagId>) -> bool {
+        followed.is_some_and(|tag| tag != self.tag)
+    }
+
+    fn settle_reference(
+        &mut self,
+        followed: Option<TagId>,
+        image: &Image,
+        link: bool,
+        patience: Patience,
+    ) -> Settled {
+        let read_back = |tag: TagId| if link { image.read_back(tag) } else { None };
+        if followed != Some(self.tag) {
+            // What we wrote is nothing to compare another setpoint with.
+            self.reference.lose();
+        }
+        let settled = self.reference.settle(followed.and_then(read_back), image.now(), patience);
+        let returns = self.custody.followed && followed == Some(self.tag);
+        let left_at = self.cascade.filter(|_| returns).and_then(|cascade| read_back(cascade.operators));
+        if let Some(left_at) = left_at {
+            self.reference.begin_at(left_at.value, image.now());
+        }
+        settled
     }
 
     /// A person has it.
@@ -220,7 +258,7 @@ impl Channel {
         } else {
             self.envelope.judge(mode, desired, last, at.dt, image)
         };
-        let read_back = image.read_back(self.tag).map(|read_back| read_back.value);
+        let read_back = self.followed(image).and_then(|tag| image.read_back(tag)).map(|read_back| read_back.value);
         let (sent, acted, withheld) = match verdict {
             Verdict::Write { value, acted } => {
                 self.reference.wrote(value, at.cycle, at.now);

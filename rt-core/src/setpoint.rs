@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::LimitsByMode;
 use crate::expression::Program;
 use crate::fallback::FallbackLaw;
+use crate::image::Image;
 use crate::tag::TagId;
 use crate::time::{MonoTime, Span};
 
@@ -76,8 +77,56 @@ pub struct SetpointSettings {
     pub fallback: FallbackLaw,
     /// A person has the setpoint while this is true, and while it has no value because an input is missing.
     pub operator_when: Option<Program>,
+    /// The plant follows this setpoint or an operator's.
+    pub cascade: Option<Cascade>,
     /// A setpoint that did not change is sent again after this long.
     pub refresh: Span,
+}
+
+/// A tag that has this value while something is the case.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ModeWord {
+    /// The tag.
+    pub tag: TagId,
+    /// The value.
+    pub value: f64,
+}
+
+/// Two setpoints, of which the plant follows one: an operator's, or the one that is written here.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cascade {
+    /// The tag of the operator's.
+    pub operators: TagId,
+    /// While the plant follows the operator's. Without it: whenever the other word is not there. Without both nothing can
+    /// be told.
+    pub operator_when: Option<ModeWord>,
+    /// While the plant follows ours; likewise.
+    pub agent_when: Option<ModeWord>,
+}
+
+impl Cascade {
+    /// The tag of the setpoint that the plant follows, `ours` or the operator's; `None` when it cannot be told: a word is
+    /// missing, or both or neither are there.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub fn followed(&self, ours: TagId, image: &Image) -> Option<TagId> {
+        let said = |word: Option<ModeWord>| match word {
+            Some(ModeWord { tag, value }) => image.usable(tag).map(|now| Some(now == value)),
+            None => Some(None),
+        };
+        match (said(self.operator_when)?, said(self.agent_when)?) {
+            (Some(true), Some(false) | None) | (None, Some(false)) => Some(self.operators),
+            (Some(false), Some(true) | None) | (None, Some(true)) => Some(ours),
+            (Some(true), Some(true)) | (Some(false), Some(false)) | (None, None) => None,
+        }
+    }
+
+    /// The tags that it reads.
+    pub fn tags(&self) -> impl Iterator<Item = TagId> {
+        let words = [self.operator_when, self.agent_when];
+        words.into_iter().flatten().map(|word| word.tag).chain([self.operators])
+    }
 }
 
 /// The setpoints of one cycle on their way to the io thread. It is complete: every setpoint that may be written is in

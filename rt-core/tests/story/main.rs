@@ -1,6 +1,7 @@
 //! The whole cycle on a simulated clock.
 
 mod alarms;
+mod cascade;
 mod mishaps;
 mod operator;
 mod rig;

@@ -162,10 +162,10 @@ fn a_fallback_behind_a_limit_does_not_wind_up() {
 }
 
 /// xorshift64*: which switch comes next, and when.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -26,7 +26,7 @@ pub(crate) const PERIOD: Period = Period::from_ns(1_000_000).unwrap();
 pub(crate) const RATE_PER_S: f64 = 100.0;
 pub(crate) const STEP: f64 = 0.1;
 
-/// The tags: one measured value, two read-backs.
+/// The tags: one measured value, two read-backs, and of a cascade the operator's setpoint and the mode.
 pub(crate) fn tag(index: usize) -> TagId {
     TagId::new(index).unwrap()
 }
@@ -57,12 +57,42 @@ pub(crate) struct Plant {
     pub(crate) stuck: [bool; 2],
     /// A person moves the setpoints, between our write and the next reading.
     pub(crate) hand: [Option<f64>; 2],
+    /// The operator's half of a cascade, whose other half is setpoint 0.
+    pub(crate) panel: Option<Panel>,
     /// Sets that were handed over since the last one that moved the setpoint.
     pub(crate) waiting: [usize; 2],
     pub(crate) heartbeats: Vec<u16>,
     /// What was written last into the tags of the alarms, as bits.
     pub(crate) alarms: Option<u32>,
     pub(crate) sets: usize,
+}
+
+/// What an operator has beside the agent's setpoint: one of their own, and the word of which the plant follows.
+#[derive(Clone, Copy)]
+pub(crate) struct Panel {
+    pub(crate) setpoint: f64,
+    pub(crate) operator: bool,
+    /// Nobody can read the word.
+    pub(crate) hidden: bool,
+    /// While the plant follows the operator's setpoint, the agent's follows it, too.
+    pub(crate) tracks: bool,
+    /// The word as it was read last.
+    shown: Option<bool>,
+    /// The operator's setpoint, when the word has just changed to the agent's.
+    left_at: Option<f64>,
+}
+
+impl Panel {
+    pub(crate) const OPERATORS: Self =
+        Self { setpoint: 5.0, operator: true, hidden: false, tracks: false, shown: None, left_at: None };
+
+    /// The word that the mode tag shows: 1 for the operator, 2 for the agent.
+    fn show(&mut self) -> f64 {
+        let shown = Some(self.operator).filter(|_| !self.hidden);
+        self.left_at = (self.shown == Some(true) && shown == Some(false)).then_some(self.setpoint);
+        self.shown = shown;
+        shown.map_or(f64::NAN, |operator| if operator { 1.0 } else { 2.0 })
+    }
 }
 
 impl Plant {
@@ -92,8 +122,10 @@ impl Plant {
                 let moves = |index: &usize| !self.stuck[*index] && !self.refuses[*index];
                 for (index, value) in set.values.iter().enumerate().take(2).filter(|(index, _)| moves(index)) {
                     let (held, reach) = (self.values[index], STEP * self.waiting[index] as f64 + 1e-9);
-                    let value = value.unwrap_or(held);
-                    assert!((value - held).abs() <= reach, "F31: the plant is moved from {held} to {value}");
+                    let left_at = self.panel.and_then(|panel| panel.left_at).filter(|_| index == 0);
+                    let (followed, value) = (left_at.unwrap_or(held), value.unwrap_or(held));
+                    let moved = if value == held { 0.0 } else { (value - followed).abs() };
+                    assert!(moved <= reach, "F31: the plant is moved from {followed} to {value}");
                     (self.values[index], self.waiting[index]) = (value, 0);
                 }
                 self.heartbeats.extend(set.heartbeat);
@@ -109,6 +141,13 @@ impl Plant {
         let sample = |index, value, quality| {
             FieldReport::Sample(Sample { tag: tag(index), value, quality, received: now, source_time: 1 })
         };
+        if let Some(panel) = &mut self.panel {
+            if panel.operator && panel.tracks {
+                self.values[0] = panel.setpoint;
+            }
+            self.reports.push_back(sample(3, panel.setpoint, Quality::Good));
+            self.reports.push_back(sample(4, panel.show(), Quality::Good));
+        }
         if !self.silent {
             self.reports.push_back(sample(0, self.measured, self.quality));
         }
@@ -234,12 +273,13 @@ pub(crate) fn setpoint(index: usize, fallback: FallbackLaw) -> SetpointSettings 
         limits: limits(0.0, 10.0),
         fallback,
         operator_when: None,
+        cascade: None,
         refresh: Span::from_ms(100),
     }
 }
 
-pub(crate) fn tags() -> [TagSettings; 3] {
-    [TagSettings {
+pub(crate) fn tags() -> [TagSettings; 5] {
+    let required = TagSettings {
         required: true,
         stale_after: Span::from_ms(5),
         substitute_for: Span::from_ms(3),
@@ -247,7 +287,8 @@ pub(crate) fn tags() -> [TagSettings; 3] {
         sound: None,
         spike: None,
         frozen_after: None,
-    }; 3]
+    };
+    [true, true, true, false, false].map(|needed| TagSettings { required: needed, ..required })
 }
 
 pub(crate) fn with_settings<T>(interlocks: &[(usize, Interlock)], use_them: impl FnOnce(CycleSettings<'_>) -> T) -> T {
@@ -315,6 +356,7 @@ impl Rig {
                 mute: false,
                 stuck: [false; 2],
                 hand: [None; 2],
+                panel: None,
                 waiting: [0; 2],
                 heartbeats: Vec::new(),
                 alarms: None,
