@@ -179,13 +179,7 @@ impl Channel {
         followed.is_some_and(|tag| tag != self.tag)
     }
 
-    fn settle_reference(
-        &mut self,
-        followed: Option<TagId>,
-        image: &Image,
-        link: bool,
-        patience: Patience,
-    ) -> Settled {
+    fn settle_reference(&mut self, followed: Option<TagId>, image: &Image, link: bool, patience: Patience) -> Settled {
         let read_back = |tag: TagId| if link { image.read_back(tag) } else { None };
         if followed != Some(self.tag) {
             // What we wrote is nothing to compare another setpoint with.

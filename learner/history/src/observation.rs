@@ -137,11 +137,14 @@ fn bind(site: &Site, table: &Table) -> Result<Vec<(TagId, usize)>, UnfitTable> {
     if missing.is_empty() { Ok(bound) } else { Err(UnfitTable::Missing { tags: missing }) }
 }
 
-/// Whether a computed tag or the reward needs this tag.
+/// Whether a computed tag, a cascade, a trigger or the reward needs this tag.
 fn is_used(site: &Site, index: usize) -> bool {
     let uses = |program: &rt_core::expression::Program| program.tags().any(|tag| tag.index() == index);
     let computed = site.tags.iter().any(|tag| matches!(&tag.kind, TagKind::Computed(program) if uses(program)));
-    computed || matches!(&site.reward, rt_config::Reward::Expression(program) if uses(program))
+    let cascades = site.setpoints.iter().filter_map(|setpoint| setpoint.settings.cascade);
+    let cascaded = cascades.flat_map(|cascade| cascade.tags().collect::<Vec<_>>()).any(|tag| tag.index() == index);
+    let triggers = site.tags.iter().filter_map(|tag| tag.trigger.as_ref()).any(|trigger| uses(&trigger.condition));
+    computed || cascaded || triggers || matches!(&site.reward, rt_config::Reward::Expression(program) if uses(program))
 }
 
 fn complain_of_pace(site: &Site, table: &Table) -> Result<(), UnfitTable> {

@@ -26,6 +26,7 @@ use rt_core::carry::Carrier;
 use rt_core::expression::Program;
 use rt_core::image::Image;
 use rt_core::ports::Moment;
+use rt_core::setpoint::Cascade;
 use rt_core::tag::TagId;
 use rt_core::time::Span;
 
@@ -108,7 +109,18 @@ pub struct Pipeline {
 #[derive(Clone, Debug)]
 struct TagStage {
     id: Option<TagId>,
+    cascade: Option<Cascade>,
     operating_range: Option<Range>,
+}
+
+impl TagStage {
+    /// The tag that it is read from: of a cascade the setpoint that the plant follows.
+    fn source(&self, image: &Image) -> Option<TagId> {
+        match self.cascade {
+            Some(cascade) => cascade.followed(self.id?, image),
+            None => self.id,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +156,7 @@ impl Pipeline {
         }
         let stage = |(index, tag): (usize, &rt_config::Tag)| TagStage {
             id: TagId::new(index),
+            cascade: site.cascade_of(index),
             operating_range: tag.operating_range,
         };
         let mut traced = Vec::new();
@@ -276,7 +289,8 @@ impl Pipeline {
         &self.state
     }
 
-    /// The setpoints as they were read back, scaled to [0, 1]; a setpoint that could not be read keeps its last value.
+    /// The setpoints as they were read back, scaled to [0, 1]; a setpoint that could not be read keeps its last value. Of a
+    /// cascade it is the setpoint that the plant follows, the operator's or ours.
     pub fn action(&self) -> &[f32] {
         &self.action
     }
@@ -301,8 +315,9 @@ impl Pipeline {
 
     fn read(&mut self, image: &Image) {
         for ((tag, raw), fresh) in self.tags.iter().zip(&mut self.raw).zip(&mut self.fresh) {
-            *raw = tag.id.and_then(|id| image.usable(id));
-            *fresh = tag.id.is_some_and(|id| image.reading(id).age <= self.age_max);
+            let source = tag.source(image);
+            *raw = source.and_then(|id| image.usable(id));
+            *fresh = source.is_some_and(|id| image.reading(id).age <= self.age_max);
         }
     }
 
@@ -335,7 +350,8 @@ impl Pipeline {
         self.action_read_back = true;
         for (stage, action) in self.actions.iter().zip(&mut self.action) {
             let in_scale = |x: &f64| stage.scale.lo <= *x && *x <= stage.scale.hi;
-            match image.read_back(stage.tag).map(|read| read.value).filter(in_scale) {
+            let source = self.tags.get(stage.tag.index()).and_then(|tag| tag.source(image));
+            match source.and_then(|id| image.read_back(id)).map(|read| read.value).filter(in_scale) {
                 Some(value) => *action = narrowed(normalised(value, stage.scale)),
                 None => self.action_read_back = false,
             }

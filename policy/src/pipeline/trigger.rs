@@ -37,7 +37,7 @@ impl Triggers {
     /// Whether one of them asks for a decision now.
     pub(super) fn look(&mut self, raw: &Values, fresh: &[bool], moment: &Moment) -> bool {
         // Each of them looks, whatever the others say.
-        self.0.iter_mut().fold(false, |any, stage| stage.looks(raw, fresh, moment) || any)
+        self.0.iter_mut().map(|stage| stage.looks(raw, fresh, moment)).filter(|fires| *fires).count() > 0
     }
 
     pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {

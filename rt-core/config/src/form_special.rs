@@ -11,7 +11,7 @@ use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Form, one_of};
 use crate::raw::{Pid, Priority, Ramp, StateSpaceController};
 use crate::value::wanted;
-use crate::yaml::{Kind, Node};
+use crate::yaml::{Kind, Node, Plain};
 
 /// The schema version that this crate reads.
 pub(crate) const SCHEMA_VERSION: &str = "corerl/1";
@@ -217,7 +217,7 @@ impl Form for RateChoice {
         let number = match &node.kind {
             Kind::Scalar(scalar) if scalar.text == "unlimited" => return Some(Self::Unlimited),
             Kind::Scalar(scalar) => match scalar.plain() {
-                crate::yaml::Plain::Number(number) if number.is_finite() && number > 0.0 => Some(number),
+                Plain::Number(number) if number.is_finite() && number > 0.0 => Some(number),
                 _ => None,
             },
             _ => None,
@@ -319,6 +319,32 @@ impl Form for Then {
                 "additionalProperties": false,
             },
         ] })
+    }
+}
+
+/// A value of a mode tag, or a tag of its own.
+#[derive(Clone, Debug)]
+pub(crate) enum ModeChoice {
+    Value(f64),
+    Tag(String),
+}
+
+impl Form for ModeChoice {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        let plain = match &node.kind {
+            Kind::Scalar(scalar) => scalar.plain(),
+            Kind::List(_) | Kind::Map(_) => Plain::Null,
+        };
+        match plain {
+            Plain::Number(_) => f64::decode(node, complaints).map(Self::Value),
+            Plain::Flag(flag) => Some(Self::Value(f64::from(u8::from(flag)))),
+            Plain::Text => String::decode(node, complaints).map(Self::Tag),
+            Plain::Null => wanted(node, "a value or a tag", "write a number, true or false, or a tag", complaints),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "type": ["number", "boolean", "string"] })
     }
 }
 

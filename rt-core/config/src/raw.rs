@@ -13,7 +13,7 @@ use crate::form_special::{
     FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, TagChoice,
     Then,
 };
-use crate::raw_stages::{ClockName, Filter, GuardrailSchedule, SeasonName, Trigger};
+use crate::raw_stages::{Cascade, ClockName, Filter, GuardrailSchedule, SeasonName, Trigger};
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
 
@@ -378,8 +378,8 @@ sections! {
         guardrail_schedule: GuardrailSchedule, Optional;
         /// Where an untrained agent holds a setpoint. Engineering units; absent: the middle of the operating range.
         nominal_setpoint: f64, Optional;
-        /// Mode tags of a cascade.
-        cascade: Anything, Unsupported("the runtime sees by the read-back that a person has the setpoint; remove `cascade`, and put a mode tag into `runtime.limits.SETPOINT.operator_when`");
+        /// An operator's setpoint beside this one, and who says which of them the plant follows.
+        cascade: Cascade, Optional;
         /// The expression of a computed tag.
         value: Formula, Optional;
         /// What a seasonal tag tells, by the newest source timestamp of the plant, UTC: `second_in_hour`, `time_of_day`, `day_of_week` or `day_of_year`. Absent: the tag's name says it.
@@ -390,6 +390,8 @@ sections! {
         imputer: Imputer, Optional;
         /// What makes a value missing besides quality and range: one filter, or a list with at most one of each kind.
         filter: OneOrMore<Filter>, Optional;
+        /// Filters, as older files call them.
+        outlier: Anything, Unsupported("rename it to `filter`");
         /// Every column is made of the traces of `agent.traces`.
         reward_constructor: Anything, Unused;
         /// Without it there is no RUN. Absent: true for tags that are read and part of the state.

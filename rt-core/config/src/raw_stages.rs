@@ -1,9 +1,10 @@
-//! The keys of the pipeline's optional stages: filters, seasons, the decision clock, guardrails. A part of the raw file.
+//! The keys of the pipeline's optional stages (filters, triggers, seasons, the decision clock, guardrails) and of cascades. A
+//! part of the raw file.
 
 use rt_core::time::Span;
 
 use crate::form::{choices, sections};
-use crate::form_special::OneOrMore;
+use crate::form_special::{ModeChoice, OneOrMore};
 use crate::site::Range;
 use crate::value::{Formula, Whole};
 
@@ -80,6 +81,20 @@ sections! {
         min_distance: Span, Default("0s");
         /// `step_emit_action`, which is what a trigger does in any case.
         event: OneOrMore<EventName>, Default("step_emit_action");
+    }
+
+    /// Two setpoints, of which the plant follows one: the operator's, or the agent's, which is this tag. While it follows the operator's, or nobody can tell, nothing is written; the agent then begins where the operator was. Up to its first write the plant has what stands in the agent's setpoint: let the controller keep it at the operator's meanwhile.
+    struct Cascade {
+        /// The operator's setpoint: a tag that is read.
+        op_sp: String, Required;
+        /// What the agent writes: the node, unless `node_identifier` says it, or a tag of the same node.
+        ai_sp: String, Optional;
+        /// A tag that says which one the plant follows, by the values `op_mode` and `ai_mode`.
+        mode: String, Optional;
+        /// The value of `mode` while the plant follows the operator; or, without `mode`, a tag that is 1 then. Absent: whenever it does not follow the agent.
+        op_mode: ModeChoice, Optional;
+        /// The same for the agent. Absent: whenever it does not follow the operator. One of both is needed.
+        ai_mode: ModeChoice, Optional;
     }
 
     /// A range of a setpoint that widens with time.

@@ -8,7 +8,7 @@ use rt_core::cycle::CycleSettings;
 use rt_core::envelope::Interlock;
 use rt_core::fallback::FallbackLaw;
 use rt_core::mode::ModeSettings;
-use rt_core::setpoint::SetpointSettings;
+use rt_core::setpoint::{Cascade, SetpointSettings};
 use rt_core::tag::TagSettings;
 use rt_core::time::Span;
 use rt_core::trips::TripSettings;
@@ -149,6 +149,11 @@ impl Site {
             ("`runtime` apart from limits", self.runtime == rest.runtime),
         ];
         parts.iter().filter(|(_, same)| !same).map(|(what, _)| *what).collect()
+    }
+
+    /// The cascade whose agent's half the tag at `index` is.
+    pub fn cascade_of(&self, index: usize) -> Option<Cascade> {
+        self.setpoints.iter().find(|setpoint| setpoint.tag.index() == index)?.settings.cascade
     }
 
     /// The tags that make the columns of the agent's state, in their order.

@@ -1,6 +1,7 @@
 //! The crate from outside: what a site file may say, and what is said about one that is wrong.
 
 mod alarms;
+mod cascade;
 mod improvers;
 mod imputers;
 mod mutation;
@@ -326,7 +327,8 @@ fn tags_are_checked() {
         "",
     );
     assert_error("name: PH,", "name: PH, nominal_setpoint: 1,", "1, conn", "only a setpoint", "");
-    assert_error("name: PH,", "name: PH, cascade: {op_sp: X},", "cascade", "`cascade` is not supported", "remove");
+    assert_error("name: PH,", "name: PH, cascade: {op_sp: PH},", "{op_sp", "only a setpoint has `cascade`", "remove");
+    assert_error("name: PH,", "name: PH, outlier: [],", "outlier", "`outlier` is not supported", "`filter`");
     assert_error("name: PH,", "name: PH, stale_after: 10ms,", "10ms", "every reading would be stale", "1s or more");
     let tag = "    - {name: T, type: meta, node_identifier: i=1}\n";
     let many: String = (0..520).map(|index| tag.replace("T,", &format!("T{index},"))).collect();

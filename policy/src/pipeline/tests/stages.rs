@@ -7,6 +7,7 @@ use rt_config::{
 use rt_core::carry::Carrier;
 use rt_core::expression::Op;
 use rt_core::ports::Moment;
+use rt_core::setpoint::{Cascade, ModeWord};
 use rt_core::tag::{Quality, Sample};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -401,4 +402,27 @@ fn a_trigger_sees_computed_tags_as_they_are_and_what_is_out_of_range() {
     assert!(observe(1.6, false));
     assert!(!observe(0.5, false));
     assert!(!observe(1.0, true), "the grid decides anyway");
+}
+
+#[test]
+fn of_a_cascade_the_agent_sees_the_setpoint_that_the_plant_follows() {
+    let mut site = site();
+    site.tags[QUALITY].settings.source_time_advancing = false;
+    let operators = push(&mut site, "OPERATORS", TagKind::Meta);
+    site.tags[operators].in_state = false;
+    let agent_when = Some(ModeWord { tag: tag(PUMP_RUNNING), value: 1.0 });
+    site.setpoints[0].settings.cascade = Some(Cascade { operators: tag(operators), operator_when: None, agent_when });
+    let (mut pipeline, mut plant) = begun(&site);
+    let mut observe = |mode, quality| {
+        plant.read(0.25, 0.1, 0.5, 0.5);
+        plant.set(operators, 0.375);
+        plant.set_with(PUMP_RUNNING, mode, quality);
+        pipeline.observe(&plant.image, &plant.moment());
+        (pipeline.action()[0], pipeline.action_read_back(), pipeline.state()[0], pipeline.complete())
+    };
+    assert_eq!(observe(1.0, Quality::Good), (0.5, true, 0.5, true));
+    assert_eq!(observe(0.0, Quality::Good), (0.75, true, 0.75, true));
+    let (action, read_back, _, complete) = observe(1.0, Quality::Bad);
+    assert_eq!((action, read_back, complete), (0.75, false, false), "nobody knows which one it follows");
+    assert_eq!(observe(1.0, Quality::Good), (0.5, true, 0.5, true));
 }

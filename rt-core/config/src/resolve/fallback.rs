@@ -8,11 +8,11 @@ use rt_core::tag::TagId;
 use super::setpoints::inside;
 use super::tags::Tags;
 use super::{Context, given_or_none, multiple, positive};
-use crate::complaint::{Complaints, Place, quoted};
+use crate::complaint::{Complaints, Place};
 use crate::form::{At, Field};
 use crate::form_special::FallbackChoice;
 use crate::raw::{ControllerInput, Pid, Ramp, StateSpaceController};
-use crate::site::{Range, TagKind};
+use crate::site::Range;
 
 type Rows = Vec<At<Vec<At<f64>>>>;
 
@@ -61,7 +61,7 @@ fn ramp(raw: &Ramp, given: &Given<'_>, complaints: &mut Complaints<'_>) -> Optio
 }
 
 fn pid(raw: &Pid, tags: &Tags<'_>, complaints: &mut Complaints<'_>) -> Option<FallbackLaw> {
-    let input = measured(&raw.input, tags, complaints);
+    let input = tags.measured(&raw.input, "a fallback", complaints);
     let target = raw.target.value.as_ref().and_then(|target| tags.program_on_image(target, complaints));
     let law = FallbackLaw::Pid(rt_core::fallback::Pid {
         input: input?,
@@ -140,29 +140,11 @@ fn inputs(
     let mut inputs = [None; INPUTS_MAX];
     let mut complete = true;
     for (place, input) in inputs.iter_mut().zip(raw) {
-        let tag = measured(&input.value.tag, tags, complaints);
+        let tag = tags.measured(&input.value.tag, "a fallback", complaints);
         *place = tag.zip(input.value.target.value);
         complete &= place.is_some();
     }
     complete.then_some(inputs)
-}
-
-/// A tag that is read: the controller runs on the image, which holds no computed ones.
-fn measured(field: &Field<String>, tags: &Tags<'_>, complaints: &mut Complaints<'_>) -> Option<TagId> {
-    let name = field.value.as_ref()?;
-    let tag = tags.find(name, field.at, complaints)?;
-    let made_of = |kind: &TagKind| match kind {
-        TagKind::Computed(_) => Some("computed"),
-        TagKind::Delta => Some("a change"),
-        TagKind::Seasonal(..) => Some("seasonal"),
-        TagKind::Default | TagKind::Setpoint | TagKind::Meta => None,
-    };
-    if let Some(what) = tags.get(tag.index()).and_then(|tag| made_of(&tag.kind)) {
-        let message = format!("{} is {what}; a fallback sees measured tags alone", quoted(name));
-        complaints.error(field.at, message, "name a tag that is read from the plant");
-        return None;
-    }
-    Some(tag)
 }
 
 fn matrix<const R: usize, const C: usize>(

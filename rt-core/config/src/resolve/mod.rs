@@ -4,6 +4,7 @@
 //! reports everything.
 
 mod agent;
+mod cascade;
 mod connections;
 mod fallback;
 mod reward;

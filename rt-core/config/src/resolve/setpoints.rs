@@ -9,7 +9,7 @@ use rt_core::time::Span;
 use super::connections::{Connections, complain_of_unknown};
 use super::fallback::{self, Given};
 use super::tags::Tags;
-use super::{Context, given_or, positive, stages};
+use super::{Context, cascade, given_or, positive, stages};
 use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Field};
 use crate::form_special::{RateChoice, Then};
@@ -136,12 +136,14 @@ fn setpoint(
     }
     let operator_when = operator_when(limits, tags, complaints);
     let interlocks = interlocks(limits, range, tags, complaints);
+    let cascade = cascade::resolve(index, raw, tags, complaints);
     let tag = TagId::new(index)?;
     let settings = SetpointSettings {
         tag,
         limits: by_mode?,
         fallback: fallback?,
         operator_when: operator_when?,
+        cascade: cascade?,
         refresh: refresh?,
     };
     Some(Setpoint {

@@ -51,6 +51,24 @@ impl Tags<'_> {
         }
     }
 
+    /// A tag that is read: what `who` sees are measured values, not what the pipeline makes of them.
+    pub(crate) fn measured(&self, field: &Field<String>, who: &str, complaints: &mut Complaints<'_>) -> Option<TagId> {
+        let name = field.value.as_ref()?;
+        let tag = self.find(name, field.at, complaints)?;
+        let made_of = |kind: &TagKind| match kind {
+            TagKind::Computed(_) => Some("computed"),
+            TagKind::Delta => Some("a change"),
+            TagKind::Seasonal(..) => Some("seasonal"),
+            TagKind::Default | TagKind::Setpoint | TagKind::Meta => None,
+        };
+        if let Some(what) = self.get(tag.index()).and_then(|tag| made_of(&tag.kind)) {
+            let message = format!("{} is {what}; {who} sees measured tags alone", quoted(name));
+            complaints.error(field.at, message, "name a tag that is read from the plant");
+            return None;
+        }
+        Some(tag)
+    }
+
     /// The tree of an expression.
     pub(crate) fn tree(&self, formula: &Formula, complaints: &mut Complaints<'_>) -> Option<Tree> {
         parse(formula, &self.names, complaints)
@@ -340,10 +358,12 @@ fn complain_of_source(raw: &RawTag, r#type: &str, complaints: &mut Complaints<'_
 fn source(at: &At<RawTag>, connections: &Connections, complaints: &mut Complaints<'_>) -> Option<Source> {
     let raw = &at.value;
     let connection = connections.index_of(&raw.connection_id, "this tag", complaints);
-    if !raw.node_identifier.given {
+    let of_cascade = raw.cascade.value.as_ref().map(|cascade| &cascade.ai_sp).filter(|ai_sp| ai_sp.given);
+    let written = of_cascade.filter(|_| !raw.node_identifier.given).unwrap_or(&raw.node_identifier);
+    if !written.given {
         complaints.error(at.at, "this tag has no `node_identifier`", "write `node_identifier: ns=2;s=Path`");
     }
-    let node = node(&raw.node_identifier, complaints);
+    let node = node(written, complaints);
     Some(Source { connection: connection?, node: node? })
 }
 
@@ -374,6 +394,7 @@ fn complain_of_setpoint_keys(raw: &RawTag, r#type: TagType, complaints: &mut Com
             (raw.action_bounds.given, raw.action_bounds.at, "action_bounds"),
             (raw.nominal_setpoint.given, raw.nominal_setpoint.at, "nominal_setpoint"),
             (raw.guardrail_schedule.given, raw.guardrail_schedule.at, "guardrail_schedule"),
+            (raw.cascade.given, raw.cascade.at, "cascade"),
         ] {
             if given {
                 complaints.error(at, format!("only a setpoint has `{name}`"), help);
