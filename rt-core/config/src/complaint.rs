@@ -86,6 +86,8 @@ pub(crate) struct Complaints<'a> {
     file: PathBuf,
     text: &'a str,
     said: Vec<Complaint>,
+    /// Keys that mean nothing here, and why or what does instead.
+    strays: Vec<(Place, String)>,
     left_out: usize,
     errors: usize,
 }
@@ -93,7 +95,7 @@ pub(crate) struct Complaints<'a> {
 impl<'a> Complaints<'a> {
     /// Nothing said yet about `file` with this text.
     pub(crate) fn new(file: &Path, text: &'a str) -> Self {
-        Self { file: file.to_owned(), text, said: Vec::new(), left_out: 0, errors: 0 }
+        Self { file: file.to_owned(), text, said: Vec::new(), strays: Vec::new(), left_out: 0, errors: 0 }
     }
 
     /// The text under examination.
@@ -129,6 +131,16 @@ impl<'a> Complaints<'a> {
         if !self.said.contains(&complaint) {
             self.said.push(complaint);
         }
+    }
+
+    /// Notes a key that means nothing here, beside what is said about it.
+    pub(crate) fn note_stray(&mut self, place: Place, instead: &str) {
+        self.strays.push((place, instead.to_owned()));
+    }
+
+    /// The keys that mean nothing here, and why or what does instead.
+    pub(crate) fn strays(&self) -> &[(Place, String)] {
+        &self.strays
     }
 
     /// Whether anything refuses the file.

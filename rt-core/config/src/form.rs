@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::complaint::{Complaints, Place, quoted};
+use crate::inherited;
 use crate::spelling::nearest;
 use crate::yaml::{Key, Kind, Node, Plain, read_default};
 
@@ -28,8 +29,6 @@ pub(crate) enum Presence {
     Default(&'static str),
     /// It is one of CoreRL's keys and changes nothing here: a notice says so.
     Unused,
-    /// It is one of CoreRL's keys, and to ignore it would be wrong: the text says what to do instead.
-    Unsupported(&'static str),
 }
 
 /// One key's description.
@@ -100,9 +99,7 @@ impl<'n> Section<'n> {
         match info.presence {
             Presence::Unused => {
                 complaints.notice(key.at, format!("`{}` has no effect here", info.name), info.doc.trim());
-            }
-            Presence::Unsupported(instead) => {
-                complaints.error(key.at, format!("`{}` is not supported", info.name), instead);
+                complaints.note_stray(key.at, info.doc.trim());
             }
             Presence::Required | Presence::Optional | Presence::Default(_) => {
                 return Field { value: T::decode(node, complaints), at: node.at, given: true };
@@ -119,7 +116,7 @@ impl<'n> Section<'n> {
                 complaints.error(self.at, format!("`{}` is missing here", info.name), info.doc.trim());
                 None
             }
-            Presence::Optional | Presence::Unused | Presence::Unsupported(_) => None,
+            Presence::Optional | Presence::Unused => None,
         };
         Field { value, at: self.at, given: false }
     }
@@ -127,17 +124,21 @@ impl<'n> Section<'n> {
 
 /// Complains of an unknown key; the known one that it probably means.
 fn complain_of_key(key: &Key, known: &[KeyInfo], complaints: &mut Complaints<'_>) -> Option<&'static str> {
-    let meant = nearest(&key.name, known.iter().map(|info| info.name));
-    let help = match meant {
+    let instead = inherited::instead(&key.name);
+    let meant = nearest(&key.name, known.iter().map(|info| info.name)).filter(|_| instead.is_none());
+    let help = match (meant, instead) {
         _ if key.name == "<<" => {
             "merge keys are not supported; write the keys out, or use an alias for the whole mapping".to_owned()
         }
-        Some(name) => format!("did you mean `{name}`?"),
-        None => {
+        (_, Some(instead)) => instead.to_string(),
+        (Some(name), None) => format!("did you mean `{name}`?"),
+        (None, None) => {
             let names: Vec<&str> = known.iter().map(|info| info.name).collect();
             format!("known here: {}", names.join(", "))
         }
     };
+    let unheard = meant.is_none() && instead.is_none();
+    complaints.note_stray(key.at, if unheard { "this runtime has no such key" } else { &help });
     complaints.error(key.at, format!("unknown key {}", quoted(&key.name)), help);
     meant
 }
@@ -148,13 +149,11 @@ pub(crate) fn section_schema(doc: &str, keys: impl IntoIterator<Item = (&'static
     let mut required = Vec::new();
     for (info, schema) in keys {
         let mut schema = match (info.presence, schema) {
-            (Presence::Unsupported(_), _) => json!({ "not": {} }),
             (Presence::Unused, _) => json!({}),
             (_, schema) => schema,
         };
         let remark = match info.presence {
             Presence::Unused => " (Accepted without effect.)",
-            Presence::Unsupported(_) => " (Not supported.)",
             _ => "",
         };
         schema["description"] = json!(format!("{}{remark}", info.doc.trim()));

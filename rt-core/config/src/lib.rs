@@ -30,6 +30,8 @@ mod duration;
 mod expression;
 mod form;
 mod form_special;
+mod inherited;
+mod migrate;
 mod raw;
 mod raw_stages;
 mod resolve;
@@ -47,6 +49,7 @@ use rt_core::time::Span;
 use serde_json::{Value, json};
 
 pub use complaint::{Complaint, Place, Severity};
+pub use migrate::{Change, Done, Migration, migrate};
 pub use settings::CycleLists;
 pub use site::{
     AgentOptions, Canary, Connection, DecisionClock, Filter, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer,

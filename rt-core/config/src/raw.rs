@@ -390,8 +390,6 @@ sections! {
         imputer: Imputer, Optional;
         /// What makes a value missing besides quality and range: one filter, or a list with at most one of each kind.
         filter: OneOrMore<Filter>, Optional;
-        /// Filters, as older files call them.
-        outlier: Anything, Unsupported("rename it to `filter`");
         /// Every column is made of the traces of `agent.traces`.
         reward_constructor: Anything, Unused;
         /// Without it there is no RUN. Absent: true for tags that are read and part of the state.

@@ -328,7 +328,7 @@ fn tags_are_checked() {
     );
     assert_error("name: PH,", "name: PH, nominal_setpoint: 1,", "1, conn", "only a setpoint", "");
     assert_error("name: PH,", "name: PH, cascade: {op_sp: PH},", "{op_sp", "only a setpoint has `cascade`", "remove");
-    assert_error("name: PH,", "name: PH, outlier: [],", "outlier", "`outlier` is not supported", "`filter`");
+    assert_error("name: PH,", "name: PH, outlier: [],", "outlier", "unknown key `outlier`", "write `filter`");
     assert_error("name: PH,", "name: PH, stale_after: 10ms,", "10ms", "every reading would be stale", "1s or more");
     let tag = "    - {name: T, type: meta, node_identifier: i=1}\n";
     let many: String = (0..520).map(|index| tag.replace("T,", &format!("T{index},"))).collect();
@@ -658,6 +658,7 @@ fn a_mode_tag_and_the_rules_for_samples_are_read_as_meant() {
     assert_error("name: PH,", "name: PH, spike: {step: 1, samples: 1},", "1}, connection", "whole number", "2 to 255");
     assert_error("name: PH,", "name: PH, frozen_after: 0s,", "0s, connection", "zero is not possible", "");
     assert_error("name: PH,", "name: PH, sensor_span: [1],", "[1]", "a range belongs", "");
+    assert_error("name: PH,", "name: PH, sensor_span: [null, 1],", "[null", "one end", "never reached");
     assert_error("rate: 0.1, ", "rate: 0.1, operator_when: \"{PX}\", ", "{PX}", "no tag `PX`", "");
 }
 

@@ -143,6 +143,11 @@ impl Form for Span {
 impl Form for Range {
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
         let [lo, hi] = pair(node, "a range", "write two numbers: [0.0, 1.0]", complaints)?;
+        if [lo, hi].iter().any(|end| scalar(end).is_some_and(|end| end.plain() == Plain::Null)) {
+            let help = "write both ends: where nothing ends, a number that is never reached";
+            complaints.error(node.at, "this range has one end", help);
+            return None;
+        }
         let (lo, hi) = (f64::decode(lo, complaints)?, f64::decode(hi, complaints)?);
         if lo < hi && (hi - lo).is_finite() {
             return Some(Self { lo, hi });

@@ -58,6 +58,11 @@ pub(crate) enum Plain {
 }
 
 impl Scalar {
+    /// The byte of the file behind it.
+    pub(crate) const fn end(&self) -> usize {
+        self.bytes.end
+    }
+
     /// What the scalar says: quoted ones are text, whatever they look like.
     pub(crate) fn plain(&self) -> Plain {
         if self.plain { plain_value(&self.text) } else { Plain::Text }

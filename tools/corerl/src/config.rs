@@ -1,4 +1,4 @@
-//! `corerl config`: checks, applies and drafts site files, and prints their schema and an example.
+//! `corerl config`: checks, applies, drafts and migrates site files, and prints their schema and an example.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::data::{TagsArguments, draft_tags};
 use crate::failure::{Exit, Failure};
 use crate::field::{FromServerArguments, draft_site};
+use crate::migrate::{MigrateArguments, migrate};
 use crate::output::print_json;
 use crate::target::Target;
 
@@ -57,6 +58,8 @@ enum ConfigAction {
     FromServer(FromServerArguments),
     /// Draft the tags of a site file from a history.
     Tags(TagsArguments),
+    /// Make a site file of one for CoreRL's Python services.
+    Migrate(MigrateArguments),
     /// Print a complete site file with comments, to start from.
     #[command(after_help = "Example:\n  corerl config example > site.yaml && corerl config check site.yaml")]
     Example,
@@ -83,6 +86,7 @@ pub(crate) fn run(command: &ConfigCommand) -> ExitCode {
         ConfigAction::Apply(arguments) => apply(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::FromServer(arguments) => draft_site(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::Tags(arguments) => draft_tags(arguments).unwrap_or_else(|failure| failure.report()).into(),
+        ConfigAction::Migrate(arguments) => migrate(arguments).unwrap_or_else(|failure| failure.report()).into(),
         ConfigAction::Schema => print(&format!("{:#}\n", rt_config::schema())),
         ConfigAction::Example => print(rt_config::example()),
     }
@@ -147,7 +151,7 @@ fn apply(arguments: &ApplyArguments) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn complaint_json(complaint: &Complaint) -> Value {
+pub(crate) fn complaint_json(complaint: &Complaint) -> Value {
     json!({
         "file": complaint.file.to_string_lossy(),
         "line": complaint.place.map(|place| place.line),

@@ -20,6 +20,7 @@ mod experiment;
 mod failure;
 mod field;
 mod learn;
+mod migrate;
 mod model;
 mod output;
 mod replay;
