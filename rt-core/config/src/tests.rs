@@ -4,6 +4,7 @@ mod alarms;
 mod cascade;
 mod improvers;
 mod imputers;
+mod inherited;
 mod mutation;
 mod schema;
 mod stages;
