@@ -293,8 +293,7 @@ mod tests {
     use super::*;
 
     /// A site that observes every second and acts every two.
-    fn site() -> Site {
-        let text = r#"
+    const SITE: &str = r#"
 schema: corerl/1
 lab: true
 agent_name: agent
@@ -309,13 +308,23 @@ pipeline:
   reward: {value: "-{level}"}
 runtime: {period: 100ms, limits: {u: {rate: 1}}}
 "#;
+
+    fn site() -> Site {
+        site_of(SITE)
+    }
+
+    fn site_of(text: &str) -> Site {
         rt_config::parse(text, "site.yaml".as_ref()).unwrap_or_else(|refused| panic!("{refused}")).site
     }
 
     fn observed(text: &str) -> Result<Vec<Observation>, UnfitTable> {
+        observed_by(&site(), text)
+    }
+
+    fn observed_by(site: &Site, text: &str) -> Result<Vec<Observation>, UnfitTable> {
         let table = Table::parse(text.as_bytes(), b',').unwrap();
         let mut observations = Vec::new();
-        observe_table(&site(), &table, |observation| observations.push(observation.clone())).map(|()| observations)
+        observe_table(site, &table, |observation| observations.push(observation.clone())).map(|()| observations)
     }
 
     fn of_rows(rows: &[(f64, &str)]) -> String {
@@ -367,6 +376,39 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
         assert!(refused("time,u\n0,1\n1,1\n").contains("no column for level"));
         assert!(refused("time,u,level\n0,1,1\n60,1,1\n120,1,1\n").contains("rows are 60 s apart"));
         assert_eq!(observed("time,u,level,other\n0,1,1,9\n1,1,1,9\n").unwrap().len(), 2, "the lamp may be missing");
+    }
+
+    #[test]
+    fn what_the_plant_followed_is_the_action_of_a_cascade() {
+        let text = SITE.replacen(
+            "operating_range: [0, 2]}",
+            "operating_range: [0, 2], cascade: {op_sp: hand, ai_mode: lamp}}",
+            1,
+        );
+        let site = site_of(&text.replacen(
+            "    - {name: lamp",
+            "    - {name: hand, type: meta, node_identifier: i=4}\n    - {name: lamp",
+            1,
+        ));
+        let refused = observed_by(&site, "time,u,level\n0,1,1\n1,1,1\n").unwrap_err().to_string();
+        assert!(refused.contains("hand") && refused.contains("lamp"), "{refused}");
+        let rows = "time,u,level,hand,lamp\n0,1,5,0.5,1\n1,1,5,0.5,0\n2,1,5,0.25,0\n3,1,5,0.25,bad\n4,1.5,5,0.25,1\n";
+        let observations = observed_by(&site, rows).unwrap();
+        // The slow trace needs another reading behind a missing one.
+        let actions: Vec<_> = observations.iter().map(|seen| (seen.action[0], seen.complete)).collect();
+        assert_eq!(actions, [(0.5, true), (0.25, true), (0.125, true), (0.125, false), (0.75, false)]);
+    }
+
+    #[test]
+    fn a_trigger_decides_between_those_that_are_due() {
+        let trigger = "stale_after: 3s, trigger: {condition: \"{level} > 5.5\"}}";
+        let site = site_of(&SITE.replacen("stale_after: 3s}", trigger, 1));
+        let rows = of_rows(&[(10.0, "1,5"), (11.0, "1,6"), (12.0, "1,5"), (13.0, "1,5"), (14.0, "1,6")]);
+        let decisions = |site: &Site| -> Vec<bool> {
+            observed_by(site, &rows).unwrap().iter().map(|observation| observation.decision).collect()
+        };
+        assert_eq!(decisions(&self::site()), [true, false, true, false, true]);
+        assert_eq!(decisions(&site), [true, true, true, false, true]);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use super::{Verdict, with_room};
 /// The bytes are the text.
 pub(super) fn run(bytes: &[u8]) -> Verdict {
     let Ok(text) = std::str::from_utf8(bytes) else { return Verdict::Refused };
+    if let Ok(migration) = rt_config::migrate(text, "site.yaml".as_ref(), &[]) {
+        assert!(rt_config::migrate(&migration.text, "site.yaml".as_ref(), &[]).is_ok(), "{}", migration.text);
+    }
     match rt_config::parse_to_look_at(text, "site.yaml".as_ref()) {
         Ok(loaded) => {
             assert!(loaded.notices.iter().all(|notice| notice.severity == Severity::Notice));

@@ -63,7 +63,9 @@ impl<'t> Text<'t> {
         for (edit, at, remark) in edits {
             let entry = entry(tree, *at).ok_or("a key is not where it was")?;
             let made = self.replacements(entry, edit, remark, edits);
-            replacements.extend(made.ok_or_else(|| format!("the key in line {} cannot be edited", at.line))?);
+            let fits = |made: &Vec<Replacement>| made.iter().all(|(range, _)| self.text.get(range.clone()).is_some());
+            let made = made.filter(fits).ok_or_else(|| format!("the key in line {} cannot be edited", at.line))?;
+            replacements.extend(made);
         }
         // From the end, so that places before stay; what lies inside of something that is left out goes with it.
         replacements.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));

@@ -216,4 +216,19 @@ proptest! {
             prop_assert_eq!(again.text, migration.text);
         }
     }
+
+    #[test]
+    fn no_mutation_panics_and_what_comes_out_has_no_key_left_that_means_nothing(
+        at in 0..THEIRS.len(),
+        length in 0..12_usize,
+        put in prop_oneof!["[ -~\\n]{0,6}", Just("{".to_owned()), Just("\"out\\u006cier\": 1".to_owned()), "\\PC{0,3}"],
+    ) {
+        let mut bytes = THEIRS.as_bytes().to_vec();
+        bytes.splice(at..(at + length).min(THEIRS.len()), put.bytes());
+        let text = String::from_utf8_lossy(&bytes);
+        if let Ok(migration) = migrate(&text, Path::new("acid.yaml"), &[]) {
+            let again = migrate(&migration.text, Path::new("acid.yaml"), &[]).expect("what came out goes in");
+            prop_assert_eq!(again.changes, [], "{}", migration.text);
+        }
+    }
 }

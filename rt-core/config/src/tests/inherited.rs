@@ -80,7 +80,8 @@ runtime:
 fn each_key_is_read_and_those_without_effect_are_told() {
     let mut told: Vec<_> = accepted(THEIRS).notices.iter().map(|notice| notice.message.clone()).collect();
     told.retain(|message| message.contains("no effect"));
-    let unused = ["log_path", "coreio_origin", "enabled", "update_period", "historical_batch_size", "reward_constructor"];
+    let unused =
+        ["log_path", "coreio_origin", "enabled", "update_period", "historical_batch_size", "reward_constructor"];
     assert_eq!(told, unused.map(|key| format!("`{key}` has no effect here")));
 }
 
