@@ -60,6 +60,7 @@ mod random;
 mod replay;
 mod schedule;
 mod site;
+mod standard;
 mod threads;
 mod transitions;
 pub mod yardstick;
