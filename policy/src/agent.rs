@@ -5,15 +5,17 @@ use rt_core::carry::Carrier;
 use rt_core::image::Image;
 use rt_core::ports::{Action, Moment, NoAction, Observed, Policy};
 use rt_core::time::MonoTime;
+use serde::{Deserialize, Serialize};
 use shm_layout::{StepHead, StepMut};
 
+use crate::excursion::Excursions;
 use crate::explore::noise;
 use crate::kernels::{
     Activation, Kernel, LayerSpec, NetSpec, PackedNet, ParameterCount, Scratch, SpecError, clip, sigmoid,
 };
 use crate::pipeline::{Judgement, Pipeline, UnfitSite, narrowed, normalised};
 use crate::probe::{ParametersRefused, Probe};
-use crate::wire::VerifiedWeights;
+use crate::wire::{Publication, VerifiedWeights};
 
 /// Sums of each of the torso's two layers.
 pub const HIDDEN: usize = 128;
@@ -44,11 +46,23 @@ pub fn sigma(logit: f32) -> f32 {
     SIGMA_MAX * sigmoid(logit) + SIGMA_MIN
 }
 
+/// What is kept of an adopted policy beside its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
+    pub generation: u64,
+    /// The learner's updates when it was made: how much it has learnt.
+    pub updates: u64,
+    /// It holds the nominal setpoints.
+    pub nominal: bool,
+}
+
 /// A network that the agent may follow. Only verified parameters get in.
 #[derive(Clone, Debug)]
 pub struct AdoptedPolicy {
     net: PackedNet,
     generation: u64,
+    updates: u64,
     nominal: bool,
 }
 
@@ -72,7 +86,7 @@ impl AdoptedPolicy {
         parameters.iter_mut().skip(first).zip(biases).for_each(|(slot, bias)| *slot = bias);
         // As many as the network has, by construction.
         let _: Result<(), ParameterCount> = net.pack(&parameters);
-        Ok(Self { net, generation: NOMINAL_GENERATION, nominal: true })
+        Ok(Self { net, generation: NOMINAL_GENERATION, updates: 0, nominal: true })
     }
 
     /// Takes over verified weights, without allocating.
@@ -81,26 +95,28 @@ impl AdoptedPolicy {
     /// When they are for a network of another size; nothing changes then.
     pub fn adopt(&mut self, weights: &VerifiedWeights<'_>) -> Result<(), ParameterCount> {
         self.net.pack(weights.parameters())?;
-        (self.generation, self.nominal) = (weights.generation(), weights.nominal());
+        let Publication { generation, updates, nominal, .. } = *weights.publication();
+        (self.generation, self.updates, self.nominal) = (generation, updates, nominal);
         Ok(())
     }
 
     /// Takes over another policy of the same shape, without allocating.
     pub fn copy_from(&mut self, other: &Self) {
         self.net.copy_from(&other.net);
-        (self.generation, self.nominal) = (other.generation, other.nominal);
+        (self.generation, self.updates, self.nominal) = (other.generation, other.updates, other.nominal);
     }
 
     /// A policy as it was kept somewhere: parameters that [`AdoptedPolicy::parameters`] gave.
     ///
     /// # Errors
     /// The parameters are not believed, like those of a publication.
-    pub fn kept(spec: &NetSpec, generation: u64, nominal: bool, parameters: &[f32]) -> Result<Self, ParametersRefused> {
+    pub fn kept(spec: &NetSpec, origin: Kept, parameters: &[f32]) -> Result<Self, ParametersRefused> {
+        let Kept { generation, updates, nominal } = origin;
         let count = |_| ParameterCount { found: parameters.len(), expected: spec.parameters() };
         Probe::new(spec, Kernel::best()).map_err(count)?.judge(parameters)?;
         let mut net = PackedNet::new(spec).map_err(count)?;
         net.pack(parameters)?;
-        Ok(Self { net, generation, nominal })
+        Ok(Self { net, generation, updates, nominal })
     }
 
     /// Takes over what a learner in the same process has learnt, if it is believed like a publication; without allocating.
@@ -108,10 +124,16 @@ impl AdoptedPolicy {
     ///
     /// # Errors
     /// The parameters are not believed, and nothing changes; or the probe is one of another network.
-    pub fn follow(&mut self, probe: &mut Probe, generation: u64, parameters: &[f32]) -> Result<(), ParametersRefused> {
+    pub fn follow(
+        &mut self,
+        probe: &mut Probe,
+        generation: u64,
+        updates: u64,
+        parameters: &[f32],
+    ) -> Result<(), ParametersRefused> {
         probe.judge(parameters)?;
         self.net.pack(parameters)?;
-        (self.generation, self.nominal) = (generation, false);
+        (self.generation, self.updates, self.nominal) = (generation, updates, false);
         Ok(())
     }
 
@@ -123,6 +145,11 @@ impl AdoptedPolicy {
     /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
     pub const fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What it is, beside its parameters.
+    pub const fn origin(&self) -> Kept {
+        Kept { generation: self.generation, updates: self.updates, nominal: self.nominal }
     }
 
     /// It holds the nominal setpoints.
@@ -279,6 +306,7 @@ pub struct Agent<S> {
     outputs: Vec<f32>,
     setpoints: usize,
     may_explore: bool,
+    excursions: Excursions,
     seed: u64,
     moment: Moment,
     decision: Decision,
@@ -312,6 +340,7 @@ impl<S: PolicySource> Agent<S> {
             outputs: vec![0.0; spec.outputs()],
             setpoints: site.setpoints.len(),
             may_explore: site.agent.explore,
+            excursions: Excursions::new(site),
             seed: site.seed,
             moment: Moment { cycle: 0, release: MonoTime::ZERO, decision: false, gap: true, mode: 0 },
             decision: Decision::none(site.setpoints.len()),
@@ -360,6 +389,7 @@ impl<S: PolicySource> Agent<S> {
     pub fn carry(&mut self, carrier: &mut impl Carrier) {
         let Self {
             pipeline,
+            excursions,
             // What the site fixes, and whoever made the agent.
             source: _,
             kernel: _,
@@ -374,6 +404,7 @@ impl<S: PolicySource> Agent<S> {
             explored: _,
         } = self;
         pipeline.carry(carrier);
+        excursions.carry(carrier);
     }
 
     /// The kernel in use.
@@ -391,14 +422,16 @@ impl<S: PolicySource> Agent<S> {
         &mut self.source
     }
 
-    /// Decides one setpoint: the mean or a sample around it, inside the agent's bounds; in engineering units. What happens on
-    /// the way is noted, also when nothing comes of it.
-    fn act(&mut self, setpoint: usize, explore: bool) -> Result<f64, NoAction> {
+    /// Decides one setpoint, inside the agent's bounds; in engineering units. What happens on the way is noted, also when
+    /// nothing comes of it.
+    fn act(&mut self, setpoint: usize, way: Way) -> Result<f64, NoAction> {
         let output = |at: usize| self.outputs.get(at).copied().ok_or(NoAction::NotFinite);
         let (mean, logit) = (output(setpoint)?, output(self.setpoints + setpoint)?);
-        let deviation =
-            if explore { f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint) } else { 0.0 };
-        let sampled = mean + deviation as f32;
+        let sampled = match way {
+            Way::Mean => mean,
+            Way::Sample => mean + (f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint)) as f32,
+            Way::Excursion => self.excursions.target(setpoint),
+        };
         let (lo, hi) = self.pipeline.bounds();
         let bounds = lo.get(setpoint).zip(hi.get(setpoint)).ok_or(NoAction::Incomplete)?;
         let decided = clip(sampled, *bounds.0, *bounds.1);
@@ -408,6 +441,17 @@ impl<S: PolicySource> Agent<S> {
         }
         self.pipeline.engineering(setpoint, decided).ok_or(NoAction::Incomplete)
     }
+}
+
+/// How a decision comes from the network's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// The mean.
+    Mean,
+    /// A sample around the mean.
+    Sample,
+    /// Somewhere else, to see what is there.
+    Excursion,
 }
 
 impl<S: PolicySource> Policy for Agent<S> {
@@ -437,9 +481,17 @@ impl<S: PolicySource> Policy for Agent<S> {
         }
         policy.net.forward(self.kernel, self.pipeline.state(), &mut self.scratch, &mut self.outputs);
         let explore = explore && self.may_explore;
+        let way = match explore {
+            false => Way::Mean,
+            true if !policy.nominal && self.excursions.tick(self.moment.cycle, policy.updates) => Way::Excursion,
+            true => Way::Sample,
+        };
+        if way == Way::Mean {
+            self.excursions.end();
+        }
         let mut decided = *action;
         for (setpoint, slot) in decided.iter_mut().enumerate().take(self.setpoints) {
-            *slot = self.act(setpoint, explore)?;
+            *slot = self.act(setpoint, way)?;
         }
         *action = decided;
         self.explored = explore;

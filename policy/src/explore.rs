@@ -1,22 +1,29 @@
-//! Exploration noise: a function of seed, cycle and setpoint. There is no generator whose state could differ in a
+//! Exploration's random numbers: a function of seed, cycle and setpoint. There is no generator whose state could differ in a
 //! replay that begins in the middle.
 
 use crate::kernels::normal_quantile;
 
 /// Weyl increments: odd, far from any simple fraction.
 const CYCLE_STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
-const SETPOINT_STRIDE: u64 = 0xd1b5_4a32_d192_ed03;
+const DRAW_STRIDE: u64 = 0xd1b5_4a32_d192_ed03;
 
 /// A number from the standard normal distribution, between -8.3 and 8.3, for this setpoint in this cycle.
 ///
 /// # Real-time
 /// Wait-free, a fixed number of operations.
 pub fn noise(seed: u64, cycle: u64, setpoint: usize) -> f64 {
+    normal_quantile(uniform(seed, cycle, setpoint))
+}
+
+/// A number from the uniform distribution between 0 and 1, never one of them: the `draw`-th of this cycle.
+///
+/// # Real-time
+/// Wait-free, a fixed number of operations.
+pub(crate) fn uniform(seed: u64, cycle: u64, draw: usize) -> f64 {
     let key = mixed(seed ^ cycle.wrapping_mul(CYCLE_STRIDE));
-    let bits = mixed(key ^ (setpoint as u64).wrapping_add(1).wrapping_mul(SETPOINT_STRIDE));
-    // The middle of one of 2^52 equal parts of (0, 1): never 0 or 1.
-    let p = ((bits >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
-    normal_quantile(p)
+    let bits = mixed(key ^ (draw as u64).wrapping_add(1).wrapping_mul(DRAW_STRIDE));
+    // The middle of one of 2^52 equal parts of (0, 1).
+    ((bits >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
 }
 
 /// Two rounds of a 64-bit finaliser: every input bit reaches every output bit.

@@ -42,6 +42,7 @@
 )]
 
 mod agent;
+mod excursion;
 mod explore;
 pub mod file;
 pub mod kernels;
@@ -52,8 +53,8 @@ mod watch;
 pub mod wire;
 
 pub use agent::{
-    AdoptedPolicy, Agent, AgentError, HIDDEN, NOMINAL_GENERATION, PolicySource, SIGMA_MAX, SIGMA_MIN, Step, actor_spec,
-    sigma,
+    AdoptedPolicy, Agent, AgentError, HIDDEN, Kept, NOMINAL_GENERATION, PolicySource, SIGMA_MAX, SIGMA_MIN, Step,
+    actor_spec, sigma,
 };
 pub use explore::noise;
 pub use probe::Probe;

@@ -420,8 +420,9 @@ impl Trial {
     fn publish(&mut self) -> Result<(), ExperimentError> {
         let parameters = self.learner.published_parameters().map_err(ParametersRefused::Count)?;
         self.generation += 1;
+        let updates = self.learner.counts().critic_updates;
         let followed = self.driver.agent.source_mut();
-        followed.policy.follow(&mut self.probe, self.generation, &parameters)?;
+        followed.policy.follow(&mut self.probe, self.generation, updates, &parameters)?;
         followed.is_new = true;
         Ok(())
     }

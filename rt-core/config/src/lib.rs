@@ -52,9 +52,10 @@ pub use complaint::{Complaint, Place, Severity};
 pub use migrate::{Change, Done, Migration, migrate};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Canary, Connection, DecisionClock, Filter, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer,
-    ImputerRule, Interaction, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season,
-    SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind, Trigger,
+    AgentOptions, Canary, Connection, DecisionClock, Excursions, Filter, Goal, Guardrail, Heartbeat, Identity,
+    Improver, Imputer, ImputerRule, Interaction, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward,
+    Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind,
+    Trigger,
 };
 
 use complaint::Complaints;

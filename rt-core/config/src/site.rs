@@ -493,8 +493,21 @@ pub struct AgentOptions {
     pub decision_clock: DecisionClock,
     /// The running agent samples its action; otherwise it takes the mean.
     pub explore: bool,
+    /// How it explores beyond noise.
+    pub excursions: Excursions,
     /// Updates between two attempts to publish.
     pub publish_every: usize,
+}
+
+/// How often, and for how long, an exploring agent goes somewhere else and stays there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Excursions {
+    /// The chance that a decision begins one while nothing is learnt yet, 0 to 1.
+    pub rate: f64,
+    /// The learner's updates in which the chance falls by the factor e.
+    pub fading_updates: f64,
+    /// The longest one, in decisions.
+    pub decisions_max: u32,
 }
 
 /// What a new policy has to show in the shadow before it is adopted.

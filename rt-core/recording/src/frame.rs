@@ -1,5 +1,6 @@
 //! What a recording consists of.
 
+use policy::Kept;
 use rt_core::changes::SetpointTuning;
 use rt_core::ports::{Command, FieldReport};
 use rt_core::record::EventKind;
@@ -77,10 +78,8 @@ pub struct Opening {
 /// One generation of weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeptPolicy {
-    /// Its number.
-    pub generation: u64,
-    /// It holds the nominal setpoints.
-    pub nominal: bool,
+    /// What it is.
+    pub origin: Kept,
     /// Its parameters, in the order of [`policy::kernels::NetSpec`].
     pub parameters: Vec<f32>,
 }

@@ -113,8 +113,8 @@ impl Replay {
     /// # Errors
     /// They are not believed.
     pub fn take_policy(&mut self, policy: &KeptPolicy) -> Result<(), ReplayRefused> {
-        let generation = policy.generation;
-        let adopted = AdoptedPolicy::kept(&self.spec, generation, policy.nominal, &policy.parameters)
+        let generation = policy.origin.generation;
+        let adopted = AdoptedPolicy::kept(&self.spec, policy.origin, &policy.parameters)
             .map_err(|error| ReplayRefused::Policy { generation, reason: error.to_string() })?;
         let deck = self.agent.source_mut();
         deck.policies.retain(|policy| policy.generation() != generation);

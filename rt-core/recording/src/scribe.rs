@@ -93,11 +93,8 @@ impl KeeperSlot {
     /// Leaves a copy, before the control thread can follow it. Allocates: not for the real-time thread.
     pub fn leave_policy(&self, policy: &AdoptedPolicy) {
         // Weights that do not fit are missed by the cycle that follows them, which is when it is said.
-        let _ = self.0.try_send(Left::Policy(KeptPolicy {
-            generation: policy.generation(),
-            nominal: policy.is_nominal(),
-            parameters: policy.parameters(),
-        }));
+        let kept = KeptPolicy { origin: policy.origin(), parameters: policy.parameters() };
+        let _ = self.0.try_send(Left::Policy(kept));
     }
 
     /// Leaves the ring in which the learner that was admitted last says what its critics expect. Not for the real-time thread.
@@ -369,7 +366,7 @@ impl Scribe {
         let Some(open) = self.volume.as_mut().filter(|open| !open.generations.contains(&generation)) else {
             return Ok(());
         };
-        let Some(place) = self.kept.iter().position(|kept| kept.generation == generation) else {
+        let Some(place) = self.kept.iter().position(|kept| kept.origin.generation == generation) else {
             return Err(Missed::Lost(Lost { cycle, why: Why::WeightsMissing { generation } }));
         };
         // The one in use is the last that is forgotten: the next file needs it, too.
@@ -395,7 +392,7 @@ impl Scribe {
         while let Ok(left) = self.left.try_recv() {
             match left {
                 Left::Policy(policy) => {
-                    self.kept.retain(|kept| kept.generation != policy.generation);
+                    self.kept.retain(|kept| kept.origin.generation != policy.origin.generation);
                     self.kept.push(policy);
                 }
                 Left::Estimates(ring) => self.said.follow(ring),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use policy::kernels::{Kernel, KernelKind};
 use policy::pipeline::Columns;
-use policy::{AdoptedPolicy, Agent, PolicySource, actor_spec};
+use policy::{AdoptedPolicy, Agent, Kept, PolicySource, actor_spec};
 use rt_config::Site;
 use rt_core::changes::{ChangeSet, SetpointTuning};
 use rt_core::cycle::Cycle;
@@ -262,7 +262,8 @@ impl Rig {
         let spec = current.net().spec().clone();
         let nominal = AdoptedPolicy::nominal(&spec, &self.site).unwrap().parameters();
         let shifted: Vec<_> = nominal.iter().map(|x| x + 1e-4 * (1 + generation % 16) as f32).collect();
-        *current = AdoptedPolicy::kept(&spec, generation, false, &shifted).unwrap();
+        *current =
+            AdoptedPolicy::kept(&spec, Kept { generation, updates: generation, nominal: false }, &shifted).unwrap();
         *is_new = true;
         self.slot.leave_policy(&current.clone());
     }

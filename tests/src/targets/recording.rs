@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use policy::kernels::Kernel;
 use policy::pipeline::Columns;
-use policy::{Agent, PolicySource, actor_spec};
+use policy::{Agent, Kept, PolicySource, actor_spec};
 use rt_config::Site;
 use rt_core::ports::Recorder;
 use rt_core::record::{CycleView, Event, Flags};
@@ -119,7 +119,7 @@ fn replayed(file: &[u8]) -> usize {
 
 fn policy_for(site: &Site, generation: u64) -> KeptPolicy {
     let spec = actor_spec(Columns::of(site).len(), site.setpoints.len());
-    KeptPolicy { generation, nominal: false, parameters: vec![0.01; spec.parameters()] }
+    KeptPolicy { origin: Kept { generation, updates: 0, nominal: false }, parameters: vec![0.01; spec.parameters()] }
 }
 
 /// A simulated run of the rig's site that is recorded.

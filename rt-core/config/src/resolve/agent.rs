@@ -4,7 +4,7 @@ use super::{number, stages};
 use crate::complaint::Complaints;
 use crate::form::Field;
 use crate::raw::{Agent, ImproverName};
-use crate::site::{AgentOptions, Improver, Interaction};
+use crate::site::{AgentOptions, Excursions, Improver, Interaction};
 use crate::value::Whole;
 
 use super::TRACES_MAX;
@@ -25,6 +25,12 @@ impl Usual {
     }
 }
 
+/// Decisions in which excursions fade, beside what the discount looks ahead.
+const FADING_DECISIONS: f64 = 30.0;
+/// The longest excursion has at least, and at most, so many decisions.
+const EXCURSION_MIN_DECISIONS: f64 = 10.0;
+const EXCURSION_MAX_DECISIONS: f64 = 1_000.0;
+
 pub(super) fn resolve(
     raw: &Agent,
     interaction: Option<&Interaction>,
@@ -32,6 +38,7 @@ pub(super) fn resolve(
 ) -> Option<AgentOptions> {
     let decay = |x: f64| (0.0..1.0).contains(&x);
     let fraction = |x: f64| x > 0.0 && x <= 1.0;
+    let share = |x: f64| (0.0..=1.0).contains(&x);
     let weight = |x: f64| (0.0..=10.0).contains(&x);
     let improver = raw.improver.value.map(|name| match name {
         ImproverName::Pathwise => Improver::Pathwise,
@@ -56,6 +63,8 @@ pub(super) fn resolve(
         complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
     }
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
+    let critic_updates = whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates);
+    let excursions = number(&raw.excursions, share, "0 to 1", complaints);
     let count = |value: u64| usize::try_from(value).ok();
     Some(AgentOptions {
         gamma: gamma?,
@@ -65,7 +74,7 @@ pub(super) fn resolve(
         candidates: count(raw.candidates.value?.0)?,
         critic_lr: critic_lr?,
         actor_lr: actor_lr?,
-        critic_updates: count(whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates)?)?,
+        critic_updates: count(critic_updates?)?,
         pessimism: pessimism?,
         curiosity: curiosity?,
         actor_updates: count(raw.actor_updates.value?.0)?,
@@ -74,8 +83,20 @@ pub(super) fn resolve(
         traces: traces?.iter().map(|trace| trace.value).collect(),
         decision_clock: decision_clock?,
         explore: raw.explore.value?,
+        excursions: fading(excursions?, gamma?, critic_updates?, interaction?),
         publish_every: count(raw.publish_every.value?.0)?,
     })
+}
+
+/// They fade in some decisions and in the observations that the discount looks ahead, and none is longer than that.
+fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction) -> Excursions {
+    let every = (interaction.action_period.as_ns() / interaction.obs_period.as_ns().max(1)).max(1) as f64;
+    let ahead = 1.0 / (1.0 - gamma);
+    Excursions {
+        rate,
+        fading_updates: critic_updates as f64 * (FADING_DECISIONS * every + ahead),
+        decisions_max: (ahead / every).clamp(EXCURSION_MIN_DECISIONS, EXCURSION_MAX_DECISIONS) as u32,
+    }
 }
 
 /// The given number or the usual one; `None` when the given one was complained of.
