@@ -472,7 +472,7 @@ mod tests {
         bytes[MAGIC.len()] = 0;
         std::fs::write(&path, &bytes).unwrap();
         let error = agent.load(&path, 77).unwrap_err();
-        assert!(matches!(error, LoadError::Version { found: 0, expected: 2, .. }));
+        assert!(matches!(error, LoadError::Version { found: 0, expected: VERSION, .. }));
 
         agent.save(&path, BELONGS).unwrap();
         let error = agent.load(&path, 78).unwrap_err();

@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The weight of the beginning, in observations.
-const PRIOR_OBSERVATIONS: f64 = 100.0;
+const PRIOR_OBSERVATIONS: f64 = 500.0;
 /// Mean and variance of what is uniform in [0, 1].
 const PRIOR_MEAN: f64 = 0.5;
 const PRIOR_VARIANCE: f64 = 1.0 / 12.0;
@@ -100,7 +100,7 @@ mod tests {
     /// Saw a column that hardly moves, one that never does, and one that uses all of its range.
     fn experienced() -> (Standard, Stream) {
         let (mut standard, mut stream) = (Standard::new(3), Stream::new(1, "states", 0));
-        for _ in 0..20_000 {
+        for _ in 0..200_000 {
             standard.see(&[0.7 + 0.01 * stream.normal(), 0.2, stream.uniform()]);
         }
         (standard, stream)

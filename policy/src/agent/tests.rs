@@ -218,3 +218,39 @@ fn every_kernel_decides_the_same_bits() {
     }
     assert!(actions.iter().all(|action| *action == actions[0]), "{actions:?}");
 }
+
+#[test]
+fn an_excursion_goes_far_from_the_mean_and_keeps_to_the_agents_bounds() {
+    let mut site = site();
+    site.agent.excursions.rate = 0.2;
+    // A mean of 0.4 of both scales, and hardly any deviation.
+    let (mut agent, mut plant) = (agent_with(&site, [0.4, 0.4, -20.0, -20.0]), Plant::of(&site));
+    agent.adopt();
+    plant.read(0.25, 0.2, 0.5, 0.5);
+    let (mean, _) = decided(&mut agent, &plant, false);
+    let (mut far, mut near) = (0, 0);
+    for _ in 0..300 {
+        plant.read(0.25, 0.2, 0.5, 0.5);
+        let (feed, dose) = decided(&mut agent, &plant, true);
+        assert!((0.2 - 0.1 - 1e-6..=0.2 + 0.1 + 1e-6).contains(&dose), "{dose}");
+        if (feed - mean).abs() > 0.01 { far += 1 } else { near += 1 }
+    }
+    assert!(far > 30 && near > 30, "{far} {near}");
+    for _ in 0..50 {
+        plant.read(0.25, 0.2, 0.5, 0.5);
+        assert_eq!(decided(&mut agent, &plant, false).0, mean, "who does not explore stays");
+    }
+}
+
+#[test]
+fn the_nominal_policy_makes_no_excursions() {
+    let mut site = site();
+    site.agent.excursions.rate = 1.0;
+    let (mut agent, mut plant) = (nominal_agent(&site), Plant::of(&site));
+    agent.adopt();
+    for _ in 0..100 {
+        plant.read(0.25, 0.2, 0.5, 0.5);
+        decided(&mut agent, &plant, true);
+        assert_eq!(agent.excursions.target(0), Excursions::new(&site).target(0), "none has begun");
+    }
+}

@@ -25,8 +25,9 @@ impl Usual {
     }
 }
 
-/// Decisions in which excursions fade, beside what the discount looks ahead.
+/// Excursions fade in so many decisions, and so many times what the discount looks ahead.
 const FADING_DECISIONS: f64 = 30.0;
+const FADING_HORIZONS: f64 = 3.0;
 /// The longest excursion has at least, and at most, so many decisions.
 const EXCURSION_MIN_DECISIONS: f64 = 10.0;
 const EXCURSION_MAX_DECISIONS: f64 = 1_000.0;
@@ -63,8 +64,8 @@ pub(super) fn resolve(
         complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
     }
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
-    let critic_updates = whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates);
     let excursions = number(&raw.excursions, share, "0 to 1", complaints);
+    let critic_updates = whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates);
     let count = |value: u64| usize::try_from(value).ok();
     Some(AgentOptions {
         gamma: gamma?,
@@ -94,7 +95,7 @@ fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction)
     let ahead = 1.0 / (1.0 - gamma);
     Excursions {
         rate,
-        fading_updates: critic_updates as f64 * (FADING_DECISIONS * every + ahead),
+        fading_updates: critic_updates as f64 * (FADING_DECISIONS * every + FADING_HORIZONS * ahead),
         decisions_max: (ahead / every).clamp(EXCURSION_MIN_DECISIONS, EXCURSION_MAX_DECISIONS) as u32,
     }
 }
@@ -102,4 +103,25 @@ fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction)
 /// The given number or the usual one; `None` when the given one was complained of.
 fn whole_or<const LO: u64, const HI: u64>(field: &Field<Whole<LO, HI>>, usual: u64) -> Option<u64> {
     if field.given { field.value.as_ref().map(|value| value.0) } else { Some(usual) }
+}
+
+#[cfg(test)]
+mod tests {
+    fn excursions(agent: &str) -> Result<super::Excursions, String> {
+        let text = crate::example().replace("\nagent:\n", &format!("\nagent:\n{agent}"));
+        match crate::parse(&text, "site.yaml".as_ref()) {
+            Ok(loaded) => Ok(loaded.site.agent.excursions),
+            Err(refused) => Err(refused.complaints.iter().map(|said| said.message.clone()).collect()),
+        }
+    }
+
+    #[test]
+    fn excursions_must_be_asked_for_and_fade_with_what_the_agent_learns() {
+        assert_eq!(excursions("").unwrap().rate, 0.0);
+        let six = excursions("  excursions: 0.1\n  critic_updates: 6\n").unwrap();
+        let twelve = excursions("  excursions: 0.1\n  critic_updates: 12\n").unwrap();
+        assert_eq!((six.rate, twelve.fading_updates), (0.1, 2.0 * six.fading_updates));
+        assert!(six.fading_updates > 6.0 * 30.0 && (10..=1_000).contains(&six.decisions_max));
+        assert!(excursions("  excursions: 1.5\n").unwrap_err().contains("0 to 1"));
+    }
 }
