@@ -134,7 +134,7 @@ impl Agent {
     /// If a slice of the step has another width than the agent's shape.
     pub fn observe(&mut self, step: &Step<'_>) {
         self.assert_shape(step);
-        self.take_in(step, Origin::Online);
+        self.replay.push(step, Origin::Online);
         self.schedule.observed();
     }
 
@@ -144,13 +144,7 @@ impl Agent {
     /// If a slice of the step has another width than the agent's shape.
     pub fn observe_historical(&mut self, step: &Step<'_>) {
         self.assert_shape(step);
-        self.take_in(step, Origin::Historical);
-    }
-
-    fn take_in(&mut self, step: &Step<'_>, origin: Origin) {
-        if self.replay.push(step, origin) > 0 {
-            self.learning.see(step.state);
-        }
+        self.replay.push(step, Origin::Historical);
     }
 
     fn assert_shape(&self, step: &Step<'_>) {

@@ -29,7 +29,7 @@ const MAGIC: [u8; 8] = *b"CoreRLck";
 /// What a complete file ends with.
 const END: [u8; 8] = *b"CoreRLok";
 /// The version of the format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 2;
 const HEAD_BYTES: u64 = (MAGIC.len() + size_of::<u32>()) as u64;
 const TAIL_BYTES: u64 = (blake3::OUT_LEN + END.len()) as u64;
 /// Numbers in a section of rows.
@@ -472,7 +472,7 @@ mod tests {
         bytes[MAGIC.len()] = 0;
         std::fs::write(&path, &bytes).unwrap();
         let error = agent.load(&path, 77).unwrap_err();
-        assert!(matches!(error, LoadError::Version { found: 0, expected: VERSION, .. }));
+        assert!(matches!(error, LoadError::Version { found: 0, expected: 2, .. }));
 
         agent.save(&path, BELONGS).unwrap();
         let error = agent.load(&path, 78).unwrap_err();

@@ -68,14 +68,6 @@ impl Learning {
         }
     }
 
-    /// Takes a state in that there are transitions to.
-    pub(crate) fn see(&mut self, state: &[f32]) {
-        match self {
-            Self::Percentile(_) => {}
-            Self::Pathwise(pathwise) => pathwise.see(state),
-        }
-    }
-
     #[cfg(test)]
     pub(crate) fn actor_mut(&mut self) -> &mut [f32] {
         match self {

@@ -60,7 +60,6 @@ mod random;
 mod replay;
 mod schedule;
 mod site;
-mod standard;
 mod threads;
 mod transitions;
 pub mod yardstick;

@@ -19,7 +19,6 @@
 //!   Early on they agree because they know nothing, so `c` begins larger and falls with the number of updates.
 //! - Near a bound the mean's slope towards it falls to 0, and beyond it turns back: outside, values say nothing (Hausknecht
 //!   and Stone 2016, "inverting gradients", within the last tenth of the way).
-//! - All networks see the state standardised ([`Standard`]); the actor that is published takes it as it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +28,6 @@ use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, SIG
 use crate::options::{AgentOptions, AgentShape};
 use crate::random::Stream;
 use crate::replay::{Batch, Replay};
-use crate::standard::Standard;
 use crate::threads::Threads;
 
 /// The part of the way between the bounds, next to a bound, in which the mean's slope towards it falls to 0.
@@ -77,7 +75,6 @@ impl Trained {
 pub(crate) struct PathwiseState {
     critics: Vec<Trained>,
     actor: Trained,
-    standard: Standard,
     mean_reward: f32,
     updates: u64,
     batch_stream: Stream,
@@ -108,9 +105,6 @@ pub(crate) struct Pathwise {
     critic: Critic,
     members: Vec<Member>,
     actor: Trained,
-    standard: Standard,
-    /// The actor that acts: the copy, for states as they are.
-    acting: Vec<f32>,
     settings: Settings,
     mean_reward: f32,
     updates: u64,
@@ -126,8 +120,6 @@ pub(crate) struct Pathwise {
     actions: Vec<f32>,
     next_actions: Vec<f32>,
     targets: Vec<f32>,
-    /// States to judge, standardised.
-    judged: Vec<f32>,
 }
 
 /// The options as the formulas take them.
@@ -179,14 +171,12 @@ impl Pathwise {
         net.init(&mut actor, &mut Stream::new(options.seed, "actor initialisation", 0));
         let (rows, d) = (options.batch_size, shape.action);
         let drawn = || vec![0.0; rows * PAIR * d];
-        let mut pathwise = Self {
+        Self {
             shape,
             net,
             critic,
             members: (0..options.ensemble).map(|index| Member::new(index, &critic, shape, options)).collect(),
             actor: Trained::new(actor),
-            standard: Standard::new(shape.state),
-            acting: vec![0.0; net.len()],
             settings: Settings::new(options),
             updates: 0,
             mean_reward: 0.0,
@@ -201,41 +191,26 @@ impl Pathwise {
             actions: drawn(),
             next_actions: drawn(),
             targets: vec![0.0; rows],
-            judged: Vec::new(),
-        };
-        pathwise.act_anew();
-        pathwise
+        }
     }
 
     pub(crate) fn net(&self) -> &Actor {
         &self.net
     }
 
-    /// The parameters that act: the copy's, for states as they are.
+    /// The parameters that act: the copy's.
     pub(crate) fn actor(&self) -> &[f32] {
-        &self.acting
-    }
-
-    fn act_anew(&mut self) {
-        self.acting.copy_from_slice(&self.actor.slow);
-        let (weights, biases) = self.net.first_layer(&mut self.acting);
-        self.standard.fold(weights, biases);
-    }
-
-    /// Takes a state in that there are transitions to.
-    pub(crate) fn see(&mut self, state: &[f32]) {
-        self.standard.see(state);
+        &self.actor.slow
     }
 
     #[cfg(test)]
     pub(crate) fn actor_mut(&mut self) -> &mut [f32] {
-        &mut self.acting
+        &mut self.actor.slow
     }
 
     /// One update of all critics and of the actor; the critics' mean loss, and the mean size of the actor's slope.
     pub(crate) fn update(&mut self, replay: &Replay, threads: &Threads) -> (f32, f32) {
         replay.sample(None, &mut self.batch_stream, &mut self.batch);
-        self.standard.apply(&mut self.batch.both_states);
         let rows = self.batch.rows();
         self.net.forward(&self.actor.slow, self.batch.next_states(), rows, &mut self.pass);
         self.noise_stream.normals(self.net.kernel, &mut self.noise);
@@ -311,7 +286,6 @@ impl Pathwise {
         let Trained { parameters, optimiser, .. } = &mut self.actor;
         optimiser.step(self.net.kernel, parameters, &self.gradient, self.settings.actor);
         self.actor.follow(self.settings.average_rate);
-        self.act_anew();
         steepness
     }
 
@@ -346,13 +320,10 @@ impl Pathwise {
     pub(crate) fn judge(&mut self, candidates: Candidates<'_>, values: &mut [f32]) {
         let Candidates { states, actions, repeat } = candidates;
         let rows = states.len() / self.shape.state;
-        self.judged.clear();
-        self.judged.extend_from_slice(states);
-        self.standard.apply(&mut self.judged);
         let share = 1.0 / self.members.len() as f32;
         values.fill(0.0);
         for Member { trained, at, pass, q, .. } in &mut self.members {
-            self.critic.forward_states(&trained.parameters, &self.judged, rows, at);
+            self.critic.forward_states(&trained.parameters, states, rows, at);
             self.critic.forward_actions(&trained.parameters, at, 0..rows, actions, repeat, pass);
             self.critic.q(&trained.parameters, pass, &mut q[..values.len()]);
             values.iter_mut().zip(q).for_each(|(value, q)| *value += *q * share);
@@ -365,7 +336,6 @@ impl Pathwise {
         let share = 1.0 / rows as f32;
         for step in 0..steps {
             self.nominal_stream.uniforms(self.batch.states_mut());
-            self.standard.apply(self.batch.states_mut());
             let pass = &mut self.pass;
             self.net.forward(&self.actor.parameters, self.batch.states(), rows, pass);
             for (i, nominal) in (0..pass.mu.len()).zip(nominal.iter().cycle()) {
@@ -380,7 +350,6 @@ impl Pathwise {
             optimiser.step(self.net.kernel, parameters, &self.gradient, settings);
         }
         self.actor.settle();
-        self.act_anew();
     }
 
     /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.
@@ -394,7 +363,6 @@ impl Pathwise {
         let all = options.nominal_critic_steps;
         for step in steps.clone() {
             self.nominal_stream.uniforms(self.batch.states_mut());
-            self.standard.apply(self.batch.states_mut());
             self.nominal_stream.uniforms(&mut self.batch.actions);
             for (target, action) in self.targets.iter_mut().zip(self.batch.actions.chunks_exact(nominal.len())) {
                 *target = -action.iter().zip(nominal).map(|(a, b)| (a - b).abs()).sum::<f32>();
@@ -432,7 +400,6 @@ impl Pathwise {
         PathwiseState {
             critics: self.members.iter().map(|member| member.trained.clone()).collect(),
             actor: self.actor.clone(),
-            standard: self.standard.clone(),
             mean_reward: self.mean_reward,
             updates: self.updates,
             batch_stream: self.batch_stream.clone(),
@@ -446,7 +413,6 @@ impl Pathwise {
         let fits = state.critics.len() == self.members.len()
             && state.critics.iter().all(|critic| critic.fits(self.critic.len()))
             && state.actor.fits(self.net.len())
-            && state.standard.fits(self.shape.state)
             && state.mean_reward.is_finite();
         if !fits {
             return false;
@@ -455,8 +421,6 @@ impl Pathwise {
             member.trained = trained;
         }
         self.actor = state.actor;
-        self.standard = state.standard;
-        self.act_anew();
         self.mean_reward = state.mean_reward;
         self.updates = state.updates;
         self.batch_stream = state.batch_stream;

@@ -436,7 +436,8 @@ impl<S: PolicySource> Agent<S> {
         let bounds = lo.get(setpoint).zip(hi.get(setpoint)).ok_or(NoAction::Incomplete)?;
         let decided = clip(sampled, *bounds.0, *bounds.1);
         self.decision.note(setpoint, mean, sampled, decided);
-        if !sampled.is_finite() {
+        // An excursion's target is finite whatever the network says; the network is judged all the same.
+        if !(mean.is_finite() && sampled.is_finite()) {
             return Err(NoAction::NotFinite);
         }
         self.pipeline.engineering(setpoint, decided).ok_or(NoAction::Incomplete)
@@ -486,7 +487,7 @@ impl<S: PolicySource> Policy for Agent<S> {
             true if !policy.nominal && self.excursions.tick(self.moment.cycle, policy.updates) => Way::Excursion,
             true => Way::Sample,
         };
-        if way == Way::Mean {
+        if way != Way::Excursion {
             self.excursions.end();
         }
         let mut decided = *action;

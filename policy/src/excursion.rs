@@ -19,6 +19,9 @@ const WHETHER: usize = SETPOINTS_MAX;
 const HOW_LONG: usize = SETPOINTS_MAX + 1;
 const WHERE_TO: usize = SETPOINTS_MAX + 2;
 
+/// A chance smaller than this part of the rate is none, and ends what has begun under another policy.
+const NEGLIGIBLE: f64 = 1e-6;
+
 /// The excursions of one agent.
 #[derive(Clone, Debug)]
 pub(crate) struct Excursions {
@@ -50,7 +53,12 @@ impl Excursions {
     /// # Real-time
     /// Wait-free, a fixed number of operations.
     pub(crate) fn tick(&mut self, cycle: u64, updates: u64) -> bool {
-        if self.left == 0 && self.begins(cycle, updates) {
+        let chance = self.chance(updates);
+        if chance < self.rate * NEGLIGIBLE {
+            self.end();
+            return false;
+        }
+        if self.left == 0 && uniform(self.seed, cycle, WHETHER) < chance {
             self.began = cycle;
             // `1/u` is at least n with the chance 1/n.
             let long = 1.0 / uniform(self.seed, cycle, HOW_LONG);
@@ -61,9 +69,9 @@ impl Excursions {
         is_on
     }
 
-    fn begins(&self, cycle: u64, updates: u64) -> bool {
-        let chance = self.rate * libm::exp(-(updates as f64) / self.fading_updates);
-        uniform(self.seed, cycle, WHETHER) < chance
+    /// Of a policy of which nobody says how much it has learnt, one from elsewhere, nothing is presumed.
+    fn chance(&self, updates: u64) -> f64 {
+        if updates == 0 { 0.0 } else { self.rate * libm::exp(-(updates as f64) / self.fading_updates) }
     }
 
     /// Where the present excursion takes a setpoint, in [0, 1].
@@ -116,18 +124,19 @@ mod tests {
 
     #[test]
     fn they_are_as_frequent_as_the_rate_says_and_fade_with_the_updates() {
-        for (updates, chance) in [(0, 0.2), (1_000, 0.2 / std::f64::consts::E), (3_000, 0.2 * f64::exp(-3.0))] {
+        for (updates, chance) in [(1, 0.2), (1_000, 0.2 / std::f64::consts::E), (3_000, 0.2 * f64::exp(-3.0))] {
             let lengths = lengths(0.2, updates, 200_000);
             let on: u32 = lengths.iter().sum();
             let found = lengths.len() as f64 / f64::from(200_000 - on + lengths.len() as u32);
             assert!((found / chance - 1.0).abs() < 0.06, "{found} {chance}");
         }
-        assert!(lengths(0.2, 1_000_000, 200_000).is_empty() && lengths(0.0, 0, 200_000).is_empty());
+        assert!(lengths(0.2, 1_000_000, 200_000).is_empty() && lengths(0.0, 1, 200_000).is_empty());
+        assert!(lengths(0.2, 0, 200_000).is_empty(), "from elsewhere");
     }
 
     #[test]
     fn most_are_short_some_are_long_and_none_is_longer_than_permitted() {
-        let lengths = lengths(0.5, 0, 400_000);
+        let lengths = lengths(0.5, 1, 400_000);
         let share = |n: u32| lengths.iter().filter(|length| **length >= n).count() as f64 / lengths.len() as f64;
         for n in [1, 2, 4, 10, 50] {
             assert!((share(n) * f64::from(n) - 1.0).abs() < 0.08, "{n}: {}", share(n));
@@ -141,7 +150,7 @@ mod tests {
         let mut targets = std::collections::BTreeSet::new();
         for cycle in 0..1_000 {
             let before = (excursions.left > 0).then(|| excursions.target(1));
-            assert!(excursions.tick(cycle, 0));
+            assert!(excursions.tick(cycle, 1));
             let target = excursions.target(1);
             assert!((0.0..=1.0).contains(&target) && before.is_none_or(|before| before == target));
             assert_ne!(target, excursions.target(0));
@@ -154,9 +163,17 @@ mod tests {
     fn what_does_not_explore_ends_it() {
         let mut excursions = excursions(1.0);
         while excursions.left == 0 {
-            excursions.tick(excursions.began + 1, 0);
+            excursions.tick(excursions.began + 1, 1);
         }
         excursions.end();
         assert!(!excursions.tick(7, 1_000_000));
+    }
+
+    #[test]
+    fn a_policy_that_has_learnt_long_ends_what_another_one_began() {
+        let mut excursions = excursions(1.0);
+        (excursions.began, excursions.left) = (1, 40);
+        assert!(excursions.tick(2, 10) && !excursions.tick(3, 1_000_000));
+        assert_eq!(excursions.left, 0);
     }
 }

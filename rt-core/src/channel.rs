@@ -36,12 +36,10 @@ pub(crate) struct Channel {
 /// Whether a person has the setpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Custody {
-    /// It was moved by another hand; only a command gives it back.
-    taken: bool,
+    /// It was moved by another hand, then; only a command gives it back.
+    taken: Option<MonoTime>,
     /// Its mode tag says so, or cannot be read.
     by_tag: bool,
-    /// The plant followed the operator's setpoint of a cascade.
-    followed: bool,
 }
 
 /// What a channel found out at the beginning of a cycle.
@@ -153,16 +151,20 @@ impl Channel {
         if settled != Settled::Written || previous != Mode::Fallback {
             self.fallback.track(self.reference.value());
         }
-        self.custody.followed = self.follows_operators(followed);
         if settled == Settled::Ignored {
             return Some(Finding::Ignored);
         }
         let before = self.with_operator();
-        self.custody.taken |= settled == Settled::Foreign;
+        if settled == Settled::Foreign {
+            self.custody.taken = self.custody.taken.or(Some(image.now()));
+        }
         let said = self.operator_when.is_some_and(|when| when.holds(image).unwrap_or(true));
-        self.custody.by_tag = previous.policy_runs() && (said || followed != Some(self.tag));
-        // Of a cascade the mode tag has the last word: what it takes, it gives back.
-        self.custody.taken &= !(self.custody.by_tag && self.custody.followed);
+        let by_tag = previous.policy_runs() && (said || followed != Some(self.tag));
+        if by_tag && !self.custody.by_tag && followed.is_some_and(|tag| tag != self.tag) {
+            // The plant's half of a switch to the operator moves ours, which may be seen before the switch itself.
+            self.custody.taken = self.custody.taken.filter(|taken| image.now().since(*taken) > patience.settle);
+        }
+        self.custody.by_tag = by_tag;
         match (before, self.with_operator()) {
             (false, true) => Some(Finding::Taken),
             (true, false) => Some(Finding::Returned),
@@ -175,34 +177,24 @@ impl Channel {
         self.cascade.map_or(Some(self.tag), |cascade| cascade.followed(self.tag, image))
     }
 
-    fn follows_operators(&self, followed: Option<TagId>) -> bool {
-        followed.is_some_and(|tag| tag != self.tag)
-    }
-
     fn settle_reference(&mut self, followed: Option<TagId>, image: &Image, link: bool, patience: Patience) -> Settled {
         let read_back = |tag: TagId| if link { image.read_back(tag) } else { None };
         if followed != Some(self.tag) {
             // What we wrote is nothing to compare another setpoint with.
             self.reference.lose();
         }
-        let settled = self.reference.settle(followed.and_then(read_back), image.now(), patience);
-        let returns = self.custody.followed && followed == Some(self.tag);
-        let left_at = self.cascade.filter(|_| returns).and_then(|cascade| read_back(cascade.operators));
-        if let Some(left_at) = left_at {
-            self.reference.begin_at(left_at.value, image.now());
-        }
-        settled
+        self.reference.settle(followed.and_then(read_back), image.now(), patience)
     }
 
     /// A person has it.
     pub(crate) const fn with_operator(&self) -> bool {
-        self.custody.taken || self.custody.by_tag
+        self.custody.taken.is_some() || self.custody.by_tag
     }
 
     /// A person gives it back; whether that changes anything. A mode tag that says otherwise has the last word.
     pub(crate) fn hand_back(&mut self) -> bool {
-        let changed = self.custody.taken && !self.custody.by_tag;
-        self.custody.taken = false;
+        let changed = self.custody.taken.is_some() && !self.custody.by_tag;
+        self.custody.taken = None;
         changed
     }
 

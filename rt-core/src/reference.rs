@@ -100,14 +100,6 @@ impl Reference {
         }
     }
 
-    /// The plant followed another setpoint up to now, which was here: what is written first begins there, wherever this one
-    /// stands. Where this one stands has to be known all the same.
-    pub(crate) fn begin_at(&mut self, value: f64, now: MonoTime) {
-        if self.value.is_some_and(|shown| !same(Some(shown), value)) {
-            (self.value, self.unconfirmed_since) = (Some(value), Some(now));
-        }
-    }
-
     /// The value was handed over in this cycle.
     pub(crate) fn wrote(&mut self, value: f64, cycle: u64, now: MonoTime) {
         if !self.writing || !same(self.value, value) {
@@ -225,21 +217,6 @@ mod tests {
         assert_eq!(writes(&mut reference, 7.0, 2), Settled::Foreign);
         reference.settle(read(7.0, 5), at(5), PATIENCE);
         assert_eq!(reference.value(), Some(7.0));
-    }
-
-    #[test]
-    fn what_begins_elsewhere_has_to_be_confirmed_even_if_it_does_not_move_from_there() {
-        let mut reference = Reference::UNKNOWN;
-        reference.begin_at(5.0, at(0));
-        assert_eq!(reference.value(), None, "where it stands is not known");
-        reference.settle(read(3.0, 0), at(0), PATIENCE);
-        reference.begin_at(5.0, at(0));
-        for ms in 0..=10 {
-            assert_eq!(reference.value(), Some(5.0));
-            reference.wrote(5.0, ms, at(ms));
-            reference.settle(read(3.0, ms + 1), at(ms + 1), PATIENCE);
-        }
-        assert_ne!(reference.value(), Some(5.0));
     }
 
     #[test]

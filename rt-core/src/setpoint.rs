@@ -97,28 +97,27 @@ pub struct ModeWord {
 pub struct Cascade {
     /// The tag of the operator's.
     pub operators: TagId,
-    /// While the plant follows the operator's. Without it: whenever the other word is not there. Without both nothing can
-    /// be told.
+    /// While the plant follows the operator's. Without it: whenever the other word is not there.
     pub operator_when: Option<ModeWord>,
-    /// While the plant follows ours; likewise.
+    /// While the plant follows ours. Without it nobody says so, and it never does.
     pub agent_when: Option<ModeWord>,
 }
 
 impl Cascade {
     /// The tag of the setpoint that the plant follows, `ours` or the operator's; `None` when it cannot be told: a word is
-    /// missing, or both or neither are there.
+    /// missing or uncertain, or both or neither are there. That it is ours has to be said.
     ///
     /// # Real-time
     /// Wait-free.
     pub fn followed(&self, ours: TagId, image: &Image) -> Option<TagId> {
         let said = |word: Option<ModeWord>| match word {
-            Some(ModeWord { tag, value }) => image.usable(tag).map(|now| Some(now == value)),
+            Some(ModeWord { tag, value }) => image.read_back(tag).map(|now| Some(now.value == value)),
             None => Some(None),
         };
         match (said(self.operator_when)?, said(self.agent_when)?) {
             (Some(true), Some(false) | None) | (None, Some(false)) => Some(self.operators),
-            (Some(false), Some(true) | None) | (None, Some(true)) => Some(ours),
-            (Some(true), Some(true)) | (Some(false), Some(false)) | (None, None) => None,
+            (Some(false) | None, Some(true)) => Some(ours),
+            (Some(true), Some(true)) | (Some(false), Some(false) | None) | (None, None) => None,
         }
     }
 

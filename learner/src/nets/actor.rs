@@ -86,11 +86,6 @@ impl Actor {
         self.len
     }
 
-    /// Weights and biases of the first layer.
-    pub(crate) fn first_layer<'a, T>(&self, parameters: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
-        self.torso_1.parts_mut(parameters)
-    }
-
     /// Orthogonal torso, heads from a truncated normal distribution.
     pub(crate) fn init<T: Real>(&self, parameters: &mut [T], stream: &mut Stream) {
         self.torso_1.init_orthogonal(parameters, stream);

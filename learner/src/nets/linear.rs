@@ -91,13 +91,6 @@ impl Linear {
         &parameters[self.bias_range()]
     }
 
-    /// Weights and biases.
-    pub(crate) fn parts_mut<'a, T>(&self, parameters: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
-        let weights = self.weights_range();
-        let (before_bias, bias) = parameters[..self.bias_range().end].split_at_mut(weights.end);
-        (&mut before_bias[weights.start..], bias)
-    }
-
     /// `out <- x W` for `rows` rows, finished by the activation that follows.
     pub(crate) fn forward<T: Real>(
         &self,

@@ -83,7 +83,7 @@ sections! {
         event: OneOrMore<EventName>, Default("step_emit_action");
     }
 
-    /// Two setpoints, of which the plant follows one: the operator's, or the agent's, which is this tag. While it follows the operator's, or nobody can tell, nothing is written; the agent then begins where the operator was. Up to its first write the plant has what stands in the agent's setpoint: let the controller keep it at the operator's meanwhile.
+    /// Two setpoints, of which the plant follows one: the operator's, or the agent's, which is this tag. While it follows the operator's, or nobody can tell, nothing is written; the agent then goes on from what stands in its own. Let the controller keep that at the operator's meanwhile, or the plant jumps by itself at the switch.
     struct Cascade {
         /// The operator's setpoint: a tag that is read.
         op_sp: String, Required;
@@ -91,9 +91,9 @@ sections! {
         ai_sp: String, Optional;
         /// A tag that says which one the plant follows, by the values `op_mode` and `ai_mode`.
         mode: String, Optional;
-        /// The value of `mode` while the plant follows the operator; or, without `mode`, a tag that is 1 then. Absent: whenever it does not follow the agent.
+        /// The value of `mode` while the plant follows the operator; or, without `mode`, a tag that is 1 then. Absent: whenever `ai_mode` is not there.
         op_mode: ModeChoice, Optional;
-        /// The same for the agent. Absent: whenever it does not follow the operator. One of both is needed.
+        /// The same for the agent. Always needed: what is not the operator's may be nobody's.
         ai_mode: ModeChoice, Optional;
     }
 

@@ -66,8 +66,9 @@ fn while_the_plant_follows_the_operator_nothing_is_written_and_their_setpoint_is
 }
 
 #[test]
-fn whoever_gets_it_begins_where_the_operator_left_it_whatever_stands_in_the_agents_half() {
-    for tracks in [false, true] {
+fn whoever_gets_it_begins_where_the_plant_is_then() {
+    // A plant that tracks is where the operator left it; one that does not has jumped to the agent's half by itself.
+    for (tracks, stands) in [(false, 6.0), (true, 2.0)] {
         let mut rig = running();
         (panel(&mut rig).operator, panel(&mut rig).setpoint, panel(&mut rig).tracks) = (true, 2.0, tracks);
         rig.run(30);
@@ -75,8 +76,8 @@ fn whoever_gets_it_begins_where_the_operator_left_it_whatever_stands_in_the_agen
         let outcome = rig.cycle_late(Span::ZERO);
         assert_eq!(outcome.written, 0b11, "at once");
         let row = rig.notes.rows[0];
-        assert_eq!(row.last, Some(2.0));
-        assert!((row.sent.unwrap() - 2.0).abs() <= STEP);
+        assert!((row.last.unwrap() - stands).abs() < 1e-9, "{row:?}");
+        assert!((row.sent.unwrap() - stands).abs() <= STEP);
         assert!(rig.saw(|event| *event == EventKind::SetpointReturned { setpoint: 0 }));
         rig.run(60);
         assert!((rig.plant.values[0] - 6.0).abs() < 1e-9 && rig.modes().len() == 2, "{:?}", rig.modes());
@@ -116,7 +117,7 @@ fn a_word_that_cannot_be_read_counts_as_the_operators() {
 }
 
 #[test]
-fn a_hand_on_the_agents_half_is_a_persons_until_the_operator_takes_and_gives_it_or_hands_it_back() {
+fn a_hand_on_the_agents_half_is_a_persons_until_it_is_handed_back_whatever_the_mode_tag_says_meanwhile() {
     let mut rig = running();
     rig.plant.hand[0] = Some(3.0);
     rig.run(20);
@@ -125,7 +126,11 @@ fn a_hand_on_the_agents_half_is_a_persons_until_the_operator_takes_and_gives_it_
     rig.run(5);
     panel(&mut rig).operator = false;
     rig.run(60);
-    assert!((rig.plant.values[0] - 6.0).abs() < 1e-9, "the mode tag gave it back");
+    assert_eq!(rig.plant.values[0], 3.0, "the hand is still there");
+    rig.plant.hand[0] = None;
+    rig.say(&[Command::HandBack { setpoint: 0 }]);
+    rig.run(60);
+    assert!((rig.plant.values[0] - 6.0).abs() < 1e-9);
 }
 
 #[test]
@@ -155,7 +160,7 @@ fn one_word_is_enough_and_two_that_contradict_each_other_are_none() {
     let by_agent = Cascade { operator_when: None, ..CASCADE };
     for (cascade, expected) in [
         (CASCADE, [operators, ours, None]),
-        (by_operator, [operators, ours, ours]),
+        (by_operator, [operators, None, None]),
         (by_agent, [operators, ours, operators]),
         (Cascade { agent_when: CASCADE.operator_when, ..CASCADE }, [None, None, None]),
         (Cascade { agent_when: None, operator_when: None, ..CASCADE }, [None, None, None]),

@@ -76,21 +76,14 @@ pub(crate) struct Panel {
     pub(crate) hidden: bool,
     /// While the plant follows the operator's setpoint, the agent's follows it, too.
     pub(crate) tracks: bool,
-    /// The word as it was read last.
-    shown: Option<bool>,
-    /// The operator's setpoint, when the word has just changed to the agent's.
-    left_at: Option<f64>,
 }
 
 impl Panel {
-    pub(crate) const OPERATORS: Self =
-        Self { setpoint: 5.0, operator: true, hidden: false, tracks: false, shown: None, left_at: None };
+    pub(crate) const OPERATORS: Self = Self { setpoint: 5.0, operator: true, hidden: false, tracks: false };
 
     /// The word that the mode tag shows: 1 for the operator, 2 for the agent.
-    fn show(&mut self) -> f64 {
+    fn show(&self) -> f64 {
         let shown = Some(self.operator).filter(|_| !self.hidden);
-        self.left_at = (self.shown == Some(true) && shown == Some(false)).then_some(self.setpoint);
-        self.shown = shown;
         shown.map_or(f64::NAN, |operator| if operator { 1.0 } else { 2.0 })
     }
 }
@@ -122,10 +115,8 @@ impl Plant {
                 let moves = |index: &usize| !self.stuck[*index] && !self.refuses[*index];
                 for (index, value) in set.values.iter().enumerate().take(2).filter(|(index, _)| moves(index)) {
                     let (held, reach) = (self.values[index], STEP * self.waiting[index] as f64 + 1e-9);
-                    let left_at = self.panel.and_then(|panel| panel.left_at).filter(|_| index == 0);
-                    let (followed, value) = (left_at.unwrap_or(held), value.unwrap_or(held));
-                    let moved = if value == held { 0.0 } else { (value - followed).abs() };
-                    assert!(moved <= reach, "F31: the plant is moved from {followed} to {value}");
+                    let value = value.unwrap_or(held);
+                    assert!((value - held).abs() <= reach, "F31: the plant is moved from {held} to {value}");
                     (self.values[index], self.waiting[index]) = (value, 0);
                 }
                 self.heartbeats.extend(set.heartbeat);

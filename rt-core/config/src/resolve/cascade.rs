@@ -38,6 +38,11 @@ pub(super) fn resolve(
         complaints.error(raw.at, "nothing says which setpoint the plant follows", help);
         return None;
     }
+    if raw.op_mode.given && !raw.ai_mode.given {
+        let help = "add `ai_mode`: what is not the operator's may be nobody's, in maintenance or after a restart";
+        complaints.error(raw.op_mode.at, "nothing says that the plant follows the agent", help);
+        return None;
+    }
     let (operator_when, agent_when) = (operator_when?, agent_when?);
     if operator_when.is_some() && operator_when == agent_when {
         let help = "write what is there while the plant follows the operator, and what while it follows the agent";

@@ -72,6 +72,12 @@ fn a_cascade_that_nobody_could_follow_is_refused_in_its_place() {
     wrong("op_sp: OP_SP, ai_mode: 1", "1}, type", "a value of no tag", "mode: TAG");
     wrong("op_sp: OP_SP, mode: MODE, ai_mode: REMOTE", "REMOTE}, type", "one of its values", "true or false");
     wrong("op_sp: OP_SP, mode: MODE, ai_mode: [1]", "[1]", "a value or a tag belongs", "");
+    wrong(
+        "op_sp: OP_SP, mode: MODE, op_mode: 1",
+        "1}, type",
+        "nothing says that the plant follows the agent",
+        "add `ai_mode`",
+    );
     wrong("op_sp: OP_SP, mode: MODE, op_mode: 1, ai_mode: 1", "1}, type", "the same", "");
     wrong("op_sp: OP_SP, mode: MODES, ai_mode: 1", "MODES", "no tag `MODES`", "`MODE`");
     wrong("op_sp: OPSP, ai_mode: REMOTE", "OPSP", "no tag `OPSP`", "`OP_SP`");
