@@ -79,6 +79,10 @@ pub fn migrate(text: &str, path: &Path, rates: &[(String, Rate)]) -> Result<Migr
     let (text, marker) = without_marker(text);
     let mut complaints = Complaints::new(path, &text);
     let Some(tree) = yaml::read(&mut complaints) else { return Err(refused(complaints)) };
+    if !matches!(tree.kind, Kind::Map(_)) {
+        complaints.error_of_file("there is no key in it", "is this a site file?");
+        return Err(refused(complaints));
+    }
     let (edited, mut changes) = match edit_all(&tree, &text, path) {
         Ok(done) => done,
         Err(message) => {
