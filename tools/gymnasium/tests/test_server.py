@@ -1,5 +1,6 @@
 """The side that has a Gymnasium environment."""
 
+import contextlib
 import pathlib
 import socket
 import subprocess
@@ -28,6 +29,18 @@ def talk(make):
 def ask(channel, **question):
     channel.send(question)
     return channel.receive()
+
+
+@contextlib.contextmanager
+def running(command):
+    """A program, ended however the test ends: leaving Popen alone would wait for it for ever."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+            process.terminate()
+            process.wait(30)
+        finally:
+            process.kill()
 
 
 class Unbounded(gymnasium.Env):
@@ -116,7 +129,7 @@ class ServerTest(unittest.TestCase):
             with socket.socket(socket.AF_UNIX) as before:
                 before.bind(path)
             command = [sys.executable, "-m", "corerl_gymnasium", "serve", "Pendulum-v1", "--socket", path]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            with running(command) as server:
                 self.assertEqual(server.stdout.readline(), f"listening on {path}\n")
                 channels = []
                 for _ in range(2):
@@ -132,7 +145,6 @@ class ServerTest(unittest.TestCase):
                 self.assertIn("already: name another path", another.stderr)
                 for channel in channels:
                     channel.close()
-                server.terminate()
             file = pathlib.Path(directory, "notes")
             file.write_text("precious")
             refused = subprocess.run([*command[:-1], file], capture_output=True, text=True, timeout=60)

@@ -66,7 +66,9 @@ impl Rig {
         let path: OsString = env::join_paths(programs.into_iter().chain(env::split_paths(&before)))
             .map_err(|error| error.to_string())?;
         command.env("PATH", path).env("PYTHONPATH", package.join("src")).env("PYTHONDONTWRITEBYTECODE", "1");
-        Ok(command.env("CORERL", &self.corerl).current_dir(package).stdin(Stdio::null()))
+        command.env("CORERL", &self.corerl).current_dir(package).stdin(Stdio::null());
+        // The servers that the tests start are ended by SIGTERM, which the servers examined before have made us block.
+        Ok(rt_sys::without_blocked_signals(command))
     }
 
     fn tests(&self) -> Result<(bool, String), String> {
