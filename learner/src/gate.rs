@@ -4,7 +4,8 @@
 //! the critics do not think it worse than holding the nominal setpoint. The runtime verifies again whatever arrives.
 
 use crate::agent::Agent;
-use crate::ensemble::Candidates;
+use crate::examiner::Critics;
+use crate::health::clipped;
 use crate::nets::ActorPass;
 
 /// States of late on which an actor is judged.
@@ -67,15 +68,15 @@ impl Agent {
             return Err(GateRefusal::NotFinite { of: "a critic" });
         }
         let (n, d) = (self.shape.state, self.shape.action);
-        // Judging has buffers for a batch.
-        let rows = RECENT_STATES.min(self.options.batch_size);
-        let mut states = vec![0.0; rows * n];
-        let (mut lo, mut hi) = (vec![0.0; rows * d], vec![0.0; rows * d]);
+        let mut states = vec![0.0; RECENT_STATES * n];
+        let (mut lo, mut hi) = (vec![0.0; RECENT_STATES * d], vec![0.0; RECENT_STATES * d]);
         let count = self.replay.recent(&mut states, &mut lo, &mut hi);
         if count == 0 {
             return Ok(Passed { states: 0, actor_value: 0.0, nominal_value: 0.0 });
         }
         states.truncate(count * n);
+        lo.truncate(count * d);
+        hi.truncate(count * d);
         let mut pass = ActorPass::new(count, d);
         let net = *self.learning.net();
         net.forward(self.learning.actor(), &states, count, &mut pass);
@@ -97,14 +98,11 @@ impl Agent {
         }
     }
 
-    /// The critics' mean value of one action per state, clipped to its bounds; of at most `batch_size` states.
-    pub fn mean_value(&mut self, states: &[f32], actions: &[f32], lo: &[f32], hi: &[f32]) -> f32 {
-        let clipped: Vec<f32> =
-            actions.iter().zip(lo.iter().zip(hi)).map(|(action, (lo, hi))| action.max(*lo).min(*hi)).collect();
-        let mut values = vec![0.0; states.len() / self.shape.state];
-        let candidates = Candidates { states, actions: &clipped, repeat: 1 };
-        self.learning.judge(candidates, &self.threads, &mut values);
-        values.iter().sum::<f32>() / values.len() as f32
+    /// The critics' mean value of one action per state, clipped to its bounds; without what is common to all values.
+    fn mean_value(&mut self, states: &[f32], actions: &[f32], lo: &[f32], hi: &[f32]) -> f32 {
+        let critics = Critics { common_value: 0.0, ..self.learning.critics() };
+        let judged = self.examiner.judge(&critics, states, &clipped(actions, lo, hi));
+        judged.iter().map(|judged| judged.value).sum::<f32>() / judged.len() as f32
     }
 }
 

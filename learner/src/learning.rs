@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Update;
-use crate::ensemble::{Candidates, Ensemble, EnsembleState};
+use crate::ensemble::{Ensemble, EnsembleState};
 use crate::examiner::Critics;
 use crate::nets::Actor;
 use crate::options::{AgentOptions, AgentShape, Improver};
@@ -104,14 +104,6 @@ impl Learning {
                 schedule.both_updated();
                 Update { critic_loss, actor_loss, actor_updates: 1 }
             }
-        }
-    }
-
-    /// The critics' mean value for every candidate, into `values`.
-    pub(crate) fn judge(&mut self, candidates: Candidates<'_>, threads: &Threads, values: &mut [f32]) {
-        match self {
-            Self::Percentile(both) => both.0.judge(candidates, threads, values),
-            Self::Pathwise(pathwise) => pathwise.judge(candidates, values),
         }
     }
 

@@ -22,7 +22,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ensemble::Candidates;
 use crate::examiner::{Critics, norm};
 use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, SIGMA_MAX, StatePass, falling};
 use crate::options::{AgentOptions, AgentShape};
@@ -316,20 +315,6 @@ impl Pathwise {
         up * (room / (BRAKE * (hi - lo)).max(f32::EPSILON)).clamp(-1.0, 1.0)
     }
 
-    /// The mean value of the critics for every candidate, into `values`; at most a batch of them.
-    pub(crate) fn judge(&mut self, candidates: Candidates<'_>, values: &mut [f32]) {
-        let Candidates { states, actions, repeat } = candidates;
-        let rows = states.len() / self.shape.state;
-        let share = 1.0 / self.members.len() as f32;
-        values.fill(0.0);
-        for Member { trained, at, pass, q, .. } in &mut self.members {
-            self.critic.forward_states(&trained.parameters, states, rows, at);
-            self.critic.forward_actions(&trained.parameters, at, 0..rows, actions, repeat, pass);
-            self.critic.q(&trained.parameters, pass, &mut q[..values.len()]);
-            values.iter_mut().zip(q).for_each(|(value, q)| *value += *q * share);
-        }
-    }
-
     /// Teaches the actor to hold `nominal` with the largest deviation, on random states.
     pub(crate) fn learn_nominal_actor(&mut self, nominal: &[f32], options: &AgentOptions) {
         let (rows, steps) = (self.batch.rows(), options.nominal_actor_steps);
@@ -506,6 +491,7 @@ fn mean_and_deviation(numbers: impl Iterator<Item = f32> + Clone) -> (f32, f32) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::examiner::Examiner;
     use crate::replay::testing::noise;
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
@@ -547,13 +533,9 @@ mod tests {
         let mut pass = ActorPass::new(1, 1);
         pathwise.net.forward(pathwise.actor(), &[0.3, 0.9], 1, &mut pass);
         assert!((pass.mu[0] - 0.6).abs() < 0.08 && pass.sigma[0] > 0.05, "{:?} {:?}", pass.mu, pass.sigma);
-        let mut values = [0.0; 3];
-        for (value, action) in values.iter_mut().zip([0.6, 0.3, 0.0]) {
-            let candidates = Candidates { states: &[0.2, 0.8], actions: &[action], repeat: 1 };
-            pathwise.judge(candidates, std::slice::from_mut(value));
-        }
-        for (value, expected) in values.iter().zip([0.0, -0.3, -0.6]) {
-            assert!((value - expected).abs() < 0.12, "{values:?}");
+        let judged = Examiner::new(SHAPE).judge(&pathwise.critics(), &[0.2, 0.8].repeat(3), &[0.6, 0.3, 0.0]);
+        for (judged, expected) in judged.iter().zip([0.0, -0.3, -0.6]) {
+            assert!((judged.value - expected).abs() < 0.12, "{judged:?}");
         }
     }
 

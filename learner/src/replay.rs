@@ -258,7 +258,7 @@ pub(crate) struct Replay {
     ensemble: usize,
     ensemble_probability: f64,
     online_weight: f64,
-    /// `gamma^n` for each n; a terminal state counts nothing.
+    /// `gamma^n` for each n.
     discounts: Vec<f32>,
     rejected: u64,
     #[serde(skip)]
@@ -336,10 +336,13 @@ impl Replay {
                 Some(newest) => *newest,
                 None => part.draw(member, stream),
             };
-            let ends = transition.mask & TERMINAL != 0;
-            let discount = if ends { 0.0 } else { self.discounts[usize::from(transition.n)] };
-            part.copy_into(transition, discount, at, batch);
+            part.copy_into(transition, self.discount(transition), at, batch);
         }
+    }
+
+    /// What the value after a transition counts: nothing behind a terminal state.
+    fn discount(&self, transition: Transition) -> f32 {
+        if transition.mask & TERMINAL != 0 { 0.0 } else { self.discounts[usize::from(transition.n)] }
     }
 
     /// Copies the states and bounds of the last online rows, newest first; how many there were.
@@ -367,7 +370,7 @@ impl Replay {
         let count = count.min(part.transitions.len());
         let mut batch = (count > 0).then(|| Batch::new(part.shape, count))?;
         for (at, transition) in part.transitions.iter().rev().take(count).enumerate() {
-            part.copy_into(*transition, self.discounts[usize::from(transition.n)], at, &mut batch);
+            part.copy_into(*transition, self.discount(*transition), at, &mut batch);
         }
         Some(batch)
     }
@@ -587,11 +590,14 @@ mod tests {
         }
         let mut batch = Batch::new(SHAPE, 256);
         replay.sample(Some(1), &mut Stream::new(1, "test", 0), &mut batch);
-        for (state, discount) in batch.next_states().iter().zip(&batch.discounts) {
-            let ends = *state as u64 % 10 == 9;
-            assert_eq!(*discount, if ends { 0.0 } else { 0.5 }, "{state}");
+        for batch in [&batch, &replay.newest(30).unwrap()] {
+            for (state, discount) in batch.next_states().iter().zip(&batch.discounts) {
+                let ends = *state as u64 % 10 == 9;
+                assert_eq!(*discount, if ends { 0.0 } else { 0.5 }, "{state}");
+            }
+            assert!(batch.discounts.contains(&0.0));
         }
-        assert!(batch.discounts.contains(&0.0) && replay.is_consistent(SHAPE, &options(1_000, 1)));
+        assert!(replay.is_consistent(SHAPE, &options(1_000, 1)));
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl AgentOptions {
             seed: site.seed,
             improver,
             gamma: from.gamma,
-            n_step_max: (interaction.action_period.as_ns() / obs_period_ns).max(1) as usize,
+            n_step_max: interaction.observations_per_decision() as usize,
             ensemble: from.ensemble,
             ensemble_probability: from.ensemble_probability,
             batch_size: from.batch_size,

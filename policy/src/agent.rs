@@ -46,12 +46,12 @@ pub fn sigma(logit: f32) -> f32 {
     SIGMA_MAX * sigmoid(logit) + SIGMA_MIN
 }
 
-/// What is kept of an adopted policy beside its parameters.
+/// What a policy is, beside its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
     pub generation: u64,
-    /// The learner's updates when it was made: how much it has learnt.
+    /// The learner's updates when it was made: how much it has learnt. 0 when nobody says so, or nothing was.
     pub updates: u64,
     /// It holds the nominal setpoints.
     pub nominal: bool,
@@ -61,9 +61,7 @@ pub struct Kept {
 #[derive(Clone, Debug)]
 pub struct AdoptedPolicy {
     net: PackedNet,
-    generation: u64,
-    updates: u64,
-    nominal: bool,
+    origin: Kept,
 }
 
 impl AdoptedPolicy {
@@ -86,7 +84,7 @@ impl AdoptedPolicy {
         parameters.iter_mut().skip(first).zip(biases).for_each(|(slot, bias)| *slot = bias);
         // As many as the network has, by construction.
         let _: Result<(), ParameterCount> = net.pack(&parameters);
-        Ok(Self { net, generation: NOMINAL_GENERATION, updates: 0, nominal: true })
+        Ok(Self { net, origin: Kept { generation: NOMINAL_GENERATION, updates: 0, nominal: true } })
     }
 
     /// Takes over verified weights, without allocating.
@@ -96,14 +94,14 @@ impl AdoptedPolicy {
     pub fn adopt(&mut self, weights: &VerifiedWeights<'_>) -> Result<(), ParameterCount> {
         self.net.pack(weights.parameters())?;
         let Publication { generation, updates, nominal, .. } = *weights.publication();
-        (self.generation, self.updates, self.nominal) = (generation, updates, nominal);
+        self.origin = Kept { generation, updates, nominal };
         Ok(())
     }
 
     /// Takes over another policy of the same shape, without allocating.
     pub fn copy_from(&mut self, other: &Self) {
         self.net.copy_from(&other.net);
-        (self.generation, self.updates, self.nominal) = (other.generation, other.updates, other.nominal);
+        self.origin = other.origin;
     }
 
     /// A policy as it was kept somewhere: parameters that [`AdoptedPolicy::parameters`] gave.
@@ -111,12 +109,11 @@ impl AdoptedPolicy {
     /// # Errors
     /// The parameters are not believed, like those of a publication.
     pub fn kept(spec: &NetSpec, origin: Kept, parameters: &[f32]) -> Result<Self, ParametersRefused> {
-        let Kept { generation, updates, nominal } = origin;
         let count = |_| ParameterCount { found: parameters.len(), expected: spec.parameters() };
         Probe::new(spec, Kernel::best()).map_err(count)?.judge(parameters)?;
         let mut net = PackedNet::new(spec).map_err(count)?;
         net.pack(parameters)?;
-        Ok(Self { net, generation, updates, nominal })
+        Ok(Self { net, origin })
     }
 
     /// Takes over what a learner in the same process has learnt, if it is believed like a publication; without allocating.
@@ -133,7 +130,7 @@ impl AdoptedPolicy {
     ) -> Result<(), ParametersRefused> {
         probe.judge(parameters)?;
         self.net.pack(parameters)?;
-        (self.generation, self.updates, self.nominal) = (generation, updates, false);
+        self.origin = Kept { generation, updates, nominal: false };
         Ok(())
     }
 
@@ -144,17 +141,17 @@ impl AdoptedPolicy {
 
     /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
     pub const fn generation(&self) -> u64 {
-        self.generation
+        self.origin.generation
     }
 
     /// What it is, beside its parameters.
     pub const fn origin(&self) -> Kept {
-        Kept { generation: self.generation, updates: self.updates, nominal: self.nominal }
+        self.origin
     }
 
     /// It holds the nominal setpoints.
     pub const fn is_nominal(&self) -> bool {
-        self.nominal
+        self.origin.nominal
     }
 
     /// Its network.
@@ -427,17 +424,19 @@ impl<S: PolicySource> Agent<S> {
     fn act(&mut self, setpoint: usize, way: Way) -> Result<f64, NoAction> {
         let output = |at: usize| self.outputs.get(at).copied().ok_or(NoAction::NotFinite);
         let (mean, logit) = (output(setpoint)?, output(self.setpoints + setpoint)?);
-        let sampled = match way {
+        let said = match way {
             Way::Mean => mean,
-            Way::Sample => mean + (f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint)) as f32,
-            Way::Excursion => self.excursions.target(setpoint),
+            Way::Sample | Way::Excursion => {
+                mean + (f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint)) as f32
+            }
         };
+        // A network that says what is no number is no better for going elsewhere.
+        let sampled = if way == Way::Excursion && said.is_finite() { self.excursions.target(setpoint) } else { said };
         let (lo, hi) = self.pipeline.bounds();
         let bounds = lo.get(setpoint).zip(hi.get(setpoint)).ok_or(NoAction::Incomplete)?;
         let decided = clip(sampled, *bounds.0, *bounds.1);
         self.decision.note(setpoint, mean, sampled, decided);
-        // An excursion's target is finite whatever the network says; the network is judged all the same.
-        if !(mean.is_finite() && sampled.is_finite()) {
+        if !sampled.is_finite() {
             return Err(NoAction::NotFinite);
         }
         self.pipeline.engineering(setpoint, decided).ok_or(NoAction::Incomplete)
@@ -484,7 +483,7 @@ impl<S: PolicySource> Policy for Agent<S> {
         let explore = explore && self.may_explore;
         let way = match explore {
             false => Way::Mean,
-            true if !policy.nominal && self.excursions.tick(self.moment.cycle, policy.updates) => Way::Excursion,
+            true if self.excursions.tick(self.moment.cycle, policy.origin.updates) => Way::Excursion,
             true => Way::Sample,
         };
         if way != Way::Excursion {

@@ -69,7 +69,7 @@ impl Excursions {
         is_on
     }
 
-    /// Of a policy of which nobody says how much it has learnt, one from elsewhere, nothing is presumed.
+    /// None for the nominal policy, and for one from elsewhere, of which nobody says how much it has learnt.
     fn chance(&self, updates: u64) -> f64 {
         if updates == 0 { 0.0 } else { self.rate * libm::exp(-(updates as f64) / self.fading_updates) }
     }
@@ -104,6 +104,7 @@ impl Excursions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Luggage;
 
     fn excursions(rate: f64) -> Excursions {
         Excursions { rate, fading_updates: 1_000.0, decisions_max: 50.0, seed: 3, began: 0, left: 0 }
@@ -161,12 +162,12 @@ mod tests {
 
     #[test]
     fn what_does_not_explore_ends_it() {
-        let mut excursions = excursions(1.0);
-        while excursions.left == 0 {
-            excursions.tick(excursions.began + 1, 1);
-        }
+        // No new one begins with this rate.
+        let mut excursions = excursions(0.0);
+        excursions.left = 40;
+        assert!(excursions.tick(6, 1));
         excursions.end();
-        assert!(!excursions.tick(7, 1_000_000));
+        assert!(!excursions.tick(7, 1));
     }
 
     #[test]
@@ -175,5 +176,19 @@ mod tests {
         (excursions.began, excursions.left) = (1, 40);
         assert!(excursions.tick(2, 10) && !excursions.tick(3, 1_000_000));
         assert_eq!(excursions.left, 0);
+    }
+
+    #[test]
+    fn a_successor_goes_on_with_the_excursion_that_has_begun() {
+        let (mut one, mut other) = (excursions(0.1), excursions(0.1));
+        (one.began, one.left) = (1, 40);
+        let mut luggage = Luggage::default();
+        one.carry(&mut luggage);
+        luggage.arrive();
+        other.carry(&mut luggage);
+        assert!(luggage.is_unpacked());
+        for cycle in 2..500 {
+            assert_eq!((one.tick(cycle, 1), one.target(0)), (other.tick(cycle, 1), other.target(0)), "{cycle}");
+        }
     }
 }

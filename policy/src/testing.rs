@@ -1,10 +1,14 @@
 //! The example site and its plant, for the tests.
 
 use rt_config::Site;
+use rt_core::carry::Carrier;
 use rt_core::image::Image;
 use rt_core::ports::Moment;
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub(crate) const FEED_SP: usize = 0;
 pub(crate) const DOSE_SP: usize = 1;
@@ -63,5 +67,36 @@ impl Plant {
 
     pub(crate) fn moment(&self) -> Moment {
         Moment { cycle: self.cycle, release: self.now(), decision: true, gap: false, mode: 2 }
+    }
+}
+
+/// What one hands over to its successor, value by value.
+#[derive(Default)]
+pub(crate) struct Luggage {
+    values: Vec<Value>,
+    /// Where the next value is taken from; none while packing.
+    at: Option<usize>,
+}
+
+impl Luggage {
+    /// From now on values are taken out.
+    pub(crate) fn arrive(&mut self) {
+        self.at = Some(0);
+    }
+
+    pub(crate) fn is_unpacked(&self) -> bool {
+        self.at == Some(self.values.len())
+    }
+}
+
+impl Carrier for Luggage {
+    fn carry<T: Serialize + DeserializeOwned>(&mut self, value: &mut T) {
+        match &mut self.at {
+            None => self.values.push(serde_json::to_value(value).expect("a value")),
+            Some(at) => {
+                *value = serde_json::from_value(self.values[*at].clone()).expect("the value that was packed");
+                *at += 1;
+            }
+        }
     }
 }

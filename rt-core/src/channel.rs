@@ -36,7 +36,7 @@ pub(crate) struct Channel {
 /// Whether a person has the setpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Custody {
-    /// It was moved by another hand, then; only a command gives it back.
+    /// When it was moved by another hand; only a command gives it back.
     taken: Option<MonoTime>,
     /// Its mode tag says so, or cannot be read.
     by_tag: bool,

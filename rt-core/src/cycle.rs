@@ -415,17 +415,12 @@ impl Cycle {
                 mode: pass.previous as u8,
             };
             let observed = policy.observe(&self.image, &moment);
-            let triggered = observed.triggered && !scheduled;
             pass.reward = observed.reward;
-            let facts = [
-                (true, Flags::OBSERVED),
-                (due.gap, Flags::GAP),
-                (observed.complete, Flags::COMPLETE),
-                (scheduled || triggered, Flags::DECISION),
-                (triggered, Flags::TRIGGERED),
-            ];
-            pass.flags = facts.iter().fold(pass.flags, |flags, (holds, flag)| flags.with_if(*holds, *flag));
-            if scheduled || triggered {
+            let decision = scheduled || observed.triggered;
+            pass.flags = pass.flags.with(Flags::OBSERVED).with_if(due.gap, Flags::GAP);
+            pass.flags = pass.flags.with_if(observed.complete, Flags::COMPLETE).with_if(decision, Flags::DECISION);
+            pass.flags = pass.flags.with_if(observed.triggered, Flags::TRIGGERED);
+            if decision {
                 self.decide(pass, observed.complete, policy, clock);
             }
         }

@@ -109,7 +109,7 @@ pub struct Observed {
     pub complete: bool,
     /// The reward, when every input of it was there and it is finite.
     pub reward: Option<f64>,
-    /// Something happened upon which to decide at once, though this is no decision slot of the grid.
+    /// Something happened upon which to decide at once; never in a decision slot of the grid.
     pub triggered: bool,
 }
 

@@ -97,33 +97,35 @@ pub struct ModeWord {
 pub struct Cascade {
     /// The tag of the operator's.
     pub operators: TagId,
+    /// While the plant follows ours.
+    pub agent_when: ModeWord,
     /// While the plant follows the operator's. Without it: whenever the other word is not there.
     pub operator_when: Option<ModeWord>,
-    /// While the plant follows ours. Without it nobody says so, and it never does.
-    pub agent_when: Option<ModeWord>,
 }
 
 impl Cascade {
     /// The tag of the setpoint that the plant follows, `ours` or the operator's; `None` when it cannot be told: a word is
-    /// missing or uncertain, or both or neither are there. That it is ours has to be said.
+    /// missing or uncertain, or both or neither are there.
     ///
     /// # Real-time
     /// Wait-free.
     pub fn followed(&self, ours: TagId, image: &Image) -> Option<TagId> {
-        let said = |word: Option<ModeWord>| match word {
-            Some(ModeWord { tag, value }) => image.read_back(tag).map(|now| Some(now.value == value)),
-            None => Some(None),
+        let holds = |word: ModeWord| image.read_back(word.tag).map(|now| now.value == word.value);
+        let is_ours = holds(self.agent_when)?;
+        let is_theirs = match self.operator_when {
+            Some(word) => holds(word)?,
+            None => !is_ours,
         };
-        match (said(self.operator_when)?, said(self.agent_when)?) {
-            (Some(true), Some(false) | None) | (None, Some(false)) => Some(self.operators),
-            (Some(false) | None, Some(true)) => Some(ours),
-            (Some(true), Some(true)) | (Some(false), Some(false) | None) | (None, None) => None,
+        match (is_ours, is_theirs) {
+            (true, false) => Some(ours),
+            (false, true) => Some(self.operators),
+            (true, true) | (false, false) => None,
         }
     }
 
     /// The tags that it reads.
     pub fn tags(&self) -> impl Iterator<Item = TagId> {
-        let words = [self.operator_when, self.agent_when];
+        let words = [Some(self.agent_when), self.operator_when];
         words.into_iter().flatten().map(|word| word.tag).chain([self.operators])
     }
 }

@@ -44,7 +44,7 @@ pub enum Broken {
     #[error("the environment's socket fails: {0}")]
     Socket(#[from] io::Error),
     /// The other side has ended.
-    #[error("the environment's process has ended{}; what it said before is above", in_brackets(.how))]
+    #[error("the environment's process has ended{}", in_brackets(.how))]
     Ended {
         /// Its exit status, if it was a child of ours.
         how: Option<String>,
@@ -64,7 +64,7 @@ pub enum Broken {
 }
 
 fn in_brackets(how: &Option<String>) -> String {
-    how.as_ref().map_or(String::new(), |how| format!(" ({how})"))
+    how.as_ref().map_or(String::new(), |how| format!(" ({how}); what it said before is above"))
 }
 
 /// One end of a conversation.

@@ -161,8 +161,9 @@ impl Training {
             for ((distance, taken), policy) in distance.iter_mut().zip(*taken).zip(&policy) {
                 *distance += f64::from((taken - policy).abs()) / pairs.len() as f64;
             }
-            let value = [*taken, policy.as_slice(), self.nominal.as_slice()]
-                .map(|action| f64::from(self.agent.mean_value(&at.state, action, &at.lo, &at.hi)));
+            let mut estimate = |action: &[f32]| self.agent.estimate(&at.state, action, &at.lo, &at.hi)[0];
+            let (of_taken, of_policy) = (estimate(taken), estimate(&policy));
+            let value = [of_taken.value, of_policy.value, of_taken.nominal_value].map(f64::from);
             sums.iter_mut().zip(value).for_each(|(sum, value)| *sum += value / pairs.len() as f64);
             if let Some(followed) = discounted(&self.held_out[*place + 1..], self.gamma) {
                 values.push(value[0]);

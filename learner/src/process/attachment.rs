@@ -173,11 +173,16 @@ impl Attachment {
     }
 }
 
-/// The decision of a step: one that came to nothing has numbers that are none.
+/// The decision of a step: where none was due, and where one came to nothing, the numbers are none.
 fn decision_of<'a>(view: &StepRef<'a>) -> Option<Decision<'a>> {
     let StepRef { head, state, decided, lo, hi, .. } = *view;
-    let there = head.has(StepHead::DECISION_SLOT) && decided.iter().all(|action| action.is_finite());
-    there.then_some(Decision { cycle: head.cycle, state, action: decided, lo, hi })
+    decided.iter().all(|action| action.is_finite()).then_some(Decision {
+        cycle: head.cycle,
+        state,
+        action: decided,
+        lo,
+        hi,
+    })
 }
 
 /// The epoch that the runtime has granted last; 0 when it has granted none.

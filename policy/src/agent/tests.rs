@@ -243,6 +243,31 @@ fn an_excursion_goes_far_from_the_mean_and_keeps_to_the_agents_bounds() {
 }
 
 #[test]
+fn an_excursion_hides_no_output_that_is_not_finite() {
+    let mut site = site();
+    site.agent.excursions.rate = 1.0;
+    for odd in [f32::NAN, f32::INFINITY] {
+        for from_the_end in [1, 3] {
+            let (mut agent, mut plant) = (agent_with(&site, [0.4, 0.4, 0.0, 0.0]), Plant::of(&site));
+            plant.read(0.25, 0.2, 0.5, 0.5);
+            decided(&mut agent, &plant, true);
+            assert!(agent.excursions.target(0) != Excursions::new(&site).target(0), "one has begun");
+            let net = &mut agent.source.policy.as_mut().unwrap().net;
+            let mut parameters = net.unpacked();
+            let place = parameters.len() - from_the_end;
+            parameters[place] = odd;
+            net.pack(&parameters).unwrap();
+            plant.read(0.25, 0.2, 0.5, 0.5);
+            agent.observe(&plant.image, &plant.moment());
+            let decided = agent.decide(true, &mut UNTOUCHED.clone());
+            // An infinite logit is the largest deviation.
+            let is_fine = from_the_end == 1 && odd == f32::INFINITY;
+            assert_eq!(decided, if is_fine { Ok(()) } else { Err(NoAction::NotFinite) }, "{odd} {from_the_end}");
+        }
+    }
+}
+
+#[test]
 fn the_nominal_policy_makes_no_excursions() {
     let mut site = site();
     site.agent.excursions.rate = 1.0;

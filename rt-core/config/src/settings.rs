@@ -49,7 +49,7 @@ impl Site {
 
     /// The observations from one decision to the next, at least 1.
     pub fn observations_per_decision(&self) -> u64 {
-        (self.act_every().get() / self.obs_every()).max(1)
+        self.interaction.observations_per_decision()
     }
 
     /// The alarms of all connections, in their order; an alarm's number is its place here.

@@ -394,6 +394,13 @@ pub struct Interaction {
     pub checkpoint_every: Span,
 }
 
+impl Interaction {
+    /// The observations from one decision to the next, at least 1.
+    pub fn observations_per_decision(&self) -> u64 {
+        (self.action_period.as_ns() / self.obs_period.as_ns().max(1)).max(1)
+    }
+}
+
 /// Where the reward comes from.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there are a few of them, made once at start")]

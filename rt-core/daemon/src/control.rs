@@ -3,6 +3,7 @@
 use policy::kernels::Kernel;
 use policy::{AdoptedPolicy, Agent, AgentError};
 use rt_config::Site;
+use rt_control::Wishes;
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::{Cycle, CycleOutcome, SettingsError};
 use rt_core::record::{Event, Flags};
@@ -79,15 +80,6 @@ struct StepRing {
     words: Box<[u64]>,
     sent: u64,
     wishes: Wishes,
-}
-
-/// How often the site's goals and zones could be judged, and were as they should be.
-#[derive(Clone, Copy, Default)]
-struct Wishes {
-    goals_judged: u64,
-    goals_met: u64,
-    zones_judged: u64,
-    zones_clear: u64,
 }
 
 impl ControlLoop {
@@ -245,7 +237,7 @@ impl StepRing {
 
     fn send(&mut self, agent: &Agent<VerifiedPolicy>) {
         let step = agent.step();
-        self.wishes.note(step.goals_met, step.zones_clear);
+        note(&mut self.wishes, step.goals_met, step.zones_clear);
         // The words have the layout's size by construction; were it otherwise, the step is left out and the cycle goes on.
         let Ok(record) = self.layout.view_mut(&mut self.words) else { return };
         record.head.sequence = self.sent;
@@ -254,11 +246,24 @@ impl StepRing {
     }
 }
 
-impl Wishes {
-    fn note(&mut self, goals_met: Option<bool>, zones_clear: Option<bool>) {
-        self.goals_judged += u64::from(goals_met.is_some());
-        self.goals_met += u64::from(goals_met == Some(true));
-        self.zones_judged += u64::from(zones_clear.is_some());
-        self.zones_clear += u64::from(zones_clear == Some(true));
+/// Counts whether the site's goals and zones could be judged, and were as they should be.
+fn note(wishes: &mut Wishes, goals_met: Option<bool>, zones_clear: Option<bool>) {
+    wishes.goals_judged += u64::from(goals_met.is_some());
+    wishes.goals_met += u64::from(goals_met == Some(true));
+    wishes.zones_judged += u64::from(zones_clear.is_some());
+    wishes.zones_clear += u64::from(zones_clear == Some(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_judged_counts_neither_as_met_nor_as_missed() {
+        let mut wishes = Wishes::default();
+        for said in [(Some(true), None), (Some(true), Some(true)), (Some(false), Some(false)), (None, Some(false))] {
+            note(&mut wishes, said.0, said.1);
+        }
+        assert_eq!(wishes, Wishes { goals_judged: 3, goals_met: 2, zones_judged: 3, zones_clear: 1 });
     }
 }

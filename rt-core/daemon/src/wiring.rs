@@ -73,8 +73,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let counters = records.counters.clone();
     let steps = Steps::new(records.steps.reader(broadcast::Start::Newest), records.step_layout);
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
-    let (tape, scribe, policy_slot) = unzip(recording);
-    if let Some(slot) = &policy_slot {
+    let (tape, scribe, keeper_slot) = unzip(recording);
+    if let Some(slot) = &keeper_slot {
         slot.leave_policy(&first_policy);
     }
 
@@ -147,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let host = rt_sys::Host::read();
     warn_of_throttling(&host, &site);
-    let outlet = Outlet { adopted, recorded: policy_slot };
+    let outlet = Outlet { adopted, recorded: keeper_slot };
     let desk = WeightsDesk::new(site.clone(), policies, slot_words, steps, outlet, counters.clone(), clock);
     let service = Service::new(
         describe(&site),

@@ -5,8 +5,9 @@ use shm_layout::{ESTIMATE_WORDS, EstimateRecord};
 
 use crate::frame::Estimates;
 
-/// Estimates that one look takes, at most: whatever a hostile learner publishes, a turn of the scribe ends.
-const LOOK_MAX: usize = 4096;
+/// Estimates that one look takes, at most, which is more than there are decisions in a turn: a learner that makes estimates up
+/// makes a recording grow no faster than its cycles do, and what is left behind is counted.
+const LOOK_MAX: usize = 64;
 
 /// The ring of the learner that was admitted last, if there was one, and what is not written down yet.
 #[derive(Debug, Default)]

@@ -60,6 +60,26 @@ fn f25_a_last_value_out_of_range_is_led_back_at_the_permitted_rate_whatever_is_d
 }
 
 #[test]
+fn every_reason_is_found_again_by_its_number() {
+    let found = core::array::from_fn(|at| Withheld::from_number(at as u32 + 1).map_or("none", Withheld::name));
+    assert_eq!(
+        found,
+        [
+            "mode",
+            "kind_unknown",
+            "last_unknown",
+            "not_finite",
+            "interlock_release",
+            "interlock_blocked",
+            "resolution",
+            "limits_corrupt",
+            "operator",
+            "none",
+        ]
+    );
+}
+
+#[test]
 fn unknowns_are_withheld_with_their_reason() {
     let unknown_kind = Envelope::new(LimitsByMode::same(Limits { lo: 0.0, hi: 1.0, rate: Rate::Unlimited })).unwrap();
     assert_eq!(judge(&unknown_kind, 0.5, 0.5), Verdict::Withhold(Withheld::KindUnknown));

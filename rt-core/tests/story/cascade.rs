@@ -7,6 +7,7 @@ use rt_core::mode::Mode;
 use rt_core::ports::Command;
 use rt_core::record::{EventKind, Flags};
 use rt_core::setpoint::{Cascade, ModeWord};
+use rt_core::tag::Quality;
 use rt_core::time::Span;
 
 use crate::operator::Dice;
@@ -15,7 +16,7 @@ use crate::rig::{Panel, Rig, STEP, tag, with_settings};
 const CASCADE: Cascade = Cascade {
     operators: tag_at(3),
     operator_when: Some(ModeWord { tag: tag_at(4), value: 1.0 }),
-    agent_when: Some(ModeWord { tag: tag_at(4), value: 2.0 }),
+    agent_when: ModeWord { tag: tag_at(4), value: 2.0 },
 };
 
 const fn tag_at(index: usize) -> rt_core::tag::TagId {
@@ -117,6 +118,20 @@ fn a_word_that_cannot_be_read_counts_as_the_operators() {
 }
 
 #[test]
+fn a_plant_that_moves_the_agents_half_just_before_it_shows_the_switch_has_taken_nothing() {
+    let mut rig = running();
+    rig.plant.hand[0] = Some(2.0);
+    rig.run(1);
+    assert!(rig.saw(took), "which looks like a hand");
+    rig.plant.hand[0] = None;
+    (panel(&mut rig).operator, panel(&mut rig).setpoint, panel(&mut rig).tracks) = (true, 2.0, true);
+    rig.run(20);
+    panel(&mut rig).operator = false;
+    rig.run(60);
+    assert!((rig.plant.values[0] - 6.0).abs() < 1e-9, "{:?}", rig.plant.values);
+}
+
+#[test]
 fn a_hand_on_the_agents_half_is_a_persons_until_it_is_handed_back_whatever_the_mode_tag_says_meanwhile() {
     let mut rig = running();
     rig.plant.hand[0] = Some(3.0);
@@ -149,24 +164,23 @@ fn one_word_is_enough_and_two_that_contradict_each_other_are_none() {
     let mut settings = [rt_core::tag::TagSettings { required: false, ..crate::rig::tags()[0] }; 5];
     settings[0].required = false;
     let mut image = rt_core::image::Image::new(&settings).unwrap();
-    let mut followed = |cascade: Cascade, mode: f64| {
+    let mut followed = |cascade: Cascade, mode: f64, quality: Quality| {
         let at = image.now();
-        let quality = rt_core::tag::Quality::Good;
         image.receive(&rt_core::tag::Sample { tag: tag(4), value: mode, quality, received: at, source_time: 1 });
         cascade.followed(tag(1), &image)
     };
     let (ours, operators) = (Some(tag(1)), Some(tag(3)));
-    let by_operator = Cascade { agent_when: None, ..CASCADE };
     let by_agent = Cascade { operator_when: None, ..CASCADE };
     for (cascade, expected) in [
         (CASCADE, [operators, ours, None]),
-        (by_operator, [operators, None, None]),
         (by_agent, [operators, ours, operators]),
-        (Cascade { agent_when: CASCADE.operator_when, ..CASCADE }, [None, None, None]),
-        (Cascade { agent_when: None, operator_when: None, ..CASCADE }, [None, None, None]),
+        (Cascade { operator_when: Some(CASCADE.agent_when), ..CASCADE }, [None, None, None]),
     ] {
-        assert_eq!([1.0, 2.0, 3.0].map(|mode| followed(cascade, mode)), expected, "{cascade:?}");
-        assert_eq!(followed(cascade, f64::NAN), None);
+        assert_eq!([1.0, 2.0, 3.0].map(|mode| followed(cascade, mode, Quality::Good)), expected, "{cascade:?}");
+        assert_eq!(followed(cascade, f64::NAN, Quality::Good), None);
+        // The last good word would do for a measured value; whose the plant is has to be certain.
+        followed(cascade, 2.0, Quality::Good);
+        assert_eq!(followed(cascade, 1.0, Quality::Uncertain), None);
     }
 }
 

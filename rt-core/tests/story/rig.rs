@@ -185,7 +185,7 @@ impl Policy for Scripted {
     fn observe(&mut self, image: &Image, moment: &Moment) -> Observed {
         self.decision_slots += u64::from(moment.decision);
         self.observations += 1;
-        let triggered = self.triggers.contains(&moment.cycle);
+        let triggered = self.triggers.contains(&moment.cycle) && !moment.decision;
         Observed { complete: self.complete, reward: image.usable(tag(0)), triggered }
     }
 

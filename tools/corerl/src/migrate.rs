@@ -1,5 +1,6 @@
 //! `corerl config migrate`: a site file for this runtime, made of one for the Python services.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,9 @@ use serde_json::json;
 use crate::config::complaint_json;
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text};
+
+/// Of a site file that is written over another one: as an editor leaves it.
+const SITE_FILE_MODE: u32 = 0o644;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  corerl config migrate acid.yaml --out site.yaml --rate PH_SP=0.01\n  \
@@ -99,9 +103,11 @@ fn complain_of_rates(arguments: &MigrateArguments, migration: &Migration) -> Res
 }
 
 fn put(path: &Path, force: bool, text: &str) -> Result<(), Failure> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(force).truncate(force).create_new(!force);
-    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = match force {
+        // The old file or the new one, whatever happens on the way.
+        true => rt_state::replace(path, SITE_FILE_MODE, text.as_bytes()),
+        false => File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())),
+    };
     written.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             let message = format!("{} is there already: name another file, or give --force", path.display());

@@ -4,17 +4,13 @@ use proptest::prelude::*;
 use rt_config::{
     DecisionClock, Filter, Guardrail, Imputer, ImputerRule, Season, SeasonPart, Site, Tag, TagKind, Trigger,
 };
-use rt_core::carry::Carrier;
 use rt_core::expression::Op;
 use rt_core::ports::Moment;
 use rt_core::setpoint::{Cascade, ModeWord};
 use rt_core::tag::{Quality, Sample};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::*;
-use crate::testing::PUMP_RUNNING;
+use crate::testing::{Luggage, PUMP_RUNNING};
 
 const DAY: i64 = 864_000_000_000;
 
@@ -132,26 +128,6 @@ impl Observer {
     }
 }
 
-/// What a pipeline hands over, value by value.
-#[derive(Default)]
-struct Luggage {
-    values: Vec<Value>,
-    /// Where the next value is taken from; none while packing.
-    at: Option<usize>,
-}
-
-impl Carrier for Luggage {
-    fn carry<T: Serialize + DeserializeOwned>(&mut self, value: &mut T) {
-        match &mut self.at {
-            None => self.values.push(serde_json::to_value(value).expect("a value")),
-            Some(at) => {
-                *value = serde_json::from_value(self.values[*at].clone()).expect("the value that was packed");
-                *at += 1;
-            }
-        }
-    }
-}
-
 /// Everything that an observer of the pipeline sees, as bits.
 fn shown(pipeline: &Pipeline) -> (Vec<u32>, Option<u64>, [bool; 3], Vec<Option<u64>>) {
     let (lo, hi) = pipeline.bounds();
@@ -212,9 +188,9 @@ proptest! {
             if step == split {
                 let mut luggage = Luggage::default();
                 one.carry(&mut luggage);
-                luggage.at = Some(0);
+                luggage.arrive();
                 other.carry(&mut luggage);
-                prop_assert_eq!(luggage.at, Some(luggage.values.len()));
+                prop_assert!(luggage.is_unpacked());
             }
             one.observe(&observer.plant.image, &moment);
             if step >= split {
@@ -410,7 +386,7 @@ fn of_a_cascade_the_agent_sees_the_setpoint_that_the_plant_follows() {
     site.tags[QUALITY].settings.source_time_advancing = false;
     let operators = push(&mut site, "OPERATORS", TagKind::Meta);
     site.tags[operators].in_state = false;
-    let agent_when = Some(ModeWord { tag: tag(PUMP_RUNNING), value: 1.0 });
+    let agent_when = ModeWord { tag: tag(PUMP_RUNNING), value: 1.0 };
     site.setpoints[0].settings.cascade = Some(Cascade { operators: tag(operators), operator_when: None, agent_when });
     let (mut pipeline, mut plant) = begun(&site);
     let mut observe = |mode, quality| {

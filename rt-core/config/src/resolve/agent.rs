@@ -91,7 +91,7 @@ pub(super) fn resolve(
 
 /// They fade in some decisions and in the observations that the discount looks ahead, and none is longer than that.
 fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction) -> Excursions {
-    let every = (interaction.action_period.as_ns() / interaction.obs_period.as_ns().max(1)).max(1) as f64;
+    let every = interaction.observations_per_decision() as f64;
     let ahead = 1.0 / (1.0 - gamma);
     Excursions {
         rate,

@@ -29,22 +29,17 @@ pub(super) fn resolve(
     let raw = tag.cascade.value.as_ref()?;
     complain_of_two_nodes(index, tag, raw, tags, complaints);
     let operators = operators(index, raw, tags, complaints);
-    let mode = if raw.mode.given { Some(tags.measured(&raw.mode, WHO, complaints)) } else { None };
+    let mode = if raw.mode.given { Some(read(&raw.mode, tags, complaints)) } else { None };
     let operator_when = word(&raw.op_mode, mode, tags, complaints);
     let agent_when = word(&raw.ai_mode, mode, tags, complaints);
-    if !raw.op_mode.given && !raw.ai_mode.given {
+    if !raw.ai_mode.given {
         let help = "write `mode: TAG` with `op_mode: 0` and `ai_mode: 1`, or `ai_mode: TAG` for a tag that is 1 while the \
                     plant follows the agent";
-        complaints.error(raw.at, "nothing says which setpoint the plant follows", help);
+        complaints.error(raw.at, "nothing says when the plant follows the agent's setpoint", help);
         return None;
     }
-    if raw.op_mode.given && !raw.ai_mode.given {
-        let help = "add `ai_mode`: what is not the operator's may be nobody's, in maintenance or after a restart";
-        complaints.error(raw.op_mode.at, "nothing says that the plant follows the agent", help);
-        return None;
-    }
-    let (operator_when, agent_when) = (operator_when?, agent_when?);
-    if operator_when.is_some() && operator_when == agent_when {
+    let (operator_when, agent_when) = (operator_when?, agent_when??);
+    if operator_when == Some(agent_when) {
         let help = "write what is there while the plant follows the operator, and what while it follows the agent";
         complaints.error(raw.ai_mode.at, "`op_mode` and `ai_mode` are the same", help);
     }
@@ -52,16 +47,23 @@ pub(super) fn resolve(
 }
 
 fn operators(index: usize, raw: &RawCascade, tags: &Tags<'_>, complaints: &mut Complaints<'_>) -> Option<TagId> {
-    let id = tags.measured(&raw.op_sp, WHO, complaints)?;
+    let id = read(&raw.op_sp, tags, complaints)?;
     let tag = tags.get(id.index())?;
-    if tag.kind == TagKind::Setpoint {
-        let message = format!("{} is a setpoint of the agent's", quoted(&tag.name));
-        complaints.error(raw.op_sp.at, message, "name a tag of `type: meta` that reads the operator's setpoint");
-        return None;
-    }
     if tags.get(index).is_some_and(|ours| ours.source == tag.source) {
         let message = "the operator's setpoint is the node that the agent writes";
         complaints.error(raw.op_sp.at, message, "a cascade has two nodes; with one, remove `cascade`");
+    }
+    Some(id)
+}
+
+/// A tag that is read, and that the agent does not write itself.
+fn read(field: &Field<String>, tags: &Tags<'_>, complaints: &mut Complaints<'_>) -> Option<TagId> {
+    let id = tags.measured(field, WHO, complaints)?;
+    let tag = tags.get(id.index())?;
+    if tag.kind == TagKind::Setpoint {
+        let message = format!("{} is a setpoint of the agent's", quoted(&tag.name));
+        complaints.error(field.at, message, "name a tag of `type: meta`, which the plant or a person writes");
+        return None;
     }
     Some(id)
 }
@@ -100,7 +102,7 @@ fn word(
         (ModeChoice::Value(value), Some(tag)) => Some(Some(ModeWord { tag: tag?, value: *value })),
         (ModeChoice::Tag(name), None) => {
             let name = Field { value: Some(name.clone()), at: field.at, given: true };
-            Some(Some(ModeWord { tag: tags.measured(&name, WHO, complaints)?, value: TRUE }))
+            Some(Some(ModeWord { tag: read(&name, tags, complaints)?, value: TRUE }))
         }
         (ModeChoice::Value(_), None) => {
             let help = "write `mode: TAG`, or here a tag that is 1 then";

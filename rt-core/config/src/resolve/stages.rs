@@ -164,7 +164,7 @@ pub(super) fn decision_clock(
         ClockName::Off => DecisionClock::Off,
         ClockName::Countdown => DecisionClock::Countdown,
         ClockName::OneHot => {
-            let observations = interaction.map_or(1, |of| of.action_period.as_ns() / of.obs_period.as_ns().max(1));
+            let observations = interaction.map_or(1, Interaction::observations_per_decision);
             if observations > CLOCK_COLUMNS_MAX {
                 let message = format!("{observations} columns; {CLOCK_COLUMNS_MAX} are possible for a clock");
                 complaints.error(field.at, message, "write countdown: it has one");

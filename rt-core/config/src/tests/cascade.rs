@@ -36,7 +36,9 @@ fn wrong(cascade: &str, needle: &str, message: &str, help: &str) {
 #[test]
 fn the_words_are_values_of_a_mode_tag_or_tags_of_their_own() {
     let word = |index, value| Some(ModeWord { tag: tag(index), value });
-    let expected = |operator_when, agent_when| Some(Cascade { operators: tag(4), operator_when, agent_when });
+    let expected = |operator_when, agent_when: Option<ModeWord>| {
+        Some(Cascade { operators: tag(4), operator_when, agent_when: agent_when.unwrap() })
+    };
     for (cascade, operator_when, agent_when) in [
         ("op_sp: OP_SP, mode: MODE, op_mode: 0, ai_mode: 3", word(5, 0.0), word(5, 3.0)),
         ("op_sp: OP_SP, mode: MODE, op_mode: false, ai_mode: true", word(5, 0.0), word(5, 1.0)),
@@ -67,21 +69,18 @@ fn the_node_that_is_written_is_named_once_or_alike() {
 
 #[test]
 fn a_cascade_that_nobody_could_follow_is_refused_in_its_place() {
-    wrong("op_sp: OP_SP", "{op_sp", "nothing says which", "ai_mode");
-    wrong("op_sp: OP_SP, mode: MODE", "{op_sp", "nothing says which", "ai_mode");
+    for silent in ["op_sp: OP_SP", "op_sp: OP_SP, mode: MODE", "op_sp: OP_SP, mode: MODE, op_mode: 1"] {
+        wrong(silent, "{op_sp", "nothing says when the plant follows the agent", "ai_mode");
+    }
     wrong("op_sp: OP_SP, ai_mode: 1", "1}, type", "a value of no tag", "mode: TAG");
     wrong("op_sp: OP_SP, mode: MODE, ai_mode: REMOTE", "REMOTE}, type", "one of its values", "true or false");
     wrong("op_sp: OP_SP, mode: MODE, ai_mode: [1]", "[1]", "a value or a tag belongs", "");
-    wrong(
-        "op_sp: OP_SP, mode: MODE, op_mode: 1",
-        "1}, type",
-        "nothing says that the plant follows the agent",
-        "add `ai_mode`",
-    );
     wrong("op_sp: OP_SP, mode: MODE, op_mode: 1, ai_mode: 1", "1}, type", "the same", "");
     wrong("op_sp: OP_SP, mode: MODES, ai_mode: 1", "MODES", "no tag `MODES`", "`MODE`");
     wrong("op_sp: OPSP, ai_mode: REMOTE", "OPSP", "no tag `OPSP`", "`OP_SP`");
     wrong("op_sp: PH_SP, ai_mode: REMOTE", "PH_SP, ai", "is a setpoint of the agent's", "type: meta");
+    wrong("op_sp: OP_SP, mode: PH_SP, ai_mode: 1", "PH_SP, ai", "is a setpoint of the agent's", "type: meta");
+    wrong("op_sp: OP_SP, ai_mode: PH_SP", "PH_SP}, type", "is a setpoint of the agent's", "type: meta");
     wrong("op_sp: COST, ai_mode: REMOTE", "COST, ai", "`COST` is computed; a cascade sees measured tags", "");
     wrong("ai_mode: REMOTE", "{ai_mode", "`op_sp` is missing", "operator's setpoint");
     let same = text("op_sp: OP_SP, ai_mode: REMOTE").replacen("ns=2;s=OpSp", "ns=2;s=PhSp", 1);

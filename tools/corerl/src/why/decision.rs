@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
+use rt_recording::Estimate;
 use serde::Serialize;
 use shm_layout::{CycleHead, CycleRef, SetpointPart, StepHead, StepRef};
 
@@ -58,15 +59,6 @@ pub(super) enum Outcome {
     Late,
     /// Its cycle's record was overwritten already, or did not come yet.
     Unknown,
-}
-
-/// What the critics expect of a decision.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Estimate {
-    pub(super) value: f64,
-    pub(super) spread: f64,
-    pub(super) nominal_value: f64,
-    pub(super) updates: u64,
 }
 
 /// One setpoint's way from the policy's wish to the plant, engineering units.
@@ -132,8 +124,8 @@ impl<'a> Gathering<'a> {
     }
 
     /// Takes an estimate in, if it is of one of the decisions.
-    pub(super) fn estimate(&mut self, cycle: u64, estimate: Estimate) {
-        if let Ok(at) = self.decisions.binary_search_by_key(&cycle, |decision| decision.cycle)
+    pub(super) fn estimate(&mut self, estimate: Estimate) {
+        if let Ok(at) = self.decisions.binary_search_by_key(&estimate.cycle, |decision| decision.cycle)
             && let Some(decision) = self.decisions.get_mut(at)
         {
             decision.estimate = Some(estimate);

@@ -12,7 +12,7 @@ use shm::broadcast::{self, Start};
 use shm::{Access, Segment, SegmentKind};
 use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepLayout};
 
-use super::decision::{Estimate, Gathering, Names, SetpointName};
+use super::decision::{Gathering, Names, SetpointName};
 use crate::failure::{Exit, Failure};
 
 impl Names {
@@ -53,8 +53,7 @@ pub(super) fn live(client: &mut Client, gathering: &mut Gathering<'_>) -> Result
     };
     each(&estimates, Start::Oldest, |words| {
         if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
-            let record = EstimateRecord::from_words(words);
-            gathering.estimate(record.cycle, Estimate::of_learner(&record));
+            gathering.estimate(EstimateRecord::from_words(words).into());
         }
     })
 }
@@ -70,18 +69,6 @@ fn live_cycles(segment: &Segment, gathering: &mut Gathering<'_>) -> Result<(), F
             gathering.cycle(&record);
         }
     })
-}
-
-impl Estimate {
-    fn of_learner(record: &EstimateRecord) -> Self {
-        let EstimateRecord { updates, value, spread, nominal_value, .. } = *record;
-        Self { value, spread, nominal_value, updates }
-    }
-
-    fn of_recording(recorded: &rt_recording::Estimate) -> Self {
-        let rt_recording::Estimate { updates, value, spread, nominal_value, .. } = *recorded;
-        Self { value, spread, nominal_value, updates }
-    }
 }
 
 fn attach(client: &mut Client, kind: SegmentKind) -> Result<Segment, Failure> {
@@ -148,7 +135,7 @@ impl Recording {
                     self.take(&cycle, gathering);
                 }
                 Next::Frame(Frame::Estimates(said)) => {
-                    said.estimates.iter().for_each(|of| gathering.estimate(of.cycle, Estimate::of_recording(of)));
+                    said.estimates.into_iter().for_each(|estimate| gathering.estimate(estimate));
                 }
                 Next::Frame(_) => {}
                 Next::End(_) => return Ok(end),

@@ -1,8 +1,9 @@
 //! Decisions put together from records that are made here.
 
+use rt_recording::Estimate;
 use shm_layout::{CycleHead, CycleLayout, StepHead, StepLayout};
 
-use super::decision::{Estimate, Outcome, SetpointName};
+use super::decision::{Outcome, SetpointName};
 use super::*;
 
 const RANGE: u32 = 1;
@@ -49,8 +50,8 @@ fn a_setpoint_is_followed_from_the_policys_wish_to_the_plant_until_the_next_deci
     // Its step is not known, because it came after the steps were read.
     cycle(&mut gathering, 13, SLOT | CycleHead::DECIDED, [29.0, 23.0], [0, 0]);
     cycle(&mut gathering, 14, 0, [30.0, 29.0], [0, 0]);
-    gathering.estimate(10, Estimate { value: -3.0, spread: 0.5, nominal_value: -4.0, updates: 9 });
-    gathering.estimate(11, Estimate { value: 0.0, spread: 0.0, nominal_value: 0.0, updates: 9 });
+    gathering.estimate(Estimate { cycle: 10, value: -3.0, spread: 0.5, nominal_value: -4.0, updates: 9 });
+    gathering.estimate(Estimate { cycle: 11, value: 0.0, spread: 0.0, nominal_value: 0.0, updates: 9 });
 
     let decision = &gathering.decisions[0];
     let way = &decision.setpoints[0];
