@@ -87,6 +87,8 @@ pub struct AgentOptions {
     pub average_rate: f64,
     /// Pathwise: deviations among the critics by which a target is below their mean; 0 to 10.
     pub pessimism: f64,
+    /// Pathwise: the same for what a history shows, which nobody can try; 0 to 10.
+    pub historical_pessimism: f64,
     /// Pathwise: the weight of the critics' disagreement in the exploration, in the long run; 0 to 10.
     pub curiosity: f64,
     /// Pathwise: the same at first, as far as above that, times `gamma`; 0 to 100.
@@ -95,6 +97,9 @@ pub struct AgentOptions {
     pub curiosity_updates: f64,
     /// Pathwise: the part of the mean temporal difference by which the mean reward moves per update; 0 to 1.
     pub centring_rate: f64,
+    /// Pathwise: how strongly the actor is held to the actions of a history; 0 to 100. A slope of mean size moves it away from
+    /// them by 1 / `cloning` of a setpoint's range.
+    pub cloning: f64,
     /// Transitions before the first update.
     pub warmup_transitions: usize,
 }
@@ -131,10 +136,12 @@ impl Default for AgentOptions {
             target_rate: 0.05,
             average_rate: 0.02,
             pessimism: 0.5,
+            historical_pessimism: 2.0,
             curiosity: 0.5,
             curiosity_first: 4.0,
             curiosity_updates: 2_000.0,
             centring_rate: 0.02,
+            cloning: 16.0,
             warmup_transitions: 1,
         }
     }
@@ -207,11 +214,16 @@ impl AgentOptions {
         share("average_rate", self.average_rate)?;
         let fits = (0.0..=1.0).contains(&self.centring_rate);
         check("centring_rate", self.centring_rate, fits, "0 to 1")?;
-        let fits = (0.0..=100.0).contains(&self.curiosity_first);
-        check("curiosity_first", self.curiosity_first, fits, "0 to 100")?;
+        for (option, value) in [("curiosity_first", self.curiosity_first), ("cloning", self.cloning)] {
+            check(option, value, (0.0..=100.0).contains(&value), "0 to 100")?;
+        }
         let fits = self.curiosity_updates >= 1.0 && self.curiosity_updates.is_finite();
         check("curiosity_updates", self.curiosity_updates, fits, "1 or more")?;
-        for (option, value) in [("pessimism", self.pessimism), ("curiosity", self.curiosity)] {
+        for (option, value) in [
+            ("pessimism", self.pessimism),
+            ("historical_pessimism", self.historical_pessimism),
+            ("curiosity", self.curiosity),
+        ] {
             check(option, value, (0.0..=10.0).contains(&value), "0 to 10")?;
         }
         let fits = (0.0..1.0).contains(&self.weight_decay);
@@ -244,8 +256,10 @@ mod tests {
             ("average_rate", AgentOptions { average_rate: 1.5, ..AgentOptions::pathwise() }),
             ("centring_rate", AgentOptions { centring_rate: -0.1, ..AgentOptions::pathwise() }),
             ("pessimism", AgentOptions { pessimism: f64::NAN, ..AgentOptions::pathwise() }),
+            ("historical_pessimism", AgentOptions { historical_pessimism: -1.0, ..AgentOptions::pathwise() }),
             ("curiosity", AgentOptions { curiosity: 11.0, ..AgentOptions::pathwise() }),
             ("curiosity_first", AgentOptions { curiosity_first: -1.0, ..AgentOptions::pathwise() }),
+            ("cloning", AgentOptions { cloning: -1.0, ..AgentOptions::pathwise() }),
             ("curiosity_updates", AgentOptions { curiosity_updates: 0.0, ..AgentOptions::pathwise() }),
         ] {
             assert_eq!(options.check().unwrap_err().option, option);

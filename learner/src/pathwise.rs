@@ -129,10 +129,12 @@ struct Settings {
     target_rate: f32,
     average_rate: f32,
     pessimism: f32,
+    historical_pessimism: f32,
     curiosity: f32,
     curiosity_first: f32,
     curiosity_updates: f32,
     centring_rate: f32,
+    cloning: f32,
     gamma: f32,
 }
 
@@ -148,10 +150,12 @@ impl Settings {
             target_rate: options.target_rate as f32,
             average_rate: options.average_rate as f32,
             pessimism: options.pessimism as f32,
+            historical_pessimism: options.historical_pessimism as f32,
             curiosity: options.curiosity as f32,
             curiosity_first: options.curiosity_first as f32,
             curiosity_updates: options.curiosity_updates as f32,
             centring_rate: options.centring_rate as f32,
+            cloning: options.cloning as f32,
             gamma: options.gamma as f32,
         }
     }
@@ -240,9 +244,10 @@ impl Pathwise {
     }
 
     fn set_targets(&mut self) {
-        let Settings { pessimism, gamma, .. } = self.settings;
+        let Settings { pessimism, historical_pessimism, gamma, .. } = self.settings;
         for (row, target) in self.targets.iter_mut().enumerate() {
             let discount = self.batch.discounts[row];
+            let pessimism = if row < self.batch.historical_from { pessimism } else { historical_pessimism };
             let mut next = 0.0;
             for drawn in row * PAIR..(row + 1) * PAIR {
                 let (mean, deviation) = mean_and_deviation(self.members.iter().map(|member| member.next_q[drawn]));
@@ -280,12 +285,24 @@ impl Pathwise {
                 steepness += up.abs() * share;
             }
         }
+        self.hold_to_history(steepness / d as f32 * share);
         self.gradient.fill(0.0);
         self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
         let Trained { parameters, optimiser, .. } = &mut self.actor;
         optimiser.step(self.net.kernel, parameters, &self.gradient, self.settings.actor);
         self.actor.follow(self.settings.average_rate);
         steepness
+    }
+
+    /// Pulls the mean towards the action that a history shows, at its states: what was never tried there, the critics only
+    /// imagine. The pull is measured in slopes of the mean size, so it means the same whatever the reward's scale.
+    fn hold_to_history(&mut self, mean_slope: f32) {
+        let from = self.batch.historical_from * self.shape.action;
+        let pull = self.settings.cloning * mean_slope;
+        let means = self.pass.mu[from..].iter().zip(&self.batch.actions[from..]);
+        for (d_mu, (mu, taken)) in self.pass.d_mu[from..].iter_mut().zip(means) {
+            *d_mu += pull * (mu - taken);
+        }
     }
 
     /// The critics' mean slopes at mean and deviation of component `i`, the latter with its part for curiosity.

@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     pub(crate) discounts: Vec<f32>,
     pub(crate) next_lo: Vec<f32>,
     pub(crate) next_hi: Vec<f32>,
+    /// The first row of those from recordings, which come last.
+    pub(crate) historical_from: usize,
 }
 
 impl Batch {
@@ -39,6 +41,7 @@ impl Batch {
             discounts: zeros(1),
             next_lo: zeros(shape.action),
             next_hi: zeros(shape.action),
+            historical_from: rows,
         }
     }
 
@@ -324,11 +327,8 @@ impl Replay {
     pub(crate) fn sample(&self, member: Option<usize>, stream: &mut Stream, batch: &mut Batch) {
         let rows = batch.rows();
         let (online, historical) = (&self.online, &self.historical);
-        let online_rows = match (online.transitions.is_empty(), historical.transitions.is_empty()) {
-            (true, _) => 0,
-            (false, true) => rows,
-            (false, false) => ((rows as f64 * self.online_weight).round() as usize).max(1),
-        };
+        let online_rows = self.online_rows(rows);
+        batch.historical_from = online_rows;
         for at in 0..rows {
             let part = if at < online_rows { online } else { historical };
             let newest = part.transitions.back().filter(|_| at == 0 && online_rows > 0);
@@ -337,6 +337,19 @@ impl Replay {
                 None => part.draw(member, stream),
             };
             part.copy_into(transition, self.discount(transition), at, batch);
+        }
+    }
+
+    /// How many of `rows` are online data: as many as it is of all data, until that is `online_weight`. With more of them
+    /// an agent that comes from a history would forget it over the first few transitions of its own.
+    fn online_rows(&self, rows: usize) -> usize {
+        match [self.online.transitions.len(), self.historical.transitions.len()] {
+            [0, _] => 0,
+            [_, 0] => rows,
+            [online, historical] => {
+                let share = online as f64 / (online + historical) as f64;
+                ((rows as f64 * share.min(self.online_weight)).round() as usize).max(1)
+            }
         }
     }
 

@@ -486,8 +486,12 @@ pub struct AgentOptions {
     pub critic_updates: usize,
     /// Deviations among the critics by which a target is below their mean, 0 to 10.
     pub pessimism: f64,
+    /// The same for what a history shows.
+    pub historical_pessimism: f64,
     /// How much the critics' disagreement widens exploration, 0 to 10.
     pub curiosity: f64,
+    /// How strongly the actor is held to the actions of a history, 0 to 100.
+    pub cloning: f64,
     /// Actor updates at most after each critic update.
     pub actor_updates: usize,
     /// Transitions kept online.

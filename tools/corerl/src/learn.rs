@@ -18,7 +18,7 @@ use crate::model::save_policy;
 use crate::output::{print_json, print_text, table};
 
 /// Updates for each observation that teaches, by default.
-const UPDATES_PER_OBSERVATION: u64 = 5;
+const UPDATES_PER_OBSERVATION: u64 = 2;
 /// Updates by default, at least and at most.
 const UPDATES: std::ops::RangeInclusive<u64> = 2_000..=50_000;
 /// Points of a learning curve.
@@ -40,7 +40,7 @@ pub(crate) struct LearnArguments {
     /// Where to put the policy.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Updates of the critics; by default five for each observation that teaches, 2,000 to 50,000.
+    /// Updates of the critics; by default two for each observation that teaches, 2,000 to 50,000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     updates: Option<u64>,
     /// The share of the history at its end that judges.

@@ -55,7 +55,9 @@ pub(super) fn resolve(
     let actor_lr = rate(&raw.actor_lr, critic_lr);
     let ensemble_probability = number(&raw.ensemble_probability, fraction, "above 0 and at most 1", complaints);
     let pessimism = number(&raw.pessimism, weight, "0 to 10", complaints);
+    let historical_pessimism = number(&raw.historical_pessimism, weight, "0 to 10", complaints);
     let curiosity = number(&raw.curiosity, weight, "0 to 10", complaints);
+    let cloning = number(&raw.cloning, |x| (0.0..=100.0).contains(&x), "0 to 100", complaints);
     let traces = raw.traces.value.as_ref();
     if traces.is_some_and(|traces| !(1..=TRACES_MAX).contains(&traces.len())) {
         complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
@@ -77,7 +79,9 @@ pub(super) fn resolve(
         actor_lr: actor_lr?,
         critic_updates: count(critic_updates?)?,
         pessimism: pessimism?,
+        historical_pessimism: historical_pessimism?,
         curiosity: curiosity?,
+        cloning: cloning?,
         actor_updates: count(raw.actor_updates.value?.0)?,
         replay_capacity: count(raw.replay_capacity.value?.0)?,
         ensemble_probability: ensemble_probability?,

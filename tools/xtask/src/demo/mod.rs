@@ -9,6 +9,7 @@ mod run;
 mod summary;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -32,7 +33,10 @@ const PACKAGES: &[&str] = &["rt-daemon", "learner", "corerl", "plant-sim"];
 #[command(after_help = "Examples:\n  \
     cargo xtask demo\n  \
     cargo xtask demo --seconds 60 --plant three_tanks --report report\n  \
-    cargo xtask demo --seconds 10 --json demo.json")]
+    cargo xtask demo --seconds 10 --json demo.json\n  \
+    cargo xtask demo --record    then, to go on from what was recorded:\n  \
+    corerl learn --from report/demo.rec --config report/site.yaml --out report/policy.safetensors --checkpoint-dir report/learnt\n  \
+    cargo xtask demo --policy report/policy.safetensors --checkpoint-dir report/learnt")]
 pub(crate) struct DemoArguments {
     /// How long to watch, seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
@@ -55,6 +59,15 @@ pub(crate) struct DemoArguments {
     /// Write report.html into this directory.
     #[arg(long, value_name = "DIR", default_value = "report")]
     report: PathBuf,
+    /// Also keep the site file and a recording of every cycle in that directory: site.yaml and demo.rec.
+    #[arg(long)]
+    record: bool,
+    /// Start with this policy instead of the nominal setpoints.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Directory of the learner's checkpoints, from which it goes on; without it, it begins anew.
+    #[arg(long, value_name = "DIR")]
+    checkpoint_dir: Option<PathBuf>,
 }
 
 /// Runs the demo.
@@ -70,7 +83,9 @@ pub(crate) fn run(arguments: &DemoArguments) -> ExitCode {
 
 fn demonstrate(arguments: &DemoArguments) -> Result<(), String> {
     let plant = DemoPlant::by_name(&arguments.plant)?;
+    let policy = arguments.policy.as_deref().map(found).transpose()?;
     let programs = build_release()?;
+    fs::create_dir_all(&arguments.report).map_err(|error| unwritable(&arguments.report, &error))?;
     let order = Order {
         plant,
         programs,
@@ -78,6 +93,9 @@ fn demonstrate(arguments: &DemoArguments) -> Result<(), String> {
         period: arguments.period.clone(),
         obs_period: arguments.obs.clone(),
         seed: arguments.seed,
+        keep: arguments.record.then(|| arguments.report.clone()),
+        policy,
+        checkpoints: arguments.checkpoint_dir.clone(),
     };
     let End { recording, trouble } = run::run(&order)?;
     if let Some(recording) = recording {
@@ -90,9 +108,7 @@ fn demonstrate(arguments: &DemoArguments) -> Result<(), String> {
 fn publish(arguments: &DemoArguments, plant: &DemoPlant, recording: &recording::Recording) -> Result<(), String> {
     let summary = Summary::of(recording);
     let page = arguments.report.join("report.html");
-    fs::create_dir_all(&arguments.report)
-        .and_then(|()| fs::write(&page, report::page(recording, plant.pairs)))
-        .map_err(|error| format!("{} cannot be written: {error}", page.display()))?;
+    fs::write(&page, report::page(recording, plant.pairs)).map_err(|error| unwritable(&page, &error))?;
     match arguments.json.as_deref() {
         Some(file) if file == Path::new("-") => {
             // Standard output is for the data then.
@@ -102,13 +118,21 @@ fn publish(arguments: &DemoArguments, plant: &DemoPlant, recording: &recording::
         json => {
             print!("{}", summary.table());
             if let Some(file) = json {
-                fs::write(file, summary.json())
-                    .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
+                fs::write(file, summary.json()).map_err(|error| unwritable(file, &error))?;
             }
         }
     }
     eprintln!("report: {}", page.display());
     Ok(())
+}
+
+/// Where a file really is: the site file that names it lies elsewhere.
+fn found(file: &Path) -> Result<PathBuf, String> {
+    file.canonicalize().map_err(|error| format!("{} cannot be read: {error}", file.display()))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("{} cannot be written: {error}", path.display())
 }
 
 /// Builds what the demo needs; answers where it is.

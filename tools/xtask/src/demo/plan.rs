@@ -1,5 +1,7 @@
 //! What a run of the demo is to be: the plants that it knows, and the site file made from a template.
 
+use std::path::Path;
+
 /// A measured value and the setpoint that it is to follow, by the names of their tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pair {
@@ -55,6 +57,8 @@ pub(crate) struct Values<'a> {
     pub(crate) obs_period: &'a str,
     /// Seed of the agent.
     pub(crate) seed: u64,
+    /// The policy file to start with, a path that holds wherever the site file lies.
+    pub(crate) policy: Option<&'a Path>,
 }
 
 impl DemoPlant {
@@ -68,7 +72,9 @@ impl DemoPlant {
 
     /// The site file.
     pub(crate) fn site_file(&self, values: &Values<'_>) -> String {
+        let policy = |path: &Path| format!("\n  policy_file: {}", serde_json::Value::from(path.to_string_lossy()));
         self.template
+            .replace("{{policy}}", &values.policy.map(policy).unwrap_or_default())
             .replace("{{url}}", values.url)
             .replace("{{period}}", values.period)
             .replace("{{obs_period}}", values.obs_period)
@@ -82,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_site_file_has_no_gap_left_and_names_the_tags_that_the_report_draws() {
-        let values = Values { url: "opc.tcp://127.0.0.1:1", period: "1ms", obs_period: "10ms", seed: 7 };
+        let values = Values { url: "opc.tcp://127.0.0.1:1", period: "1ms", obs_period: "10ms", seed: 7, policy: None };
         for plant in PLANTS {
             let text = plant.site_file(&values);
             let keys: String = text.lines().filter(|line| !line.starts_with('#')).collect();
@@ -98,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_site_file_is_accepted_and_drives_every_input_of_its_plant() {
-        let values = Values { url: "opc.tcp://127.0.0.1:1", period: "1ms", obs_period: "10ms", seed: 7 };
+        let values = Values { url: "opc.tcp://127.0.0.1:1", period: "1ms", obs_period: "10ms", seed: 7, policy: None };
         for (plant, inputs) in PLANTS.iter().zip([1, 3, 2]) {
             let text = plant.site_file(&values);
             let loaded = rt_config::parse(&text, "site.yaml".as_ref()).unwrap_or_else(|refused| panic!("{refused}"));

@@ -41,6 +41,12 @@ pub(crate) struct Order {
     pub(crate) period: String,
     pub(crate) obs_period: String,
     pub(crate) seed: u64,
+    /// Where site file and recording are kept, if they are.
+    pub(crate) keep: Option<PathBuf>,
+    /// The policy to start with, if it is not the nominal one.
+    pub(crate) policy: Option<PathBuf>,
+    /// Where the learner finds and leaves its checkpoints; `None` for a learner that begins anew.
+    pub(crate) checkpoints: Option<PathBuf>,
 }
 
 /// What came of it.
@@ -108,22 +114,25 @@ fn start(order: &Order, directory: &TempDir) -> Result<Company, String> {
             .arg(directory.path().join("pki")),
     )?;
     let url = plant_url(&mut plant)?;
-    let values = Values { url: &url, period: &order.period, obs_period: &order.obs_period, seed: order.seed };
-    let site = directory.path().join("site.yaml");
-    std::fs::write(&site, order.plant.site_file(&values))
-        .map_err(|error| format!("{} cannot be written: {error}", site.display()))?;
-    let corerl = Child::start(
-        "corerl run",
-        program("corerl")
-            .args(["run", "--arm", "--tether", "--config"])
-            .arg(&site)
-            .arg("--runtime-dir")
-            .arg(directory.path().join("run"))
-            .arg("--checkpoint-dir")
-            .arg(directory.path().join("checkpoints"))
-            .arg("--programs")
-            .arg(&order.programs),
-    )?;
+    let values = Values {
+        url: &url,
+        period: &order.period,
+        obs_period: &order.obs_period,
+        seed: order.seed,
+        policy: order.policy.as_deref(),
+    };
+    let kept = order.keep.as_deref().unwrap_or(directory.path());
+    let site = kept.join("site.yaml");
+    std::fs::write(&site, order.plant.site_file(&values)).map_err(|error| super::unwritable(&site, &error))?;
+    let mut run = program("corerl");
+    run.args(["run", "--arm", "--tether", "--config"]).arg(&site);
+    run.arg("--runtime-dir").arg(directory.path().join("run"));
+    run.arg("--programs").arg(&order.programs).arg("--checkpoint-dir");
+    run.arg(order.checkpoints.clone().unwrap_or_else(|| directory.path().join("checkpoints")));
+    if order.keep.is_some() {
+        run.arg("--record").arg(kept.join("demo.rec"));
+    }
+    let corerl = Child::start("corerl run", &mut run)?;
     Ok(Company { plant, corerl })
 }
 

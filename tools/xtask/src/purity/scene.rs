@@ -149,7 +149,7 @@ fn start_plant(bench: &Bench, directory: &Path) -> Result<(Child, std::path::Pat
     let mut plant = Child::start("corerl-plant", command.arg(directory.join("pki")))?;
     let url = plant_url(&mut plant)?;
     let site = directory.join("site.yaml");
-    let text = demo.site_file(&Values { url: &url, period: "1ms", obs_period: "10ms", seed: 1 });
+    let text = demo.site_file(&Values { url: &url, period: "1ms", obs_period: "10ms", seed: 1, policy: None });
     std::fs::write(&site, text).map_err(|error| format!("{} cannot be written: {error}", site.display()))?;
     Ok((plant, site))
 }
