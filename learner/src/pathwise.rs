@@ -9,6 +9,7 @@
 //! mu: along dQ/da,  sigma: along e dQ/da + c dev_i dQ_i/da,  Q = mean_i Q_i
 //! ```
 //! - `e` comes in pairs of opposite sign, which takes the first-order noise out of both gradients.
+//! - `gamma` is the discount of the update: it may grow (`discount.rs`).
 //! - Centring on the mean reward (Naik et al. 2024) takes out what is common to all values: without it a discount near 1
 //!   makes the critics spend their time on a constant.
 //! - `k` makes targets pessimistic where critics disagree, between the mean and, for two critics, the smaller one

@@ -13,7 +13,7 @@ impl AgentOptions {
             rt_config::Improver::Pathwise => Improver::Pathwise,
             rt_config::Improver::Percentile => Improver::Percentile,
         };
-        let aggregation = match from.aggregation {
+        let aggregation = match from.candidates.aggregation {
             rt_config::Aggregation::Mean => Aggregation::Mean,
             rt_config::Aggregation::Percentile(part) => Aggregation::Percentile(part),
             rt_config::Aggregation::Ucb(bonus) => Aggregation::Ucb(bonus),
@@ -33,13 +33,13 @@ impl AgentOptions {
             critic_lr: from.critic_lr,
             actor_lr: from.actor_lr,
             weight_decay: from.weight_decay,
-            candidates: from.candidates,
+            candidates: from.candidates.count,
             aggregation,
-            uniform_weight: from.uniform_weight,
-            actor_percentile: from.actor_percentile,
-            proposal_percentile: from.proposal_percentile,
+            uniform_weight: from.candidates.uniform_weight,
+            actor_percentile: from.candidates.actor_percentile,
+            proposal_percentile: from.candidates.proposal_percentile,
             // Both judge actions, so a site that asks for fewer candidates gets fewer of these, too.
-            next_actions: (defaults.next_actions * from.candidates / defaults.candidates)
+            next_actions: (defaults.next_actions * from.candidates.count / defaults.candidates)
                 .clamp(1, defaults.next_actions),
             critic_updates: from.critic_updates,
             pessimism: from.pessimism,

@@ -386,7 +386,7 @@ pub struct Interaction {
     pub obs_period: Span,
     /// Time between decisions, an exact multiple of `obs_period`.
     pub action_period: Span,
-    /// Transitions to collect before the first update.
+    /// Experience to collect before the first update.
     pub warmup_period: Span,
     /// A column of the state older than this makes it incomplete.
     pub state_age_tol: Span,
@@ -465,7 +465,22 @@ pub enum Improver {
     Percentile,
 }
 
-/// By what candidates are ranked; see the learner.
+/// How the percentile actor draws candidate actions and chooses among them; see the learner.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidates {
+    /// Their number for each state.
+    pub count: usize,
+    /// By what they are ranked.
+    pub aggregation: Aggregation,
+    /// The part of them that is uniform within the bounds, 0 to 1.
+    pub uniform_weight: f64,
+    /// The best part of them, which the actor follows.
+    pub actor_percentile: f64,
+    /// The same for the proposal; not less.
+    pub proposal_percentile: f64,
+}
+
+/// By what candidates are ranked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Aggregation {
     /// The critics' mean.
@@ -498,16 +513,8 @@ pub struct AgentOptions {
     pub ensemble: usize,
     /// Transitions per batch.
     pub batch_size: usize,
-    /// Candidate actions per state in the actor's update.
-    pub candidates: usize,
-    /// By what they are ranked.
-    pub aggregation: Aggregation,
-    /// The part of them that is uniform within the bounds, 0 to 1.
-    pub uniform_weight: f64,
-    /// The best part of them, which the actor follows.
-    pub actor_percentile: f64,
-    /// The same for the proposal; not less.
-    pub proposal_percentile: f64,
+    /// Candidate actions of the actor's update.
+    pub candidates: Candidates,
     /// Learning rate of the critics.
     pub critic_lr: f64,
     /// Learning rate of actor and proposal.

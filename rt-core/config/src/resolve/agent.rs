@@ -5,7 +5,7 @@ use crate::complaint::Complaints;
 use crate::form::Field;
 use crate::form_special::OrOff;
 use crate::raw_agent::{Agent, AggregationName, ImproverName};
-use crate::site::{AgentOptions, Aggregation, Excursions, GammaSchedule, Improver, Interaction};
+use crate::site::{AgentOptions, Aggregation, Candidates, Excursions, GammaSchedule, Improver, Interaction};
 use crate::value::Whole;
 
 use super::TRACES_MAX;
@@ -62,7 +62,7 @@ pub(super) fn resolve(
     let usual = improver.map(Usual::of);
     let gamma = number(&raw.gamma, decay, DECAY, complaints);
     let gamma_schedule = gamma_schedule(raw, gamma, complaints);
-    let ranking = ranking(raw, complaints);
+    let candidates = candidates(raw, complaints);
     let effective_episodes = effective_episodes(raw, complaints);
     let online_weight = number(&raw.online_weight, fraction, FRACTION, complaints);
     let weight_decay = number(&raw.weight_decay, decay, DECAY, complaints);
@@ -76,29 +76,17 @@ pub(super) fn resolve(
     let ensemble_probability = number(&raw.ensemble_probability, fraction, FRACTION, complaints);
     let pessimism = number(&raw.pessimism, weight, "0 to 10", complaints);
     let curiosity = number(&raw.curiosity, weight, "0 to 10", complaints);
-    let traces = raw.traces.value.as_ref();
-    if traces.is_some_and(|traces| !(1..=TRACES_MAX).contains(&traces.len())) {
-        complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
-    }
-    for trace in traces.into_iter().flatten().filter(|trace| !decay(trace.value)) {
-        complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
-    }
+    let traces = traces(raw, complaints);
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
     let excursions = number(&raw.excursions, share, SHARE, complaints);
     let critic_updates = whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates);
-    let count = |value: u64| usize::try_from(value).ok();
-    let ranking = ranking?;
     Some(AgentOptions {
         gamma: gamma?,
         gamma_schedule: gamma_schedule?,
         improver: improver?,
         ensemble: count(raw.ensemble.value?.0)?,
         batch_size: count(whole_or(&raw.batch_size, usual.as_ref()?.batch_size)?)?,
-        candidates: count(raw.candidates.value?.0)?,
-        aggregation: ranking.aggregation,
-        uniform_weight: ranking.uniform_weight,
-        actor_percentile: ranking.actor_percentile,
-        proposal_percentile: ranking.proposal_percentile,
+        candidates: candidates?,
         critic_lr: critic_lr?,
         actor_lr: actor_lr?,
         weight_decay: weight_decay?,
@@ -114,7 +102,7 @@ pub(super) fn resolve(
         ensemble_probability: ensemble_probability?,
         reset_period: raw.reset_period.value.as_ref()?.on().map_or(0, |period| period.0),
         reset_warmup: raw.reset_warmup.value?.0,
-        traces: traces?.iter().map(|trace| trace.value).collect(),
+        traces: traces?,
         decision_clock: decision_clock?,
         explore: raw.explore.value?,
         excursions: fading(excursions?, gamma?, critic_updates?, interaction?),
@@ -137,15 +125,7 @@ fn gamma_schedule(raw: &Agent, gamma: Option<f64>, complaints: &mut Complaints<'
     Some(Some(GammaSchedule { from, updates }))
 }
 
-/// How candidates are drawn and ranked.
-struct Ranking {
-    aggregation: Aggregation,
-    uniform_weight: f64,
-    actor_percentile: f64,
-    proposal_percentile: f64,
-}
-
-fn ranking(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Ranking> {
+fn candidates(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Candidates> {
     let percentile = number(&raw.ensemble_percentile, share, SHARE, complaints);
     let bonus = number(&raw.std_bonus, |x| (-10.0..=10.0).contains(&x), "-10 to 10", complaints);
     let uniform_weight = number(&raw.uniform_weight, share, SHARE, complaints);
@@ -156,11 +136,7 @@ fn ranking(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Ranking> {
     {
         let field = if raw.proposal_percentile.given { &raw.proposal_percentile } else { &raw.actor_percentile };
         let message = format!("`proposal_percentile` is {proposal}, below `actor_percentile`, which is {actor}");
-        complaints.error(
-            field.at,
-            message,
-            "the proposal looks around the actor: let it follow as many candidates, or more",
-        );
+        complaints.error(field.at, message, "the proposal looks around the actor: let it follow as many, or more");
         return None;
     }
     let aggregation = match raw.ensemble_aggregation.value? {
@@ -168,7 +144,8 @@ fn ranking(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Ranking> {
         AggregationName::Percentile => Aggregation::Percentile(percentile?),
         AggregationName::Ucb => Aggregation::Ucb(bonus?),
     };
-    Some(Ranking {
+    Some(Candidates {
+        count: count(raw.candidates.value?.0)?,
         aggregation,
         uniform_weight: uniform_weight?,
         actor_percentile: actor_percentile?,
@@ -198,6 +175,21 @@ fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction)
         fading_updates: critic_updates as f64 * (FADING_DECISIONS * every + FADING_HORIZONS * ahead),
         decisions_max: (ahead / every).clamp(EXCURSION_MIN_DECISIONS, EXCURSION_MAX_DECISIONS) as u32,
     }
+}
+
+fn traces(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Vec<f64>> {
+    let traces = raw.traces.value.as_ref()?;
+    if !(1..=TRACES_MAX).contains(&traces.len()) {
+        complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
+    }
+    for trace in traces.iter().filter(|trace| !decay(trace.value)) {
+        complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
+    }
+    Some(traces.iter().map(|trace| trace.value).collect())
+}
+
+fn count(value: u64) -> Option<usize> {
+    usize::try_from(value).ok()
 }
 
 /// The given number or the usual one; `None` when the given one was complained of.

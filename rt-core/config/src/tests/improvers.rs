@@ -20,7 +20,7 @@ fn an_agent_has_the_usual_options_of_its_improver_and_keeps_those_that_are_given
 
 #[test]
 fn candidates_are_ranked_by_what_is_asked_for() {
-    let aggregation = |options| agent(options).aggregation;
+    let aggregation = |options| agent(options).candidates.aggregation;
     assert_eq!(aggregation("{std_bonus: 2}"), Aggregation::Mean);
     assert_eq!(aggregation("{ensemble_aggregation: ucb}"), Aggregation::Ucb(1.0));
     assert_eq!(aggregation("{ensemble_aggregation: ucb, std_bonus: -0.5}"), Aggregation::Ucb(-0.5));
