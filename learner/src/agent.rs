@@ -40,7 +40,8 @@ pub enum AgentError {
 pub struct Update {
     /// Mean loss of the critics.
     pub critic_loss: f32,
-    /// The actor's loss in the last of its updates; NaN when there was none.
+    /// The actor's loss in the last of its updates, 0 when there was none; how steep the way up is for the pathwise actor,
+    /// whether it moves or not.
     pub actor_loss: f32,
     /// Actor updates made.
     pub actor_updates: usize,
@@ -162,7 +163,8 @@ impl Agent {
     /// Whether [`Self::update`] has something to do.
     #[must_use]
     pub fn is_update_due(&self) -> bool {
-        self.replay.len() >= self.options.warmup_transitions.max(1) && self.schedule.is_due()
+        let enough = self.options.warmup_transitions.clamp(1, self.replay.capacity());
+        self.replay.len() >= enough && self.schedule.is_due()
     }
 
     /// One update of the critics and those of the actor that follow it, if one is due.
@@ -170,8 +172,7 @@ impl Agent {
         if !self.is_update_due() {
             return None;
         }
-        self.last_update =
-            Some(self.learning.update(&self.replay, &mut self.schedule, self.options.actor_updates, &self.threads));
+        self.last_update = Some(self.learning.update(&self.replay, &mut self.schedule, &self.options, &self.threads));
         self.last_update
     }
 
@@ -236,7 +237,7 @@ impl Agent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Improver;
+    use crate::options::{Aggregation, GammaSchedule, Improver};
     use policy::kernels::{Kernel, PackedNet};
 
     const SHAPE: AgentShape = AgentShape { state: 3, action: 2 };
@@ -302,6 +303,79 @@ mod tests {
         assert_eq!(one, learn_by(options(1), 3));
         assert_ne!(one, learn_by(options(2), 1));
         assert_ne!(one, learn(1, 1));
+    }
+
+    #[test]
+    fn so_it_is_with_every_option_and_each_of_them_counts() {
+        for improver in [Improver::Percentile, Improver::Pathwise] {
+            let plain = AgentOptions { improver, ..options(1) };
+            let mut one_each = vec![
+                AgentOptions { gamma_schedule: Some(GammaSchedule { from: 0.2, updates: 50 }), ..plain.clone() },
+                AgentOptions { recency: Some(3.0), ..plain.clone() },
+                AgentOptions { critic_warmup_updates: 40, ..plain.clone() },
+            ];
+            if improver == Improver::Percentile {
+                one_each.push(AgentOptions { aggregation: Aggregation::Ucb(2.0), ..plain.clone() });
+                one_each.push(AgentOptions { aggregation: Aggregation::Percentile(0.0), ..plain.clone() });
+            }
+            let mut seen = vec![learn_by(plain, 1)];
+            for options in one_each {
+                let one = learn_by(options.clone(), 1);
+                assert_eq!(one, learn_by(options.clone(), 3));
+                assert!(!seen.contains(&one), "{options:?}");
+                seen.push(one);
+            }
+        }
+    }
+
+    /// A step of an endless level, the `sequence`-th one.
+    fn level(agent: &mut Agent, sequence: u64, decision: bool) {
+        let level = (sequence as f32 * 0.7).sin().abs();
+        agent.observe(&Step {
+            sequence,
+            complete: true,
+            reward: Some(-level),
+            decision,
+            gap: false,
+            terminal: false,
+            state: &[level, 0.5, 0.5],
+            action: &[0.5, 0.5],
+            lo: &[0.0, 0.2],
+            hi: &[1.0, 0.8],
+        });
+    }
+
+    #[test]
+    fn the_actor_holds_the_nominal_setpoint_until_the_critics_are_warm() {
+        for improver in [Improver::Percentile, Improver::Pathwise] {
+            let options = AgentOptions { improver, critic_warmup_updates: 25, actor_updates: 1, ..options(1) };
+            let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], 1).unwrap();
+            agent.learn_nominal(|| true);
+            let nominal = agent.actor_parameters().to_vec();
+            (0..10).for_each(|sequence| level(&mut agent, sequence, true));
+            for updates in 1..=30_u64 {
+                let critic = agent.learning.critics().parameters[0].to_vec();
+                agent.update().unwrap();
+                assert_ne!(agent.learning.critics().parameters[0], critic);
+                let counts = agent.counts();
+                assert_eq!((counts.critic_updates, counts.actor_updates), (updates, updates.saturating_sub(25)));
+                assert_eq!(agent.actor_parameters() == nominal, updates <= 25, "{updates}");
+                assert!(agent.health().is_some_and(|health| health.actor_loss.is_finite()));
+            }
+        }
+    }
+
+    #[test]
+    fn learning_begins_with_a_full_memory_at_the_latest() {
+        let options = AgentOptions { warmup_transitions: 1_000, replay_capacity: 8, ..options(1) };
+        let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], 1).unwrap();
+        let due: Vec<bool> = (0..12)
+            .map(|sequence| {
+                level(&mut agent, sequence, true);
+                agent.is_update_due()
+            })
+            .collect();
+        assert_eq!(due.iter().position(|due| *due), Some(8));
     }
 
     #[test]

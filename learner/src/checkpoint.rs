@@ -191,7 +191,7 @@ impl Agent {
     }
 
     /// Takes over what `path` holds; afterwards the agent goes on with the same bits as the one that wrote it, if its
-    /// options are the same. Learning rates, batch sizes and the like may differ; widths, discount, steps per decision,
+    /// options are the same. Learning rates, batch sizes, schedules and the like may differ; widths, discount, steps per decision,
     /// ensemble and memory may not. When it fails the agent is as it was.
     ///
     /// # Errors
@@ -229,7 +229,7 @@ impl Agent {
                 part.extend_from_slice(&piece);
             }
         }
-        reading.replay.restore_rows(rows);
+        reading.replay.restore(rows, &self.options);
         if !reading.replay.is_consistent(self.shape, &self.options) {
             return Err(content("the memory: was the discount, the ensemble or the capacity changed?"));
         }
@@ -354,7 +354,7 @@ impl<'a> Hashing<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::AgentOptions;
+    use crate::options::{AgentOptions, GammaSchedule};
     use crate::transitions::Step;
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
@@ -365,7 +365,11 @@ mod tests {
     }
 
     fn agent_by(improver: Improver, seed: u64) -> Agent {
-        let options = AgentOptions {
+        Agent::new(SHAPE, options(improver, seed), &[0.5], 1).unwrap()
+    }
+
+    fn options(improver: Improver, seed: u64) -> AgentOptions {
+        AgentOptions {
             seed,
             improver,
             batch_size: 8,
@@ -375,8 +379,17 @@ mod tests {
             nominal_critic_steps: 2,
             nominal_actor_steps: 2,
             ..AgentOptions::default()
-        };
-        Agent::new(SHAPE, options, &[0.5], 1).unwrap()
+        }
+    }
+
+    /// What depends on age and on the number of updates.
+    fn scheduled(improver: Improver) -> AgentOptions {
+        AgentOptions {
+            gamma_schedule: Some(GammaSchedule { from: 0.3, updates: 50 }),
+            recency: Some(4.0),
+            critic_warmup_updates: 40,
+            ..options(improver, 1)
+        }
     }
 
     /// Takes in steps and learns; the bits of actor and actions on the way.
@@ -408,14 +421,17 @@ mod tests {
 
     #[test]
     fn a_resumed_agent_goes_on_with_the_same_bits() {
-        for improver in [Improver::Percentile, Improver::Pathwise] {
+        let both = [Improver::Percentile, Improver::Pathwise];
+        let all = both.into_iter().flat_map(|improver| [options(improver, 1), scheduled(improver)]);
+        for options in all {
+            let born = || Agent::new(SHAPE, options.clone(), &[0.5], 1).unwrap();
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("agent.ckpt");
-            let mut agent = agent_by(improver, 1);
+            let mut agent = born();
             agent.learn_nominal(|| true);
             live(&mut agent, 0..30);
             agent.save(&path, BELONGS).unwrap();
-            let mut resumed = agent_by(improver, 1);
+            let mut resumed = born();
             assert_eq!(resumed.load(&path, 77).unwrap(), BELONGS);
             assert_eq!(resumed.counts(), agent.counts());
             assert_eq!(live(&mut resumed, 30..60), live(&mut agent, 30..60));

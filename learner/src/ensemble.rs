@@ -10,9 +10,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::examiner::{Critics, norm};
+use crate::discount::Discount;
+use crate::examiner::{Critics, mean_and_deviation, norm};
 use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, Real as _, StatePass, falling};
-use crate::options::{AgentOptions, AgentShape};
+use crate::options::{AgentOptions, AgentShape, Aggregation, ENSEMBLE_MAX};
 use crate::random::Stream;
 use crate::replay::{Batch, Replay};
 use crate::threads::Threads;
@@ -79,6 +80,8 @@ pub(crate) struct Ensemble {
     members: Vec<Member>,
     workspaces: Vec<Workspace>,
     optimiser: AdamWOptions,
+    discount: Discount,
+    aggregation: Aggregation,
     reset_period: u64,
     reset_warmup: u64,
     updates: u64,
@@ -105,10 +108,17 @@ impl Ensemble {
                 learning_rate: options.critic_lr as f32,
                 weight_decay: options.weight_decay as f32,
             },
+            discount: Discount::new(options),
+            aggregation: options.aggregation,
             reset_period: options.reset_period,
             reset_warmup: options.reset_warmup,
             updates: 0,
         }
+    }
+
+    /// The discount of the next update.
+    pub(crate) fn gamma(&self) -> f64 {
+        self.discount.at(self.updates)
     }
 
     /// One update of every critic; the mean loss.
@@ -119,10 +129,10 @@ impl Ensemble {
         actor_parameters: &[f32],
         threads: &Threads,
     ) -> f32 {
-        let (critic, optimiser, d) = (self.critic, self.optimiser, self.shape.action);
+        let (critic, optimiser, gamma, d) = (self.critic, self.optimiser, self.gamma(), self.shape.action);
         threads.each_with(&mut self.workspaces, &mut self.members, |workspace, member| {
             let Member { index, state, .. } = member;
-            replay.sample(Some(*index), &mut state.batch_stream, &mut workspace.batch);
+            replay.sample(Some(*index), gamma, &mut state.batch_stream, &mut workspace.batch);
             workspace.draw_next_actions(actor, actor_parameters, d, &mut state.action_stream);
             member.learn(workspace, &critic, optimiser);
         });
@@ -156,7 +166,7 @@ impl Ensemble {
         }
     }
 
-    /// The mean value of the active critics for every candidate, into `values`.
+    /// What the active critics say of every candidate, as one number each, into `values`.
     pub(crate) fn judge(&mut self, candidates: Candidates<'_>, threads: &Threads, values: &mut [f32]) {
         let (critic, shape) = (self.critic, self.shape);
         threads.each_with(&mut self.workspaces, &mut self.members, |workspace, member| {
@@ -164,6 +174,18 @@ impl Ensemble {
                 member.judge(workspace, &critic, shape, candidates);
             }
         });
+        match self.aggregation {
+            Aggregation::Mean => self.average(values),
+            Aggregation::Percentile(part) => self.aggregate(values, |values| quantile(values, part as f32)),
+            Aggregation::Ucb(bonus) => self.aggregate(values, |values| {
+                let (mean, deviation) = mean_and_deviation(values.iter().copied());
+                mean + bonus as f32 * deviation
+            }),
+        }
+    }
+
+    /// The mean of what the active critics said, critic by critic.
+    fn average(&self, values: &mut [f32]) {
         values.fill(0.0);
         let mut active = 0;
         for member in self.members.iter().filter(|member| member.state.active) {
@@ -174,6 +196,19 @@ impl Ensemble {
         }
         let share = 1.0 / active.max(1) as f32;
         values.iter_mut().for_each(|value| *value *= share);
+    }
+
+    /// Another number from what the active critics said, candidate by candidate.
+    fn aggregate(&self, values: &mut [f32], one_of: impl Fn(&mut [f32]) -> f32) {
+        let mut said = [0.0; ENSEMBLE_MAX];
+        for (at, value) in values.iter_mut().enumerate() {
+            let mut active = 0;
+            for member in self.members.iter().filter(|member| member.state.active) {
+                said[active] = member.judged[at];
+                active += 1;
+            }
+            *value = one_of(&mut said[..active]);
+        }
     }
 
     /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.
@@ -385,6 +420,14 @@ impl Workspace {
     }
 }
 
+/// The quantile `part` of some numbers, on a straight line between the two nearest; it sorts them.
+fn quantile(numbers: &mut [f32], part: f32) -> f32 {
+    numbers.sort_unstable_by(f32::total_cmp);
+    let place = part * (numbers.len() - 1) as f32;
+    let (below, above) = (numbers[place as usize], numbers[place.ceil() as usize]);
+    below + (above - below) * place.fract()
+}
+
 /// `0..rows` in pieces of at most `len`.
 fn pieces(rows: usize, len: usize) -> impl Iterator<Item = Range<usize>> {
     (0..rows).step_by(len).map(move |from| from..(from + len).min(rows))
@@ -420,6 +463,8 @@ fn own_gradients(batch: &Batch, next_q: &[f32], q: &mut [f32], h: &mut [f32]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::examiner::Examiner;
+    use crate::options::GammaSchedule;
     use crate::replay::testing::noise;
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
@@ -494,6 +539,52 @@ mod tests {
         assert_eq!(history[8..10], [(true, true), (false, true)]);
         assert_eq!(history[13..15], [(false, true), (true, true)]);
         assert_eq!(history[19], (true, false));
+    }
+
+    #[test]
+    fn the_values_of_those_that_count_become_one_as_it_is_set() {
+        let candidates = Candidates { states: &[0.5, 0.5], actions: &[0.1, 0.4, 0.9], repeat: 3 };
+        let judged = |aggregation, ensemble: &mut Ensemble| {
+            let mut values = [0.0; 3];
+            ensemble.aggregation = aggregation;
+            ensemble.judge(candidates, &Threads::new(1).unwrap(), &mut values);
+            values
+        };
+        let options = AgentOptions { ensemble: 4, ..options() };
+        let mut ensemble = Ensemble::new(SHAPE, &options, &Threads::new(1).unwrap());
+        ensemble.members[1].state.active = false;
+        let mean = judged(Aggregation::Mean, &mut ensemble);
+        for (at, mean) in mean.into_iter().enumerate() {
+            let mut said: Vec<f32> = [0, 2, 3].map(|member: usize| ensemble.members[member].judged[at]).into();
+            said.sort_by(f32::total_cmp);
+            let deviation = (said.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / 3.0).sqrt();
+            assert!(deviation > 1e-4, "they disagree");
+            for (aggregation, expected) in [
+                (Aggregation::Mean, said.iter().sum::<f32>() / 3.0),
+                (Aggregation::Percentile(0.0), said[0]),
+                (Aggregation::Percentile(0.25), 0.5 * (said[0] + said[1])),
+                (Aggregation::Percentile(0.5), said[1]),
+                (Aggregation::Percentile(1.0), said[2]),
+                (Aggregation::Ucb(2.0), mean + 2.0 * deviation),
+                (Aggregation::Ucb(-0.5), mean - 0.5 * deviation),
+            ] {
+                let found = judged(aggregation, &mut ensemble)[at];
+                assert!((found - expected).abs() < 1e-6, "{aggregation:?}: {found}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn critics_look_ahead_as_far_as_the_discount_of_the_day() {
+        for (updates, expected) in [(u64::MAX, -1.0), (1, -2.0)] {
+            let gamma_schedule = Some(GammaSchedule { from: 0.0, updates });
+            let (options, threads) = (AgentOptions { gamma_schedule, ..options() }, Threads::new(1).unwrap());
+            let mut ensemble = Ensemble::new(SHAPE, &options, &threads);
+            let ((actor, parameters), replay) = (actor(), noise(SHAPE, &options, |_| -1.0));
+            (0..600).for_each(|_| _ = ensemble.update(&replay, &actor, &parameters, &threads));
+            let judged = Examiner::new(SHAPE).judge(&ensemble.critics(), &[0.5, 0.5], &[0.5])[0];
+            assert!((judged.value - expected).abs() < 0.2, "{judged:?}, not {expected}");
+        }
     }
 
     #[test]

@@ -125,6 +125,14 @@ fn stable_rank(width: usize, features: &[f32]) -> f32 {
     features.iter().map(|x| x * x).sum::<f32>() / stretch
 }
 
+/// Mean and standard deviation of some numbers.
+pub(crate) fn mean_and_deviation(numbers: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
+    let (count, sum) = numbers.clone().fold((0.0, 0.0), |(count, sum), x| (count + 1.0, sum + x));
+    let mean = sum / count;
+    let squares = numbers.map(|x| (x - mean) * (x - mean)).sum::<f32>();
+    (mean, (squares / count).sqrt())
+}
+
 /// The length of a gradient.
 pub(crate) fn norm(gradient: &[f32]) -> f32 {
     gradient.iter().map(|g| g * g).sum::<f32>().sqrt()

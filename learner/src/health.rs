@@ -89,7 +89,7 @@ impl Agent {
 
     /// How learning gets on; `None` before the first update of this process.
     pub fn health(&mut self) -> Option<Health> {
-        let (update, batch) = (self.last_update?, self.replay.newest(ROWS_MAX)?);
+        let (update, batch) = (self.last_update?, self.replay.newest(ROWS_MAX, self.learning.gamma())?);
         let nominal: Vec<f32> = self.nominal.iter().copied().cycle().take(batch.actions.len()).collect();
         let acted = clipped(&self.means(batch.states()), &batch.lo, &batch.hi);
         let next = clipped(&self.means(batch.next_states()), &batch.next_lo, &batch.next_hi);

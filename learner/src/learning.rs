@@ -76,21 +76,30 @@ impl Learning {
         }
     }
 
+    /// The discount of the next update.
+    pub(crate) fn gamma(&self) -> f64 {
+        match self {
+            Self::Percentile(both) => both.0.gamma(),
+            Self::Pathwise(pathwise) => pathwise.gamma(),
+        }
+    }
+
     /// One update of the critics and those of the actor that follow it, which the schedule hears of.
     pub(crate) fn update(
         &mut self,
         replay: &Replay,
         schedule: &mut Schedule,
-        actor_updates_max: usize,
+        options: &AgentOptions,
         threads: &Threads,
     ) -> Update {
+        let actor_moves = schedule.critic_updates >= options.critic_warmup_updates;
         match self {
             Self::Percentile(both) => {
                 let (ensemble, percentile) = &mut **both;
                 let critic_loss = ensemble.update(replay, percentile.net(), percentile.actor(), threads);
                 schedule.critic_updated(critic_loss);
-                let mut update = Update { critic_loss, actor_loss: f32::NAN, actor_updates: 0 };
-                while update.actor_updates < actor_updates_max {
+                let mut update = Update { critic_loss, actor_loss: 0.0, actor_updates: 0 };
+                while actor_moves && update.actor_updates < options.actor_updates {
                     update.actor_loss = percentile.update(replay, ensemble, threads);
                     update.actor_updates += 1;
                     if !schedule.actor_updated(update.actor_loss) {
@@ -100,9 +109,9 @@ impl Learning {
                 update
             }
             Self::Pathwise(pathwise) => {
-                let (critic_loss, actor_loss) = pathwise.update(replay, threads);
-                schedule.both_updated();
-                Update { critic_loss, actor_loss, actor_updates: 1 }
+                let (critic_loss, actor_loss) = pathwise.update(replay, actor_moves, threads);
+                schedule.updated_together(actor_moves);
+                Update { critic_loss, actor_loss, actor_updates: usize::from(actor_moves) }
             }
         }
     }

@@ -47,6 +47,7 @@
 
 mod agent;
 mod checkpoint;
+mod discount;
 mod ensemble;
 mod examiner;
 mod gate;
@@ -57,6 +58,7 @@ mod options;
 mod pathwise;
 mod percentile;
 mod random;
+mod recency;
 mod replay;
 mod schedule;
 mod site;
@@ -68,6 +70,8 @@ pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
 pub use health::{Drift, Estimate, Health};
-pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, Improver, N_STEP_MAX, OptionsError};
+pub use options::{
+    AgentOptions, AgentShape, Aggregation, ENSEMBLE_MAX, GammaSchedule, Improver, N_STEP_MAX, OptionsError,
+};
 pub use site::{checkpoint_name, nominal_of};
 pub use transitions::Step;

@@ -25,6 +25,27 @@ pub enum Improver {
     Pathwise,
 }
 
+/// How the values that the critics give to a candidate become the one by which it is ranked.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Aggregation {
+    /// Their mean.
+    Mean,
+    /// This quantile, 0 to 1, on a straight line between the two nearest values.
+    Percentile(f64),
+    /// Their mean plus so many standard deviations, -10 to 10: the upper confidence bound of optimism in the face of
+    /// uncertainty, the lower one of caution.
+    Ucb(f64),
+}
+
+/// A discount that grows while the critics learn: linearly in the effective horizon, `1 / (1 - gamma)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GammaSchedule {
+    /// The discount of the first update, at least 0 and at most that of the agent.
+    pub from: f64,
+    /// Critic updates until it is that of the agent.
+    pub updates: u64,
+}
+
 /// The agent's options; the defaults are those of the product, [`Self::pathwise`] has those of the other way to learn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentOptions {
@@ -34,6 +55,8 @@ pub struct AgentOptions {
     pub improver: Improver,
     /// Discount per observation period, in `[0, 1)`.
     pub gamma: f64,
+    /// How the discount grows to that, if it does.
+    pub gamma_schedule: Option<GammaSchedule>,
     /// Observation periods in an action period, hence the longest transition.
     pub n_step_max: usize,
     /// Number of critics, 1 to [`ENSEMBLE_MAX`].
@@ -52,6 +75,8 @@ pub struct AgentOptions {
     pub next_actions: usize,
     /// Candidate actions per state in an actor update.
     pub candidates: usize,
+    /// Percentile: by what candidates are ranked.
+    pub aggregation: Aggregation,
     /// The part of the candidates that is uniform within the bounds; the others come from the proposal.
     pub uniform_weight: f64,
     /// The best part of the candidates, towards which the actor moves.
@@ -68,8 +93,10 @@ pub struct AgentOptions {
     pub replay_capacity: usize,
     /// What the rows of both parts together may take, in MiB; the capacity shrinks to it.
     pub replay_memory_mib_max: usize,
-    /// The part of a batch that is online data, when there is historical data too.
+    /// The part of a batch that is online data, when there is historical data too; less while online data is less of all.
     pub online_weight: f64,
+    /// Transitions in which the weight of one in replay falls by the factor e, above 0; without it all weigh the same.
+    pub recency: Option<f64>,
     /// Percentile: a critic is re-initialised every so many critic updates; 0 for never.
     pub reset_period: u64,
     /// Updates before a re-initialised critic counts again.
@@ -100,8 +127,10 @@ pub struct AgentOptions {
     /// Pathwise: how strongly the actor is held to the actions of a history; 0 to 100. A slope of mean size moves it away from
     /// them by 1 / `cloning` of a setpoint's range.
     pub cloning: f64,
-    /// Transitions before the first update.
+    /// Transitions before the first update, but never more than the memory keeps.
     pub warmup_transitions: usize,
+    /// Critic updates before the first one of the actor, which holds the nominal setpoint until then.
+    pub critic_warmup_updates: u64,
 }
 
 impl Default for AgentOptions {
@@ -110,6 +139,7 @@ impl Default for AgentOptions {
             seed: 0,
             improver: Improver::Percentile,
             gamma: 0.9727,
+            gamma_schedule: None,
             n_step_max: 1,
             ensemble: 2,
             ensemble_probability: 0.5,
@@ -119,6 +149,7 @@ impl Default for AgentOptions {
             weight_decay: 1e-3,
             next_actions: 10,
             candidates: 128,
+            aggregation: Aggregation::Mean,
             uniform_weight: 0.84,
             actor_percentile: 0.05,
             proposal_percentile: 0.2,
@@ -128,6 +159,7 @@ impl Default for AgentOptions {
             replay_capacity: 1_000_000,
             replay_memory_mib_max: 160,
             online_weight: 0.75,
+            recency: None,
             reset_period: 10_000,
             reset_warmup: 1_000,
             nominal_critic_steps: 1_000,
@@ -143,6 +175,7 @@ impl Default for AgentOptions {
             centring_rate: 0.02,
             cloning: 16.0,
             warmup_transitions: 1,
+            critic_warmup_updates: 0,
         }
     }
 }
@@ -201,6 +234,8 @@ impl AgentOptions {
         count("critic_updates", self.critic_updates, 1_000, "1 to 1,000")?;
         let capacity_max = 100_000_000;
         count("replay_capacity", self.replay_capacity, capacity_max, "1 to 100,000,000")?;
+        self.aggregation.check()?;
+        self.check_schedules()?;
         share("ensemble_probability", self.ensemble_probability)?;
         share("actor_percentile", self.actor_percentile)?;
         share("proposal_percentile", self.proposal_percentile)?;
@@ -229,6 +264,29 @@ impl AgentOptions {
         let fits = (0.0..1.0).contains(&self.weight_decay);
         check("weight_decay", self.weight_decay, fits, "at least 0 and below 1")
     }
+
+    /// Checks what changes with the number of updates and with age.
+    fn check_schedules(&self) -> Result<(), OptionsError> {
+        if let Some(GammaSchedule { from, updates }) = self.gamma_schedule {
+            let fits = (0.0..=self.gamma).contains(&from);
+            check("gamma_schedule.from", from, fits, "at least 0 and at most gamma")?;
+            check("gamma_schedule.updates", updates as f64, updates > 0, "1 or more")?;
+        }
+        match self.recency {
+            Some(recency) => check("recency", recency, recency > 0.0 && recency.is_finite(), "above 0"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Aggregation {
+    fn check(self) -> Result<(), OptionsError> {
+        match self {
+            Self::Mean => Ok(()),
+            Self::Percentile(part) => check("aggregation", part, (0.0..=1.0).contains(&part), "0 to 1"),
+            Self::Ucb(bonus) => check("aggregation", bonus, (-10.0..=10.0).contains(&bonus), "-10 to 10"),
+        }
+    }
 }
 
 fn check(option: &'static str, value: f64, fits: bool, permitted: &'static str) -> Result<(), OptionsError> {
@@ -249,6 +307,11 @@ mod tests {
     fn an_option_that_cannot_be_is_named() {
         let options = AgentOptions { gamma: f64::NAN, ..AgentOptions::default() };
         assert_eq!(options.check().unwrap_err().option, "gamma");
+        let scheduled = |from, updates| AgentOptions {
+            gamma_schedule: Some(GammaSchedule { from, updates }),
+            ..AgentOptions::pathwise()
+        };
+        assert_eq!(scheduled(0.9727, 1).check(), Ok(()));
         let options = AgentOptions { ensemble: 11, ..AgentOptions::default() };
         assert_eq!(options.check().unwrap_err().option, "ensemble");
         for (option, options) in [
@@ -261,6 +324,12 @@ mod tests {
             ("curiosity_first", AgentOptions { curiosity_first: -1.0, ..AgentOptions::pathwise() }),
             ("cloning", AgentOptions { cloning: -1.0, ..AgentOptions::pathwise() }),
             ("curiosity_updates", AgentOptions { curiosity_updates: 0.0, ..AgentOptions::pathwise() }),
+            ("aggregation", AgentOptions { aggregation: Aggregation::Percentile(1.1), ..AgentOptions::default() }),
+            ("aggregation", AgentOptions { aggregation: Aggregation::Ucb(f64::NAN), ..AgentOptions::default() }),
+            ("recency", AgentOptions { recency: Some(0.0), ..AgentOptions::pathwise() }),
+            ("gamma_schedule.from", scheduled(0.98, 10)),
+            ("gamma_schedule.from", scheduled(-0.1, 10)),
+            ("gamma_schedule.updates", scheduled(0.9, 0)),
         ] {
             assert_eq!(options.check().unwrap_err().option, option);
         }

@@ -9,6 +9,7 @@
 //! mu: along dQ/da,  sigma: along e dQ/da + c dev_i dQ_i/da,  Q = mean_i Q_i
 //! ```
 //! - `e` comes in pairs of opposite sign, which takes the first-order noise out of both gradients.
+//! - `gamma` is the discount of the update: it may grow (`discount.rs`).
 //! - Centring on the mean reward (Naik et al. 2024) takes out what is common to all values: without it a discount near 1
 //!   makes the critics spend their time on a constant.
 //! - `k` makes targets pessimistic where critics disagree, between the mean and, for two critics, the smaller one
@@ -22,7 +23,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::examiner::{Critics, norm};
+use crate::discount::Discount;
+use crate::examiner::{Critics, mean_and_deviation, norm};
 use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, SIGMA_MAX, StatePass, falling};
 use crate::options::{AgentOptions, AgentShape};
 use crate::random::Stream;
@@ -136,6 +138,7 @@ struct Settings {
     centring_rate: f32,
     cloning: f32,
     gamma: f32,
+    discount: Discount,
 }
 
 impl Settings {
@@ -157,6 +160,7 @@ impl Settings {
             centring_rate: options.centring_rate as f32,
             cloning: options.cloning as f32,
             gamma: options.gamma as f32,
+            discount: Discount::new(options),
         }
     }
 
@@ -211,23 +215,30 @@ impl Pathwise {
         &mut self.actor.slow
     }
 
-    /// One update of all critics and of the actor; the critics' mean loss, and the mean size of the actor's slope.
-    pub(crate) fn update(&mut self, replay: &Replay, threads: &Threads) -> (f32, f32) {
-        replay.sample(None, &mut self.batch_stream, &mut self.batch);
+    /// The discount of the next update.
+    pub(crate) fn gamma(&self) -> f64 {
+        self.settings.discount.at(self.updates)
+    }
+
+    /// One update of all critics, and of the actor if it `moves`; the critics' mean loss, and the mean size of the actor's
+    /// slope.
+    pub(crate) fn update(&mut self, replay: &Replay, moves: bool, threads: &Threads) -> (f32, f32) {
+        let gamma = self.gamma();
+        replay.sample(None, gamma, &mut self.batch_stream, &mut self.batch);
         let rows = self.batch.rows();
         self.net.forward(&self.actor.slow, self.batch.next_states(), rows, &mut self.pass);
         self.noise_stream.normals(self.net.kernel, &mut self.noise);
         let (lo, hi) = (&self.batch.next_lo, &self.batch.next_hi);
         draw_pairs(self.shape.action, &self.pass, &self.noise, (lo, hi), &mut self.next_actions);
         self.judge_next(threads);
-        self.set_targets();
+        self.set_targets(gamma as f32);
 
         self.net.forward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass);
         self.noise_stream.normals(self.net.kernel, &mut self.noise);
         draw_pairs(self.shape.action, &self.pass, &self.noise, (&self.batch.lo, &self.batch.hi), &mut self.actions);
         self.updates += 1;
         self.learn(threads);
-        let steepness = self.climb();
+        let steepness = self.climb(moves);
         let losses: f32 = self.members.iter().map(|member| member.loss).sum();
         (losses / self.members.len() as f32, steepness)
     }
@@ -243,8 +254,8 @@ impl Pathwise {
         });
     }
 
-    fn set_targets(&mut self) {
-        let Settings { pessimism, historical_pessimism, gamma, .. } = self.settings;
+    fn set_targets(&mut self, gamma: f32) {
+        let Settings { pessimism, historical_pessimism, .. } = self.settings;
         for (row, target) in self.targets.iter_mut().enumerate() {
             let discount = self.batch.discounts[row];
             let pessimism = if row < self.batch.historical_from { pessimism } else { historical_pessimism };
@@ -270,8 +281,8 @@ impl Pathwise {
         self.mean_reward -= settings.centring_rate * error / self.members.len() as f32;
     }
 
-    /// A step of the actor up the critics' slopes; the mean size of the slope before it.
-    fn climb(&mut self) -> f32 {
+    /// A step of the actor up the critics' slopes, if it `moves`; the mean size of the slope before it.
+    fn climb(&mut self, moves: bool) -> f32 {
         let (d, rows) = (self.shape.action, self.batch.rows());
         let share = 1.0 / rows as f32;
         let mut steepness = 0.0;
@@ -288,9 +299,11 @@ impl Pathwise {
         self.hold_to_history(steepness / d as f32 * share);
         self.gradient.fill(0.0);
         self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
-        let Trained { parameters, optimiser, .. } = &mut self.actor;
-        optimiser.step(self.net.kernel, parameters, &self.gradient, self.settings.actor);
-        self.actor.follow(self.settings.average_rate);
+        if moves {
+            let Trained { parameters, optimiser, .. } = &mut self.actor;
+            optimiser.step(self.net.kernel, parameters, &self.gradient, self.settings.actor);
+            self.actor.follow(self.settings.average_rate);
+        }
         steepness
     }
 
@@ -384,7 +397,7 @@ impl Pathwise {
     /// The critics; what centring takes off their values is common to all.
     pub(crate) fn critics(&self) -> Critics<'_> {
         let parameters = self.members.iter().map(|member| member.trained.parameters.as_slice()).collect();
-        Critics { net: self.critic, parameters, common_value: self.mean_reward / (1.0 - self.settings.gamma) }
+        Critics { net: self.critic, parameters, common_value: self.mean_reward / (1.0 - self.gamma() as f32) }
     }
 
     /// Lengths of the gradients in the latest update: the critics', mean over the ensemble, and the actor's.
@@ -498,18 +511,12 @@ fn draw_pairs(d: usize, pass: &ActorPass<f32>, noise: &[f32], (lo, hi): (&[f32],
     }
 }
 
-fn mean_and_deviation(numbers: impl Iterator<Item = f32> + Clone) -> (f32, f32) {
-    let (count, sum) = numbers.clone().fold((0.0, 0.0), |(count, sum), x| (count + 1.0, sum + x));
-    let mean = sum / count;
-    let squares = numbers.map(|x| (x - mean) * (x - mean)).sum::<f32>();
-    (mean, (squares / count).sqrt())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::examiner::Examiner;
-    use crate::replay::testing::noise;
+    use crate::options::GammaSchedule;
+    use crate::replay::testing::{narrow, noise};
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
 
@@ -527,7 +534,7 @@ mod tests {
         let (mut pathwise, replay) = (pathwise(options), noise(SHAPE, options, reward));
         pathwise.learn_nominal_actor(&[from], options);
         for _ in 0..400 {
-            pathwise.update(&replay, &threads);
+            pathwise.update(&replay, true, &threads);
         }
         let mut pass = ActorPass::new(1, 1);
         pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
@@ -564,9 +571,52 @@ mod tests {
         pathwise.members[1].next_q = vec![2.0, 3.0];
         (pathwise.batch.rewards[0], pathwise.batch.discounts[0]) = (-1.0, 0.25);
         pathwise.mean_reward = -0.4;
-        pathwise.set_targets();
+        pathwise.set_targets(0.5);
         let expected = -1.0 + 0.4 * 0.75 / 0.5 + 0.25 * (1.5 - 0.5 * 0.5 + 3.0) / 2.0;
         assert!((pathwise.targets[0] - expected).abs() < 1e-6, "{:?}", pathwise.targets);
+    }
+
+    #[test]
+    fn critics_look_ahead_as_far_as_the_discount_of_the_day() {
+        for (updates, expected) in [(u64::MAX, -1.0), (1, -2.0)] {
+            let gamma_schedule = Some(GammaSchedule { from: 0.0, updates });
+            let (options, threads) = (AgentOptions { gamma_schedule, ..options() }, Threads::new(1).unwrap());
+            let (mut pathwise, replay) = (pathwise(&options), noise(SHAPE, &options, |_| -1.0));
+            (0..600).for_each(|_| _ = pathwise.update(&replay, true, &threads));
+            let judged = Examiner::new(SHAPE).judge(&pathwise.critics(), &[0.5, 0.5], &[0.5])[0];
+            assert!((judged.value - expected).abs() < 0.1, "{judged:?}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn what_a_history_shows_is_worth_less_where_the_critics_disagree_about_it() {
+        let options = AgentOptions { batch_size: 1, pessimism: 0.5, historical_pessimism: 2.0, ..options() };
+        let mut pathwise = pathwise(&options);
+        pathwise.members[0].next_q = vec![1.0, 1.0];
+        pathwise.members[1].next_q = vec![2.0, 2.0];
+        pathwise.batch.discounts[0] = 0.25;
+        pathwise.batch.historical_from = 0;
+        pathwise.set_targets(0.5);
+        assert!((pathwise.targets[0] - 0.25 * (1.5 - 2.0 * 0.5)).abs() < 1e-6, "{:?}", pathwise.targets);
+    }
+
+    #[test]
+    fn an_actor_that_learns_from_a_history_stays_near_what_it_shows() {
+        let held = |cloning| {
+            let options = AgentOptions { cloning, ..options() };
+            let (threads, mut pathwise) = (Threads::new(1).unwrap(), pathwise(&options));
+            let replay = narrow(SHAPE, &options, 0.2..0.4);
+            pathwise.learn_nominal_actor(&[0.3], &options);
+            for _ in 0..400 {
+                pathwise.update(&replay, true, &threads);
+            }
+            let mut pass = ActorPass::new(1, 1);
+            pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
+            pass.mu[0]
+        };
+        let (free, near) = (held(0.0), held(16.0));
+        assert!(free > 0.6, "the more, the better, as far as was seen: {free}");
+        assert!(near > 0.3 && near < 0.4, "{near}");
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Percentile {
 
     /// One update of actor and proposal; the actor's loss.
     pub(crate) fn update(&mut self, replay: &Replay, ensemble: &mut Ensemble, threads: &Threads) -> f32 {
-        replay.sample(None, &mut self.batch_stream, &mut self.batch);
+        replay.sample(None, ensemble.gamma(), &mut self.batch_stream, &mut self.batch);
         self.draw_candidates();
         let candidates = Candidates {
             states: self.batch.states(),

@@ -50,6 +50,11 @@ impl Stream {
         (self.generator.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
     }
 
+    /// Uniform in `[0, 1)`, a multiple of 2^-53.
+    pub(crate) fn uniform_f64(&mut self) -> f64 {
+        (self.generator.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+    }
+
     /// Fills `out` with uniform numbers, in order.
     pub(crate) fn uniforms(&mut self, out: &mut [f32]) {
         out.fill_with(|| self.uniform());

@@ -2,7 +2,8 @@
 //!
 //! A row is one state with the action that was in force before it and the bounds of the action after it. It is stored
 //! once, in `f32`, however many transitions begin or end in it; a transition takes 16 bytes, plus 4 for each member of
-//! the ensemble that sees it. Memory grows with the data up to the capacity. Insertion and sampling take constant time.
+//! the ensemble that sees it. Memory grows with the data up to the capacity. Insertion takes constant time, and so does
+//! sampling, uniformly or by [`Recency`] within a part.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::{AgentOptions, AgentShape, ENSEMBLE_MAX};
 use crate::random::Stream;
+use crate::recency::Recency;
 use crate::transitions::{Fate, Step, Window, Windows};
 
 /// A batch of transitions, one row per transition in every column.
@@ -217,20 +219,40 @@ impl Part {
         }
     }
 
-    /// A transition that `member` sees, uniformly; any one when it sees none, or for nobody in particular.
-    fn draw(&self, member: Option<usize>, stream: &mut Stream) -> Transition {
+    /// The index of a transition that `member` sees; of any one when it sees none, or for nobody in particular.
+    fn draw(&self, member: Option<usize>, recency: Option<Recency>, stream: &mut Stream) -> usize {
+        let all = self.transitions.len();
         let seen = member.and_then(|member| self.seen_by.get(member)).filter(|seen| !seen.is_empty());
-        let index = match seen {
-            Some(seen) => {
-                let number = seen[stream.below(seen.len())];
-                number.wrapping_sub(self.first as u32) as usize
-            }
-            None => stream.below(self.transitions.len()),
+        let count = seen.map_or(all, VecDeque::len);
+        let at = match recency {
+            Some(recency) => count - 1 - recency.thinned(count as f64 / all as f64).draw(count, stream),
+            None => stream.below(count),
         };
-        self.transitions[index]
+        seen.map_or(at, |seen| seen[at].wrapping_sub(self.first as u32) as usize)
     }
 
-    fn copy_into(&self, transition: Transition, discount: f32, at: usize, batch: &mut Batch) {
+    /// The rewards of a transition, summed with another discount than they are kept with. The windows that end in one row lie
+    /// side by side, the longest first, and what their sums differ by are the rewards: nothing else has to be kept.
+    fn reward_sum(&self, index: usize, gamma: f64) -> f32 {
+        let n = usize::from(self.transitions[index].n);
+        let (mut sum, mut shorter) = (0.0, 0.0);
+        for window in self.transitions.range(index..index + n).rev() {
+            let kept = f64::from(window.reward_sum);
+            sum = (kept - self.windows.gamma() * shorter) + gamma * sum;
+            shorter = kept;
+        }
+        sum as f32
+    }
+
+    /// Whether every window is followed by those that end in the same row, down to the shortest.
+    fn windows_are_complete(&self) -> bool {
+        let following = self.transitions.iter().skip(1).map(Some).chain([None]);
+        self.transitions.iter().zip(following).all(|(window, next)| {
+            window.n == 1 || next.is_some_and(|next| next.end == window.end && next.n == window.n - 1)
+        })
+    }
+
+    fn copy_into(&self, transition: Transition, at: usize, batch: &mut Batch) {
         let start = transition.end - u64::from(transition.n);
         let (first, second, last) = (self.row(start), self.row(start + 1), self.row(transition.end));
         let (n, d) = (self.shape.state, self.shape.action);
@@ -241,8 +263,6 @@ impl Part {
         batch.lo[action.clone()].copy_from_slice(first.lo);
         batch.hi[action.clone()].copy_from_slice(first.hi);
         batch.actions[action.clone()].copy_from_slice(second.action);
-        batch.rewards[at] = transition.reward_sum;
-        batch.discounts[at] = discount;
         batch.next_lo[action.clone()].copy_from_slice(last.lo);
         batch.next_hi[action].copy_from_slice(last.hi);
     }
@@ -261,6 +281,8 @@ pub(crate) struct Replay {
     ensemble: usize,
     ensemble_probability: f64,
     online_weight: f64,
+    #[serde(skip)]
+    recency: Option<Recency>,
     /// `gamma^n` for each n.
     discounts: Vec<f32>,
     rejected: u64,
@@ -281,6 +303,7 @@ impl Replay {
             ensemble: options.ensemble,
             ensemble_probability: options.ensemble_probability,
             online_weight: options.online_weight,
+            recency: options.recency.map(Recency::new),
             discounts: (0..=options.n_step_max).map(|n| libm::pow(options.gamma, n as f64) as f32).collect(),
             rejected: 0,
             pending: Vec::with_capacity(options.n_step_max),
@@ -322,21 +345,20 @@ impl Replay {
         self.rejected
     }
 
-    /// Fills a batch with transitions that `member` sees; `None` sees all. The newest online transition is always the
-    /// first. There must be at least one transition.
-    pub(crate) fn sample(&self, member: Option<usize>, stream: &mut Stream, batch: &mut Batch) {
+    /// Fills a batch with transitions that `member` sees, discounted by `gamma`; `None` sees all. The newest online
+    /// transition is always the first. There must be at least one transition.
+    pub(crate) fn sample(&self, member: Option<usize>, gamma: f64, stream: &mut Stream, batch: &mut Batch) {
         let rows = batch.rows();
         let (online, historical) = (&self.online, &self.historical);
         let online_rows = self.online_rows(rows);
         batch.historical_from = online_rows;
         for at in 0..rows {
             let part = if at < online_rows { online } else { historical };
-            let newest = part.transitions.back().filter(|_| at == 0 && online_rows > 0);
-            let transition = match newest {
-                Some(newest) => *newest,
-                None => part.draw(member, stream),
+            let index = match at {
+                0 if online_rows > 0 => part.transitions.len() - 1,
+                _ => part.draw(member, self.recency, stream),
             };
-            part.copy_into(transition, self.discount(transition), at, batch);
+            self.copy_into(part, index, gamma, at, batch);
         }
     }
 
@@ -353,9 +375,18 @@ impl Replay {
         }
     }
 
-    /// What the value after a transition counts: nothing behind a terminal state.
-    fn discount(&self, transition: Transition) -> f32 {
-        if transition.mask & TERMINAL != 0 { 0.0 } else { self.discounts[usize::from(transition.n)] }
+    /// Copies a transition of a part, discounted by `gamma`; what comes behind a terminal state counts nothing.
+    fn copy_into(&self, part: &Part, index: usize, gamma: f64, at: usize, batch: &mut Batch) {
+        let transition = part.transitions[index];
+        let n = usize::from(transition.n);
+        part.copy_into(transition, at, batch);
+        let (reward_sum, discount) = if gamma == part.windows.gamma() {
+            (transition.reward_sum, self.discounts[n])
+        } else {
+            (part.reward_sum(index, gamma), libm::pow(gamma, n as f64) as f32)
+        };
+        batch.rewards[at] = reward_sum;
+        batch.discounts[at] = if transition.mask & TERMINAL != 0 { 0.0 } else { discount };
     }
 
     /// Copies the states and bounds of the last online rows, newest first; how many there were.
@@ -377,13 +408,14 @@ impl Replay {
         if self.online.transitions.is_empty() { &self.historical } else { &self.online }
     }
 
-    /// The newest transitions, at most `count` of them; `None` without one.
-    pub(crate) fn newest(&self, count: usize) -> Option<Batch> {
+    /// The newest transitions, at most `count` of them, discounted by `gamma`; `None` without one.
+    pub(crate) fn newest(&self, count: usize, gamma: f64) -> Option<Batch> {
         let part = self.present();
-        let count = count.min(part.transitions.len());
+        let all = part.transitions.len();
+        let count = count.min(all);
         let mut batch = (count > 0).then(|| Batch::new(part.shape, count))?;
-        for (at, transition) in part.transitions.iter().rev().take(count).enumerate() {
-            part.copy_into(*transition, self.discount(*transition), at, &mut batch);
+        for at in 0..count {
+            self.copy_into(part, all - 1 - at, gamma, at, &mut batch);
         }
         Some(batch)
     }
@@ -404,10 +436,13 @@ impl Replay {
         [&self.online.rows, &self.historical.rows]
     }
 
-    /// Makes a memory that came from a checkpoint complete.
-    pub(crate) fn restore_rows(&mut self, [online, historical]: [Vec<f32>; 2]) {
+    /// Makes a memory that came from a checkpoint complete: with its rows, and with what was set since.
+    pub(crate) fn restore(&mut self, [online, historical]: [Vec<f32>; 2], options: &AgentOptions) {
         self.online.rows = online;
         self.historical.rows = historical;
+        self.ensemble_probability = options.ensemble_probability;
+        self.online_weight = options.online_weight;
+        self.recency = options.recency.map(Recency::new);
         self.online.index(self.ensemble);
         self.historical.index(self.ensemble);
     }
@@ -423,6 +458,7 @@ impl Replay {
                 && part.n_max == fresh.n_max
                 && part.rows.len() as u64 == kept * part.width() as u64
                 && part.transitions.len() <= part.capacity
+                && part.windows_are_complete()
                 && part.transitions.iter().all(|t| {
                     let n = u64::from(t.n);
                     (1..=part.n_max as u64).contains(&n) && t.end < part.rows_total && t.end >= oldest + n
@@ -455,9 +491,21 @@ pub(crate) mod testing {
     /// 500 steps that all decide, of two columns and one action, all of them noise; the reward is `reward` of the action.
     pub(crate) fn noise(shape: AgentShape, options: &AgentOptions, reward: impl Fn(f32) -> f32) -> Replay {
         let mut replay = Replay::new(shape, options);
+        fill(&mut replay, Origin::Online, 0.0..1.0, reward);
+        replay
+    }
+
+    /// The same as a history, of actions in `range` alone; the reward is the action.
+    pub(crate) fn narrow(shape: AgentShape, options: &AgentOptions, range: Range<f32>) -> Replay {
+        let mut replay = Replay::new(shape, options);
+        fill(&mut replay, Origin::Historical, range, |action| action);
+        replay
+    }
+
+    fn fill(replay: &mut Replay, origin: Origin, range: Range<f32>, reward: impl Fn(f32) -> f32) {
         let mut stream = Stream::new(2, "test", 0);
         for sequence in 0..500 {
-            let action = stream.uniform();
+            let action = range.start + (range.end - range.start) * stream.uniform();
             let step = Step {
                 sequence,
                 complete: true,
@@ -470,9 +518,8 @@ pub(crate) mod testing {
                 lo: &[0.0],
                 hi: &[1.0],
             };
-            replay.push(&step, Origin::Online);
+            replay.push(&step, origin);
         }
-        replay
     }
 }
 
@@ -510,8 +557,10 @@ mod tests {
         #[test]
         fn every_sample_is_a_window_that_was_seen(
             capacity in 1_usize..40, n_max in 1_usize..6, count in 3_u64..200, seed: u64,
+            gamma in prop_oneof![Just(0.5), 0.0..1.0_f64], recency in prop_oneof![Just(None), (0.1..50.0_f64).prop_map(Some)],
         ) {
-            let mut replay = Replay::new(SHAPE, &options(capacity, n_max));
+            let options = AgentOptions { recency, ..options(capacity, n_max) };
+            let mut replay = Replay::new(SHAPE, &options);
             for number in 0..count {
                 push(&mut replay, number, number % n_max as u64 == 0, Origin::Online);
                 prop_assert!(replay.len() <= capacity);
@@ -519,19 +568,19 @@ mod tests {
             let mut batch = Batch::new(SHAPE, 32);
             let mut stream = Stream::new(seed, "test", 0);
             for member in [None, Some(0), Some(2)] {
-                replay.sample(member, &mut stream, &mut batch);
+                replay.sample(member, gamma, &mut stream, &mut batch);
                 prop_assert_eq!(batch.next_states()[0], (count - 1) as f32, "the newest comes first");
                 for i in 0..32 {
                     let (start, end) = (batch.states()[i] as u64, batch.next_states()[i] as u64);
                     let n = end - start;
                     prop_assert!((1..=n_max as u64).contains(&n));
                     prop_assert_eq!(batch.actions[i] as u64, start);
-                    let sum: f32 = (0..n).map(|k| (start + 1 + k) as f32 * 0.5_f32.powi(k as i32)).sum();
-                    prop_assert!((batch.rewards[i] - sum).abs() < 1e-3);
-                    prop_assert_eq!(batch.discounts[i], 0.5_f32.powi(n as i32));
+                    let sum: f64 = (0..n).map(|k| (start + 1 + k) as f64 * gamma.powi(k as i32)).sum();
+                    prop_assert!((f64::from(batch.rewards[i]) - sum).abs() < 1e-3);
+                    prop_assert!((f64::from(batch.discounts[i]) - gamma.powi(n as i32)).abs() < 1e-6);
                 }
             }
-            prop_assert!(replay.is_consistent(SHAPE, &options(capacity, n_max)));
+            prop_assert!(replay.is_consistent(SHAPE, &options));
         }
 
         #[test]
@@ -553,7 +602,7 @@ mod tests {
         let mut batch = Batch::new(SHAPE, 64);
         let mut stream = Stream::new(1, "test", 0);
         for member in 0..3 {
-            replay.sample(Some(member), &mut stream, &mut batch);
+            replay.sample(Some(member), 0.5, &mut stream, &mut batch);
             for state in &batch.next_states()[1..] {
                 let transition = replay.online.transitions[*state as usize - 1];
                 assert!(transition.mask & (1 << member) != 0);
@@ -562,22 +611,76 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_mixes_both_parts_as_weighted_and_drops_an_empty_one() {
+    fn a_batch_has_what_is_online_by_its_share_of_all_up_to_its_weight_and_drops_an_empty_part() {
         let mut replay = Replay::new(SHAPE, &options(1_000, 1));
         for number in 0..10 {
             push(&mut replay, number, true, Origin::Historical);
         }
         let mut batch = Batch::new(SHAPE, 40);
         let mut stream = Stream::new(1, "test", 0);
-        replay.sample(None, &mut stream, &mut batch);
+        replay.sample(None, 0.5, &mut stream, &mut batch);
         assert!(batch.states().iter().all(|s| *s < 10.0));
-        for number in 100..110 {
+        assert_eq!(batch.historical_from, 0);
+        for number in 100..200 {
+            push(&mut replay, number, true, Origin::Online);
+            let transitions = number - 100;
+            replay.sample(None, 0.5, &mut stream, &mut batch);
+            let online = batch.states().iter().filter(|s| **s >= 100.0).count();
+            let share = transitions as f64 / (transitions + 9) as f64;
+            assert_eq!(online, (40.0 * share.min(0.75)).round() as usize, "{transitions} beside 9");
+            assert_eq!(batch.historical_from, online);
+            assert!(transitions == 0 || batch.next_states()[0] == number as f32);
+        }
+    }
+
+    #[test]
+    fn what_is_recent_is_sampled_as_often_by_a_member_as_by_all() {
+        let options = AgentOptions { recency: Some(100.0), ensemble_probability: 0.3, ..options(5_000, 1) };
+        let mut replay = Replay::new(SHAPE, &options);
+        for number in 0..=5_000 {
             push(&mut replay, number, true, Origin::Online);
         }
-        replay.sample(None, &mut stream, &mut batch);
-        let online = batch.states().iter().filter(|s| **s >= 100.0).count();
-        assert_eq!(online, 30);
-        assert_eq!(batch.next_states()[0], 109.0);
+        let (mut batch, mut stream) = (Batch::new(SHAPE, 10_001), Stream::new(1, "test", 0));
+        for member in [None, Some(0), Some(1)] {
+            replay.sample(member, 0.5, &mut stream, &mut batch);
+            let ages = batch.next_states()[1..].iter().map(|state| f64::from(5_000.0 - state));
+            let mean = ages.sum::<f64>() / 10_000.0;
+            // 99 of 100 by the geometric law, whose mean is half a transition less than its memory, one anywhere.
+            let expected = 0.99 * 99.5 + 0.01 * 2_499.5;
+            assert!((mean - expected).abs() < 0.1 * expected, "{member:?}: {mean}, not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_restored_memory_is_used_as_it_is_set_now() {
+        let mut replay = Replay::new(SHAPE, &options(1_000, 1));
+        for origin in [Origin::Historical, Origin::Online] {
+            (0..100).for_each(|number| _ = push(&mut replay, number, true, origin));
+        }
+        let rows = replay.rows().map(<[f32]>::to_vec);
+        let set = AgentOptions { online_weight: 0.25, recency: Some(0.1), ..options(1_000, 1) };
+        replay.restore(rows, &set);
+        let (mut batch, mut stream) = (Batch::new(SHAPE, 400), Stream::new(1, "test", 0));
+        replay.sample(None, 0.5, &mut stream, &mut batch);
+        let newest = |states: &[f32]| states.iter().filter(|state| **state == 99.0).count();
+        // Nearly all that is drawn is the newest of its part.
+        assert!(newest(&batch.next_states()[..100]) > 90 && newest(&batch.next_states()[100..]) > 280);
+        assert!(replay.is_consistent(SHAPE, &set));
+    }
+
+    #[test]
+    fn a_memory_in_which_a_window_lacks_the_shorter_ones_is_refused() {
+        let options = options(1_000, 3);
+        let mut replay = Replay::new(SHAPE, &options);
+        (0..50).for_each(|number| _ = push(&mut replay, number, number % 3 == 0, Origin::Online));
+        assert!(replay.is_consistent(SHAPE, &options));
+        for at in 0..replay.online.transitions.len() {
+            let mut lacking = replay.clone();
+            let lost = lacking.online.transitions.remove(at).unwrap();
+            // Without its longest window a row has only less to tell.
+            let longest = at == 0 || replay.online.transitions[at - 1].end != lost.end;
+            assert_eq!(lacking.is_consistent(SHAPE, &options), longest, "{at}");
+        }
     }
 
     #[test]
@@ -602,8 +705,8 @@ mod tests {
             assert_eq!(replay.push(&step, Origin::Online), usize::from(!gap));
         }
         let mut batch = Batch::new(SHAPE, 256);
-        replay.sample(Some(1), &mut Stream::new(1, "test", 0), &mut batch);
-        for batch in [&batch, &replay.newest(30).unwrap()] {
+        replay.sample(Some(1), 0.5, &mut Stream::new(1, "test", 0), &mut batch);
+        for batch in [&batch, &replay.newest(30, 0.5).unwrap()] {
             for (state, discount) in batch.next_states().iter().zip(&batch.discounts) {
                 let ends = *state as u64 % 10 == 9;
                 assert_eq!(*discount, if ends { 0.0 } else { 0.5 }, "{state}");

@@ -93,10 +93,10 @@ impl Schedule {
         }
     }
 
-    /// An update of critics and actor together was made.
-    pub(crate) fn both_updated(&mut self) {
+    /// An update of the critics was made, and with it one of the actor, if that moved.
+    pub(crate) fn updated_together(&mut self, actor_moved: bool) {
         self.critic_updates += 1;
-        self.actor_updates += 1;
+        self.actor_updates += u64::from(actor_moved);
         self.owed = self.owed.saturating_sub(1);
     }
 

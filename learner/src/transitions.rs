@@ -66,6 +66,11 @@ impl Windows {
         Self { gamma, n_max, last_sequence: None, last_decided: false, rewards: VecDeque::with_capacity(n_max + 1) }
     }
 
+    /// The discount of the sums.
+    pub(crate) fn gamma(&self) -> f64 {
+        self.gamma
+    }
+
     /// Takes in a step and leaves in `windows` those that end in it, the longest first.
     pub(crate) fn push(&mut self, step: &Step<'_>, windows: &mut Vec<Window>) -> Fate {
         windows.clear();

@@ -24,13 +24,14 @@ use Instead::{Advice, Key};
 
 const COLUMNS: Instead = Advice("the state's columns are made by `agent.traces`; anything else is a computed tag");
 const HISTORY: Instead = Advice("`corerl learn --from FILE` learns from a history before the first run");
-const LEARNER: Instead =
-    Advice("the learner's options stand in `agent` itself: `critic_lr`, `actor_lr`, `ensemble` and others");
+const LEARNER: Instead = Advice(
+    "the learner's options stand in `agent` itself: `critic_lr`, `ensemble_aggregation`, `reset_period` and others",
+);
 const PER_TAG: Instead = Advice("write it at each tag that shall have it");
 const FIGURES: Instead = Advice("figures are in shared memory (`corerl shm`) and on `corerl-ua-server`");
 
 /// Sorted by name.
-const KEYS: [(&str, Instead); 35] = [
+const KEYS: [(&str, Instead); 42] = [
     ("action_constructor", COLUMNS),
     ("action_tolerance", Advice("write `runtime.setpoint_expiry`: a set of setpoints is not sent later than this")),
     ("actor", LEARNER),
@@ -47,21 +48,33 @@ const KEYS: [(&str, Instead); 35] = [
     ("event_bus", Advice("there is no event bus: the runtime is one process")),
     ("event_bus_client", Advice("there is no event bus: the runtime is one process")),
     ("experiment", Advice("write `agent_name`, `seed` and `agent.gamma` themselves")),
+    (
+        "feature_flags",
+        Advice("write `agent.ensemble`, `agent.effective_episodes` or `agent.gamma_schedule` themselves"),
+    ),
     ("heartbeat_node_id", Key("node")),
     ("heartbeat_period", Key("period")),
     ("hist_chunk_end", HISTORY),
     ("hist_chunk_start", HISTORY),
+    (
+        "horizon",
+        Advice("write `updates`: critic updates, of which an observation gives rise to `agent.critic_updates`"),
+    ),
     ("imputer", PER_TAG),
     ("is_computed", Advice("write `type: computed`")),
     ("is_endogenous", Advice("the runtime makes no model of the plant")),
     ("load_historical_data", HISTORY),
     ("max_counter", Advice("the heartbeat counts modulo 1000")),
+    ("max_critic_updates", Key("critic_updates")),
+    ("max_gamma", Advice("the discount grows to `agent.gamma`")),
+    ("max_internal_actor_updates", Key("actor_updates")),
     ("max_steps", Advice("it runs until it is stopped; `corerl experiment` counts steps")),
     ("metrics", FIGURES),
     ("mode_is_bool", Advice("a flag is 0 or 1 by itself")),
     ("oddity_filter", Advice("write `filter` at each tag that shall have one")),
     ("op_mode_val", Key("op_mode")),
     ("outlier", Key("filter")),
+    ("policy", LEARNER),
     ("preprocess", COLUMNS),
     (
         "restore_checkpoint",
@@ -72,6 +85,7 @@ const KEYS: [(&str, Instead); 35] = [
     ("telegraf", FIGURES),
     ("transition_creator", Advice("transitions follow from `obs_period` and `action_period`")),
     ("transition_filters", Advice("steps with gaps or missing values are no transitions in any case")),
+    ("update_interval", Advice("the discount grows with every update")),
 ];
 
 /// What stands for this key.

@@ -33,6 +33,7 @@ mod form_special;
 mod inherited;
 mod migrate;
 mod raw;
+mod raw_agent;
 mod raw_stages;
 mod resolve;
 mod settings;
@@ -52,10 +53,10 @@ pub use complaint::{Complaint, Place, Severity};
 pub use migrate::{Change, Done, Migration, migrate};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Canary, Connection, DecisionClock, Excursions, Filter, Goal, Guardrail, Heartbeat, Identity,
-    Improver, Imputer, ImputerRule, Interaction, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward,
-    Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind,
-    Trigger,
+    AgentOptions, Aggregation, Canary, Candidates, Connection, DecisionClock, Excursions, Filter, GammaSchedule, Goal,
+    Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule, Interaction, LeaseTag, Objective, Probation, Range,
+    Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site,
+    Source, Subscribe, Tag, TagKind, Trigger,
 };
 
 use complaint::Complaints;

@@ -13,7 +13,8 @@ use crate::form_special::{
     FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, TagChoice,
     Then,
 };
-use crate::raw_stages::{Cascade, ClockName, Filter, GuardrailSchedule, SeasonName, Trigger};
+use crate::raw_agent::Agent;
+use crate::raw_stages::{Cascade, Filter, GuardrailSchedule, SeasonName, Trigger};
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
 
@@ -86,14 +87,6 @@ choices! {
         Backfill = "backfill",
         /// A network; not supported.
         MaskedAutoencoder = "masked-ae",
-    }
-
-    /// How an agent learns.
-    enum ImproverName {
-        /// The actor climbs the critics' slopes.
-        Pathwise = "pathwise",
-        /// The actor moves towards the best of many candidates.
-        Percentile = "percentile",
     }
 
     /// When the plant is read.
@@ -284,7 +277,7 @@ sections! {
         action_period: Span, Optional;
         /// The learner updates as fast as its share of the CPUs permits.
         update_period: Span, Unused;
-        /// Experience to collect before the first update of the learner.
+        /// Experience to collect before the first update of the learner. The state's traces need none: they begin with the first value.
         warmup_period: Span, Default("0s");
         /// A column of the state that is older makes the state incomplete. Absent: 3 observation periods.
         state_age_tol: Span, Optional;
@@ -304,50 +297,6 @@ sections! {
         period: Span, Default("1s");
         /// Its connection; may be absent when there is only one.
         connection_id: String, Optional;
-    }
-
-    /// The learner's options.
-    struct Agent {
-        /// Discount per observation period, at least 0 and below 1.
-        gamma: f64, Default("0.9727");
-        /// How it learns: `pathwise` (the actor climbs the critics' slopes) or `percentile` (it moves towards the best of many candidates).
-        improver: ImproverName, Default("pathwise");
-        /// Number of critics.
-        ensemble: Whole<1, 10>, Default("2");
-        /// Transitions per batch. Absent: 64, or 256 with `percentile`.
-        batch_size: Whole<1, 65536>, Optional;
-        /// With `percentile`: candidate actions per state in the actor's update.
-        candidates: Whole<20, 4096>, Default("128");
-        /// Learning rate of the critics. Absent: 0.001, or 0.0001 with `percentile`.
-        critic_lr: f64, Optional;
-        /// Learning rate of the actor. Absent: as that of the critics.
-        actor_lr: f64, Optional;
-        /// Critic updates aimed at per observation. Absent: 6, or 10 with `percentile`.
-        critic_updates: Whole<1, 1000>, Optional;
-        /// With `pathwise`: deviations among the critics by which a target is below their mean, 0 to 10.
-        pessimism: f64, Default("0.5");
-        /// With `pathwise`: the same for what a history shows, which nobody can try, 0 to 10.
-        historical_pessimism: f64, Default("2");
-        /// With `pathwise`: how much the critics' disagreement widens exploration, 0 to 10.
-        curiosity: f64, Default("0.5");
-        /// With `pathwise`: how strongly the actor is held to the actions of a history, at its states, 0 to 100: a slope of mean size moves it away from them by 1 / `cloning` of a setpoint's range.
-        cloning: f64, Default("16");
-        /// With `percentile`: actor updates at most after each critic update.
-        actor_updates: Whole<0, 100>, Default("3");
-        /// Transitions kept online.
-        replay_capacity: Whole<1000, 100_000_000>, Default("1000000");
-        /// With `percentile`: probability with which a critic sees a transition, above 0 and at most 1.
-        ensemble_probability: f64, Default("0.5");
-        /// Decays of the traces, each at least 0 and below 1, in the order of the state's columns.
-        traces: Vec<At<f64>>, Default("[0, 0.75, 0.9, 0.95]");
-        /// Columns of the state that tell how many observations are left until the next decision: `off`, `one_hot` or `countdown`.
-        decision_clock: ClockName, Default("off");
-        /// The running agent samples its action; otherwise it takes the mean.
-        explore: bool, Default("true");
-        /// While exploring, the chance that a decision of an agent that has learnt nothing begins an excursion: anywhere within the bounds, for a while; 0 to 1. It fades as the agent learns, in 30 decisions and three times what the discount looks ahead.
-        excursions: f64, Default("0");
-        /// Updates between two attempts to publish a policy.
-        publish_every: Whole<1, 1_000_000>, Default("200");
     }
 
     /// Tags and reward.

@@ -386,7 +386,7 @@ pub struct Interaction {
     pub obs_period: Span,
     /// Time between decisions, an exact multiple of `obs_period`.
     pub action_period: Span,
-    /// Transitions to collect before the first update.
+    /// Experience to collect before the first update.
     pub warmup_period: Span,
     /// A column of the state older than this makes it incomplete.
     pub state_age_tol: Span,
@@ -465,23 +465,62 @@ pub enum Improver {
     Percentile,
 }
 
+/// How the percentile actor draws candidate actions and chooses among them; see the learner.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidates {
+    /// Their number for each state.
+    pub count: usize,
+    /// By what they are ranked.
+    pub aggregation: Aggregation,
+    /// The part of them that is uniform within the bounds, 0 to 1.
+    pub uniform_weight: f64,
+    /// The best part of them, which the actor follows.
+    pub actor_percentile: f64,
+    /// The same for the proposal; not less.
+    pub proposal_percentile: f64,
+}
+
+/// By what candidates are ranked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Aggregation {
+    /// The critics' mean.
+    Mean,
+    /// This quantile of their values, 0 to 1.
+    Percentile(f64),
+    /// Their mean plus so many standard deviations, -10 to 10.
+    Ucb(f64),
+}
+
+/// A discount that grows while the critics learn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GammaSchedule {
+    /// The discount of the first update, at least 0 and at most `gamma`.
+    pub from: f64,
+    /// Critic updates until it is `gamma`.
+    pub updates: u64,
+}
+
 /// The learner's options, with the defaults of the description of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentOptions {
     /// Discount per observation period, in [0, 1).
     pub gamma: f64,
+    /// How it grows to that, if it does.
+    pub gamma_schedule: Option<GammaSchedule>,
     /// How it learns.
     pub improver: Improver,
     /// Number of critics, 1 to 10.
     pub ensemble: usize,
     /// Transitions per batch.
     pub batch_size: usize,
-    /// Candidate actions per state in the actor's update.
-    pub candidates: usize,
+    /// Candidate actions of the actor's update.
+    pub candidates: Candidates,
     /// Learning rate of the critics.
     pub critic_lr: f64,
     /// Learning rate of actor and proposal.
     pub actor_lr: f64,
+    /// Decoupled weight decay of all networks, at least 0 and below 1.
+    pub weight_decay: f64,
     /// Critic updates aimed at per observation.
     pub critic_updates: usize,
     /// Deviations among the critics by which a target is below their mean, 0 to 10.
@@ -494,10 +533,22 @@ pub struct AgentOptions {
     pub cloning: f64,
     /// Actor updates at most after each critic update.
     pub actor_updates: usize,
+    /// Updates end early when the smoothed change of the loss falls below this.
+    pub loss_threshold: f64,
+    /// Critic updates before the actor's first.
+    pub critic_warmup_updates: u64,
     /// Transitions kept online.
     pub replay_capacity: usize,
+    /// The part of a batch that is online data, where there is historical data as well.
+    pub online_weight: f64,
+    /// Observations in which the weight of what is replayed falls by the factor `gamma`; `None`: it does not fall.
+    pub effective_episodes: Option<f64>,
     /// Probability with which a member sees a transition.
     pub ensemble_probability: f64,
+    /// Critic updates after which a critic begins anew; 0 for never.
+    pub reset_period: u64,
+    /// Updates before it counts again.
+    pub reset_warmup: u64,
     /// Trace decays, in the order of the state's columns.
     pub traces: Vec<f64>,
     /// The columns that tell how many observations are left until the next decision.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rt_core::setpoint::Rate;
 
 use super::*;
-use crate::{Severity, parse_to_look_at};
+use crate::{AgentOptions, Severity, parse_to_look_at};
 
 /// A file as the Python services know it.
 const THEIRS: &str = r#"# the acid plant
@@ -49,6 +49,10 @@ interaction:
 
 agent:
   gamma: 0.9727
+  loss_threshold: 0.0002
+  max_critic_updates: 4
+  max_internal_actor_updates: 2
+  policy: {ensemble_aggregation: ucb, std_bonus: 0.5}
   critic:
     buffer:
       name: uniform
@@ -106,6 +110,8 @@ fn what_is_left_is_what_only_a_person_can_say() {
         assert_eq!(errors(&rated.text), [""; 0]);
         let site = parse_to_look_at(&rated.text, Path::new("acid.yaml")).unwrap().site;
         assert_eq!(site.setpoints[0].settings.limits.run.rate, rate);
+        let AgentOptions { critic_updates, actor_updates, loss_threshold, .. } = site.agent;
+        assert_eq!((critic_updates, actor_updates, loss_threshold), (4, 2, 0.0002));
         assert_eq!(site.connections[0].heartbeat.as_ref().map(|beat| beat.node.as_str()), Some("ns=2;s=heartbeat"));
     }
 }
@@ -120,6 +126,9 @@ fn every_change_is_told_with_its_line_and_what_to_write_instead() {
         ("setpoint_ping_period", Done::LeftOut, "setpoint_ping", "runtime.refresh"),
         ("heartbeat_node_id", Done::Renamed, "heartbeat_node_id", "`node`"),
         ("max_counter", Done::LeftOut, "max_counter", "1000"),
+        ("max_critic_updates", Done::Renamed, "max_critic", "`critic_updates`"),
+        ("max_internal_actor_updates", Done::Renamed, "max_internal", "`actor_updates`"),
+        ("policy", Done::LeftOut, "policy: {", "ensemble_aggregation"),
         ("critic", Done::LeftOut, "critic:", "critic_lr"),
         ("tag", Done::LeftOut, "tag: x", "no such key"),
         ("outlier", Done::Renamed, "outlier", "`filter`"),

@@ -3,8 +3,9 @@
 use super::{number, stages};
 use crate::complaint::Complaints;
 use crate::form::Field;
-use crate::raw::{Agent, ImproverName};
-use crate::site::{AgentOptions, Excursions, Improver, Interaction};
+use crate::form_special::OrOff;
+use crate::raw_agent::{Agent, AggregationName, ImproverName};
+use crate::site::{AgentOptions, Aggregation, Candidates, Excursions, GammaSchedule, Improver, Interaction};
 use crate::value::Whole;
 
 use super::TRACES_MAX;
@@ -32,65 +33,141 @@ const FADING_HORIZONS: f64 = 3.0;
 const EXCURSION_MIN_DECISIONS: f64 = 10.0;
 const EXCURSION_MAX_DECISIONS: f64 = 1_000.0;
 
+const DECAY: &str = "at least 0 and below 1";
+const FRACTION: &str = "above 0 and at most 1";
+const SHARE: &str = "0 to 1";
+
+fn decay(x: f64) -> bool {
+    (0.0..1.0).contains(&x)
+}
+
+fn fraction(x: f64) -> bool {
+    x > 0.0 && x <= 1.0
+}
+
+fn share(x: f64) -> bool {
+    (0.0..=1.0).contains(&x)
+}
+
 pub(super) fn resolve(
     raw: &Agent,
     interaction: Option<&Interaction>,
     complaints: &mut Complaints<'_>,
 ) -> Option<AgentOptions> {
-    let decay = |x: f64| (0.0..1.0).contains(&x);
-    let fraction = |x: f64| x > 0.0 && x <= 1.0;
-    let share = |x: f64| (0.0..=1.0).contains(&x);
     let weight = |x: f64| (0.0..=10.0).contains(&x);
     let improver = raw.improver.value.map(|name| match name {
         ImproverName::Pathwise => Improver::Pathwise,
         ImproverName::Percentile => Improver::Percentile,
     });
     let usual = improver.map(Usual::of);
-    let gamma = number(&raw.gamma, decay, "at least 0 and below 1", complaints);
+    let gamma = number(&raw.gamma, decay, DECAY, complaints);
+    let gamma_schedule = gamma_schedule(raw, gamma, complaints);
+    let candidates = candidates(raw, complaints);
+    let effective_episodes = effective_episodes(raw, complaints);
+    let online_weight = number(&raw.online_weight, fraction, FRACTION, complaints);
+    let weight_decay = number(&raw.weight_decay, decay, DECAY, complaints);
+    let loss_threshold = number(&raw.loss_threshold, |x| x >= 0.0, "0 or more", complaints);
     let mut rate = |field: &Field<f64>, otherwise: Option<f64>| match field.given {
-        true => number(field, fraction, "above 0 and at most 1", complaints),
+        true => number(field, fraction, FRACTION, complaints),
         false => otherwise,
     };
     let critic_lr = rate(&raw.critic_lr, usual.as_ref().map(|usual| usual.learning_rate));
     let actor_lr = rate(&raw.actor_lr, critic_lr);
-    let ensemble_probability = number(&raw.ensemble_probability, fraction, "above 0 and at most 1", complaints);
+    let ensemble_probability = number(&raw.ensemble_probability, fraction, FRACTION, complaints);
     let pessimism = number(&raw.pessimism, weight, "0 to 10", complaints);
     let historical_pessimism = number(&raw.historical_pessimism, weight, "0 to 10", complaints);
     let curiosity = number(&raw.curiosity, weight, "0 to 10", complaints);
     let cloning = number(&raw.cloning, |x| (0.0..=100.0).contains(&x), "0 to 100", complaints);
-    let traces = raw.traces.value.as_ref();
-    if traces.is_some_and(|traces| !(1..=TRACES_MAX).contains(&traces.len())) {
-        complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
-    }
-    for trace in traces.into_iter().flatten().filter(|trace| !decay(trace.value)) {
-        complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
-    }
+    let traces = traces(raw, complaints);
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
-    let excursions = number(&raw.excursions, share, "0 to 1", complaints);
+    let excursions = number(&raw.excursions, share, SHARE, complaints);
     let critic_updates = whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates);
-    let count = |value: u64| usize::try_from(value).ok();
     Some(AgentOptions {
         gamma: gamma?,
+        gamma_schedule: gamma_schedule?,
         improver: improver?,
         ensemble: count(raw.ensemble.value?.0)?,
         batch_size: count(whole_or(&raw.batch_size, usual.as_ref()?.batch_size)?)?,
-        candidates: count(raw.candidates.value?.0)?,
+        candidates: candidates?,
         critic_lr: critic_lr?,
         actor_lr: actor_lr?,
+        weight_decay: weight_decay?,
         critic_updates: count(critic_updates?)?,
         pessimism: pessimism?,
         historical_pessimism: historical_pessimism?,
         curiosity: curiosity?,
         cloning: cloning?,
         actor_updates: count(raw.actor_updates.value?.0)?,
+        loss_threshold: loss_threshold?,
+        critic_warmup_updates: raw.critic_warmup_updates.value?.0,
         replay_capacity: count(raw.replay_capacity.value?.0)?,
+        online_weight: online_weight?,
+        effective_episodes: effective_episodes?,
         ensemble_probability: ensemble_probability?,
-        traces: traces?.iter().map(|trace| trace.value).collect(),
+        reset_period: raw.reset_period.value.as_ref()?.on().map_or(0, |period| period.0),
+        reset_warmup: raw.reset_warmup.value?.0,
+        traces: traces?,
         decision_clock: decision_clock?,
         explore: raw.explore.value?,
         excursions: fading(excursions?, gamma?, critic_updates?, interaction?),
         publish_every: count(raw.publish_every.value?.0)?,
     })
+}
+
+/// The outer `None` when it was complained of.
+fn gamma_schedule(raw: &Agent, gamma: Option<f64>, complaints: &mut Complaints<'_>) -> Option<Option<GammaSchedule>> {
+    let Some(schedule) = &raw.gamma_schedule.value else {
+        return if raw.gamma_schedule.given { None } else { Some(None) };
+    };
+    let from = number(&schedule.from, decay, DECAY, complaints);
+    let (from, gamma, updates) = (from?, gamma?, schedule.updates.value?.0);
+    if from > gamma {
+        let message = format!("the discount would fall: it begins at {from}, and `gamma` is {gamma}");
+        complaints.error(schedule.from.at, message, format!("write a number from 0 to {gamma}"));
+        return None;
+    }
+    Some(Some(GammaSchedule { from, updates }))
+}
+
+fn candidates(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Candidates> {
+    let percentile = number(&raw.ensemble_percentile, share, SHARE, complaints);
+    let bonus = number(&raw.std_bonus, |x| (-10.0..=10.0).contains(&x), "-10 to 10", complaints);
+    let uniform_weight = number(&raw.uniform_weight, share, SHARE, complaints);
+    let actor_percentile = number(&raw.actor_percentile, fraction, FRACTION, complaints);
+    let proposal_percentile = number(&raw.proposal_percentile, fraction, FRACTION, complaints);
+    if let (Some(actor), Some(proposal)) = (actor_percentile, proposal_percentile)
+        && proposal < actor
+    {
+        let field = if raw.proposal_percentile.given { &raw.proposal_percentile } else { &raw.actor_percentile };
+        let message = format!("`proposal_percentile` is {proposal}, below `actor_percentile`, which is {actor}");
+        complaints.error(field.at, message, "the proposal looks around the actor: let it follow as many, or more");
+        return None;
+    }
+    let aggregation = match raw.ensemble_aggregation.value? {
+        AggregationName::Mean => Aggregation::Mean,
+        AggregationName::Percentile => Aggregation::Percentile(percentile?),
+        AggregationName::Ucb => Aggregation::Ucb(bonus?),
+    };
+    Some(Candidates {
+        count: count(raw.candidates.value?.0)?,
+        aggregation,
+        uniform_weight: uniform_weight?,
+        actor_percentile: actor_percentile?,
+        proposal_percentile: proposal_percentile?,
+    })
+}
+
+/// The outer `None` when it was complained of.
+fn effective_episodes(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Option<f64>> {
+    match raw.effective_episodes.value.as_ref()? {
+        OrOff::Off => Some(None),
+        OrOff::On(episodes) if *episodes > 0.0 => Some(Some(*episodes)),
+        OrOff::On(episodes) => {
+            let at = raw.effective_episodes.at;
+            complaints.error(at, format!("{episodes} is not above 0"), "write a number above 0, or off");
+            None
+        }
+    }
 }
 
 /// They fade in some decisions and in the observations that the discount looks ahead, and none is longer than that.
@@ -102,6 +179,21 @@ fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction)
         fading_updates: critic_updates as f64 * (FADING_DECISIONS * every + FADING_HORIZONS * ahead),
         decisions_max: (ahead / every).clamp(EXCURSION_MIN_DECISIONS, EXCURSION_MAX_DECISIONS) as u32,
     }
+}
+
+fn traces(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Vec<f64>> {
+    let traces = raw.traces.value.as_ref()?;
+    if !(1..=TRACES_MAX).contains(&traces.len()) {
+        complaints.error(raw.traces.at, format!("1 to {TRACES_MAX} traces are possible"), "write [0, 0.75, 0.9, 0.95]");
+    }
+    for trace in traces.iter().filter(|trace| !decay(trace.value)) {
+        complaints.error(trace.at, format!("{} is not a decay", trace.value), "write a number at least 0 and below 1");
+    }
+    Some(traces.iter().map(|trace| trace.value).collect())
+}
+
+fn count(value: u64) -> Option<usize> {
+    usize::try_from(value).ok()
 }
 
 /// The given number or the usual one; `None` when the given one was complained of.

@@ -1,7 +1,7 @@
 //! What is absent of the agent's options depends on how it learns.
 
 use super::{BASE, accepted, complaints};
-use crate::{AgentOptions, Improver};
+use crate::{AgentOptions, Aggregation, GammaSchedule, Improver, example};
 
 fn agent(options: &str) -> AgentOptions {
     accepted(&format!("agent: {options}\n{BASE}")).site.agent
@@ -19,10 +19,66 @@ fn an_agent_has_the_usual_options_of_its_improver_and_keeps_those_that_are_given
 }
 
 #[test]
+fn candidates_are_ranked_by_what_is_asked_for() {
+    let aggregation = |options| agent(options).candidates.aggregation;
+    assert_eq!(aggregation("{std_bonus: 2}"), Aggregation::Mean);
+    assert_eq!(aggregation("{ensemble_aggregation: ucb}"), Aggregation::Ucb(1.0));
+    assert_eq!(aggregation("{ensemble_aggregation: ucb, std_bonus: -0.5}"), Aggregation::Ucb(-0.5));
+    assert_eq!(
+        aggregation("{ensemble_aggregation: percentile, ensemble_percentile: 0.2}"),
+        Aggregation::Percentile(0.2)
+    );
+}
+
+#[test]
+fn what_is_off_is_off_and_what_is_given_is_kept() {
+    let absent = agent("{}");
+    assert_eq!((absent.gamma_schedule, absent.effective_episodes, absent.reset_period), (None, None, 10_000));
+    let given = agent("{gamma_schedule: {updates: 500}, effective_episodes: 3, reset_period: off, reset_warmup: 7}");
+    assert_eq!(given.gamma_schedule, Some(GammaSchedule { from: 0.0, updates: 500 }));
+    assert_eq!((given.effective_episodes, given.reset_period, given.reset_warmup), (Some(3.0), 0, 7));
+    assert_eq!(agent("{effective_episodes: off}"), absent);
+}
+
+#[test]
+fn what_the_example_shows_of_an_agent_in_remarks_is_possible_and_most_of_it_is_what_holds_anyway() {
+    let (head, rest) = example().split_once("\nagent:\n").expect("the agent");
+    let (section, tail) = rest.split_once("\n\n").expect("what follows");
+    let with = |improver: &str, section: &str| {
+        let section = section.replace("improver: percentile", &format!("improver: {improver}"));
+        accepted(&format!("{head}\nagent:\n{section}\n\n{tail}")).site.agent
+    };
+    for improver in ["percentile", "pathwise"] {
+        let shown = with(improver, &section.replace("\n  # ", "\n  "));
+        let absent = with(improver, &section.replace("# improver", "improver"));
+        assert!(shown.gamma_schedule.is_some() && shown.decision_clock != absent.decision_clock);
+        let AgentOptions { gamma_schedule, decision_clock, .. } = absent;
+        assert_eq!(AgentOptions { gamma_schedule, decision_clock, ..shown }, absent);
+    }
+}
+
+#[test]
 fn an_option_that_cannot_be_is_refused() {
-    for (options, part) in
-        [("{improver: sac}", "not possible here"), ("{curiosity: 11}", "0 to 10"), ("{critic_lr: 0}", "above 0")]
-    {
+    for (options, part) in [
+        ("{improver: sac}", "not possible here"),
+        ("{curiosity: 11}", "0 to 10"),
+        ("{critic_lr: 0}", "above 0"),
+        ("{weight_decay: 1}", "below 1"),
+        ("{online_weight: 0}", "above 0"),
+        ("{loss_threshold: -1}", "0 or more"),
+        ("{ensemble_aggregation: median}", "not possible here"),
+        ("{ensemble_percentile: 50}", "0 to 1"),
+        ("{std_bonus: 11}", "-10 to 10"),
+        ("{uniform_weight: 1.1}", "0 to 1"),
+        ("{actor_percentile: 0}", "above 0"),
+        ("{actor_percentile: 0.3}", "`proposal_percentile` is 0.2, below `actor_percentile`, which is 0.3"),
+        ("{effective_episodes: 0}", "0 is not above 0"),
+        ("{gamma: 0.9, gamma_schedule: {from: 0.95, updates: 9}}", "the discount would fall"),
+        ("{gamma_schedule: {from: 0.5}}", "`updates` is missing"),
+        ("{gamma_schedule: {updates: 0}}", "a whole number"),
+        ("{reset_period: 0}", "a whole number"),
+        ("{critic_warmup_updates: 0.5}", "a whole number"),
+    ] {
         let said = complaints(&format!("agent: {options}\n{BASE}"));
         assert!(said.iter().any(|said| said.message.contains(part)), "{options}: {said:?}");
     }

@@ -93,6 +93,9 @@ fn keys_of_theirs_that_are_not_ours_are_named_with_what_to_write() {
         ("{node: ns=2;s=Heartbeat", "{max_counter: 10, node: ns=2;s=Heartbeat", "modulo 1000"),
         ("filter: [", "outlier: [", "write `filter`"),
         ("seed: 7", "seed: 7\nexperiment: {seed: 1}", "`agent.gamma`"),
+        ("{gamma: 0.97}", "{gamma: 0.97, max_critic_updates: 10}", "write `critic_updates`"),
+        ("{gamma: 0.97}", "{gamma: 0.97, policy: {std_bonus: 1.0}}", "`agent` itself"),
+        ("{gamma: 0.97}", "{gamma: 0.97, gamma_schedule: {updates: 9, max_gamma: 0.9}}", "grows to `agent.gamma`"),
     ] {
         assert!(THEIRS.contains(from), "{from}");
         let said = complaints(&THEIRS.replacen(from, to, 1));

@@ -34,9 +34,9 @@ const PACKAGES: &[&str] = &["rt-daemon", "learner", "corerl", "plant-sim"];
     cargo xtask demo\n  \
     cargo xtask demo --seconds 60 --plant three_tanks --report report\n  \
     cargo xtask demo --seconds 10 --json demo.json\n  \
-    cargo xtask demo --record    then, to go on from what was recorded:\n  \
-    corerl learn --from report/demo.rec --config report/site.yaml --out report/policy.safetensors --checkpoint-dir report/learnt\n  \
-    cargo xtask demo --policy report/policy.safetensors --checkpoint-dir report/learnt")]
+    cargo xtask demo --record    then, to start with what was recorded:\n  \
+    corerl learn --from report/demo.rec --config report/site.yaml --out report/policy.safetensors\n  \
+    cargo xtask demo --policy report/policy.safetensors")]
 pub(crate) struct DemoArguments {
     /// How long to watch, seconds.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=SECONDS_MAX))]
@@ -62,10 +62,11 @@ pub(crate) struct DemoArguments {
     /// Also keep the site file and a recording of every cycle in that directory: site.yaml and demo.rec.
     #[arg(long)]
     record: bool,
-    /// Start with this policy instead of the nominal setpoints.
+    /// Start with this policy instead of the nominal setpoints. It stays as it is, unless there is a learner that goes on
+    /// from a checkpoint.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Directory of the learner's checkpoints, from which it goes on; without it, it begins anew.
+    /// Directory of the learner's checkpoints, from which it goes on.
     #[arg(long, value_name = "DIR")]
     checkpoint_dir: Option<PathBuf>,
 }

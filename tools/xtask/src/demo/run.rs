@@ -45,7 +45,7 @@ pub(crate) struct Order {
     pub(crate) keep: Option<PathBuf>,
     /// The policy to start with, if it is not the nominal one.
     pub(crate) policy: Option<PathBuf>,
-    /// Where the learner finds and leaves its checkpoints; `None` for a learner that begins anew.
+    /// Where the learner finds and leaves its checkpoints; `None`: it begins anew, or leaves a given policy as it is.
     pub(crate) checkpoints: Option<PathBuf>,
 }
 
@@ -129,6 +129,9 @@ fn start(order: &Order, directory: &TempDir) -> Result<Company, String> {
     run.arg("--runtime-dir").arg(directory.path().join("run"));
     run.arg("--programs").arg(&order.programs).arg("--checkpoint-dir");
     run.arg(order.checkpoints.clone().unwrap_or_else(|| directory.path().join("checkpoints")));
+    if order.policy.is_some() && order.checkpoints.is_none() {
+        run.arg("--no-learner");
+    }
     if order.keep.is_some() {
         run.arg("--record").arg(kept.join("demo.rec"));
     }
