@@ -4,6 +4,7 @@ use policy::kernels::ParameterCount;
 use rayon::ThreadPoolBuildError;
 
 use crate::examiner::Examiner;
+use crate::imputer::Imputer;
 use crate::learning::Learning;
 use crate::nets::ActorPass;
 use crate::options::{AgentOptions, AgentShape, OptionsError};
@@ -74,6 +75,7 @@ pub struct Agent {
     pub(crate) replay: Replay,
     pub(crate) schedule: Schedule,
     pub(crate) exploration: Stream,
+    pub(crate) imputer: Option<Imputer>,
     pub(crate) threads: Threads,
     pub(crate) examiner: Examiner,
     /// In this process; nothing that is learnt depends on it.
@@ -104,6 +106,7 @@ impl Agent {
             replay: Replay::new(shape, &options),
             schedule: Schedule::new(&options),
             exploration: Stream::new(options.seed, "exploration", 0),
+            imputer: options.imputer.map(|shape| Imputer::new(shape, options.seed)),
             threads,
             examiner: Examiner::new(shape),
             last_update: None,
@@ -135,6 +138,7 @@ impl Agent {
     pub fn observe(&mut self, step: &Step<'_>) {
         self.assert_shape(step);
         self.replay.push(step, Origin::Online);
+        self.imputer.iter_mut().for_each(|imputer| imputer.observe(step));
         self.schedule.observed();
     }
 
@@ -145,6 +149,7 @@ impl Agent {
     pub fn observe_historical(&mut self, step: &Step<'_>) {
         self.assert_shape(step);
         self.replay.push(step, Origin::Historical);
+        self.imputer.iter_mut().for_each(|imputer| imputer.observe(step));
     }
 
     fn assert_shape(&self, step: &Step<'_>) {
@@ -165,8 +170,10 @@ impl Agent {
         self.replay.len() >= self.options.warmup_transitions.max(1) && self.schedule.is_due()
     }
 
-    /// One update of the critics and those of the actor that follow it, if one is due.
+    /// One update of the critics and those of the actor that follow it, if one is due. The imputer, if there is one, learns
+    /// what it owes in any case: it needs no decisions.
     pub fn update(&mut self) -> Option<Update> {
+        self.imputer.iter_mut().for_each(Imputer::update);
         if !self.is_update_due() {
             return None;
         }
@@ -192,14 +199,18 @@ impl Agent {
         self.learning.actor()
     }
 
-    /// The actor's parameters in the order in which they are published.
+    /// The policy's parameters in the order in which they are published: the actor's, and the imputer's if there is one.
     ///
     /// # Errors
-    /// The policy's network has another size than this actor: a fault of the program.
+    /// A network of the policy has another size than this agent's: a fault of the program.
     pub fn published_parameters(&self) -> Result<Vec<f32>, ParameterCount> {
         let spec = policy::actor_spec(self.shape.state, self.shape.action);
         let heads = [self.shape.action; 2];
-        policy::wire::from_columns(&spec, &heads, self.actor_parameters())
+        let mut parameters = policy::wire::from_columns(&spec, &heads, self.actor_parameters())?;
+        if let Some(imputer) = &self.imputer {
+            parameters.extend(imputer.published()?);
+        }
+        Ok(parameters)
     }
 
     /// The widths of state and action.
@@ -261,12 +272,19 @@ mod tests {
     fn learn_by(options: AgentOptions, threads: usize) -> Vec<u32> {
         let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], threads).unwrap();
         agent.learn_nominal(|| true);
+        live(&mut agent);
+        agent.actor_parameters().iter().map(|p| p.to_bits()).collect()
+    }
+
+    /// Ten steps, and what they are worth.
+    fn live(agent: &mut Agent) {
         let mut action = [0.0; 2];
         for sequence in 0..10 {
             let level = (sequence as f32 * 0.7).sin().abs();
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: true,
                 reward: Some(-level),
                 decision: true,
                 gap: false,
@@ -281,7 +299,6 @@ mod tests {
             agent.act(step.state, step.lo, step.hi, true, &mut action);
         }
         assert_eq!(agent.counts().critic_updates, 100);
-        agent.actor_parameters().iter().map(|p| p.to_bits()).collect()
     }
 
     #[test]
@@ -302,6 +319,25 @@ mod tests {
         assert_eq!(one, learn_by(options(1), 3));
         assert_ne!(one, learn_by(options(2), 1));
         assert_ne!(one, learn(1, 1));
+    }
+
+    #[test]
+    fn an_imputer_learns_the_same_whatever_the_number_of_threads_and_takes_no_numbers_from_the_others() {
+        let imputer = Some(policy::pipeline::ImputerShape { tags: 3, traces: 1, last: 0, missing_max: 1, horizon: 5 });
+        let imputing = |threads| {
+            let mut agent = Agent::new(SHAPE, AgentOptions { imputer, ..options(1) }, &[0.5, 0.5], threads).unwrap();
+            agent.learn_nominal(|| true);
+            live(&mut agent);
+            agent
+        };
+        let bits = |agent: &Agent| -> Vec<u32> {
+            agent.imputer.as_ref().unwrap().parameters().iter().map(|p| p.to_bits()).collect()
+        };
+        let (one, three) = (imputing(1), imputing(3));
+        assert_eq!(bits(&one), bits(&three));
+        let fresh = Agent::new(SHAPE, AgentOptions { imputer, ..options(1) }, &[0.5, 0.5], 1).unwrap();
+        assert_ne!(bits(&one), bits(&fresh));
+        assert_eq!(learn(1, 1), one.actor_parameters().iter().map(|p| p.to_bits()).collect::<Vec<_>>());
     }
 
     #[test]

@@ -223,6 +223,7 @@ mod tests {
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: false,
                 reward: Some(reward),
                 decision: true,
                 gap: false,
@@ -305,6 +306,7 @@ mod tests {
                 let step = Step {
                     sequence,
                     complete: true,
+                    all_read: false,
                     reward: Some(-0.5),
                     decision: true,
                     gap: false,

@@ -16,7 +16,8 @@
 //! first, an *ensemble* of critics (QRC: Q-learning with regularised corrections) learns the value of actions, and the
 //! *percentile* actor moves towards the best of many candidate actions, as the critics judge them. In the second, critics
 //! learn from slow copies of themselves, and the *pathwise* actor climbs their slopes. The *schedule* says how many updates
-//! an observation is worth. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published. How learning gets on
+//! an observation is worth. The *imputer* learns what the state's tags are by each other, where the site has a masked
+//! autoencoder. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published. How learning gets on
 //! is its [`Health`]; what the critics expect of a decision, an [`Estimate`].
 //!
 //! ```
@@ -29,6 +30,7 @@
 //!     agent.observe(&Step {
 //!         sequence,
 //!         complete: true,
+//!         all_read: false,
 //!         reward: Some(-0.1),
 //!         decision: true,
 //!         gap: false,
@@ -51,6 +53,7 @@ mod ensemble;
 mod examiner;
 mod gate;
 mod health;
+mod imputer;
 mod learning;
 mod nets;
 mod options;

@@ -1,5 +1,6 @@
 //! What an agent is set to.
 
+use policy::pipeline::ImputerShape;
 use serde::{Deserialize, Serialize};
 
 /// The largest ensemble.
@@ -97,6 +98,8 @@ pub struct AgentOptions {
     pub centring_rate: f64,
     /// Transitions before the first update.
     pub warmup_transitions: usize,
+    /// What an imputer sees of the state, when the site has a masked autoencoder.
+    pub imputer: Option<ImputerShape>,
 }
 
 impl Default for AgentOptions {
@@ -136,6 +139,7 @@ impl Default for AgentOptions {
             curiosity_updates: 2_000.0,
             centring_rate: 0.02,
             warmup_transitions: 1,
+            imputer: None,
         }
     }
 }

@@ -448,6 +448,7 @@ pub(crate) mod testing {
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: false,
                 reward: Some(reward(action)),
                 decision: true,
                 gap: false,
@@ -479,6 +480,7 @@ mod tests {
         let step = Step {
             sequence: number,
             complete: true,
+            all_read: false,
             reward: Some(number as f32),
             decision,
             gap: false,
@@ -577,6 +579,7 @@ mod tests {
             let step = Step {
                 sequence: number,
                 complete: true,
+                all_read: false,
                 reward: Some(1.0),
                 decision: true,
                 gap,

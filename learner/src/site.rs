@@ -1,5 +1,6 @@
 //! From a site file to an agent.
 
+use policy::pipeline::ImputerShape;
 use rt_config::Site;
 
 use crate::options::{AgentOptions, Improver};
@@ -35,6 +36,7 @@ impl AgentOptions {
             actor_updates: from.actor_updates,
             replay_capacity: from.replay_capacity,
             warmup_transitions: (interaction.warmup_period.as_ns() / obs_period_ns) as usize,
+            imputer: ImputerShape::of(site),
             ..defaults
         }
     }

@@ -54,7 +54,7 @@ impl Segments {
     fn new(site: &Site, epoch: u64) -> Self {
         let (n, d) = (Columns::of(site).len(), site.setpoints.len());
         let layout = StepLayout::new(n as u32, d as u32).unwrap();
-        let spec = policy::actor_spec(n, d);
+        let spec = policy::PolicySpec::of(site);
         let steps_segment = Segment::create(&Spec::transitions(&layout, STEPS_KEPT)).unwrap();
         let words = policy::wire::slot_words(&spec).unwrap();
         let weights_segment = Segment::create(&Spec::weights(words).generation(epoch)).unwrap();

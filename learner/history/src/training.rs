@@ -267,6 +267,7 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
         let observation = |reward: Option<f64>, gap| Observation {
             at_ns: 0,
             complete: true,
+            all_read: false,
             gap,
             decision: true,
             reward,

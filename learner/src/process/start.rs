@@ -1,6 +1,7 @@
 //! From the command line to an agent that is ready to learn.
 
 use learner::{Agent, AgentOptions, AgentShape, nominal_of};
+use policy::PolicySpec;
 use policy::pipeline::Columns;
 use rt_config::Site;
 use rt_control::Address;
@@ -66,7 +67,7 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
         agent,
         address,
         expected: Expected {
-            spec: policy::actor_spec(shape.state, shape.action),
+            spec: PolicySpec::of(&site),
             steps: StepLayout::new(size(shape.state), size(shape.action)).ok_or_else(too_wide)?,
             tag_list_hash: site.tag_list_hash(),
         },

@@ -20,8 +20,8 @@ impl PolicySource for Fixed {
     }
 }
 
-fn spec(site: &Site) -> NetSpec {
-    actor_spec(Pipeline::new(site).unwrap().state().len(), site.setpoints.len())
+fn spec(site: &Site) -> PolicySpec {
+    PolicySpec::of(site)
 }
 
 fn nominal_agent(site: &Site) -> Agent<Fixed> {

@@ -84,7 +84,7 @@ choices! {
         Linear = "linear",
         /// The next value; only known afterwards.
         Backfill = "backfill",
-        /// A network; not supported.
+        /// What a network makes of the other tags.
         MaskedAutoencoder = "masked-ae",
     }
 
@@ -412,10 +412,12 @@ sections! {
 
     /// What stands in for a missing value.
     struct Imputer {
-        /// `copy` (the last value), `linear` (along the last two values), or `identity` (nothing).
+        /// `copy` (the last value), `linear` (along the last two values), `masked-ae` (what a network that the learner trains makes of the other tags; nothing before it is trained), or `identity` (nothing).
         name: ImputerName, Required;
         /// For so many observations in a row, at most.
         imputation_horizon: Whole<1, 1_000_000>, Default("10");
+        /// With `masked-ae`: the largest share of the state's tags that may be missing, this one included; above 0 and below 1. With more nothing stands in.
+        missing_max: f64, Default("0.25");
     }
 
     /// A change that is not believed at once.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use policy::kernels::{Kernel, KernelKind};
 use policy::pipeline::Columns;
-use policy::{AdoptedPolicy, Agent, Kept, PolicySource, actor_spec};
+use policy::{AdoptedPolicy, Agent, Kept, PolicySource, PolicySpec};
 use rt_config::Site;
 use rt_core::changes::{ChangeSet, SetpointTuning};
 use rt_core::cycle::Cycle;
@@ -141,7 +141,7 @@ impl Rig {
         let lists = site.cycle_lists();
         let cycle = Box::new(Cycle::new(&site.cycle_settings(&lists)).unwrap());
         let (columns, setpoints) = (Columns::of(&site).len(), site.setpoints.len());
-        let spec = actor_spec(columns, setpoints);
+        let spec = PolicySpec::of(&site);
         let current = AdoptedPolicy::nominal(&spec, &site).unwrap();
         let agent = Agent::new(&site, Weights { current, is_new: true }, Kernel::best()).unwrap();
         let cycle_layout = CycleLayout::new(setpoints as u32, site.tags.len() as u32).unwrap();
@@ -259,7 +259,7 @@ impl Rig {
     /// New weights, different for each generation.
     fn publish(&mut self, generation: u64) {
         let Weights { current, is_new } = self.agent.source_mut();
-        let spec = current.net().spec().clone();
+        let spec = PolicySpec::of(&self.site);
         let nominal = AdoptedPolicy::nominal(&spec, &self.site).unwrap().parameters();
         let shifted: Vec<_> = nominal.iter().map(|x| x + 1e-4 * (1 + generation % 16) as f32).collect();
         *current =

@@ -41,9 +41,9 @@ fn refused(bytes: &[u8]) -> String {
 /// Means of the imported policy, and deviations.
 fn decide(purpose: &Purpose, imported: &Imported, columns: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let spec = purpose.spec().unwrap();
-    let mut net = PackedNet::new(&spec).unwrap();
-    net.pack(&imported.parameters).unwrap();
-    let (mut scratch, mut outputs) = (net.scratch(), vec![0.0; spec.outputs()]);
+    let mut net = PackedNet::new(&spec.actor).unwrap();
+    net.pack(&imported.parameters[..spec.actor.parameters()]).unwrap();
+    let (mut scratch, mut outputs) = (net.scratch(), vec![0.0; spec.actor.outputs()]);
     net.forward(Kernel::best(), columns, &mut scratch, &mut outputs);
     let (means, logits) = outputs.split_at(purpose.actions.len());
     (means.to_vec(), logits.iter().map(|logit| policy::sigma(*logit)).collect())
