@@ -9,7 +9,8 @@
 //! # Permission
 //! Nothing is imputed without a trained network, while a larger share of the tags is missing than the tag's imputer
 //! permits, before the tag's first reading, or for more observations in a row than its horizon. What is imputed lies in the
-//! tag's range. Only what was read counts as read: what other imputers stand in with is no input, and no less missing.
+//! tag's range. Only what was read counts as read: what other imputers stand in with is no input, and no less missing. A
+//! computed tag is missing when one that it is made of is, and needs an imputer of its own.
 
 use rt_config::{ImputerRule, Range, Site, Tag};
 use rt_core::carry::Carrier;

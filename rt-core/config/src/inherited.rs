@@ -26,11 +26,10 @@ const COLUMNS: Instead = Advice("the state's columns are made by `agent.traces`;
 const HISTORY: Instead = Advice("`corerl learn --from FILE` learns from a history before the first run");
 const LEARNER: Instead =
     Advice("the learner's options stand in `agent` itself: `critic_lr`, `actor_lr`, `ensemble` and others");
-const PER_TAG: Instead = Advice("write it at each tag that shall have it");
 const FIGURES: Instead = Advice("figures are in shared memory (`corerl shm`) and on `corerl-ua-server`");
 
 /// Sorted by name.
-const KEYS: [(&str, Instead); 35] = [
+const KEYS: [(&str, Instead); 36] = [
     ("action_constructor", COLUMNS),
     ("action_tolerance", Advice("write `runtime.setpoint_expiry`: a set of setpoints is not sent later than this")),
     ("actor", LEARNER),
@@ -51,7 +50,12 @@ const KEYS: [(&str, Instead); 35] = [
     ("heartbeat_period", Key("period")),
     ("hist_chunk_end", HISTORY),
     ("hist_chunk_start", HISTORY),
-    ("imputer", PER_TAG),
+    (
+        "imputer",
+        Advice(
+            "write it at each tag that shall have it; `masked-ae` has the keys `imputation_horizon` and `missing_max`",
+        ),
+    ),
     ("is_computed", Advice("write `type: computed`")),
     ("is_endogenous", Advice("the runtime makes no model of the plant")),
     ("load_historical_data", HISTORY),
@@ -63,6 +67,7 @@ const KEYS: [(&str, Instead); 35] = [
     ("op_mode_val", Key("op_mode")),
     ("outlier", Key("filter")),
     ("preprocess", COLUMNS),
+    ("prop_missing_tol", Key("missing_max")),
     (
         "restore_checkpoint",
         Advice("a learner goes on from what is in `checkpoints`, or in `corerl run --checkpoint-dir DIR`"),

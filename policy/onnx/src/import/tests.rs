@@ -361,6 +361,21 @@ fn what_nobody_asked_for_may_be_anything_and_is_named() {
 }
 
 #[test]
+fn a_model_is_of_the_actor_alone_and_comes_back_with_an_imputer_that_knows_nothing() {
+    let mut site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).expect("the example is valid").site;
+    let rule = rt_config::ImputerRule::MaskedAutoencoder { missing_max: 0.25 };
+    site.tags[3].imputer = rt_config::Imputer { rule, horizon: 10 };
+    let imputing = Purpose::of(&site);
+    let of_actor = imputing.spec().unwrap().actor.parameters();
+    let parameters = Numbers(4).many(imputing.spec().unwrap().parameters(), 0.3);
+    let model = to_model(&imputing, &origin(), &parameters).unwrap();
+    assert_eq!(model, to_model(&purpose(), &origin(), &parameters[..of_actor]).unwrap());
+    let imported = from_model(&model, &imputing, &Reading::default()).unwrap().parameters;
+    assert_eq!(imported[..of_actor], parameters[..of_actor]);
+    assert!(imported.len() == parameters.len() && imported[of_actor..].iter().all(|parameter| *parameter == 0.0));
+}
+
+#[test]
 fn what_a_model_says_of_its_origin_is_harmless_on_a_terminal() {
     let purpose = purpose();
     let parameters = vec![0.1; purpose.spec().unwrap().parameters()];
