@@ -91,6 +91,7 @@ impl Agent {
     /// [`AgentError`], when an option, a width or the nominal action cannot be, or threads cannot be had.
     pub fn new(shape: AgentShape, options: AgentOptions, nominal: &[f32], threads: usize) -> Result<Self, AgentError> {
         options.check()?;
+        options.imputer.map_or(Ok(()), |imputer| crate::imputer::check(&imputer, shape.state))?;
         if shape.state == 0 || shape.action == 0 {
             return Err(AgentError::Empty(shape));
         }
@@ -319,6 +320,24 @@ mod tests {
         assert_eq!(one, learn_by(options(1), 3));
         assert_ne!(one, learn_by(options(2), 1));
         assert_ne!(one, learn(1, 1));
+    }
+
+    #[test]
+    fn an_imputer_of_more_than_the_state_is_refused() {
+        let fine = policy::pipeline::ImputerShape { tags: 3, traces: 1, last: 0, missing_max: 1, horizon: 5 };
+        let built = |imputer| {
+            let options = AgentOptions { imputer: Some(imputer), ..options(1) };
+            Agent::new(SHAPE, options, &[0.5, 0.5], 1).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(built(fine), Ok(()));
+        for (field, wrong) in [
+            ("imputer.tags", policy::pipeline::ImputerShape { tags: 4, ..fine }),
+            ("imputer.last", policy::pipeline::ImputerShape { last: 1, ..fine }),
+            ("imputer.missing_max", policy::pipeline::ImputerShape { missing_max: 0, ..fine }),
+            ("imputer.horizon", policy::pipeline::ImputerShape { horizon: 0, ..fine }),
+        ] {
+            assert!(built(wrong).unwrap_err().starts_with(field), "{wrong:?}");
+        }
     }
 
     #[test]

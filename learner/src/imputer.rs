@@ -15,7 +15,9 @@ use policy::pipeline::ImputerShape;
 use policy::wire::from_columns;
 use serde::{Deserialize, Serialize};
 
+use crate::health::Imputation;
 use crate::nets::{AdamW, AdamWOptions, Perceptron, PerceptronPass};
+use crate::options::OptionsError;
 use crate::random::Stream;
 use crate::transitions::Step;
 
@@ -99,6 +101,25 @@ struct Samples {
     hidden: Vec<f32>,
     /// Room for drawing.
     order: Vec<usize>,
+}
+
+/// Whether this shape is one for a state of so many columns.
+pub(crate) fn check(shape: &ImputerShape, columns: usize) -> Result<(), OptionsError> {
+    let ImputerShape { tags, traces, last, missing_max, horizon } = *shape;
+    let refused = |option, value: usize, permitted| Err(OptionsError { option, value: value as f64, permitted });
+    if tags == 0 || tags.saturating_mul(traces) > columns {
+        return refused("imputer.tags", tags, "one or more, and their traces columns of the state");
+    }
+    if last >= traces {
+        return refused("imputer.last", last, "one of the traces");
+    }
+    if !(1..=tags).contains(&missing_max) {
+        return refused("imputer.missing_max", missing_max, "1 to all tags");
+    }
+    if horizon == 0 {
+        return refused("imputer.horizon", horizon, "1 or more");
+    }
+    Ok(())
 }
 
 impl Rows {
@@ -259,6 +280,15 @@ impl Imputer {
         self.gradient.fill(0.0);
         self.net.backward(parameters, inputs, BATCH, &mut self.pass, &mut self.gradient);
         optimiser.step(self.net.kernel, parameters, &self.gradient, OPTIMISER);
+    }
+
+    /// How well it tells what is hidden; `None` before it was judged.
+    pub(crate) fn imputation(&self) -> Option<Imputation> {
+        let judged = || self.state.judgements.iter().filter(|judgement| judgement.samples > 0);
+        let count = judged().count();
+        let root =
+            |of: fn(&Judgement) -> f32| (judged().map(|one| f64::from(of(one))).sum::<f64>() / count as f64).sqrt();
+        (count > 0).then(|| Imputation { error: root(|one| one.error), held: root(|one| one.held) })
     }
 
     /// The parameters are finite, all of them.

@@ -5,8 +5,8 @@
 //!   instruction set. Every random number comes from a ChaCha8 stream that is named by its role.
 //! - A checkpoint holds everything; an agent that was saved and loaded goes on with the same bits.
 //! - No clock is read and no file is touched but those of [`Agent::save`] and [`Agent::load`].
-//! - Memory grows with the experience, up to `replay_memory_mib_max` and the buffers that batch size and number of
-//!   candidates ask for; the latter are taken at the start.
+//! - Memory grows with the experience, up to `replay_memory_mib_max`, 8,192 rows of traces for an imputer, and the buffers
+//!   that batch size and number of candidates ask for; the latter are taken at the start.
 //! - Nothing here is for a real-time thread. The process around it (`corerl-learner`) shares memory with the runtime, and
 //!   the runtime trusts nothing that it finds there.
 //!
@@ -70,7 +70,7 @@ pub mod yardstick;
 pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
-pub use health::{Drift, Estimate, Health};
+pub use health::{Drift, Estimate, Health, Imputation};
 pub use options::{AgentOptions, AgentShape, ENSEMBLE_MAX, Improver, N_STEP_MAX, OptionsError};
 pub use site::{checkpoint_name, nominal_of};
 pub use transitions::Step;

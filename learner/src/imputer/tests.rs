@@ -82,8 +82,11 @@ fn a_tag_that_is_a_function_of_the_others_is_told_far_better_than_by_its_last_va
 
 #[test]
 fn what_is_not_known_better_is_held_and_before_that_nothing_is_imputed() {
+    assert_eq!(taught(1).imputation(), None);
     assert!(taught(30).published().unwrap().iter().all(|parameter| *parameter == 0.0));
     let mut imputer = taught(300);
+    let Imputation { error, held } = imputer.imputation().unwrap();
+    assert!(error < 0.9 * held, "{error} against {held}: two of the tags nobody can tell");
     let known = imputer.published().unwrap();
     assert!(known.iter().any(|parameter| *parameter != 0.0));
     // The last layer's biases are the last parameters, its weights of the second tag those before.

@@ -102,6 +102,8 @@ pub(super) struct Autoencoder {
 struct MaskedTag {
     /// The tag's place in the site's list.
     index: usize,
+    /// Where its last value lies among the network's inputs.
+    last: usize,
     scale: Range,
     /// What is imputed stays in here.
     range: Range,
@@ -146,14 +148,15 @@ impl Autoencoder {
     /// That of this site; `traced` are the tags of the state with traces and their scales. `None` without such a tag.
     pub(super) fn new(site: &Site, traced: &[(usize, Range)]) -> Option<Self> {
         let shape = ImputerShape::of(site)?;
-        let tag = |&(index, scale): &(usize, Range)| {
+        let tag = |(place, &(index, scale)): (usize, &(usize, Range))| {
             let tag = site.tags.get(index)?;
             let range = tag.operating_range.unwrap_or(scale);
-            Some(MaskedTag { index, scale, range, rule: Rule::of(tag, traced.len()), missing: None })
+            let last = place * shape.traces + shape.last;
+            Some(MaskedTag { index, last, scale, range, rule: Rule::of(tag, traced.len()), missing: None })
         };
         Some(Self {
             shape,
-            tags: traced.iter().filter_map(tag).collect(),
+            tags: traced.iter().enumerate().filter_map(tag).collect(),
             missing: traced.len(),
             inputs: vec![0.0; shape.inputs()],
             outputs: vec![0.0; shape.tags],
@@ -179,14 +182,12 @@ impl Autoencoder {
         if !self.tags.iter().any(|tag| tag.is_due(missing)) {
             return;
         }
-        let [last, ..] = self.shape.parts(&mut self.inputs);
-        traces.write(last);
+        let [before, ..] = self.shape.parts(&mut self.inputs);
+        traces.write(before);
         net.forward(kernel, &self.inputs, &mut self.scratch, &mut self.outputs);
-        let [traces, ..] = self.shape.parts(&mut self.inputs);
-        let last = traces.iter().skip(self.shape.last).step_by(self.shape.traces);
-        for ((tag, moved), last) in self.tags.iter().zip(&self.outputs).zip(last) {
-            if let Some(value) = tag.value(*last, *moved).filter(|_| tag.is_due(missing))
-                && let (Some(slot), Some(fresh)) = (values.get_mut(tag.index), fresh.get_mut(tag.index))
+        for (tag, moved) in self.tags.iter().zip(&self.outputs).filter(|(tag, _)| tag.is_due(missing)) {
+            let value = self.inputs.get(tag.last).and_then(|last| tag.value(*last, *moved));
+            if let (Some(value), Some(slot), Some(fresh)) = (value, values.get_mut(tag.index), fresh.get_mut(tag.index))
             {
                 (*slot, *fresh) = (Some(value), true);
             }
@@ -217,7 +218,7 @@ impl Autoencoder {
     pub(super) fn carry(&mut self, carrier: &mut impl Carrier) {
         // Every observation fills the rest before it uses it.
         let Self { shape: _, tags, missing: _, inputs: _, outputs: _, scratch: _ } = self;
-        for MaskedTag { index: _, scale: _, range: _, rule: _, missing } in tags {
+        for MaskedTag { index: _, last: _, scale: _, range: _, rule: _, missing } in tags {
             carrier.carry(missing);
         }
     }
