@@ -56,15 +56,17 @@ pub struct Health {
     pub value_added: f64,
     /// How far the state has moved lately; `None` while there are too few states to say so.
     pub drift: Option<Drift>,
-    /// How well missing values are told; `None` without an imputer, and before it was judged.
+    /// How well missing values are told; `None` without an imputer, and before it tells any tag better than holding it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imputation: Option<Imputation>,
 }
 
 /// How well the imputer tells values that are hidden from it, in rows that it has not learnt from yet: roots of the mean
-/// square over all tags, normalised.
+/// square, normalised, over the tags that it tells better than their last values do.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Imputation {
+    /// How many tags these are.
+    pub tags: usize,
     /// How far it is off.
     pub error: f64,
     /// How far the last value is off.

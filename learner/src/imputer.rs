@@ -3,7 +3,8 @@
 //! A *row* is the traces of one observation; the trace with decay 0 is the tag's value. From each row in which every tag was
 //! read, some tags are hidden as the runtime would miss them ([`ImputerShape`]): at most as many as it permits, and of a
 //! hidden tag the traces are those of one or several rows earlier, because a tag that is missing is often missing for a
-//! while. The network learns to say how far the hidden values have moved, by the squared error over hidden values alone.
+//! while. The network learns to say how far the hidden values have moved, by the squared error over hidden values alone, each
+//! in proportion to how far its tag usually moves: a setpoint that jumps shall not drown a level that creeps.
 //!
 //! Every row judges the network before the network learns from it. What is published holds the last value of a tag that the
 //! network tells no better, and imputes nothing before it tells any tag better: then all parameters are 0.
@@ -35,6 +36,8 @@ const OWED_MAX: usize = 1_024;
 const JUDGED_MIN: u32 = 200;
 /// The weight of the latest sample in the errors, in the long run.
 const ERROR_RATE: f32 = 1.0 / 256.0;
+/// A tag that usually moves less than a hundredth of its range counts as if it moved so far: squared.
+const MOVE_MIN: f32 = 1e-4;
 /// How the network descends.
 const OPTIMISER: AdamWOptions = AdamWOptions { learning_rate: 1e-3, weight_decay: 1e-3 };
 
@@ -265,7 +268,7 @@ impl Imputer {
     }
 
     fn learn(&mut self) {
-        let ImputerState { shape, parameters, optimiser, stream, rows, .. } = &mut self.state;
+        let ImputerState { shape, parameters, optimiser, stream, rows, judgements, .. } = &mut self.state;
         for at in 0..BATCH {
             let whole = rows.whole[stream.below(rows.whole.len())];
             self.batch.draw(at, whole, shape, rows, stream);
@@ -274,21 +277,21 @@ impl Imputer {
         self.net.forward(parameters, inputs, BATCH, &mut self.pass);
         let share = 1.0 / hidden.iter().sum::<f32>();
         let (out, gradients) = self.pass.out();
-        for ((gradient, out), (moved, hidden)) in gradients.iter_mut().zip(out).zip(moved.iter().zip(hidden)) {
-            *gradient = hidden * (out - moved) * share;
+        let samples = out.iter().zip(moved.iter().zip(hidden)).zip(judgements.iter().cycle());
+        for (gradient, ((out, (moved, hidden)), judgement)) in gradients.iter_mut().zip(samples) {
+            *gradient = hidden * (out - moved) * share / (judgement.held + MOVE_MIN);
         }
         self.gradient.fill(0.0);
         self.net.backward(parameters, inputs, BATCH, &mut self.pass, &mut self.gradient);
         optimiser.step(self.net.kernel, parameters, &self.gradient, OPTIMISER);
     }
 
-    /// How well it tells what is hidden; `None` before it was judged.
+    /// How well it tells what it tells better than the last value does; `None` when that is nothing.
     pub(crate) fn imputation(&self) -> Option<Imputation> {
-        let judged = || self.state.judgements.iter().filter(|judgement| judgement.samples > 0);
-        let count = judged().count();
-        let root =
-            |of: fn(&Judgement) -> f32| (judged().map(|one| f64::from(of(one))).sum::<f64>() / count as f64).sqrt();
-        (count > 0).then(|| Imputation { error: root(|one| one.error), held: root(|one| one.held) })
+        let told = || self.state.judgements.iter().filter(|judgement| judgement.is_better());
+        let tags = told().count();
+        let root = |of: fn(&Judgement) -> f32| (told().map(|one| f64::from(of(one))).sum::<f64>() / tags as f64).sqrt();
+        (tags > 0).then(|| Imputation { tags, error: root(|one| one.error), held: root(|one| one.held) })
     }
 
     /// The parameters are finite, all of them.
