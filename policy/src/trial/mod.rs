@@ -7,6 +7,9 @@
 //! comes back, and the generation that failed is refused for ever. While one is on probation the next may be on trial, but
 //! it has to wait for the other's end before it is adopted.
 //!
+//! Of a policy with an imputer the trial sees the actor, on the states that the imputer in use has made; its own imputer is
+//! verified before and watched after, like the rest of it.
+//!
 //! # Liveness
 //! Nothing here keeps policies from the plant for ever. Trial and probation are counted in decisions, and from the first one
 //! on in time as well, because decisions may stop: when either is over, what was seen decides. Before its first decision a
