@@ -4,6 +4,7 @@ use policy::kernels::ParameterCount;
 use rayon::ThreadPoolBuildError;
 
 use crate::examiner::Examiner;
+use crate::imputer::Imputer;
 use crate::learning::Learning;
 use crate::nets::ActorPass;
 use crate::options::{AgentOptions, AgentShape, OptionsError};
@@ -75,6 +76,7 @@ pub struct Agent {
     pub(crate) replay: Replay,
     pub(crate) schedule: Schedule,
     pub(crate) exploration: Stream,
+    pub(crate) imputer: Option<Imputer>,
     pub(crate) threads: Threads,
     pub(crate) examiner: Examiner,
     /// In this process; nothing that is learnt depends on it.
@@ -90,6 +92,7 @@ impl Agent {
     /// [`AgentError`], when an option, a width or the nominal action cannot be, or threads cannot be had.
     pub fn new(shape: AgentShape, options: AgentOptions, nominal: &[f32], threads: usize) -> Result<Self, AgentError> {
         options.check()?;
+        options.imputer.map_or(Ok(()), |imputer| crate::imputer::check(&imputer, shape.state))?;
         if shape.state == 0 || shape.action == 0 {
             return Err(AgentError::Empty(shape));
         }
@@ -105,6 +108,7 @@ impl Agent {
             replay: Replay::new(shape, &options),
             schedule: Schedule::new(&options),
             exploration: Stream::new(options.seed, "exploration", 0),
+            imputer: options.imputer.map(|shape| Imputer::new(shape, options.seed)),
             threads,
             examiner: Examiner::new(shape),
             last_update: None,
@@ -129,6 +133,14 @@ impl Agent {
         }
     }
 
+    /// Teaches the actor what was done in the history that it remembers, so that it begins there and not at the nominal
+    /// setpoint. Without a history nothing happens.
+    pub fn learn_behaviour(&mut self) {
+        if self.replay.len() > 0 {
+            self.learning.learn_behaviour(&self.replay, &self.options, &self.threads);
+        }
+    }
+
     /// Takes in a step of the running plant.
     ///
     /// # Panics
@@ -136,6 +148,7 @@ impl Agent {
     pub fn observe(&mut self, step: &Step<'_>) {
         self.assert_shape(step);
         self.replay.push(step, Origin::Online);
+        self.imputer.iter_mut().for_each(|imputer| imputer.observe(step));
         self.schedule.observed();
     }
 
@@ -146,6 +159,7 @@ impl Agent {
     pub fn observe_historical(&mut self, step: &Step<'_>) {
         self.assert_shape(step);
         self.replay.push(step, Origin::Historical);
+        self.imputer.iter_mut().for_each(|imputer| imputer.observe(step));
     }
 
     fn assert_shape(&self, step: &Step<'_>) {
@@ -167,8 +181,10 @@ impl Agent {
         self.replay.len() >= enough && self.schedule.is_due()
     }
 
-    /// One update of the critics and those of the actor that follow it, if one is due.
+    /// One update of the critics and those of the actor that follow it, if one is due. The imputer, if there is one, learns
+    /// what it owes in any case: it needs no decisions.
     pub fn update(&mut self) -> Option<Update> {
+        self.imputer.iter_mut().for_each(Imputer::update);
         if !self.is_update_due() {
             return None;
         }
@@ -193,14 +209,18 @@ impl Agent {
         self.learning.actor()
     }
 
-    /// The actor's parameters in the order in which they are published.
+    /// The policy's parameters in the order in which they are published: the actor's, and the imputer's if there is one.
     ///
     /// # Errors
-    /// The policy's network has another size than this actor: a fault of the program.
+    /// A network of the policy has another size than this agent's: a fault of the program.
     pub fn published_parameters(&self) -> Result<Vec<f32>, ParameterCount> {
         let spec = policy::actor_spec(self.shape.state, self.shape.action);
         let heads = [self.shape.action; 2];
-        policy::wire::from_columns(&spec, &heads, self.actor_parameters())
+        let mut parameters = policy::wire::from_columns(&spec, &heads, self.actor_parameters())?;
+        if let Some(imputer) = &self.imputer {
+            parameters.extend(imputer.published()?);
+        }
+        Ok(parameters)
     }
 
     /// The widths of state and action.
@@ -262,12 +282,19 @@ mod tests {
     fn learn_by(options: AgentOptions, threads: usize) -> Vec<u32> {
         let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], threads).unwrap();
         agent.learn_nominal(|| true);
+        live(&mut agent);
+        agent.actor_parameters().iter().map(|p| p.to_bits()).collect()
+    }
+
+    /// Ten steps, and what they are worth.
+    fn live(agent: &mut Agent) {
         let mut action = [0.0; 2];
         for sequence in 0..10 {
             let level = (sequence as f32 * 0.7).sin().abs();
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: true,
                 reward: Some(-level),
                 decision: true,
                 gap: false,
@@ -282,7 +309,6 @@ mod tests {
             agent.act(step.state, step.lo, step.hi, true, &mut action);
         }
         assert_eq!(agent.counts().critic_updates, 100);
-        agent.actor_parameters().iter().map(|p| p.to_bits()).collect()
     }
 
     #[test]
@@ -334,6 +360,7 @@ mod tests {
         agent.observe(&Step {
             sequence,
             complete: true,
+            all_read: true,
             reward: Some(-level),
             decision,
             gap: false,
@@ -379,6 +406,43 @@ mod tests {
     }
 
     #[test]
+    fn an_imputer_of_more_than_the_state_is_refused() {
+        let fine = policy::pipeline::ImputerShape { tags: 3, traces: 1, last: 0, missing_max: 1, horizon: 5 };
+        let built = |imputer| {
+            let options = AgentOptions { imputer: Some(imputer), ..options(1) };
+            Agent::new(SHAPE, options, &[0.5, 0.5], 1).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(built(fine), Ok(()));
+        for (field, wrong) in [
+            ("imputer.tags", policy::pipeline::ImputerShape { tags: 4, ..fine }),
+            ("imputer.last", policy::pipeline::ImputerShape { last: 1, ..fine }),
+            ("imputer.missing_max", policy::pipeline::ImputerShape { missing_max: 0, ..fine }),
+            ("imputer.horizon", policy::pipeline::ImputerShape { horizon: 0, ..fine }),
+        ] {
+            assert!(built(wrong).unwrap_err().starts_with(field), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_imputer_learns_the_same_whatever_the_number_of_threads_and_takes_no_numbers_from_the_others() {
+        let imputer = Some(policy::pipeline::ImputerShape { tags: 3, traces: 1, last: 0, missing_max: 1, horizon: 5 });
+        let imputing = |threads| {
+            let mut agent = Agent::new(SHAPE, AgentOptions { imputer, ..options(1) }, &[0.5, 0.5], threads).unwrap();
+            agent.learn_nominal(|| true);
+            live(&mut agent);
+            agent
+        };
+        let bits = |agent: &Agent| -> Vec<u32> {
+            agent.imputer.as_ref().unwrap().parameters().iter().map(|p| p.to_bits()).collect()
+        };
+        let (one, three) = (imputing(1), imputing(3));
+        assert_eq!(bits(&one), bits(&three));
+        let fresh = Agent::new(SHAPE, AgentOptions { imputer, ..options(1) }, &[0.5, 0.5], 1).unwrap();
+        assert_ne!(bits(&one), bits(&fresh));
+        assert_eq!(learn(1, 1), one.actor_parameters().iter().map(|p| p.to_bits()).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn the_runtime_computes_the_same_action_from_the_published_parameters() {
         let mut agent = Agent::new(SHAPE, options(3), &[0.3, 0.6], 1).unwrap();
         agent.learn_nominal(|| true);
@@ -391,6 +455,46 @@ mod tests {
             for i in 0..2 {
                 assert!((out[i] - action[i]).abs() < 1e-5, "{out:?} {action:?}");
                 assert!((policy::sigma(out[2 + i]) - agent.act_pass.sigma[i]).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_done_in_a_history_is_imitated_at_its_states() {
+        for improver in [Improver::Percentile, Improver::Pathwise] {
+            let options = AgentOptions { improver, ..options(1) };
+            let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], 1).unwrap();
+            agent.learn_nominal(|| true);
+            let nominal = agent.actor_parameters().to_vec();
+            agent.learn_behaviour();
+            assert!(agent.actor_parameters() == nominal, "there is no history");
+            let mut random = Stream::new(5, "test", 0);
+            let (mut state, mut action) = ([0.0; 3], [0.0; 2]);
+            for sequence in 0..500 {
+                // What is in force at a state was chosen at the one before.
+                action = [0.2 + 0.5 * state[0], 0.7 - 0.4 * state[1]];
+                random.uniforms(&mut state);
+                agent.observe_historical(&Step {
+                    sequence,
+                    complete: true,
+                    all_read: true,
+                    reward: Some(0.0),
+                    decision: true,
+                    gap: false,
+                    terminal: false,
+                    state: &state,
+                    action: &action,
+                    lo: &[0.0, 0.0],
+                    hi: &[1.0, 1.0],
+                });
+            }
+            agent.learn_behaviour();
+            for _ in 0..20 {
+                random.uniforms(&mut state);
+                agent.act(&state, &[0.0; 2], &[1.0; 2], false, &mut action);
+                for (found, shown) in action.iter().zip([0.2 + 0.5 * state[0], 0.7 - 0.4 * state[1]]) {
+                    assert!((found - shown).abs() < 0.06, "{improver:?}: {found}, not {shown}");
+                }
             }
         }
     }

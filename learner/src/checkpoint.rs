@@ -4,7 +4,8 @@
 //! "CoreRLck"  version u32  { length u64, bytes }*  0 u64  BLAKE3 of all before (32 bytes)  "CoreRLok"
 //! ```
 //! Numbers are little-endian. The first section is networks, optimisers, counters, random streams and the transitions;
-//! the others are rows of the memory, 1 MiB of `f32` each. All sections are postcard. A row is stored once, however
+//! the others are rows of the memory, 1 MiB of `f32` each, and after them the imputer of an agent that has one. All
+//! sections are postcard. A row is stored once, however
 //! many transitions share it, and what can be calculated is left out: a memory filled to its default limit of 160 MiB
 //! makes a file of about that size, an agent of a day at one observation per second and 270 columns one of 95 MB.
 //!
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
+use crate::imputer::{Imputer, ImputerState};
 use crate::learning::LearningState;
 use crate::options::{AgentShape, Improver};
 use crate::random::Stream;
@@ -187,6 +189,9 @@ impl Agent {
             // An empty piece ends a part.
             out.section::<[f32]>(&[])?;
         }
+        if let Some(imputer) = &self.imputer {
+            out.section(imputer.state())?;
+        }
         out.finish()
     }
 
@@ -233,11 +238,21 @@ impl Agent {
         if !reading.replay.is_consistent(self.shape, &self.options) {
             return Err(content("the memory: was the discount, the ensemble or the capacity changed?"));
         }
-        self.adopt(reading).map_err(content)
+        let section = self::section(&mut file, length_bytes).map_err(fail)?;
+        let imputer = (!section.is_empty()).then(|| postcard::from_bytes(&section)).transpose();
+        self.adopt(reading, imputer.map_err(|_| content("the imputer"))?).map_err(content)
     }
 
-    fn adopt(&mut self, reading: Reading) -> Result<Belongs, &'static str> {
+    /// An imputer that was not there before begins now.
+    fn adopt(&mut self, reading: Reading, imputer: Option<ImputerState>) -> Result<Belongs, &'static str> {
+        let mut kept = self.options.imputer.map(|shape| Imputer::new(shape, self.options.seed));
+        if let (Some(kept), Some(state)) = (&mut kept, imputer)
+            && !kept.restore(state)
+        {
+            return Err("the imputer");
+        }
         self.learning.restore(reading.learning)?;
+        self.imputer = kept;
         self.replay = reading.replay;
         self.schedule.resume(reading.schedule);
         self.exploration = reading.exploration;
@@ -353,6 +368,8 @@ impl<'a> Hashing<'a> {
 
 #[cfg(test)]
 mod tests {
+    use policy::pipeline::ImputerShape;
+
     use super::*;
     use crate::options::{AgentOptions, GammaSchedule};
     use crate::transitions::Step;
@@ -392,6 +409,12 @@ mod tests {
         }
     }
 
+    /// One that learns to impute, too: of two tags with one trace each.
+    fn imputing_agent(seed: u64) -> Agent {
+        let imputer = Some(ImputerShape { tags: 2, traces: 1, last: 0, missing_max: 1, horizon: 10 });
+        Agent::new(SHAPE, AgentOptions { imputer, ..options(Improver::Pathwise, seed) }, &[0.5], 1).unwrap()
+    }
+
     /// Takes in steps and learns; the bits of actor and actions on the way.
     fn live(agent: &mut Agent, steps: std::ops::Range<u64>) -> Vec<u32> {
         let mut bits = Vec::new();
@@ -401,6 +424,7 @@ mod tests {
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: true,
                 reward: Some(-x),
                 decision: true,
                 gap: false,
@@ -415,7 +439,7 @@ mod tests {
             agent.act(step.state, step.lo, step.hi, true, &mut action);
             bits.push(action[0].to_bits());
         }
-        bits.extend(agent.actor_parameters().iter().map(|p| p.to_bits()));
+        bits.extend(agent.published_parameters().unwrap().iter().map(|p| p.to_bits()));
         bits
     }
 
@@ -436,6 +460,44 @@ mod tests {
             assert_eq!(resumed.counts(), agent.counts());
             assert_eq!(live(&mut resumed, 30..60), live(&mut agent, 30..60));
         }
+    }
+
+    #[test]
+    fn so_does_its_imputer() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.ckpt");
+        let mut agent = imputing_agent(1);
+        live(&mut agent, 0..150);
+        agent.save(&path, BELONGS).unwrap();
+        let mut resumed = imputing_agent(1);
+        resumed.load(&path, 77).unwrap();
+        assert_eq!(live(&mut resumed, 150..300), live(&mut agent, 150..300));
+        let published = agent.published_parameters().unwrap();
+        let imputer = &published[policy::actor_spec(SHAPE.state, SHAPE.action).parameters()..];
+        assert!(imputer.iter().any(|parameter| *parameter != 0.0), "it has learnt something");
+    }
+
+    #[test]
+    fn an_imputer_begins_anew_where_there_was_none_and_changes_nothing_of_the_rest() {
+        let directory = tempfile::tempdir().unwrap();
+        let (with, without) = (directory.path().join("with.ckpt"), directory.path().join("without.ckpt"));
+        let mut plain = agent_by(Improver::Pathwise, 1);
+        live(&mut plain, 0..20);
+        plain.save(&without, BELONGS).unwrap();
+        let mut imputing = imputing_agent(1);
+        imputing.load(&without, 77).unwrap();
+        live(&mut imputing, 20..40);
+        live(&mut plain, 20..40);
+        assert_eq!(imputing.actor_parameters(), plain.actor_parameters());
+        imputing.save(&with, BELONGS).unwrap();
+        let mut resumed = agent_by(Improver::Pathwise, 1);
+        resumed.load(&with, 77).unwrap();
+        assert_eq!(live(&mut resumed, 40..50), live(&mut plain, 40..50));
+
+        let imputer = Some(ImputerShape { tags: 1, traces: 2, last: 0, missing_max: 1, horizon: 10 });
+        let options = AgentOptions { imputer, ..options(Improver::Pathwise, 1) };
+        let mut other = Agent::new(SHAPE, options, &[0.5], 1).unwrap();
+        assert!(matches!(other.load(&with, 77), Err(LoadError::Content { what: "the imputer", .. })));
     }
 
     #[test]

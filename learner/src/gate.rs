@@ -6,6 +6,7 @@
 use crate::agent::Agent;
 use crate::examiner::Critics;
 use crate::health::clipped;
+use crate::imputer::Imputer;
 use crate::nets::ActorPass;
 
 /// States of late on which an actor is judged.
@@ -20,7 +21,7 @@ const SHORTFALL_ABSOLUTE: f32 = 0.02;
 /// Why an actor is not published.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum GateRefusal {
-    /// A parameter of the actor or of a critic is infinite or not a number.
+    /// A parameter of the actor, of a critic or of the imputer is infinite or not a number.
     #[error("{of} has parameters that are not finite")]
     NotFinite {
         /// Whose parameters.
@@ -66,6 +67,9 @@ impl Agent {
         }
         if !self.learning.critics_are_finite() {
             return Err(GateRefusal::NotFinite { of: "a critic" });
+        }
+        if !self.imputer.as_ref().is_none_or(Imputer::is_finite) {
+            return Err(GateRefusal::NotFinite { of: "the imputer" });
         }
         let (n, d) = (self.shape.state, self.shape.action);
         let mut states = vec![0.0; RECENT_STATES * n];
@@ -124,6 +128,7 @@ mod tests {
         agent.observe(&Step {
             sequence: 0,
             complete: true,
+            all_read: false,
             reward: None,
             decision: true,
             gap: false,
@@ -153,6 +158,16 @@ mod tests {
             let refusal = agent.pass_gate().unwrap_err();
             assert_eq!(refusal, GateRefusal::NotFinite { of: "the actor" });
         }
+    }
+
+    #[test]
+    fn an_imputer_that_is_not_finite_is_refused() {
+        let mut agent = agent();
+        let shape = policy::pipeline::ImputerShape { tags: 1, traces: 1, last: 0, missing_max: 1, horizon: 1 };
+        let mut imputer = Imputer::new(shape, 1);
+        imputer.parameters_mut()[3] = f32::NAN;
+        agent.imputer = Some(imputer);
+        assert_eq!(agent.pass_gate().unwrap_err(), GateRefusal::NotFinite { of: "the imputer" });
     }
 
     #[test]

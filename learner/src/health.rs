@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::Agent;
 use crate::examiner::{Features, Judged, ROWS_MAX};
+use crate::imputer::Imputer;
 use crate::nets::ActorPass;
 
 /// States that the drift is measured on, of late and before.
@@ -55,6 +56,21 @@ pub struct Health {
     pub value_added: f64,
     /// How far the state has moved lately; `None` while there are too few states to say so.
     pub drift: Option<Drift>,
+    /// How well missing values are told; `None` without an imputer, and before it tells any tag better than holding it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imputation: Option<Imputation>,
+}
+
+/// How well the imputer tells values that are hidden from it, in rows that it has not learnt from yet: roots of the mean
+/// square, normalised, over the tags that it tells better than their last values do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Imputation {
+    /// How many tags these are.
+    pub tags: usize,
+    /// How far it is off.
+    pub error: f64,
+    /// How far the last value is off.
+    pub held: f64,
 }
 
 /// How far the columns of the state have moved: the shift of a column's mean, from before to lately, in standard deviations
@@ -116,6 +132,7 @@ impl Agent {
             prediction_error: mean(errors),
             value_added: mean_value(&judged) - mean_value(&of_nominal),
             drift: self.drift(),
+            imputation: self.imputer.as_ref().and_then(Imputer::imputation),
         })
     }
 
@@ -223,6 +240,7 @@ mod tests {
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: false,
                 reward: Some(reward),
                 decision: true,
                 gap: false,
@@ -305,6 +323,7 @@ mod tests {
                 let step = Step {
                     sequence,
                     complete: true,
+                    all_read: false,
                     reward: Some(-0.5),
                     decision: true,
                     gap: false,

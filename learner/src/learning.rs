@@ -124,6 +124,14 @@ impl Learning {
         }
     }
 
+    /// Teaches the actor what was done in the memory.
+    pub(crate) fn learn_behaviour(&mut self, replay: &Replay, options: &AgentOptions, threads: &Threads) {
+        match self {
+            Self::Percentile(both) => both.1.learn_behaviour(replay, both.0.gamma(), options, threads),
+            Self::Pathwise(pathwise) => pathwise.learn_behaviour(replay, options),
+        }
+    }
+
     /// Teaches the critics to prefer `nominal`: the `steps` of all nominal steps.
     pub(crate) fn learn_nominal_critics(
         &mut self,

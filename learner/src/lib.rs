@@ -5,8 +5,8 @@
 //!   instruction set. Every random number comes from a ChaCha8 stream that is named by its role.
 //! - A checkpoint holds everything; an agent that was saved and loaded goes on with the same bits.
 //! - No clock is read and no file is touched but those of [`Agent::save`] and [`Agent::load`].
-//! - Memory grows with the experience, up to `replay_memory_mib_max` and the buffers that batch size and number of
-//!   candidates ask for; the latter are taken at the start.
+//! - Memory grows with the experience, up to `replay_memory_mib_max`, 8,192 rows of traces for an imputer, and the buffers
+//!   that batch size and number of candidates ask for; the latter are taken at the start.
 //! - Nothing here is for a real-time thread. The process around it (`corerl-learner`) shares memory with the runtime, and
 //!   the runtime trusts nothing that it finds there.
 //!
@@ -16,7 +16,8 @@
 //! first, an *ensemble* of critics (QRC: Q-learning with regularised corrections) learns the value of actions, and the
 //! *percentile* actor moves towards the best of many candidate actions, as the critics judge them. In the second, critics
 //! learn from slow copies of themselves, and the *pathwise* actor climbs their slopes. The *schedule* says how many updates
-//! an observation is worth. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published. How learning gets on
+//! an observation is worth. The *imputer* learns what the state's tags are by each other, where the site has a masked
+//! autoencoder. The *gate* ([`Agent::pass_gate`]) says whether an actor may be published. How learning gets on
 //! is its [`Health`]; what the critics expect of a decision, an [`Estimate`].
 //!
 //! ```
@@ -29,6 +30,7 @@
 //!     agent.observe(&Step {
 //!         sequence,
 //!         complete: true,
+//!         all_read: false,
 //!         reward: Some(-0.1),
 //!         decision: true,
 //!         gap: false,
@@ -52,6 +54,7 @@ mod ensemble;
 mod examiner;
 mod gate;
 mod health;
+mod imputer;
 mod learning;
 mod nets;
 mod options;
@@ -69,7 +72,7 @@ pub mod yardstick;
 pub use agent::{Agent, AgentError, Counts, Update};
 pub use checkpoint::{Belongs, LoadError, SaveError};
 pub use gate::{GateRefusal, Passed};
-pub use health::{Drift, Estimate, Health};
+pub use health::{Drift, Estimate, Health, Imputation};
 pub use options::{
     AgentOptions, AgentShape, Aggregation, ENSEMBLE_MAX, GammaSchedule, Improver, N_STEP_MAX, OptionsError,
 };

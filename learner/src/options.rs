@@ -1,5 +1,6 @@
 //! What an agent is set to.
 
+use policy::pipeline::ImputerShape;
 use serde::{Deserialize, Serialize};
 
 /// The largest ensemble.
@@ -105,6 +106,8 @@ pub struct AgentOptions {
     pub nominal_critic_steps: usize,
     /// Steps in which the actor learns the nominal setpoint, at the start.
     pub nominal_actor_steps: usize,
+    /// Steps in which the actor learns what was done in a history, before it learns more from it.
+    pub behaviour_steps: usize,
     /// Learning rate of these steps.
     pub nominal_lr: f64,
     /// Pathwise: the part of the way that a critic's copy, from which targets are taken, follows it per update; in
@@ -131,6 +134,8 @@ pub struct AgentOptions {
     pub warmup_transitions: usize,
     /// Critic updates before the first one of the actor, which holds the nominal setpoint until then.
     pub critic_warmup_updates: u64,
+    /// What an imputer sees of the state, when the site has a masked autoencoder.
+    pub imputer: Option<ImputerShape>,
 }
 
 impl Default for AgentOptions {
@@ -164,6 +169,7 @@ impl Default for AgentOptions {
             reset_warmup: 1_000,
             nominal_critic_steps: 1_000,
             nominal_actor_steps: 100,
+            behaviour_steps: 1_000,
             nominal_lr: 3e-3,
             target_rate: 0.05,
             average_rate: 0.02,
@@ -176,6 +182,7 @@ impl Default for AgentOptions {
             cloning: 16.0,
             warmup_transitions: 1,
             critic_warmup_updates: 0,
+            imputer: None,
         }
     }
 }

@@ -357,14 +357,36 @@ impl Pathwise {
                 pass.d_mu[i] = (pass.mu[i] - nominal) * share;
                 pass.d_sigma[i] = (pass.sigma[i] - SIGMA_MAX as f32) * share;
             }
-            self.gradient.fill(0.0);
-            self.net.backward(&self.actor.parameters, self.batch.states(), rows, pass, &mut self.gradient);
-            let learning_rate = falling(options.nominal_lr, step, steps);
-            let Trained { parameters, optimiser, .. } = &mut self.actor;
-            let settings = AdamWOptions { learning_rate, ..self.settings.actor };
-            optimiser.step(self.net.kernel, parameters, &self.gradient, settings);
+            self.imitate(falling(options.nominal_lr, step, steps));
         }
         self.actor.settle();
+    }
+
+    /// Teaches the actor what was done, on the states of the memory: mean and deviation become those of the actions there.
+    pub(crate) fn learn_behaviour(&mut self, replay: &Replay, options: &AgentOptions) {
+        let (rows, steps) = (self.batch.rows(), options.behaviour_steps);
+        let share = 1.0 / rows as f32;
+        for step in 0..steps {
+            replay.sample(None, self.gamma(), &mut self.batch_stream, &mut self.batch);
+            let pass = &mut self.pass;
+            self.net.forward(&self.actor.parameters, self.batch.states(), rows, pass);
+            for (i, taken) in self.batch.actions.iter().enumerate() {
+                pass.d_mu[i] = (pass.mu[i] - taken) * share;
+                pass.d_sigma[i] = (pass.sigma[i] - (pass.mu[i] - taken).abs()) * share;
+            }
+            self.imitate(falling(options.nominal_lr, step, steps));
+        }
+        self.actor.settle();
+    }
+
+    /// A step of the actor against the gradients of its pass.
+    fn imitate(&mut self, learning_rate: f32) {
+        self.gradient.fill(0.0);
+        let rows = self.batch.rows();
+        self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
+        let Trained { parameters, optimiser, .. } = &mut self.actor;
+        let settings = AdamWOptions { learning_rate, ..self.settings.actor };
+        optimiser.step(self.net.kernel, parameters, &self.gradient, settings);
     }
 
     /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.

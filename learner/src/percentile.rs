@@ -212,9 +212,27 @@ impl Percentile {
             let learning_rate = falling(options.nominal_lr, step, steps);
             let optimiser = AdamWOptions { learning_rate, ..self.optimiser };
             self.candidate_stream.uniforms(self.batch.states_mut());
-            let states = self.batch.states();
+            let (batch, shown) = (&self.batch, Shown { actions: nominal, deviation: Some(SIGMA_MAX as f32) });
             threads.each_with(&mut self.workspaces, &mut self.followers, |workspace, follower| {
-                follower.hold(workspace, &net, states, nominal, optimiser);
+                follower.imitate(workspace, &net, batch, shown, optimiser);
+            });
+        }
+        for follower in &mut self.followers {
+            follower.trained.optimiser.reset();
+        }
+    }
+
+    /// Teaches actor and proposal what was done, on the states of the memory: mean and deviation become those of the actions
+    /// there.
+    pub(crate) fn learn_behaviour(&mut self, replay: &Replay, gamma: f64, options: &AgentOptions, threads: &Threads) {
+        let (net, steps) = (self.net, options.behaviour_steps);
+        for step in 0..steps {
+            replay.sample(None, gamma, &mut self.batch_stream, &mut self.batch);
+            let learning_rate = falling(options.nominal_lr, step, steps);
+            let optimiser = AdamWOptions { learning_rate, ..self.optimiser };
+            let (batch, shown) = (&self.batch, Shown { actions: &self.batch.actions, deviation: None });
+            threads.each_with(&mut self.workspaces, &mut self.followers, |workspace, follower| {
+                follower.imitate(workspace, &net, batch, shown, optimiser);
             });
         }
         for follower in &mut self.followers {
@@ -264,6 +282,15 @@ struct Best<'a> {
     d: usize,
 }
 
+/// What is to be imitated.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    /// Of each state in turn, or one for all.
+    actions: &'a [f32],
+    /// `None`: as far as the mean still is from the actions.
+    deviation: Option<f32>,
+}
+
 impl Follower {
     /// A step up the mean log-likelihood of its share of the best candidates; its negative value before the step.
     fn approach(
@@ -298,24 +325,24 @@ impl Follower {
         self.descend(workspace, net, states, rows, optimiser);
     }
 
-    /// A step towards the mean `nominal` and the largest deviation.
-    fn hold(
+    /// A step towards what is shown.
+    fn imitate(
         &mut self,
         workspace: &mut Workspace,
         net: &Actor,
-        states: &[f32],
-        nominal: &[f32],
+        batch: &Batch,
+        shown: Shown<'_>,
         optimiser: AdamWOptions,
     ) {
-        let pass = &mut workspace.pass;
-        let rows = pass.mu.len() / nominal.len();
-        net.forward(&self.trained.parameters, states, rows, pass);
+        let (pass, rows) = (&mut workspace.pass, batch.rows());
+        net.forward(&self.trained.parameters, batch.states(), rows, pass);
         let share = 1.0 / rows as f32;
-        for (i, nominal) in (0..pass.mu.len()).zip(nominal.iter().cycle()) {
-            pass.d_mu[i] = (pass.mu[i] - nominal) * share;
-            pass.d_sigma[i] = (pass.sigma[i] - SIGMA_MAX as f32) * share;
+        for (i, action) in (0..pass.mu.len()).zip(shown.actions.iter().cycle()) {
+            let off = pass.mu[i] - action;
+            pass.d_mu[i] = off * share;
+            pass.d_sigma[i] = (pass.sigma[i] - shown.deviation.unwrap_or(off.abs())) * share;
         }
-        self.descend(workspace, net, states, rows, optimiser);
+        self.descend(workspace, net, batch.states(), rows, optimiser);
     }
 
     /// A step against the gradient, whose beginnings at mean and deviation are set.

@@ -509,6 +509,7 @@ pub(crate) mod testing {
             let step = Step {
                 sequence,
                 complete: true,
+                all_read: false,
                 reward: Some(reward(action)),
                 decision: true,
                 gap: false,
@@ -539,6 +540,7 @@ mod tests {
         let step = Step {
             sequence: number,
             complete: true,
+            all_read: false,
             reward: Some(number as f32),
             decision,
             gap: false,
@@ -693,6 +695,7 @@ mod tests {
             let step = Step {
                 sequence: number,
                 complete: true,
+                all_read: false,
                 reward: Some(1.0),
                 decision: true,
                 gap,

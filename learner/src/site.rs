@@ -1,5 +1,6 @@
 //! From a site file to an agent.
 
+use policy::pipeline::ImputerShape;
 use rt_config::{Interaction, Site};
 
 use crate::options::{AgentOptions, Aggregation, GammaSchedule, Improver};
@@ -55,6 +56,7 @@ impl AgentOptions {
             reset_warmup: from.reset_warmup,
             warmup_transitions: warmup_transitions(interaction),
             critic_warmup_updates: from.critic_warmup_updates,
+            imputer: ImputerShape::of(site),
             ..defaults
         }
     }
@@ -122,6 +124,7 @@ mod tests {
                 agent.observe(&Step {
                     sequence,
                     complete: true,
+                    all_read: true,
                     reward: Some(0.0),
                     decision: sequence.is_multiple_of(n),
                     gap: false,

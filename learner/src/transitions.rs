@@ -11,6 +11,8 @@ pub struct Step<'a> {
     pub sequence: u64,
     /// Every column of the state is valid and fresh.
     pub complete: bool,
+    /// Every value of the state that an imputer learns from was read; false where there is none.
+    pub all_read: bool,
     /// The reward of this observation, if it could be computed.
     pub reward: Option<f32>,
     /// A decision was taken on this state.
@@ -112,6 +114,7 @@ mod tests {
         Step {
             sequence,
             complete: true,
+            all_read: false,
             reward: Some(reward),
             decision,
             gap: false,

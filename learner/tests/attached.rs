@@ -54,7 +54,7 @@ impl Segments {
     fn new(site: &Site, epoch: u64) -> Self {
         let (n, d) = (Columns::of(site).len(), site.setpoints.len());
         let layout = StepLayout::new(n as u32, d as u32).unwrap();
-        let spec = policy::actor_spec(n, d);
+        let spec = policy::PolicySpec::of(site);
         let steps_segment = Segment::create(&Spec::transitions(&layout, STEPS_KEPT)).unwrap();
         let words = policy::wire::slot_words(&spec).unwrap();
         let weights_segment = Segment::create(&Spec::weights(words).generation(epoch)).unwrap();
@@ -332,6 +332,31 @@ fn it_says_what_its_critics_expect_of_each_decision_and_how_learning_gets_on() {
     assert!(float(LearnerCounter::StableRankBits) >= 1.0);
     assert!((0.0..1.0).contains(&float(LearnerCounter::DeadUnitsBits)));
     assert!(float(LearnerCounter::CriticGradientNormBits) > 0.0 && float(LearnerCounter::PredictionErrorBits) > 0.0);
+    drop(child.stdin.take());
+    assert_eq!(end(child).0, Some(0));
+}
+
+#[test]
+fn it_runs_where_the_site_file_says_and_gives_way_as_much_as_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let cpu = rt_sys::Cpus::allowed().list()[0];
+    let placed = format!("  cpus: {{learner: [{cpu}]}}\n  priorities: {{control: 80, io: 70, learner_nice: 9}}");
+    let text = site_text().replace("  priorities: {control: 80, io: 70}", &placed);
+    std::fs::write(directory.join("site.yaml"), text).unwrap();
+    let mut child = start(directory, &["--threads", "1"]);
+    let of_process = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
+    // The numbers behind the name in brackets begin with the third one; the nice value is the nineteenth.
+    let nice = || of_process("stat").rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().to_owned();
+    let ours = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let ours: i32 = ours.rsplit_once(')').unwrap().1.split_whitespace().nth(16).unwrap().parse().unwrap();
+    let (expected, start) = ((ours + 9).min(19).to_string(), Instant::now());
+    let confined = format!("Cpus_allowed_list:\t{cpu}\n");
+    while (nice() != expected || !of_process("status").contains(&confined)) && start.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(nice(), expected);
+    assert!(of_process("status").contains(&confined), "{}", of_process("status"));
     drop(child.stdin.take());
     assert_eq!(end(child).0, Some(0));
 }

@@ -13,8 +13,9 @@ use crate::explore::noise;
 use crate::kernels::{
     Activation, Kernel, LayerSpec, NetSpec, PackedNet, ParameterCount, Scratch, SpecError, clip, sigmoid,
 };
-use crate::pipeline::{Judgement, Pipeline, UnfitSite, narrowed, normalised};
+use crate::pipeline::{Judgement, Pipeline, TrainedImputer, UnfitSite, narrowed, normalised};
 use crate::probe::{ParametersRefused, Probe};
+use crate::spec::PolicySpec;
 use crate::wire::{Publication, VerifiedWeights};
 
 /// Sums of each of the torso's two layers.
@@ -57,10 +58,14 @@ pub struct Kept {
     pub nominal: bool,
 }
 
-/// A network that the agent may follow. Only verified parameters get in.
+/// A policy that the agent may follow: an actor and, where the site asks for one, an imputer. Only verified parameters get
+/// in, those of both at once.
 #[derive(Clone, Debug)]
 pub struct AdoptedPolicy {
     net: PackedNet,
+    imputer: Option<PackedNet>,
+    /// Somebody has trained the imputer: not all of its parameters are 0.
+    imputes: bool,
     origin: Kept,
 }
 
@@ -72,27 +77,51 @@ impl AdoptedPolicy {
     /// deviation that a trained actor has at most, 0.1 of the scale: the learner needs it to see what actions do.
     /// Like all exploration this noise is a function of seed and cycle, and stays within the agent's bounds.
     ///
+    /// Its imputer knows nothing and stands in for nothing.
+    ///
     /// # Errors
-    /// When `spec` is no network.
-    pub fn nominal(spec: &NetSpec, site: &Site) -> Result<Self, SpecError> {
-        let mut net = PackedNet::new(spec)?;
+    /// When `spec` is no policy.
+    pub fn nominal(spec: &PolicySpec, site: &Site) -> Result<Self, SpecError> {
+        let mut policy = Self::blank(spec, Kept { generation: NOMINAL_GENERATION, updates: 0, nominal: true })?;
         let mut parameters = vec![0.0; spec.parameters()];
         let means = site.setpoints.iter().map(|setpoint| narrowed(normalised(setpoint.nominal, setpoint.scale)));
         let biases = means.chain(site.setpoints.iter().map(|_| NOMINAL_SIGMA_LOGIT));
-        // The last layer's biases are the last parameters.
-        let first = parameters.len().saturating_sub(spec.outputs());
+        // The last layer's biases are the actor's last parameters.
+        let first = spec.actor.parameters().saturating_sub(spec.actor.outputs());
         parameters.iter_mut().skip(first).zip(biases).for_each(|(slot, bias)| *slot = bias);
-        // As many as the network has, by construction.
-        let _: Result<(), ParameterCount> = net.pack(&parameters);
-        Ok(Self { net, origin: Kept { generation: NOMINAL_GENERATION, updates: 0, nominal: true } })
+        // As many as the networks have, by construction.
+        let _: Result<(), ParameterCount> = policy.pack(&parameters);
+        Ok(policy)
+    }
+
+    /// All parameters are 0.
+    fn blank(spec: &PolicySpec, origin: Kept) -> Result<Self, SpecError> {
+        let imputer = spec.imputer.as_ref().map(PackedNet::new).transpose()?;
+        Ok(Self { net: PackedNet::new(&spec.actor)?, imputer, imputes: false, origin })
+    }
+
+    /// Takes over parameters in the order of [`PolicySpec`], without allocating; nothing changes when they are too few or
+    /// too many.
+    fn pack(&mut self, parameters: &[f32]) -> Result<(), ParameterCount> {
+        let of_actor = self.net.spec().parameters();
+        let of_imputer = self.imputer.as_ref().map_or(0, |imputer| imputer.spec().parameters());
+        let (found, expected) = (parameters.len(), of_actor.saturating_add(of_imputer));
+        let wrong = ParameterCount { found, expected };
+        let (actor, imputer) = parameters.split_at_checked(of_actor).ok_or(wrong)?;
+        if found != expected {
+            return Err(wrong);
+        }
+        self.net.pack(actor)?;
+        self.imputes = imputer.iter().any(|parameter| *parameter != 0.0);
+        self.imputer.as_mut().map_or(Ok(()), |net| net.pack(imputer))
     }
 
     /// Takes over verified weights, without allocating.
     ///
     /// # Errors
-    /// When they are for a network of another size; nothing changes then.
+    /// When they are for networks of another size; nothing changes then.
     pub fn adopt(&mut self, weights: &VerifiedWeights<'_>) -> Result<(), ParameterCount> {
-        self.net.pack(weights.parameters())?;
+        self.pack(weights.parameters())?;
         let Publication { generation, updates, nominal, .. } = *weights.publication();
         self.origin = Kept { generation, updates, nominal };
         Ok(())
@@ -100,20 +129,24 @@ impl AdoptedPolicy {
 
     /// Takes over another policy of the same shape, without allocating.
     pub fn copy_from(&mut self, other: &Self) {
-        self.net.copy_from(&other.net);
-        self.origin = other.origin;
+        let Self { net, imputer, imputes, origin } = other;
+        self.net.copy_from(net);
+        if let (Some(to), Some(from)) = (&mut self.imputer, imputer) {
+            to.copy_from(from);
+        }
+        (self.imputes, self.origin) = (*imputes, *origin);
     }
 
     /// A policy as it was kept somewhere: parameters that [`AdoptedPolicy::parameters`] gave.
     ///
     /// # Errors
     /// The parameters are not believed, like those of a publication.
-    pub fn kept(spec: &NetSpec, origin: Kept, parameters: &[f32]) -> Result<Self, ParametersRefused> {
+    pub fn kept(spec: &PolicySpec, origin: Kept, parameters: &[f32]) -> Result<Self, ParametersRefused> {
         let count = |_| ParameterCount { found: parameters.len(), expected: spec.parameters() };
         Probe::new(spec, Kernel::best()).map_err(count)?.judge(parameters)?;
-        let mut net = PackedNet::new(spec).map_err(count)?;
-        net.pack(parameters)?;
-        Ok(Self { net, origin })
+        let mut policy = Self::blank(spec, origin).map_err(count)?;
+        policy.pack(parameters)?;
+        Ok(policy)
     }
 
     /// Takes over what a learner in the same process has learnt, if it is believed like a publication; without allocating.
@@ -129,14 +162,16 @@ impl AdoptedPolicy {
         parameters: &[f32],
     ) -> Result<(), ParametersRefused> {
         probe.judge(parameters)?;
-        self.net.pack(parameters)?;
+        self.pack(parameters)?;
         self.origin = Kept { generation, updates, nominal: false };
         Ok(())
     }
 
-    /// Its parameters in the order of [`NetSpec`]. Allocates: not for the real-time thread.
+    /// Its parameters in the order of [`PolicySpec`]. Allocates: not for the real-time thread.
     pub fn parameters(&self) -> Vec<f32> {
-        self.net.unpacked()
+        let mut parameters = self.net.unpacked();
+        parameters.extend(self.imputer.iter().flat_map(PackedNet::unpacked));
+        parameters
     }
 
     /// Its number; [`NOMINAL_GENERATION`] for the nominal one.
@@ -154,9 +189,17 @@ impl AdoptedPolicy {
         self.origin.nominal
     }
 
-    /// Its network.
+    /// Its actor.
     pub const fn net(&self) -> &PackedNet {
         &self.net
+    }
+
+    /// Its imputer, when somebody has trained one: parameters that are all 0 stand for none.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub fn imputer(&self) -> Option<&PackedNet> {
+        self.imputer.as_ref().filter(|_| self.imputes)
     }
 }
 
@@ -207,6 +250,8 @@ pub struct Step<'a> {
     pub zones_clear: Option<bool>,
     /// Every column of the state is usable.
     pub complete: bool,
+    /// The site has a masked autoencoder, and every value of the state that it learns from was read.
+    pub all_read: bool,
     /// Every setpoint was read back.
     pub action_read_back: bool,
     /// It was a decision slot: of the grid, or because of a trigger.
@@ -227,6 +272,7 @@ impl Step<'_> {
             (self.reward.is_some(), StepHead::REWARD_VALID),
             (self.decision, StepHead::DECISION_SLOT),
             (self.triggered, StepHead::TRIGGERED),
+            (self.all_read, StepHead::ALL_READ),
             (self.gap, StepHead::GAP_BEFORE),
             (self.explored, StepHead::EXPLORED),
             (self.action_read_back, StepHead::ACTION_READ_BACK),
@@ -323,7 +369,7 @@ pub enum AgentError {
 
 impl<S: PolicySource> Agent<S> {
     /// The agent of this site, before its first observation. Policies from `source` must have the shape of
-    /// [`actor_spec`] for the site's columns and setpoints.
+    /// [`PolicySpec::of`] the site.
     ///
     /// # Errors
     /// When the site has no pipeline, or one too large for a network.
@@ -370,6 +416,7 @@ impl<S: PolicySource> Agent<S> {
             goals_met,
             zones_clear,
             complete: self.pipeline.complete(),
+            all_read: self.pipeline.all_read(),
             action_read_back: self.pipeline.action_read_back(),
             decision: self.moment.decision || self.pipeline.triggered(),
             triggered: self.pipeline.triggered(),
@@ -466,7 +513,9 @@ impl<S: PolicySource> Policy for Agent<S> {
         self.moment = *moment;
         self.explored = false;
         self.decision.forget();
-        self.pipeline.observe(image, moment);
+        let imputer = self.source.current().and_then(AdoptedPolicy::imputer);
+        let imputer = imputer.map(|net| TrainedImputer { net, kernel: self.kernel });
+        self.pipeline.observe_with(imputer, image, moment);
         Observed {
             complete: self.pipeline.complete(),
             reward: self.pipeline.reward(),

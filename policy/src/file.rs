@@ -1,7 +1,7 @@
 //! Policy files: safetensors with a manifest that says what the policy was trained for.
 //!
 //! The tensors are `layer0.weight` (`[outputs, inputs]`), `layer0.bias`, `layer1.weight`, …, all F32, as any reader of
-//! safetensors understands them. The metadata has one entry, [`MANIFEST_KEY`], a [`Manifest`] as JSON. [`load`]
+//! safetensors understands them; of an imputer `imputer0.weight` and so on. The metadata has one entry, [`MANIFEST_KEY`], a [`Manifest`] as JSON. [`load`]
 //! believes a file only when somebody whom the site trusts has signed every byte of it ([`Trust`]), every column, scale, action
 //! and layer is the site's own, in its order, and the parameters pass the same judgement as published weights.
 //!
@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use shm_layout::Activation;
 use zerocopy::IntoBytes;
 
-use crate::agent::actor_spec;
 use crate::kernels::{LayerSpec, NetSpec, PARAMETERS_MAX, ParameterCount, SpecError};
 use crate::pipeline::{Column, Columns};
 use crate::probe::ParametersRefused;
+use crate::spec::PolicySpec;
 use crate::wire::{Publication, VerifiedWeights};
 
 mod check;
@@ -47,8 +47,11 @@ pub struct Purpose {
     pub columns: Columns,
     /// The setpoints: names, units and scales.
     pub actions: Vec<Column>,
-    /// The network's layers.
+    /// The actor's layers.
     pub layers: Vec<Layer>,
+    /// The imputer's layers; none where the site has no masked autoencoder.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imputer: Vec<Layer>,
 }
 
 /// One layer, as the manifest writes it.
@@ -86,7 +89,7 @@ pub struct Manifest {
     /// What it is for.
     #[serde(flatten)]
     pub purpose: Purpose,
-    /// BLAKE3 of the parameters in the order of [`NetSpec`], in hexadecimal digits.
+    /// BLAKE3 of the parameters in the order of [`PolicySpec`], in hexadecimal digits.
     pub parameters_hash: String,
     /// Who vouches for the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,26 +105,20 @@ impl Purpose {
             let (name, unit) = (tag.name.clone(), tag.unit.clone());
             Some(Column { name, unit, zero: setpoint.scale.lo, one: setpoint.scale.hi })
         };
-        let spec = actor_spec(columns.len(), site.setpoints.len());
-        let layer = |layer: &LayerSpec| Layer {
-            inputs: layer.inputs,
-            outputs: layer.outputs,
-            activation: layer.activation.name().to_owned(),
-        };
+        let PolicySpec { actor, imputer } = PolicySpec::of(site);
         Self {
             tag_list_hash: format!("{:016x}", site.tag_list_hash()),
             actions: site.setpoints.iter().filter_map(action).collect(),
-            layers: spec.layers.iter().map(layer).collect(),
+            layers: layers_of(&actor),
+            imputer: imputer.as_ref().map_or_else(Vec::new, layers_of),
             columns,
         }
     }
 
-    /// The network's shape; `None` when an activation is unknown.
-    pub fn spec(&self) -> Option<NetSpec> {
-        let layer = |layer: &Layer| {
-            Some(LayerSpec::new(layer.inputs, layer.outputs, Activation::from_name(&layer.activation)?))
-        };
-        Some(NetSpec { layers: self.layers.iter().map(layer).collect::<Option<_>>()? })
+    /// The shapes of the networks; `None` when an activation is unknown.
+    pub fn spec(&self) -> Option<PolicySpec> {
+        let imputer = if self.imputer.is_empty() { None } else { Some(net_of(&self.imputer)?) };
+        Some(PolicySpec { actor: net_of(&self.layers)?, imputer })
     }
 
     /// Whether a policy for this purpose is one for the site whose purpose is `expected`.
@@ -144,14 +141,33 @@ impl Purpose {
     }
 
     fn check_layers(&self, expected: &Self) -> Result<(), PolicyFileRefused> {
-        for layer in 0..self.layers.len().max(expected.layers.len()) {
-            let (found, expected) = (self.layers.get(layer).cloned(), expected.layers.get(layer).cloned());
-            if found != expected {
-                return Err(PolicyFileRefused::OtherShape { layer, found, expected });
+        let nets = [("actor", &self.layers, &expected.layers), ("imputer", &self.imputer, &expected.imputer)];
+        for (net, found, expected) in nets {
+            for layer in 0..found.len().max(expected.len()) {
+                let (found, expected) = (found.get(layer).cloned(), expected.get(layer).cloned());
+                if found != expected {
+                    return Err(PolicyFileRefused::OtherShape { net, layer, found, expected });
+                }
             }
         }
         Ok(())
     }
+}
+
+fn layers_of(net: &NetSpec) -> Vec<Layer> {
+    let layer = |layer: &LayerSpec| Layer {
+        inputs: layer.inputs,
+        outputs: layer.outputs,
+        activation: layer.activation.name().to_owned(),
+    };
+    net.layers.iter().map(layer).collect()
+}
+
+/// `None` when an activation is unknown.
+fn net_of(layers: &[Layer]) -> Option<NetSpec> {
+    let layer =
+        |layer: &Layer| Some(LayerSpec::new(layer.inputs, layer.outputs, Activation::from_name(&layer.activation)?));
+    Some(NetSpec { layers: layers.iter().map(layer).collect::<Option<_>>()? })
 }
 
 /// A policy file of which every fact was checked. Only [`load`] makes it.
@@ -269,9 +285,11 @@ pub enum PolicyFileRefused {
         /// Ours.
         expected: String,
     },
-    /// The network has other layers.
-    #[error("layer {layer} of the policy is {found:?}, expected {expected:?}")]
+    /// A network has other layers.
+    #[error("layer {layer} of the policy's {net} is {found:?}, expected {expected:?}")]
     OtherShape {
+        /// `actor` or `imputer`.
+        net: &'static str,
         /// The first that differs.
         layer: usize,
         /// What it is.
@@ -373,9 +391,9 @@ pub fn from_bytes(bytes: &[u8], expected: &Purpose, trust: &Trust) -> Result<Pol
 pub struct Claims {
     /// Its manifest.
     pub manifest: Manifest,
-    /// Its network's shape.
-    pub spec: NetSpec,
-    /// Its parameters, in the order of [`NetSpec`].
+    /// The shapes of its networks.
+    pub spec: PolicySpec,
+    /// Its parameters, in the order of [`PolicySpec`].
     pub parameters: Vec<f32>,
 }
 
@@ -393,8 +411,8 @@ pub fn claims(bytes: &[u8]) -> Result<Claims, PolicyFileRefused> {
     }
 }
 
-/// The parameters of a network of this shape, all of them.
-fn parameters_of(tensors: &SafeTensors<'_>, spec: &NetSpec) -> Result<Vec<f32>, PolicyFileRefused> {
+/// The parameters of a policy of this shape, all of them.
+fn parameters_of(tensors: &SafeTensors<'_>, spec: &PolicySpec) -> Result<Vec<f32>, PolicyFileRefused> {
     let mut parameters = Vec::new();
     for (name, shape) in tensors_of(spec) {
         let fits = |tensor: &TensorView<'_>| tensor.dtype() == Dtype::F32 && tensor.shape() == shape;
@@ -442,10 +460,15 @@ fn compare_columns(list: &'static str, found: &[Column], expected: &[Column]) ->
     Ok(())
 }
 
-/// Names and shapes of a network's tensors, in the order of its parameters.
-fn tensors_of(spec: &NetSpec) -> impl Iterator<Item = (String, Vec<usize>)> {
-    spec.layers.iter().enumerate().flat_map(|(layer, LayerSpec { inputs, outputs, .. })| {
-        [(format!("layer{layer}.weight"), vec![*outputs, *inputs]), (format!("layer{layer}.bias"), vec![*outputs])]
+/// Names and shapes of a policy's tensors, in the order of its parameters.
+fn tensors_of(spec: &PolicySpec) -> impl Iterator<Item = (String, Vec<usize>)> {
+    ["layer", "imputer"].into_iter().zip(spec.nets()).flat_map(|(name, net)| {
+        net.layers.iter().enumerate().flat_map(move |(layer, LayerSpec { inputs, outputs, .. })| {
+            [
+                (format!("{name}{layer}.weight"), vec![*outputs, *inputs]),
+                (format!("{name}{layer}.bias"), vec![*outputs]),
+            ]
+        })
     })
 }
 

@@ -13,7 +13,8 @@
 //!
 //! # Nouns
 //! A [`pipeline::Pipeline`] turns images into **steps**: state, action read back, bounds, reward. A
-//! [`kernels::PackedNet`] is a network as the kernels read it. An [`AdoptedPolicy`] is such a network with a generation;
+//! [`kernels::PackedNet`] is a network as the kernels read it. An [`AdoptedPolicy`] is an actor, and where the site asks
+//! for it an imputer ([`PolicySpec`]), with one generation;
 //! a [`PolicySource`] hands the newest one to the agent, and a [`trial::Succession`] says which one that is. Networks travel as words of shared memory ([`wire`]) or as
 //! policy files ([`mod@file`]).
 //!
@@ -48,6 +49,7 @@ pub mod file;
 pub mod kernels;
 pub mod pipeline;
 mod probe;
+mod spec;
 pub mod trial;
 mod watch;
 pub mod wire;
@@ -58,6 +60,7 @@ pub use agent::{
 };
 pub use explore::noise;
 pub use probe::Probe;
+pub use spec::PolicySpec;
 pub use watch::{Finding, LearnerWatch, Shown};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! bounded answers to golden inputs.
 
 use crate::kernels::{Kernel, NetSpec, PackedNet, ParameterCount, Scratch, SpecError};
+use crate::spec::PolicySpec;
 
 /// The largest magnitude of a weight or bias. A trained actor stays below 10.
 pub const PARAMETER_MAX: f32 = 1e4;
@@ -42,9 +43,9 @@ pub enum ParametersRefused {
     /// An output is not finite or beyond [`OUTPUT_MAX`].
     #[error("probe {probe} makes output {output} {value}, at most {OUTPUT_MAX} is possible")]
     Output {
-        /// The input: golden ones first, recent states after them.
+        /// The input: golden ones first, for an actor recent states after them.
         probe: usize,
-        /// The output.
+        /// The output: the actor's first, the imputer's after them.
         output: usize,
         /// What it is.
         value: f32,
@@ -69,38 +70,71 @@ impl ParametersRefused {
 /// Not for a real-time thread: bounded, but long. It allocates only when it is made.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    net: PackedNet,
+    spec: PolicySpec,
     kernel: Kernel,
-    scratch: Scratch,
-    outputs: Vec<f32>,
-    golden: Vec<f32>,
+    actor: Probed,
+    imputer: Option<Probed>,
     recent: Vec<f32>,
     recent_count: usize,
     recent_next: usize,
 }
 
-impl Probe {
-    /// A probe for networks of this shape.
-    ///
-    /// # Errors
-    /// When `spec` is no network.
-    pub fn new(spec: &NetSpec, kernel: Kernel) -> Result<Self, SpecError> {
+/// A network that is asked.
+#[derive(Clone, Debug)]
+struct Probed {
+    net: PackedNet,
+    scratch: Scratch,
+    outputs: Vec<f32>,
+    golden: Vec<f32>,
+}
+
+impl Probed {
+    fn new(spec: &NetSpec) -> Result<Self, SpecError> {
         let net = PackedNet::new(spec)?;
         Ok(Self {
-            kernel,
             scratch: net.scratch(),
             outputs: vec![0.0; spec.outputs()],
             golden: golden_inputs(spec.inputs()),
-            recent: vec![0.0; RECENT_STATES * spec.inputs()],
+            net,
+        })
+    }
+
+    /// Asks the golden inputs and then these; `first` is the number of the first output.
+    fn ask(&mut self, kernel: Kernel, more: &[f32], first: usize) -> Result<(), ParametersRefused> {
+        let Self { net, scratch, outputs, golden } = self;
+        let width = net.spec().inputs();
+        for (probe, input) in golden.chunks_exact(width).chain(more.chunks_exact(width)).enumerate() {
+            net.forward(kernel, input, scratch, outputs);
+            let bounded = |value: &f32| value.abs() <= OUTPUT_MAX;
+            // NaN is not bounded either.
+            if let Some((output, &value)) = outputs.iter().enumerate().find(|(_, value)| !bounded(value)) {
+                return Err(ParametersRefused::Output { probe, output: first + output, value });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Probe {
+    /// A probe for policies of this shape.
+    ///
+    /// # Errors
+    /// When `spec` is no policy.
+    pub fn new(spec: &PolicySpec, kernel: Kernel) -> Result<Self, SpecError> {
+        Ok(Self {
+            kernel,
+            actor: Probed::new(&spec.actor)?,
+            imputer: spec.imputer.as_ref().map(Probed::new).transpose()?,
+            recent: vec![0.0; RECENT_STATES * spec.actor.inputs()],
             recent_count: 0,
             recent_next: 0,
-            net,
+            spec: spec.clone(),
         })
     }
 
     /// Adds a state to the last [`RECENT_STATES`] ones. A state of another length is not remembered.
     pub fn remember(&mut self, state: &[f32]) {
-        if state.len() == self.net.spec().inputs()
+        if state.len() == self.spec.actor.inputs()
             && let Some(slot) = self.recent.chunks_exact_mut(state.len()).nth(self.recent_next)
         {
             slot.copy_from_slice(state);
@@ -109,12 +143,12 @@ impl Probe {
         }
     }
 
-    /// Judges parameters in the order of [`NetSpec`].
+    /// Judges parameters in the order of [`PolicySpec`].
     ///
     /// # Errors
     /// The first fact that does not hold.
     pub fn judge(&mut self, parameters: &[f32]) -> Result<(), ParametersRefused> {
-        let expected = self.net.spec().parameters();
+        let expected = self.spec.parameters();
         if parameters.len() != expected {
             return Err(ParameterCount { found: parameters.len(), expected }.into());
         }
@@ -124,18 +158,16 @@ impl Probe {
         self.answers(parameters)
     }
 
-    /// Asks a network of these parameters the golden inputs and the recent states.
+    /// Asks networks of these parameters the golden inputs, and the actor the recent states, too.
     pub(crate) fn answers(&mut self, parameters: &[f32]) -> Result<(), ParametersRefused> {
-        self.net.pack(parameters)?;
-        let width = self.net.spec().inputs();
-        let recent = self.recent.chunks_exact(width).take(self.recent_count);
-        for (probe, input) in self.golden.chunks_exact(width).chain(recent).enumerate() {
-            self.net.forward(self.kernel, input, &mut self.scratch, &mut self.outputs);
-            let bounded = |value: &f32| value.abs() <= OUTPUT_MAX;
-            // NaN is not bounded either.
-            if let Some((output, &value)) = self.outputs.iter().enumerate().find(|(_, value)| !bounded(value)) {
-                return Err(ParametersRefused::Output { probe, output, value });
-            }
+        let Self { spec, kernel, actor, imputer, recent, recent_count, .. } = self;
+        let (of_actor, of_imputer) = parameters.split_at_checked(spec.actor.parameters()).unwrap_or((parameters, &[]));
+        let recent = recent.get(..*recent_count * spec.actor.inputs()).unwrap_or(&[]);
+        actor.net.pack(of_actor)?;
+        actor.ask(*kernel, recent, 0)?;
+        if let Some(imputer) = imputer {
+            imputer.net.pack(of_imputer)?;
+            imputer.ask(*kernel, &[], spec.actor.outputs())?;
         }
         Ok(())
     }
@@ -183,7 +215,7 @@ mod tests {
 
     fn probe() -> Probe {
         let layers = vec![LayerSpec::new(3, 4, Activation::Crelu), LayerSpec::new(8, 2, Activation::Linear)];
-        Probe::new(&NetSpec { layers }, Kernel::best()).unwrap()
+        Probe::new(&NetSpec { layers }.into(), Kernel::best()).unwrap()
     }
 
     const COUNT: usize = 4 * 4 + 9 * 2;

@@ -1,6 +1,6 @@
-//! Networks as words of shared memory: [`encode`] for the learner, [`Verifier`] for the keeper.
+//! Policies as words of shared memory: [`encode`] for the learner, [`Verifier`] for the keeper.
 //!
-//! A slot of the weights segment holds a [`WeightsHeader`] and after it the parameters in the order of [`NetSpec`]. What
+//! A slot of the weights segment holds a [`WeightsHeader`] and after it the parameters in the order of [`PolicySpec`]. What
 //! a reader finds there is an allegation until the verifier has believed every fact of it. The verifier must be given a
 //! **copy**: words that another process can still write prove nothing.
 //!
@@ -14,6 +14,7 @@ use zerocopy::IntoBytes;
 use crate::kernels::{Kernel, LayerSpec, NetSpec, ParameterCount, SpecError};
 use crate::probe::Probe;
 pub use crate::probe::{GOLDEN_INPUTS, OUTPUT_MAX, PARAMETER_MAX, ParametersRefused, RECENT_STATES};
+use crate::spec::PolicySpec;
 
 /// What a learner says of the network that it publishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +50,11 @@ pub enum EncodeError {
     },
 }
 
-/// The words of a slot for networks of this shape, header included.
+/// The words of a slot for policies of this shape, header included.
 ///
 /// # Errors
 /// When the layers make no network.
-pub fn slot_words(spec: &NetSpec) -> Result<usize, ShapeRefused> {
+pub fn slot_words(spec: &PolicySpec) -> Result<usize, ShapeRefused> {
     Ok(usize::try_from(shape_of(spec)?.slot_words()).unwrap_or(usize::MAX))
 }
 
@@ -63,7 +64,7 @@ pub fn slot_words(spec: &NetSpec) -> Result<usize, ShapeRefused> {
 /// # Errors
 /// When the network does not fit; the slot is untouched then.
 pub fn encode(
-    spec: &NetSpec,
+    spec: &PolicySpec,
     publication: &Publication,
     parameters: &[f32],
     slot: &mut [u64],
@@ -126,13 +127,15 @@ pub fn from_columns(spec: &NetSpec, heads: &[usize], parameters: &[f32]) -> Resu
     Ok(rows)
 }
 
-fn shape_of(spec: &NetSpec) -> Result<WeightsShape, ShapeRefused> {
+fn shape_of(spec: &PolicySpec) -> Result<WeightsShape, ShapeRefused> {
+    WeightsShape::new(&dims_of(&spec.actor), &spec.imputer.as_ref().map_or_else(Vec::new, dims_of))
+}
+
+fn dims_of(net: &NetSpec) -> Vec<LayerDims> {
     // A size beyond u32 becomes one that the shape refuses.
     let size = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-    let dims: Vec<LayerDims> = (spec.layers.iter())
-        .map(|layer| LayerDims::new(size(layer.inputs), size(layer.outputs), layer.activation))
-        .collect();
-    WeightsShape::new(&dims)
+    let dims = |layer: &LayerSpec| LayerDims::new(size(layer.inputs), size(layer.outputs), layer.activation);
+    net.layers.iter().map(dims).collect()
 }
 
 /// The first half of BLAKE3 over the header, its checksum zero, and the payload's bytes.
@@ -239,7 +242,7 @@ impl<'a> VerifiedWeights<'a> {
         Self { publication, parameters }
     }
 
-    /// The parameters, in the order of [`NetSpec`].
+    /// The parameters, in the order of [`PolicySpec`].
     pub const fn parameters(&self) -> &'a [f32] {
         self.parameters
     }
@@ -263,7 +266,7 @@ impl<'a> VerifiedWeights<'a> {
 /// Turns allegations into [`VerifiedWeights`]. It allocates when it is made, and not again.
 #[derive(Clone, Debug)]
 pub struct Verifier {
-    spec: NetSpec,
+    spec: PolicySpec,
     shape: WeightsShape,
     tag_list_hash: u64,
     epoch: u64,
@@ -272,14 +275,15 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for networks of this shape and tag list. Until [`Self::grant`] it believes epoch 0.
+    /// A verifier for policies of this shape and tag list. Until [`Self::grant`] it believes epoch 0.
     ///
     /// # Errors
     /// When `spec` is no network.
-    pub fn new(spec: &NetSpec, tag_list_hash: u64, kernel: Kernel) -> Result<Self, SpecError> {
+    pub fn new(spec: &PolicySpec, tag_list_hash: u64, kernel: Kernel) -> Result<Self, SpecError> {
         let probe = Probe::new(spec, kernel)?;
         // The limits of a spec are within those of the segment.
-        let shape = shape_of(spec).map_err(|_| SpecError::Layers { layers: spec.layers.len() })?;
+        let shape =
+            shape_of(spec).map_err(|_| SpecError::Layers { layers: spec.nets().map(|net| net.layers.len()).sum() })?;
         Ok(Self { spec: spec.clone(), shape, tag_list_hash, epoch: 0, newest: 0, probe })
     }
 

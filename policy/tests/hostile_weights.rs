@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use policy::PolicySpec;
 use policy::kernels::{Activation, Kernel, LayerSpec, NetSpec, PackedNet};
 use policy::wire::{
     OUTPUT_MAX, PARAMETER_MAX, Publication, VerifiedWeights, Verifier, WeightsRefused, encode, slot_words,
@@ -19,9 +20,10 @@ const CASES: u32 = 500;
 const ODD_ONES_MAX: usize = 4;
 
 /// An odd number of parameters: half of the last word fills it up.
-fn spec() -> NetSpec {
-    let layers = vec![LayerSpec::new(INPUTS, 8, Activation::Crelu), LayerSpec::new(16, OUTPUTS, Activation::Linear)];
-    NetSpec { layers }
+fn spec() -> PolicySpec {
+    let actor = vec![LayerSpec::new(INPUTS, 8, Activation::Crelu), LayerSpec::new(16, OUTPUTS, Activation::Linear)];
+    let imputer = vec![LayerSpec::new(4, 2, Activation::Relu), LayerSpec::new(2, 2, Activation::Linear)];
+    PolicySpec { actor: NetSpec { layers: actor }, imputer: Some(NetSpec { layers: imputer }) }
 }
 
 fn verifier() -> Verifier {
@@ -65,10 +67,11 @@ fn states() -> impl Strategy<Value = Vec<[f32; INPUTS]>> {
     proptest::collection::vec(proptest::array::uniform6(-1.0_f32..2.0), 1..20)
 }
 
-/// The answers of the network to these states.
+/// The answers of the actor to these states.
 fn answers(weights: &VerifiedWeights<'_>, states: &[[f32; INPUTS]]) -> Vec<[f32; OUTPUTS]> {
-    let mut net = PackedNet::new(&spec()).unwrap();
-    net.pack(weights.parameters()).unwrap();
+    let spec = spec();
+    let mut net = PackedNet::new(&spec.actor).unwrap();
+    net.pack(&weights.parameters()[..spec.actor.parameters()]).unwrap();
     let mut scratch = net.scratch();
     let mut answer = |state| {
         let mut out = [0.0; OUTPUTS];

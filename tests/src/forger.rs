@@ -1,7 +1,6 @@
 //! A learner that says what the test wants it to say.
 
-use policy::kernels::NetSpec;
-use policy::pipeline::Columns;
+use policy::PolicySpec;
 use policy::wire::{Publication, encode, slot_words};
 use shm::{Access, Segment, SegmentKind, counters, triple};
 use shm_layout::LearnerCounter;
@@ -12,7 +11,7 @@ use crate::{Runtime, SiteFile};
 pub struct Forger {
     weights: triple::Writer,
     counters: counters::Writer<LearnerCounter>,
-    spec: NetSpec,
+    spec: PolicySpec,
     /// What it says of its next network.
     pub publication: Publication,
 }
@@ -30,7 +29,7 @@ impl Forger {
         Self {
             weights: triple::Writer::new(&attach(weights, SegmentKind::Weights)).expect("its writer"),
             counters: counters::Writer::new(&attach(counters, SegmentKind::LearnerCounters)).expect("its writer"),
-            spec: policy::actor_spec(Columns::of(&site).len(), site.setpoints.len()),
+            spec: PolicySpec::of(&site),
             publication: Publication {
                 epoch: grant.epoch,
                 generation: grant.generation + 1,
@@ -61,7 +60,7 @@ impl Forger {
 
     /// A network that puts every setpoint at this part of its range, whatever the state.
     pub fn constant(&self, action: f32) -> Vec<u64> {
-        let outputs = self.spec.outputs();
+        let outputs = self.spec.actor.outputs();
         self.words(|_, parameters| {
             let first = parameters.len() - outputs;
             parameters.fill(0.0);
@@ -75,7 +74,7 @@ impl Forger {
     /// The network does not fit its slot.
     pub fn of_other_shape(&self) -> Vec<u64> {
         let mut spec = self.spec.clone();
-        spec.layers[0].inputs -= 1;
+        spec.actor.layers[0].inputs -= 1;
         let mut words = vec![0; slot_words(&self.spec).expect("a network")];
         encode(&spec, &self.publication, &vec![0.01; spec.parameters()], &mut words).expect("it is smaller");
         words

@@ -5,7 +5,7 @@ use plants::Plant;
 use policy::kernels::Kernel;
 use policy::trial::Verdict;
 use policy::wire::{Publication, encode, slot_words};
-use policy::{Agent, actor_spec};
+use policy::{Agent, PolicySpec};
 use rt_config::Site;
 use rt_core::cycle::CycleOutcome;
 use rt_core::mode::Mode;
@@ -102,6 +102,7 @@ impl System {
         self.learner.observe(&Step {
             sequence: self.observations,
             complete: step.complete && step.action_read_back,
+            all_read: step.all_read,
             reward: step.reward.map(|reward| reward as f32),
             decision: step.decision,
             gap: step.gap,
@@ -121,8 +122,7 @@ impl System {
             return None;
         }
         self.generation += 1;
-        let shape = self.learner.shape();
-        let spec = actor_spec(shape.state, shape.action);
+        let spec = PolicySpec::of(&self.site);
         let publication = Publication {
             epoch: 0,
             generation: self.generation,

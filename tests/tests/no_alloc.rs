@@ -3,12 +3,14 @@
 use std::hint::black_box;
 
 use policy::kernels::Kernel;
+use policy::{AdoptedPolicy, Agent, Kept, PolicySource, PolicySpec};
 use rt_core::image::Image;
 use rt_core::mode::Mode;
 use rt_core::ports::{Action, Moment, NoAction, Observed, Policy};
 use rt_core::record::Flags;
-use rt_core::setpoint::ScalarKind;
-use rt_core::time::Span;
+use rt_core::setpoint::{SETPOINTS_MAX, ScalarKind};
+use rt_core::tag::{Quality, Sample, TagId};
+use rt_core::time::{MonoTime, Span};
 use rt_sys::guard::{self, CountingAllocator};
 use rustix::process::Signal;
 use shm_layout::Counter;
@@ -100,4 +102,50 @@ fn the_guard_counts_nothing_in_a_pure_cycle_and_every_block_in_an_impure_one() {
     assert_eq!(blocks, 0);
     let (blocks, decisions) = counted(true);
     assert_eq!(blocks, 2 * decisions);
+}
+
+/// The policy in use, once and for all.
+struct Always(AdoptedPolicy);
+
+impl PolicySource for Always {
+    fn refresh(&mut self) -> bool {
+        false
+    }
+
+    fn current(&self) -> Option<&AdoptedPolicy> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn a_network_that_stands_in_for_missing_values_allocates_nothing() {
+    const QUALITY: usize = 3;
+    let text = rt_config::example().replace("# imputer: {name: masked-ae} ", "imputer: {name: masked-ae} ");
+    let site = rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site;
+    let spec = PolicySpec::of(&site);
+    let kept = Kept { generation: 1, updates: 1, nominal: false };
+    let policy = AdoptedPolicy::kept(&spec, kept, &vec![0.01; spec.parameters()]).unwrap();
+    let mut agent = Agent::new(&site, Always(policy), Kernel::best()).unwrap();
+    let settings: Vec<_> = site.tags.iter().map(|tag| tag.settings).collect();
+    let mut image = Image::new(&settings).unwrap();
+    let (before, mut imputed, mut action) = (guard::counts(), 0, [0.0; SETPOINTS_MAX]);
+    for cycle in 1..=CYCLES {
+        let release = MonoTime::ZERO + site.interaction.obs_period.times(cycle);
+        for (index, value) in [(0, 0.25), (1, 0.2), (2, 0.5), (QUALITY, 0.7), (5, 1.0)] {
+            let is_missing = index == QUALITY && cycle % 10 >= 6;
+            let quality = if is_missing { Quality::Bad } else { Quality::Good };
+            let (tag, source_time) = (TagId::new(index).unwrap(), cycle as i64);
+            image.receive(&Sample { tag, value, quality, received: release, source_time });
+        }
+        image.advance(release);
+        let moment = Moment { cycle, release, decision: true, gap: false, mode: Mode::Run as u8 };
+        guard::arm();
+        agent.observe(&image, &moment);
+        let decided = agent.decide(true, &mut action);
+        guard::disarm();
+        let step = agent.step();
+        imputed += u64::from(decided.is_ok() && step.complete && !step.all_read);
+    }
+    assert_eq!(imputed, CYCLES / 10 * 4, "four readings in ten are missing");
+    assert_eq!(guard::counts().since(before).total(), 0);
 }

@@ -4,6 +4,7 @@
 use std::sync::mpsc;
 use std::thread;
 
+use policy::PolicySpec;
 use policy::kernels::{Activation, Kernel, LayerSpec, NetSpec};
 use policy::wire::{Publication, Verifier, encode, slot_words};
 use rt_core::time::Span;
@@ -54,8 +55,8 @@ fn f03_no_read_is_torn_or_older_while_the_writer_never_pauses() {
 
 #[test]
 fn f06_no_flipped_bit_in_published_weights_is_believed() {
-    let spec =
-        NetSpec { layers: vec![LayerSpec::new(8, 16, Activation::Crelu), LayerSpec::new(32, 4, Activation::Linear)] };
+    let layers = vec![LayerSpec::new(8, 16, Activation::Crelu), LayerSpec::new(32, 4, Activation::Linear)];
+    let spec = PolicySpec::from(NetSpec { layers });
     let publication = Publication { epoch: 1, generation: 1, updates: 1, tag_list_hash: 7, nominal: false };
     let mut dice = Dice::new(soak::seed(), "flips");
     let parameters: Vec<f32> = (0..spec.parameters()).map(|_| (dice.draw() >> 40) as f32 / 1e8).collect();

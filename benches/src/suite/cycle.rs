@@ -8,7 +8,7 @@
 use io_loop::{NewestSet, sets};
 use policy::kernels::Kernel;
 use policy::pipeline::Columns;
-use policy::{AdoptedPolicy, actor_spec};
+use policy::{AdoptedPolicy, PolicySpec};
 use rt_config::{Site, Source, TagKind};
 use rt_core::cycle::{CycleOutcome, REPORTS_PER_CYCLE_MAX};
 use rt_core::mode::Mode;
@@ -37,10 +37,10 @@ const START_SLOTS_MAX: u64 = 5_000;
 pub(super) fn run() -> Result<Vec<Row>, String> {
     let site = site()?;
     let columns = Columns::of(&site).len();
-    let spec = actor_spec(columns, SETPOINTS);
+    let spec = PolicySpec::of(&site);
     let policy = AdoptedPolicy::nominal(&spec, &site).map_err(|error| error.to_string())?;
     let (net, kernel) = (policy.net().clone(), Kernel::best());
-    let (mut scratch, mut out) = (net.scratch(), vec![0.0; spec.outputs()]);
+    let (mut scratch, mut out) = (net.scratch(), vec![0.0; spec.actor.outputs()]);
     let state: Vec<f32> = (0..columns).map(|i| (i % 7) as f32 * 0.1).collect();
     // As the runtime does: without it, first touches of the ring's pages are page faults in the middle of the work.
     let locked = rt_sys::lock_memory();
@@ -59,7 +59,7 @@ pub(super) fn run() -> Result<Vec<Row>, String> {
         Row::exact("tags", site.tags.len() as f64, ""),
         Row::exact("setpoints", site.setpoints.len() as f64, ""),
         Row::exact("columns", columns as f64, ""),
-        Row::exact("parameters of the actor", spec.parameters() as f64, ""),
+        Row::exact("parameters of the actor", spec.actor.parameters() as f64, ""),
         us("forward pass p50", standings.p50("pass")),
         us("forward pass p99", standings.p99("pass")),
         us("body p50", standings.p50("body")),

@@ -138,6 +138,7 @@ fn observe(agent: &mut Agent, sequence: u64) {
     agent.observe(&Step {
         sequence,
         complete: true,
+        all_read: false,
         reward: Some(-level(3)),
         decision: true,
         gap: false,

@@ -168,6 +168,7 @@ cases! {
     "missing_10",
     "missing_40",
     "missing_80",
+    "missing_three",
     "multimodal",
     "delayed_observation",
     "stand_still",

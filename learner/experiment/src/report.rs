@@ -272,6 +272,7 @@ pub(crate) mod tests {
             prediction_error: 0.5,
             value_added: 1.5,
             drift: Some(learner::Drift { mean: 0.5, largest: 1.0, column: 3 }),
+            imputation: Some(learner::Imputation { tags: 2, error: 0.125, held: 0.25 }),
         });
         let json = serde_json::to_value(&with_health).unwrap();
         let health = &json["seeds"][0]["health"];

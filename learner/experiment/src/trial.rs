@@ -2,10 +2,9 @@
 
 use bridge::{Broken, Outcome};
 use learner::{AgentOptions, AgentShape, Health, nominal_of};
-use policy::kernels::{Kernel, NetSpec, Scratch};
-use policy::pipeline::Columns;
+use policy::kernels::{Kernel, Scratch};
 use policy::wire::ParametersRefused;
-use policy::{AdoptedPolicy, Agent, PolicySource, Probe, actor_spec};
+use policy::{AdoptedPolicy, Agent, PolicySource, PolicySpec, Probe};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use rt_config::Site;
@@ -225,11 +224,24 @@ impl Driver {
 
     /// The last observation for a learner. The first one of an episode has no reward: nothing was done before it.
     fn step(&self) -> learner::Step<'_> {
-        let policy::Step { cycle, state, action, lo, hi, reward, complete, action_read_back, decision, gap, .. } =
-            self.agent.step();
+        let policy::Step {
+            cycle,
+            state,
+            action,
+            lo,
+            hi,
+            reward,
+            complete,
+            all_read,
+            action_read_back,
+            decision,
+            gap,
+            ..
+        } = self.agent.step();
         learner::Step {
             sequence: cycle,
             complete: complete && action_read_back,
+            all_read,
             reward: reward.map(|reward| reward as f32).filter(|_| self.steps > 0),
             decision,
             gap,
@@ -289,14 +301,14 @@ impl From<NoWorld> for Cannot {
 struct Setting {
     world: World,
     site: Site,
-    spec: NetSpec,
+    spec: PolicySpec,
 }
 
 impl Setting {
     fn new(case: &Case, seed: u64) -> Result<Self, Cannot> {
         let world = World::open(&case.environment)?;
         let site = site_of(case, &world, seed).map_err(Cannot::Be)?;
-        let spec = actor_spec(Columns::of(&site).len(), site.setpoints.len());
+        let spec = PolicySpec::of(&site);
         Ok(Self { world, site, spec })
     }
 
@@ -368,7 +380,7 @@ impl Trial {
         let setting = Setting::new(case, seed)?;
         let nominal = setting.nominal()?;
         let Setting { site, spec, .. } = &setting;
-        let shape = AgentShape { state: spec.inputs(), action: site.setpoints.len() };
+        let shape = AgentShape { state: spec.actor.inputs(), action: site.setpoints.len() };
         let mut learner =
             learner::Agent::new(shape, AgentOptions::of(site), &nominal_of(site), 1).map_err(Cannot::be)?;
         learner.learn_nominal(go_on);
@@ -378,7 +390,7 @@ impl Trial {
             probe: Probe::new(spec, Kernel::best()).map_err(Cannot::be)?,
             generation: 0,
             widths: site.setpoints.iter().map(|setpoint| setpoint.scale.hi - setpoint.scale.lo).collect(),
-            outputs: vec![0.0; spec.outputs()],
+            outputs: vec![0.0; spec.actor.outputs()],
             goals_met: Answers::default(),
             zones_clear: Answers::default(),
             driver: Driver::new(case, setting, nominal, seed)?,

@@ -30,6 +30,8 @@ pub struct Observation {
     pub at_ns: i64,
     /// Every column of the state is usable, and every setpoint was read back.
     pub complete: bool,
+    /// The site has a masked autoencoder, and every value of the state that it learns from was read.
+    pub all_read: bool,
     /// The observation before it does not connect to this one.
     pub gap: bool,
     /// Setpoints were moved after it, or it was time to.
@@ -53,6 +55,7 @@ impl Observation {
         Step {
             sequence,
             complete: self.complete,
+            all_read: self.all_read,
             reward: self.reward.map(|reward| reward as f32),
             decision: self.decision,
             gap: self.gap,
@@ -181,6 +184,7 @@ fn observation(pipeline: &Pipeline, (at_ns, gap): (i64, bool), decision: bool) -
     Observation {
         at_ns,
         complete: pipeline.complete() && pipeline.action_read_back(),
+        all_read: pipeline.all_read(),
         gap,
         decision,
         reward: pipeline.reward(),
@@ -276,6 +280,7 @@ pub fn observe_recording(
         take(&Observation {
             at_ns: i64::try_from(view.head.time_ns).unwrap_or(i64::MAX),
             complete: view.head.has(usable),
+            all_read: view.head.has(StepHead::ALL_READ),
             gap: view.head.has(StepHead::GAP_BEFORE),
             decision: view.head.has(StepHead::DECISION_SLOT),
             reward: view.head.has(StepHead::REWARD_VALID).then_some(view.head.reward),

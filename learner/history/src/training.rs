@@ -114,6 +114,7 @@ impl Training {
             }
             number += 1;
         })?;
+        agent.learn_behaviour();
         facts.transitions = agent.counts().transitions;
         if facts.complete < COMPLETE_MIN || facts.transitions == 0 {
             return Err(TrainingError::Nothing { observations: facts.teaching, complete: facts.complete });
@@ -267,6 +268,7 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
         let observation = |reward: Option<f64>, gap| Observation {
             at_ns: 0,
             complete: true,
+            all_read: false,
             gap,
             decision: true,
             reward,

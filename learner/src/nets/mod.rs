@@ -13,6 +13,7 @@ mod adamw;
 mod critic;
 mod gemm;
 mod linear;
+mod perceptron;
 
 pub(crate) use activation::relu_backward;
 pub(crate) use actor::{Actor, ActorPass, SIGMA_MAX};
@@ -20,6 +21,7 @@ pub(crate) use adamw::{AdamW, AdamWOptions, falling};
 pub(crate) use critic::{ActionPass, Critic, StatePass};
 pub(crate) use gemm::{Finish, Panels};
 pub(crate) use linear::{Head, Layout, Linear};
+pub(crate) use perceptron::{Perceptron, PerceptronPass};
 
 /// The floating-point type of a network.
 pub(crate) trait Real: ndarray::NdFloat + Default {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use learner::Step;
-use policy::kernels::NetSpec;
+use policy::PolicySpec;
 use policy::wire::{EncodeError, Publication, encode, slot_words};
 use rt_control::{Address, CallError, Client};
 use rt_core::ports::Clock as _;
@@ -56,7 +56,7 @@ pub(crate) const fn is_final(error: &CallError) -> bool {
 /// What an agent's segments look like.
 #[derive(Debug, Clone)]
 pub(crate) struct Expected {
-    pub(crate) spec: NetSpec,
+    pub(crate) spec: PolicySpec,
     pub(crate) steps: StepLayout,
     pub(crate) tag_list_hash: u64,
 }
@@ -135,6 +135,7 @@ impl Attachment {
                 let step = Step {
                     sequence: view.head.sequence,
                     complete: view.head.has(usable),
+                    all_read: view.head.has(StepHead::ALL_READ),
                     reward: view.head.has(StepHead::REWARD_VALID).then_some(view.head.reward as f32),
                     decision: view.head.has(StepHead::DECISION_SLOT),
                     gap: view.head.has(StepHead::GAP_BEFORE),
@@ -152,7 +153,7 @@ impl Attachment {
     /// Publishes a network. False: the segment is damaged, a new one is needed.
     pub(crate) fn publish(
         &mut self,
-        spec: &NetSpec,
+        spec: &PolicySpec,
         publication: &Publication,
         parameters: &[f32],
     ) -> Result<bool, EncodeError> {

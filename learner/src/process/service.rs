@@ -318,6 +318,8 @@ impl Service {
                 drift_mean = health.drift.map(|drift| drift.mean),
                 drift_largest = health.drift.map(|drift| drift.largest),
                 drift_column = health.drift.map(|drift| drift.column),
+                imputation_error = health.imputation.map(|imputation| imputation.error),
+                imputation_held = health.imputation.map(|imputation| imputation.held),
                 "health"
             );
         }

@@ -1,6 +1,7 @@
 //! From the command line to an agent that is ready to learn.
 
 use learner::{Agent, AgentOptions, AgentShape, nominal_of};
+use policy::PolicySpec;
 use policy::pipeline::Columns;
 use rt_config::Site;
 use rt_control::Address;
@@ -12,8 +13,6 @@ use super::attachment::Expected;
 use super::keeping::Keeping;
 use super::{Arguments, Failure};
 
-/// How much the learner gives way to other ordinary work.
-const NICE: u8 = 5;
 /// It is the first to go when memory is short.
 const OOM_SCORE: i16 = 500;
 
@@ -66,7 +65,7 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
         agent,
         address,
         expected: Expected {
-            spec: policy::actor_spec(shape.state, shape.action),
+            spec: PolicySpec::of(&site),
             steps: StepLayout::new(size(shape.state), size(shape.action)).ok_or_else(too_wide)?,
             tag_list_hash: site.tag_list_hash(),
         },
@@ -79,12 +78,14 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
 
 /// Steps behind everything else on this machine; the number of threads to learn with.
 fn give_way(site: &Site, threads: Option<u16>) -> usize {
-    let placement = Cpus::allowed().placement(site.runtime.control_cpu, site.runtime.io_cpu);
-    if let Err(cause) = rt_sys::become_batch(NICE, &placement.others) {
+    let runtime = &site.runtime;
+    let cpus = runtime.learner_cpus.clone();
+    let cpus = cpus.unwrap_or_else(|| Cpus::allowed().placement(runtime.control_cpu, runtime.io_cpu).others);
+    if let Err(cause) = rt_sys::become_batch(runtime.learner_nice, &cpus) {
         warn!("the learner could not give way to the other programs: {cause}");
     }
     if let Err(error) = rt_sys::set_oom_score_adj(OOM_SCORE) {
         warn!("the learner could not offer itself to be killed first when memory is short: {error}");
     }
-    threads.map_or(placement.others.len(), usize::from)
+    threads.map_or(cpus.len(), usize::from)
 }

@@ -27,7 +27,7 @@ pub enum ExportError {
     Metadata(#[from] serde_json::Error),
 }
 
-/// A policy as a model; its parameters are in the order of [`policy::kernels::NetSpec`].
+/// The actor of a policy as a model; the policy's parameters are in the order of [`policy::PolicySpec`].
 ///
 /// # Errors
 /// The parameters do not fit the purpose.
@@ -39,7 +39,7 @@ pub fn to_model(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Resul
         return Err(ExportError::Parameters { found, expected });
     }
     let (columns, actions) = (purpose.columns.as_slice(), purpose.actions.as_slice());
-    let Some((heads, torso)) = spec.layers.split_last() else { return Err(shape("nothing")) };
+    let Some((heads, torso)) = spec.actor.layers.split_last() else { return Err(shape("nothing")) };
     if heads.activation != Activation::Linear || heads.outputs != 2 * actions.len() {
         return Err(shape(&format!("{} outputs of {}", heads.outputs, heads.activation.name())));
     }
@@ -49,7 +49,8 @@ pub fn to_model(purpose: &Purpose, origin: &Origin, parameters: &[f32]) -> Resul
     graph.constant("state_width", &[columns.len()], &widths(columns));
     graph.node("Sub", &[STATE, "state_zero"], &[], "state_above_zero");
     let mut value = graph.node("Div", &["state_above_zero", "state_width"], &[], "columns");
-    let mut rest = parameters;
+    // What follows is the imputer's.
+    let mut rest = parameters.split_at(spec.actor.parameters()).0;
     for (number, layer) in torso.iter().enumerate() {
         value = linear(&mut graph, &mut rest, layer, &value, &format!("layer{number}"));
         value = activate(&mut graph, layer.activation, &value, &format!("layer{number}"));

@@ -44,7 +44,8 @@ pub struct Reading<'a> {
 pub struct Imported {
     /// Where it comes from, as it says.
     pub origin: Origin,
-    /// In the order of [`policy::kernels::NetSpec`].
+    /// In the order of [`policy::PolicySpec`]. A model says nothing of an imputer: where the site has one, it is the one that
+    /// nobody has trained.
     pub parameters: Vec<f32>,
     /// It names its columns and setpoints, and they are the site's own.
     pub is_named: bool,
@@ -181,7 +182,7 @@ pub fn from_model(bytes: &[u8], purpose: &Purpose, reading: &Reading<'_>) -> Res
     let model = Model::parse(bytes)?;
     let is_named = is_for(&model, purpose)?;
     let spec = purpose.spec().ok_or(ImportRefused::Network)?;
-    let mut network = Network::of(&spec, purpose.actions.len()).ok_or(ImportRefused::Network)?;
+    let mut network = Network::of(&spec.actor, purpose.actions.len()).ok_or(ImportRefused::Network)?;
     let setpoints = setpoints_of(&model, reading)?;
     let deviations = model.outputs.iter().find(|output| output.name == DEVIATIONS);
     let wanted = [Some(setpoints), deviations].into_iter().flatten().map(|output| output.name).collect();
@@ -189,13 +190,15 @@ pub fn from_model(bytes: &[u8], purpose: &Purpose, reading: &Reading<'_>) -> Res
     let (actions, scale) = (purpose.actions.as_slice(), reading.scale);
     let means = means(&mut network, setpoints.name, &values, actions, scale)?;
     let logits = deviations.map(|output| logits(&mut network, output.name, &values, actions, scale)).transpose()?;
+    let mut parameters = network.into_parameters(means, logits);
+    parameters.resize(spec.parameters(), 0.0);
     let is_asked_for = |output: &Port<'_>| output.name == setpoints.name || output.name == DEVIATIONS;
     Ok(Imported {
         origin: origin_of(&model)?,
         is_named,
-        has_deviations: logits.is_some(),
+        has_deviations: deviations.is_some(),
         ignored: model.outputs.iter().filter(|output| !is_asked_for(output)).map(|output| shown(output.name)).collect(),
-        parameters: network.into_parameters(means, logits),
+        parameters,
     })
 }
 
@@ -210,6 +213,7 @@ fn is_for(model: &Model<'_>, purpose: &Purpose) -> Result<bool, ImportRefused> {
         columns: columns.unwrap_or_else(|| purpose.columns.clone()),
         actions: actions.unwrap_or_else(|| purpose.actions.clone()),
         layers: purpose.layers.clone(),
+        imputer: purpose.imputer.clone(),
     };
     found.check(purpose)?;
     Ok(is_named)

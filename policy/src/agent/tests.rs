@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{DOSE_SP, Plant, site};
+use crate::testing::{DOSE_SP, Plant, QUALITY, site};
 use crate::wire::{Publication, Verifier, encode, slot_words};
 use rt_core::setpoint::SETPOINTS_MAX;
 
@@ -20,8 +20,8 @@ impl PolicySource for Fixed {
     }
 }
 
-fn spec(site: &Site) -> NetSpec {
-    actor_spec(Pipeline::new(site).unwrap().state().len(), site.setpoints.len())
+fn spec(site: &Site) -> PolicySpec {
+    PolicySpec::of(site)
 }
 
 fn nominal_agent(site: &Site) -> Agent<Fixed> {
@@ -278,4 +278,40 @@ fn the_nominal_policy_makes_no_excursions() {
         decided(&mut agent, &plant, true);
         assert_eq!(agent.excursions.target(0), Excursions::new(&site).target(0), "none has begun");
     }
+}
+
+#[test]
+fn imputer_and_actor_are_adopted_together_and_who_knows_nothing_imputes_nothing() {
+    let mut site = site();
+    let rule = rt_config::ImputerRule::MaskedAutoencoder { missing_max: 0.25 };
+    site.tags[QUALITY].imputer = rt_config::Imputer { rule, horizon: 10 };
+    let (mut agent, mut plant) = (nominal_agent(&site), Plant::of(&site));
+    let nominal = agent.source.policy.clone().unwrap();
+    let missing = |agent: &mut Agent<Fixed>, plant: &mut Plant| {
+        plant.read(0.25, 0.2, 0.5, 0.5);
+        agent.observe(&plant.image, &plant.moment());
+        assert!(agent.step().complete && agent.step().all_read);
+        plant.read(0.25, 0.2, 0.5, f64::NAN);
+        agent.observe(&plant.image, &plant.moment());
+        assert!(!agent.step().all_read);
+        agent.decide(false, &mut UNTOUCHED.clone())
+    };
+    assert_eq!(missing(&mut agent, &mut plant), Err(NoAction::Incomplete));
+
+    let spec = spec(&site);
+    let mut parameters = vec![0.0; spec.parameters()];
+    // The actor's mean of the feed, and how far the quality has moved.
+    parameters[spec.actor.parameters() - spec.actor.outputs()] = 0.75;
+    let bias = parameters.len() - 5 + QUALITY;
+    parameters[bias] = 0.25;
+    let kept = Kept { generation: 3, updates: 9, nominal: false };
+    let learnt = AdoptedPolicy::kept(&spec, kept, &parameters).unwrap();
+    assert_eq!(learnt.parameters(), parameters);
+    agent.source.policy.as_mut().unwrap().copy_from(&learnt);
+    assert_eq!(missing(&mut agent, &mut plant), Ok(()));
+    let quality = agent.step().state[4 * QUALITY];
+    assert_eq!((quality, agent.decision.mean[0]), (0.75, 0.75), "0.5 moved by 0.25; and the new actor's mean");
+
+    agent.source.policy.as_mut().unwrap().copy_from(&nominal);
+    assert_eq!(missing(&mut agent, &mut plant), Err(NoAction::Incomplete));
 }

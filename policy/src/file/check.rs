@@ -4,8 +4,9 @@ use safetensors::tensor::{SafeTensorError, SafeTensors};
 use serde::{Serialize, Serializer};
 
 use super::{MANIFEST_KEY, Manifest, PolicyFileRefused, Purpose, Trust, hash_of, parameters_of, read_manifest};
-use crate::kernels::{Kernel, NetSpec};
+use crate::kernels::Kernel;
 use crate::probe::{Probe, finite, moderate, normal};
+use crate::spec::PolicySpec;
 
 /// One thing that has to hold of a policy file before it may act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub(super) struct Allegation<'b> {
     site: Option<(&'b Purpose, &'b Trust)>,
     opened: Option<(String, SafeTensors<'b>)>,
     pub(super) manifest: Option<Manifest>,
-    pub(super) spec: Option<NetSpec>,
+    pub(super) spec: Option<PolicySpec>,
     pub(super) parameters: Option<Vec<f32>>,
 }
 

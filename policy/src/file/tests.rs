@@ -42,6 +42,51 @@ fn what_was_written_is_loaded_bit_for_bit() {
     }
 }
 
+/// The example site with a tag that a network imputes.
+fn imputing_site() -> rt_config::Site {
+    let mut site = site();
+    let rule = rt_config::ImputerRule::MaskedAutoencoder { missing_max: 0.25 };
+    site.tags[LEVEL].imputer = rt_config::Imputer { rule, horizon: 10 };
+    site
+}
+
+#[test]
+fn an_imputer_travels_with_its_actor() {
+    let (site, purpose) = (imputing_site(), Purpose::of(&imputing_site()));
+    let (spec, parameters) = (purpose.spec().unwrap(), parameters(&purpose));
+    assert_eq!(spec, PolicySpec::of(&site));
+    let file = from_bytes(&written(&purpose), &purpose, &LAB).unwrap();
+    let mut policy = AdoptedPolicy::nominal(&spec, &site).unwrap();
+    assert!(policy.imputer().is_none(), "nobody has trained it");
+    policy.adopt(&file.weights()).unwrap();
+    assert_eq!(policy.parameters(), parameters);
+    assert_eq!(policy.imputer().unwrap().unpacked(), parameters[spec.actor.parameters()..]);
+}
+
+#[test]
+fn a_policy_without_the_imputer_or_with_another_one_is_refused() {
+    let (imputing, plain) = (Purpose::of(&imputing_site()), Purpose::of(&site()));
+    assert!(!serde_json::to_string(&plain).unwrap().contains("imputer"), "a site without one has the manifest it had");
+    let other = |purpose: &Purpose, expected: &Purpose| from_bytes(&written(purpose), expected, &LAB).unwrap_err();
+    let (lacking, surplus) = (other(&plain, &imputing), other(&imputing, &plain));
+    assert!(matches!(lacking, PolicyFileRefused::OtherShape { net: "imputer", layer: 0, found: None, .. }));
+    assert!(matches!(surplus, PolicyFileRefused::OtherShape { net: "imputer", layer: 0, expected: None, .. }));
+    let mut wide = imputing.clone();
+    wide.imputer[1].outputs += 1;
+    wide.imputer[2].inputs += 1;
+    assert!(matches!(other(&wide, &imputing), PolicyFileRefused::OtherShape { net: "imputer", layer: 1, .. }));
+    // It says the right layers and has tensors of another shape.
+    let bytes = written(&wide);
+    let (_, head) = SafeTensors::read_metadata(&bytes).unwrap();
+    let manifest = head.metadata().as_ref().unwrap()[MANIFEST_KEY]
+        .replace(&serde_json::to_string(&wide.imputer).unwrap(), &serde_json::to_string(&imputing.imputer).unwrap());
+    let metadata = HashMap::from([(MANIFEST_KEY.to_owned(), manifest)]);
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let lying = safetensors::serialize(tensors.tensors(), Some(metadata)).unwrap();
+    let refused = from_bytes(&lying, &imputing, &LAB).unwrap_err();
+    assert!(matches!(&refused, PolicyFileRefused::Tensor { name, .. } if name == "imputer1.weight"), "{refused}");
+}
+
 #[test]
 fn the_same_policy_is_written_in_the_same_bytes() {
     let purpose = Purpose::of(&site());
@@ -112,7 +157,7 @@ fn f29_other_manifests_are_refused_by_what_is_wrong_with_them() {
     let hash = refused(&forged(|manifest| manifest["parameters_hash"] = "00".into()));
     assert!(matches!(hash, PolicyFileRefused::Hash));
     let layer = refused(&forged(|manifest| manifest["layers"][1]["activation"] = "relu".into()));
-    assert!(matches!(layer, PolicyFileRefused::OtherShape { layer: 1, .. }));
+    assert!(matches!(layer, PolicyFileRefused::OtherShape { net: "actor", layer: 1, .. }));
     let tags = refused(&forged(|manifest| manifest["tag_list_hash"] = "1".into()));
     assert!(matches!(tags, PolicyFileRefused::OtherTagList { .. }));
     let lacking = refused(&forged(|manifest| drop(manifest.as_object_mut().unwrap().remove("columns"))));

@@ -5,7 +5,7 @@ use rt_core::carry::Carrier;
 
 use super::{Values, clip};
 
-/// The imputers of a site.
+/// The imputers of a site that go by the tag's own values.
 #[derive(Clone, Debug)]
 pub(super) struct Imputation(Vec<Stage>);
 
@@ -33,7 +33,8 @@ impl Imputation {
             slope: 0.0,
             missing: 0,
         };
-        let stages = tags.iter().enumerate().filter(|(_, tag)| tag.imputer.rule != ImputerRule::None).map(stage);
+        let by_rule = |tag: &Tag| matches!(tag.imputer.rule, ImputerRule::Copy | ImputerRule::Linear);
+        let stages = tags.iter().enumerate().filter(|(_, tag)| by_rule(tag)).map(stage);
         Self(stages.collect())
     }
 
@@ -75,7 +76,7 @@ impl Stage {
         self.missing = self.missing.saturating_add(1);
         let last = self.last.filter(|_| self.missing <= self.imputer.horizon)?;
         let moved = match self.imputer.rule {
-            ImputerRule::None => return None,
+            ImputerRule::None | ImputerRule::MaskedAutoencoder { .. } => return None,
             ImputerRule::Copy => 0.0,
             ImputerRule::Linear => self.slope * f64::from(self.missing),
         };

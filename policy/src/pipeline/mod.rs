@@ -9,6 +9,7 @@
 //! value traced with every decay; then per setpoint the lower and the upper bound of its action; then the seasonal tags;
 //! then the decision clock.
 
+mod autoencoder;
 mod bounds;
 mod clock;
 mod columns;
@@ -30,6 +31,8 @@ use rt_core::setpoint::Cascade;
 use rt_core::tag::TagId;
 use rt_core::time::Span;
 
+use autoencoder::Autoencoder;
+pub use autoencoder::{ImputerShape, TrainedImputer};
 use bounds::Bounds;
 use clock::Clock;
 pub(crate) use columns::column_count;
@@ -91,6 +94,8 @@ pub struct Pipeline {
     fresh: Vec<bool>,
     filters: Filters,
     imputation: Imputation,
+    /// When a tag has a masked autoencoder.
+    autoencoder: Option<Autoencoder>,
     traces: Traces,
     actions: Vec<ActionStage>,
     clock: Clock,
@@ -183,6 +188,7 @@ impl Pipeline {
             fresh: vec![false; count],
             filters: Filters::new(&site.tags),
             imputation: Imputation::new(&site.tags),
+            autoencoder: Autoencoder::new(site, &traced),
             traces: Traces::new(&traced, &site.agent.traces),
             actions: actions.collect(),
             clock: Clock::new(site),
@@ -198,11 +204,19 @@ impl Pipeline {
         })
     }
 
-    /// Takes one observation in: the image at this moment.
+    /// Takes one observation in: the image at this moment. No network stands in for what is missing.
     ///
     /// # Real-time
     /// Wait-free; bounded by the number of tags, columns and operations of the programs.
     pub fn observe(&mut self, image: &Image, moment: &Moment) {
+        self.observe_with(None, image, moment);
+    }
+
+    /// Takes one observation in: the image at this moment. Where a tag has a masked autoencoder, the trained one stands in.
+    ///
+    /// # Real-time
+    /// Wait-free; bounded by the number of tags, columns and operations of the programs, and by one pass of the imputer.
+    pub fn observe_with(&mut self, imputer: Option<TrainedImputer<'_>>, image: &Image, moment: &Moment) {
         self.read(image);
         self.deltas.take(&mut self.raw, &self.fresh, moment.gap);
         self.tell_seasons(image);
@@ -210,7 +224,7 @@ impl Pipeline {
         self.triggered = self.triggers.look(&self.raw, &self.fresh, moment) && !moment.decision;
         self.check_ranges();
         self.filters.apply(&self.raw, &mut self.values);
-        self.imputation.fill(&mut self.values, &mut self.fresh);
+        self.impute(imputer);
         self.judgement = self.reward_rule.judge(&self.raw, &self.values);
         self.read_actions_back(image);
         let bounds_known = self.bound_actions();
@@ -246,6 +260,7 @@ impl Pipeline {
             triggers,
             filters,
             imputation,
+            autoencoder,
             traces,
             actions,
             clock,
@@ -257,6 +272,7 @@ impl Pipeline {
         triggers.carry(carrier);
         filters.carry(carrier);
         imputation.carry(carrier);
+        autoencoder.iter_mut().for_each(|autoencoder| autoencoder.carry(carrier));
         traces.carry(carrier);
         actions.iter_mut().for_each(|ActionStage { tag: _, scale: _, bounds }| bounds.carry(carrier));
         clock.carry(carrier);
@@ -267,6 +283,12 @@ impl Pipeline {
     /// Every column of the state is valid and fresh.
     pub fn complete(&self) -> bool {
         self.complete
+    }
+
+    /// The site has a masked autoencoder, and every value of the state that it learns from was read: none is missing, none is
+    /// imputed.
+    pub fn all_read(&self) -> bool {
+        self.autoencoder.as_ref().is_some_and(Autoencoder::all_read)
     }
 
     /// A trigger asks for a decision where the grid has none.
@@ -344,6 +366,15 @@ impl Pipeline {
         for ((tag, raw), value) in self.tags.iter().zip(&self.raw).zip(&mut self.values) {
             *value = raw.filter(|x| tag.operating_range.is_none_or(|range| range.lo <= *x && *x <= range.hi));
         }
+    }
+
+    /// The network first: it goes by what was read alone.
+    fn impute(&mut self, imputer: Option<TrainedImputer<'_>>) {
+        let Self { autoencoder, imputation, traces, values, fresh, .. } = self;
+        if let Some(autoencoder) = autoencoder {
+            autoencoder.fill(imputer, traces, values, fresh);
+        }
+        imputation.fill(values, fresh);
     }
 
     fn read_actions_back(&mut self, image: &Image) {

@@ -7,6 +7,9 @@
 //! comes back, and the generation that failed is refused for ever. While one is on probation the next may be on trial, but
 //! it has to wait for the other's end before it is adopted.
 //!
+//! Of a policy with an imputer the trial sees the actor, on the states that the imputer in use has made; its own imputer is
+//! verified before and watched after, like the rest of it.
+//!
 //! # Liveness
 //! Nothing here keeps policies from the plant for ever. Trial and probation are counted in decisions, and from the first one
 //! on in time as well, because decisions may stop: when either is over, what was seen decides. Before its first decision a
@@ -32,7 +35,8 @@ use rt_core::time::{MonoTime, Span};
 use shm_layout::{StepHead, StepRef};
 
 use crate::agent::AdoptedPolicy;
-use crate::kernels::{Kernel, NetSpec, SpecError};
+use crate::kernels::{Kernel, SpecError};
+use crate::spec::PolicySpec;
 use crate::wire::{Verifier, WeightsRefused};
 
 use answers::Examiner;
@@ -140,14 +144,14 @@ impl Succession {
     /// The succession of this site's policies; `first` is in use.
     ///
     /// # Errors
-    /// When `spec` is no network.
-    pub fn new(site: &Site, spec: &NetSpec, first: &AdoptedPolicy, kernel: Kernel) -> Result<Self, SpecError> {
+    /// When `spec` is no policy.
+    pub fn new(site: &Site, spec: &PolicySpec, first: &AdoptedPolicy, kernel: Kernel) -> Result<Self, SpecError> {
         let mut verifier = Verifier::new(spec, site.tag_list_hash(), kernel)?;
         verifier.count(first.generation());
         let window = Window::new(site.runtime.probation.map_or(0, |probation| probation.decisions));
         Ok(Self {
             verifier,
-            examiner: Examiner::new(site, spec, kernel)?,
+            examiner: Examiner::new(site, &spec.actor, kernel)?,
             canary: site.runtime.canary,
             probation: site.runtime.probation,
             decide_every: site.interaction.action_period,

@@ -2,7 +2,6 @@ use rt_core::mode::Mode;
 use shm_layout::StepLayout;
 
 use super::*;
-use crate::actor_spec;
 use crate::pipeline::Columns;
 use crate::testing::site;
 use crate::wire::{Publication, WeightsRefused, encode, slot_words};
@@ -17,7 +16,7 @@ const USUAL: f64 = -0.2;
 /// A runtime whose policies are constants.
 struct Rig {
     succession: Succession,
-    spec: NetSpec,
+    spec: PolicySpec,
     tag_list_hash: u64,
     layout: StepLayout,
     now: MonoTime,
@@ -35,7 +34,7 @@ impl Rig {
         site.runtime.probation = Some(ProbationSettings { decisions: WATCHED, clamps: 0.4, reward: 4.0 });
         change(&mut site);
         let columns = Columns::of(&site).len();
-        let spec = actor_spec(columns, site.setpoints.len());
+        let spec = PolicySpec::of(&site);
         let first = AdoptedPolicy::nominal(&spec, &site).unwrap();
         Self {
             succession: Succession::new(&site, &spec, &first, Kernel::best()).unwrap(),

@@ -8,8 +8,8 @@ use super::*;
 const TAGS: u64 = 0x1234_5678_9abc_def0;
 const EPOCH: u64 = 3;
 
-fn spec() -> NetSpec {
-    NetSpec { layers: vec![LayerSpec::new(3, 4, Activation::Crelu), LayerSpec::new(8, 3, Activation::Linear)] }
+fn spec() -> PolicySpec {
+    NetSpec { layers: vec![LayerSpec::new(3, 4, Activation::Crelu), LayerSpec::new(8, 3, Activation::Linear)] }.into()
 }
 
 fn publication() -> Publication {
@@ -135,7 +135,7 @@ fn f08_wrong_sizes_are_refused_even_with_a_right_checksum() {
     // The same number of parameters in another function.
     assert_eq!(refused(|header| header.dims[1].activation = Activation::Tanh.code()), "other_shape");
 
-    let other = NetSpec { layers: vec![LayerSpec::new(3, 3, Activation::Linear)] };
+    let other = NetSpec { layers: vec![LayerSpec::new(3, 3, Activation::Linear)] }.into();
     let mut slot = vec![0; slot_words(&other).unwrap()];
     encode(&other, &publication(), &[0.1; 12], &mut slot).unwrap();
     assert_eq!(verifier().verify(&slot).unwrap_err().name(), "other_shape");

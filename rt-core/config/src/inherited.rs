@@ -27,11 +27,10 @@ const HISTORY: Instead = Advice("`corerl learn --from FILE` learns from a histor
 const LEARNER: Instead = Advice(
     "the learner's options stand in `agent` itself: `critic_lr`, `ensemble_aggregation`, `reset_period` and others",
 );
-const PER_TAG: Instead = Advice("write it at each tag that shall have it");
 const FIGURES: Instead = Advice("figures are in shared memory (`corerl shm`) and on `corerl-ua-server`");
 
 /// Sorted by name.
-const KEYS: [(&str, Instead); 42] = [
+const KEYS: [(&str, Instead); 43] = [
     ("action_constructor", COLUMNS),
     ("action_tolerance", Advice("write `runtime.setpoint_expiry`: a set of setpoints is not sent later than this")),
     ("actor", LEARNER),
@@ -60,7 +59,12 @@ const KEYS: [(&str, Instead); 42] = [
         "horizon",
         Advice("write `updates`: critic updates, of which an observation gives rise to `agent.critic_updates`"),
     ),
-    ("imputer", PER_TAG),
+    (
+        "imputer",
+        Advice(
+            "write it at each tag that shall have it; `masked-ae` has the keys `imputation_horizon` and `missing_max`",
+        ),
+    ),
     ("is_computed", Advice("write `type: computed`")),
     ("is_endogenous", Advice("the runtime makes no model of the plant")),
     ("load_historical_data", HISTORY),
@@ -76,6 +80,7 @@ const KEYS: [(&str, Instead); 42] = [
     ("outlier", Key("filter")),
     ("policy", LEARNER),
     ("preprocess", COLUMNS),
+    ("prop_missing_tol", Key("missing_max")),
     (
         "restore_checkpoint",
         Advice("a learner goes on from what is in `checkpoints`, or in `corerl run --checkpoint-dir DIR`"),

@@ -85,7 +85,7 @@ choices! {
         Linear = "linear",
         /// The next value; only known afterwards.
         Backfill = "backfill",
-        /// A network; not supported.
+        /// What a network makes of the other tags.
         MaskedAutoencoder = "masked-ae",
     }
 
@@ -365,10 +365,12 @@ sections! {
 
     /// What stands in for a missing value.
     struct Imputer {
-        /// `copy` (the last value), `linear` (along the last two values), or `identity` (nothing).
+        /// `copy` (the last value), `linear` (along the last two values), `masked-ae` (what a network that the learner trains makes of the other tags; nothing before it is trained), or `identity` (nothing).
         name: ImputerName, Required;
         /// For so many observations in a row, at most.
         imputation_horizon: Whole<1, 1_000_000>, Default("10");
+        /// With `masked-ae`: the largest share of the state's tags that may be missing, this one included; above 0 and below 1. With more nothing stands in.
+        missing_max: f64, Default("0.25");
     }
 
     /// A change that is not believed at once.
@@ -423,7 +425,7 @@ sections! {
         spin: Spin, Default("auto");
         /// The CPUs of the real-time threads.
         cpus: Cpus, Default("{}");
-        /// The SCHED_FIFO priorities of the real-time threads.
+        /// The SCHED_FIFO priorities of the real-time threads, and how the learner stands behind all others.
         priorities: Priorities, Default("{}");
         /// Refuse to start without real-time privileges instead of running degraded.
         strict: bool, Default("false");
@@ -495,6 +497,8 @@ sections! {
         control: Whole<0, 1023>, Optional;
         /// The io threads'.
         io: Whole<0, 1023>, Optional;
+        /// Those of the learner, which has a thread on each. Absent: all that control and io leave.
+        learner: Vec<At<Whole<0, 1023>>>, Optional;
     }
 
     /// The SCHED_FIFO priorities of the real-time threads.
@@ -503,6 +507,8 @@ sections! {
         control: Whole<2, 98>, Default("80");
         /// The io threads', below the control thread's.
         io: Whole<1, 97>, Default("70");
+        /// By how much the learner's nice value is raised. Of learners that share a CPU, one with a step less gets a quarter more of it.
+        learner_nice: Whole<0, 19>, Default("5");
     }
 
     /// Late cycles before a trip: `m` in any `n`.

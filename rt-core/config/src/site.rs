@@ -262,7 +262,7 @@ pub struct Trigger {
 }
 
 /// What stands in for a value that is missing in an observation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Imputer {
     /// What it is made from.
     pub rule: ImputerRule,
@@ -271,7 +271,7 @@ pub struct Imputer {
 }
 
 /// From what a missing value is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ImputerRule {
     /// Nothing stands in.
     None,
@@ -279,6 +279,11 @@ pub enum ImputerRule {
     Copy,
     /// The last two values, carried on along a straight line inside the tag's range.
     Linear,
+    /// What a trained network makes of the other tags of the state, inside the tag's range.
+    MaskedAutoencoder {
+        /// The largest share of the state's tags that may be missing, this one included: above 0 and below 1.
+        missing_max: f64,
+    },
 }
 
 /// What a tag is for.
@@ -622,6 +627,10 @@ pub struct Runtime {
     pub control_priority: u8,
     /// SCHED_FIFO priority of the io threads, lower than the control thread's.
     pub io_priority: u8,
+    /// CPUs of the learner; `None`: all that control and io leave.
+    pub learner_cpus: Option<Vec<usize>>,
+    /// By how much the learner's nice value is raised, 0 to 19.
+    pub learner_nice: u8,
     /// Refuse to start without real-time privileges instead of running degraded.
     pub strict: bool,
     /// HOLD at most this long.

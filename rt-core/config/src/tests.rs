@@ -537,6 +537,11 @@ fn s5_a_password_is_read_from_its_file_and_never_shown() {
 fn the_runtime_section_is_checked() {
     let runtime = |line: &str| format!("runtime:\n  {line}\n");
     assert_error("runtime:\n", &runtime("priorities: {control: 50, io: 60}"), "60}", "not below", "");
+    assert_error("runtime:\n", &runtime("cpus: {learner: []}"), "[]", "needs a CPU", "");
+    assert_error("runtime:\n", &runtime("priorities: {learner_nice: 20}"), "20}", "whole number", "");
+    let placed = accepted(&BASE.replacen("runtime:\n", &runtime("cpus: {control: 1, learner: [2, 1]}"), 1));
+    assert_eq!((placed.site.runtime.learner_cpus, placed.site.runtime.learner_nice), (Some(vec![2, 1]), 5));
+    assert!(placed.notices.iter().any(|notice| notice.message.contains("control and learner share a CPU")));
     assert_error("runtime:\n", &runtime("overruns: {m: 9, n: 8}"), "9, n", "can never be", "");
     assert_error(
         "runtime:\n",

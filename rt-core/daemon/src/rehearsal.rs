@@ -4,7 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::thread::JoinHandle;
 
 use io_loop::Simulated;
-use policy::actor_spec;
+use policy::PolicySpec;
 use policy::pipeline::Columns;
 use rt_config::{Connection, Range, Site};
 use rt_core::ports::Command;
@@ -48,7 +48,7 @@ impl Rehearsal {
     /// The site's policy file cannot be used, or the kernel gives no memory or thread.
     pub fn start(site: &Site, placement: &Placement) -> Result<Self, Failure> {
         let n_state = Columns::of(site).len();
-        let (first_policy, _) = first_policy(site, &actor_spec(n_state, site.setpoints.len()))?;
+        let (first_policy, _) = first_policy(site, &PolicySpec::of(site))?;
         let (shelf, writers) = Shelf::create(site, n_state).map_err(Failure::resource("the shared memory"))?;
         let written = writers.records;
         let (records, layout) = (written.cycles.reader(broadcast::Start::Oldest), written.cycle_layout);

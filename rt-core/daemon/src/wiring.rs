@@ -6,10 +6,10 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, bounded};
 use io_loop::{FieldBus, IoLoop, Rights, news, sets};
 use policy::file::{Purpose, Trust};
-use policy::kernels::{Kernel, NetSpec};
+use policy::kernels::Kernel;
 use policy::pipeline::Columns;
 use policy::trial::Succession;
-use policy::{AdoptedPolicy, actor_spec};
+use policy::{AdoptedPolicy, PolicySpec};
 use rt_config::{Connection, Site};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
 use rt_core::changes::ChangeSet;
@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         rt_sys::ServiceManager::from_environment().map_err(Failure::resource("the service manager's socket"))?;
 
     let n_state = Columns::of(&site).len();
-    let spec = actor_spec(n_state, site.setpoints.len());
+    let spec = PolicySpec::of(&site);
     let kernel = Kernel::best();
     let slot_words = policy::wire::slot_words(&spec).map_err(Failure::internal)?;
     let (first_policy, of_file) = first_policy(&site, &spec)?;
@@ -224,7 +224,7 @@ pub(crate) fn at_rest(
 }
 
 /// The policy file that the site names, and what is to be told of it; or the nominal policy.
-pub(crate) fn first_policy(site: &Site, spec: &NetSpec) -> Result<(AdoptedPolicy, Option<String>), Failure> {
+pub(crate) fn first_policy(site: &Site, spec: &PolicySpec) -> Result<(AdoptedPolicy, Option<String>), Failure> {
     let mut first = AdoptedPolicy::nominal(spec, site).map_err(Failure::internal)?;
     let Some(path) = &site.runtime.policy_file else { return Ok((first, None)) };
     let refused = |reason: String| Failure::Policy(format!("{}: {reason}", path.display()));

@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::path::Path;
 use std::slice;
 
-use policy::kernels::{Kernel, NetSpec};
+use policy::kernels::Kernel;
 use policy::pipeline::Columns;
-use policy::{AdoptedPolicy, Agent, PolicySource, actor_spec};
+use policy::{AdoptedPolicy, Agent, PolicySource, PolicySpec};
 use rt_config::Site;
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::Cycle;
@@ -61,7 +61,7 @@ pub enum ReplayRefused {
 #[derive(Debug)]
 pub struct Replay {
     site: Site,
-    spec: NetSpec,
+    spec: PolicySpec,
     cycle: Box<Cycle>,
     agent: Box<Agent<Deck>>,
     records: CycleRecords,
@@ -92,7 +92,7 @@ impl Replay {
         let cycle_layout = CycleLayout::new(count(setpoints), count(tags)).ok_or_else(too_large)?;
         let step_layout = StepLayout::new(count(columns), count(setpoints)).ok_or_else(too_large)?;
         Ok(Self {
-            spec: actor_spec(columns, setpoints),
+            spec: PolicySpec::of(&site),
             site,
             records: CycleRecords::new(cycle_layout, cycle.generation()),
             cycle,

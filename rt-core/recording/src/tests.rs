@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use policy::kernels::{Kernel, KernelKind};
 use policy::pipeline::Columns;
-use policy::{AdoptedPolicy, Agent, Kept, PolicySource, actor_spec};
+use policy::{AdoptedPolicy, Agent, Kept, PolicySource, PolicySpec};
 use rt_config::Site;
 use rt_core::changes::{ChangeSet, SetpointTuning};
 use rt_core::cycle::Cycle;
@@ -16,7 +16,7 @@ use rt_core::setpoint::{ScalarKind, SetpointSet};
 use rt_core::tag::{Quality, Sample, TagId};
 use rt_core::time::{MonoTime, Span};
 use shm::broadcast::{self, Start};
-use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepLayout};
+use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepHead, StepLayout};
 
 use super::*;
 use crate::volume::Volume;
@@ -46,6 +46,7 @@ struct Rig {
     scribe: Option<Scribe>,
     slot: KeeperSlot,
     notices: Vec<Notice>,
+    quality_fails: bool,
     directory: tempfile::TempDir,
 }
 
@@ -137,11 +138,24 @@ impl Rig {
     }
 
     fn at(directory: tempfile::TempDir, path: PathBuf, bytes_max: u64) -> Self {
-        let site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).expect("the example is valid").site;
+        Self::of(rt_config::example(), directory, path, bytes_max)
+    }
+
+    /// A site whose quality is not read now and then, and imputed by the network that comes with the policy.
+    fn imputing() -> Self {
+        let text = rt_config::example().replace("# imputer: {name: masked-ae} ", "imputer: {name: masked-ae} ");
+        assert_ne!(text, rt_config::example());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site.rec");
+        Self { quality_fails: true, ..Self::of(&text, directory, path, u64::MAX) }
+    }
+
+    fn of(text: &str, directory: tempfile::TempDir, path: PathBuf, bytes_max: u64) -> Self {
+        let site = rt_config::parse(text, "site.yaml".as_ref()).expect("a valid site").site;
         let lists = site.cycle_lists();
         let cycle = Box::new(Cycle::new(&site.cycle_settings(&lists)).unwrap());
         let (columns, setpoints) = (Columns::of(&site).len(), site.setpoints.len());
-        let spec = actor_spec(columns, setpoints);
+        let spec = PolicySpec::of(&site);
         let current = AdoptedPolicy::nominal(&spec, &site).unwrap();
         let agent = Agent::new(&site, Weights { current, is_new: true }, Kernel::best()).unwrap();
         let cycle_layout = CycleLayout::new(setpoints as u32, site.tags.len() as u32).unwrap();
@@ -161,7 +175,7 @@ impl Rig {
             program: "test".into(),
             kernel: "best".into(),
             site_file: "site.yaml".into(),
-            site_text: rt_config::example().into(),
+            site_text: text.into(),
         };
         let (tape, scribe, slot) = recording(&site, options, outputs).unwrap();
         slot.leave_policy(agent.source().current().unwrap());
@@ -186,6 +200,7 @@ impl Rig {
             scribe: Some(scribe),
             slot,
             notices: Vec::new(),
+            quality_fails: false,
             directory,
         }
     }
@@ -230,7 +245,11 @@ impl Rig {
         let measured = [(2, 0.5 + noise(1)), (3, 0.7 + noise(2)), (5, 1.0)];
         let setpoints = self.plant.setpoints.iter().copied().enumerate();
         for (tag, value) in setpoints.chain(measured) {
-            let quality = if index % 50 == 49 && tag == 3 { Quality::Uncertain } else { Quality::Good };
+            let quality = match tag {
+                3 if self.quality_fails && index % 100 >= 60 => Quality::Bad,
+                3 if index % 50 == 49 => Quality::Uncertain,
+                _ => Quality::Good,
+            };
             let source_time = 130_000_000_000 + index as i64;
             let tag = TagId::new(tag).unwrap();
             self.plant.reports.push(FieldReport::Sample(Sample { tag, value, quality, received: woke, source_time }));
@@ -259,7 +278,7 @@ impl Rig {
     /// New weights, different for each generation.
     fn publish(&mut self, generation: u64) {
         let Weights { current, is_new } = self.agent.source_mut();
-        let spec = current.net().spec().clone();
+        let spec = PolicySpec::of(&self.site);
         let nominal = AdoptedPolicy::nominal(&spec, &self.site).unwrap().parameters();
         let shifted: Vec<_> = nominal.iter().map(|x| x + 1e-4 * (1 + generation % 16) as f32).collect();
         *current =
@@ -373,6 +392,41 @@ fn a_recording_replays_bit_for_bit_with_every_kernel() {
         }
         assert!(rig.steps_sent > 20 && rig.plant.sets > 200);
     });
+}
+
+#[test]
+fn what_a_network_imputed_replays_bit_for_bit_with_every_kernel() {
+    with_room(|| {
+        let mut rig = Rig::imputing();
+        for generation in 1..4 {
+            rig.cycles(100);
+            rig.publish(generation);
+            rig.turn();
+        }
+        rig.cycles(100);
+        rig.close();
+        let bytes = fs::read(rig.path()).unwrap();
+        for kernel in KINDS.into_iter().filter_map(Kernel::of) {
+            let told = replay(&bytes, kernel).unwrap();
+            assert_eq!((told.difference, told.cycles, told.policies), (None, 400, 4), "{kernel:?}");
+        }
+        let imputed = imputed(&bytes, rig.step_layout);
+        assert!(imputed.iter().all(|cycle| *cycle >= 100), "the nominal policy imputes nothing: {imputed:?}");
+        assert!(imputed.len() >= 6, "{imputed:?}");
+    });
+}
+
+/// The cycles whose state is complete although something was not read.
+fn imputed(bytes: &[u8], layout: StepLayout) -> Vec<u64> {
+    let (mut reader, mut cycles) = (Reader::open(bytes).unwrap(), Vec::new());
+    while let Next::Frame(frame) = reader.next_frame().unwrap() {
+        let Frame::Cycle(cycle) = frame else { continue };
+        let Ok(step) = layout.view(&cycle.step) else { continue };
+        if step.head.has(StepHead::STATE_COMPLETE) && !step.head.has(StepHead::ALL_READ) {
+            cycles.push(cycle.slot.index);
+        }
+    }
+    cycles
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_segment_header_is_where_it_always_was() {
 fn the_weights_header_is_where_it_always_was() {
     golden!(WeightsHeader: size 256, align 8 {
         magic @ 0, version @ 8, layers @ 12, epoch @ 16, generation @ 24, updates @ 32,
-        tag_list_hash @ 40, payload_bytes @ 48, checksum @ 56, flags @ 72, reserved_a @ 76,
+        tag_list_hash @ 40, payload_bytes @ 48, checksum @ 56, flags @ 72, imputer_layers @ 76,
         dims @ 80, reserved_b @ 208,
     });
     golden!(LayerDims: size 16, align 4 {
@@ -85,5 +85,5 @@ fn tables_and_histogram_have_their_sizes() {
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (5, 904_690_314_299_450_110));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (6, 13_048_941_675_541_078_029));
 }

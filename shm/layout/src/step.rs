@@ -58,6 +58,8 @@ impl StepHead {
     pub const ZONES_CLEAR: u32 = 1 << 9;
     /// Flag: a decision slot because of a trigger, between those of the action period.
     pub const TRIGGERED: u32 = 1 << 10;
+    /// Flag: the site has a masked autoencoder, and every value of the state that it learns from was read.
+    pub const ALL_READ: u32 = 1 << 11;
 
     /// Whether all bits of `flag` are set.
     pub const fn has(&self, flag: u32) -> bool {

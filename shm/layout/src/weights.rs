@@ -1,4 +1,4 @@
-//! The header of a network in the weights segment, and the order of its parameters.
+//! The header of a policy in the weights segment, and the order of its parameters.
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, IntoBytes};
 pub const WEIGHTS_MAGIC: [u8; 8] = *b"CoreRLnn";
 /// Version of the network's format.
 pub const WEIGHTS_VERSION: u32 = 1;
-/// Most layers of a network.
+/// Most layers of a network, and of a policy's networks together.
 pub const MAX_LAYERS: usize = 8;
 /// Most inputs or outputs of a layer.
 pub const MAX_WIDTH: u32 = 1 << 16;
@@ -58,7 +58,7 @@ abi_struct! {
 }
 
 abi_struct! {
-    /// What a network in the weights segment begins with.
+    /// What a policy in the weights segment begins with: its actor and, where the site asks for one, its imputer.
     ///
     /// The parameters follow as f32: per layer the weights, row by row (`[output][input]`), then the
     /// biases. `checksum` is the first half of BLAKE3 over [`checked_header`](Self::checked_header)
@@ -68,7 +68,7 @@ abi_struct! {
         pub magic: [u8; 8],
         /// [`WEIGHTS_VERSION`].
         pub version: u32,
-        /// Layers in use.
+        /// Layers in use, the actor's and then the imputer's.
         pub layers: u32,
         /// Grant of the learner that wrote it.
         pub epoch: u64,
@@ -84,8 +84,8 @@ abi_struct! {
         pub checksum: [u8; 16],
         /// Bits: the associated constants.
         pub flags: u32,
-        /// Zero.
-        pub reserved_a: u32,
+        /// How many of the layers in use are the imputer's; 0 without one.
+        pub imputer_layers: u32,
         /// The layers; those not in use are zero.
         pub dims: [LayerDims; 8],
         /// Zero.
@@ -167,27 +167,33 @@ impl fmt::Display for ShapeRefused {
 
 impl core::error::Error for ShapeRefused {}
 
-/// The shape of a network whose sizes fit each other.
+/// The shape of a policy's networks whose sizes fit each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeightsShape {
+    /// The actor's, then the imputer's.
     layers: [LayerDims; MAX_LAYERS],
     used: usize,
+    /// How many of them are the actor's.
+    of_actor: usize,
 }
 
 impl WeightsShape {
-    /// Checks layers against each other.
+    /// Checks each network's layers against each other; `imputer` is empty without one.
     ///
     /// # Errors
     ///
     /// The first fact that does not hold.
-    pub fn new(layers: &[LayerDims]) -> Result<Self, ShapeRefused> {
-        let refused = ShapeRefused::Layers { found: u32::try_from(layers.len()).unwrap_or(u32::MAX) };
-        if layers.is_empty() || layers.len() > MAX_LAYERS {
-            return Err(refused);
+    pub fn new(actor: &[LayerDims], imputer: &[LayerDims]) -> Result<Self, ShapeRefused> {
+        let used = actor.len().saturating_add(imputer.len());
+        if actor.is_empty() || used > MAX_LAYERS {
+            return Err(ShapeRefused::Layers { found: u32::try_from(used).unwrap_or(u32::MAX) });
         }
-        let mut shape = Self { layers: [LayerDims::default(); MAX_LAYERS], used: layers.len() };
+        let mut shape = Self { layers: [LayerDims::default(); MAX_LAYERS], used, of_actor: actor.len() };
         let mut width = None;
-        for (layer, (to, found)) in shape.layers.iter_mut().zip(layers).enumerate() {
+        for (layer, (to, found)) in shape.layers.iter_mut().zip(actor.iter().chain(imputer)).enumerate() {
+            if layer == shape.of_actor {
+                width = None;
+            }
             let sizes_fit = [found.inputs, found.outputs].map(|size| (1..=MAX_WIDTH).contains(&size));
             let activation = Activation::from_code(found.activation)
                 .filter(|_| sizes_fit == [true, true])
@@ -201,25 +207,35 @@ impl WeightsShape {
         Ok(shape)
     }
 
-    /// The layers in use.
+    /// The layers in use, the actor's and then the imputer's.
     pub fn layers(&self) -> &[LayerDims] {
         self.layers.get(..self.used).unwrap_or(&self.layers)
     }
 
-    /// Inputs of the network.
-    pub fn inputs(&self) -> usize {
-        self.layers().first().map_or(0, |layer| layer.inputs as usize)
+    /// The actor's layers.
+    pub fn actor(&self) -> &[LayerDims] {
+        self.layers.get(..self.of_actor).unwrap_or(&self.layers)
     }
 
-    /// Values that the network gives.
+    /// The imputer's layers; empty without one.
+    pub fn imputer(&self) -> &[LayerDims] {
+        self.layers.get(self.of_actor..self.used).unwrap_or(&[])
+    }
+
+    /// Inputs of the actor.
+    pub fn inputs(&self) -> usize {
+        self.actor().first().map_or(0, |layer| layer.inputs as usize)
+    }
+
+    /// Values that the actor gives.
     pub fn outputs(&self) -> usize {
-        self.layers().last().map_or(0, |layer| {
+        self.actor().last().map_or(0, |layer| {
             let activation = Activation::from_code(layer.activation).unwrap_or(Activation::Linear);
             activation.width(layer.outputs as usize)
         })
     }
 
-    /// Number of parameters.
+    /// Number of parameters of all layers.
     pub fn parameters(&self) -> u64 {
         // At most 8 * (2^16 + 1) * 2^16: no overflow.
         let of_layer = |layer: &LayerDims| (u64::from(layer.inputs) + 1) * u64::from(layer.outputs);
@@ -254,11 +270,12 @@ impl WeightsHeader {
     /// Flag: the nominal policy, which holds the plant's nominal setpoint.
     pub const NOMINAL: u32 = 1 << 0;
 
-    /// The header of a network of this shape; the other fields are zero.
+    /// The header of a policy of this shape; the other fields are zero.
     pub fn new(shape: &WeightsShape) -> Self {
         let mut header: Self = zerocopy::FromZeros::new_zeroed();
         (header.magic, header.version) = (WEIGHTS_MAGIC, WEIGHTS_VERSION);
         header.layers = u32::try_from(shape.used).unwrap_or(0);
+        header.imputer_layers = u32::try_from(shape.imputer().len()).unwrap_or(0);
         header.dims = shape.layers;
         header.payload_bytes = shape.payload_bytes();
         header
@@ -277,11 +294,13 @@ impl WeightsHeader {
         if self.version != WEIGHTS_VERSION {
             return Err(ShapeRefused::VersionMismatch { found: self.version, expected: WEIGHTS_VERSION });
         }
-        let layers = usize::try_from(self.layers)
+        let of_actor = self.layers.checked_sub(self.imputer_layers).and_then(|count| usize::try_from(count).ok());
+        let (actor, imputer) = usize::try_from(self.layers)
             .ok()
             .and_then(|used| self.dims.get(..used))
+            .and_then(|layers| layers.split_at_checked(of_actor?))
             .ok_or(ShapeRefused::Layers { found: self.layers })?;
-        let shape = WeightsShape::new(layers)?;
+        let shape = WeightsShape::new(actor, imputer)?;
         if shape.payload_bytes() != self.payload_bytes {
             return Err(ShapeRefused::Payload {
                 found_bytes: self.payload_bytes,
@@ -328,12 +347,38 @@ mod tests {
     use std::vec::Vec;
 
     fn shape() -> WeightsShape {
-        WeightsShape::new(&[
-            LayerDims::new(32, 64, Activation::Crelu),
-            LayerDims::new(128, 64, Activation::Relu),
-            LayerDims::new(64, 4, Activation::Linear),
-        ])
-        .unwrap()
+        WeightsShape::new(&ACTOR, &[]).unwrap()
+    }
+
+    const ACTOR: [LayerDims; 3] = [
+        LayerDims::new(32, 64, Activation::Crelu),
+        LayerDims::new(128, 64, Activation::Relu),
+        LayerDims::new(64, 4, Activation::Linear),
+    ];
+    const IMPUTER: [LayerDims; 2] =
+        [LayerDims::new(9, 16, Activation::Relu), LayerDims::new(16, 3, Activation::Linear)];
+
+    #[test]
+    fn an_imputer_follows_the_actor_and_takes_none_of_its_values() {
+        let shape = WeightsShape::new(&ACTOR, &IMPUTER).unwrap();
+        let header = WeightsHeader::from_words(&WeightsHeader::new(&shape).to_words()).unwrap();
+        let found = header.shape().unwrap();
+        assert_eq!((found.actor(), found.imputer()), (&ACTOR[..], &IMPUTER[..]));
+        assert_eq!((found.inputs(), found.outputs()), (32, 4));
+        assert_eq!(found.parameters(), self::shape().parameters() + 10 * 16 + 17 * 3);
+        assert_eq!((self::shape().imputer().len(), header.imputer_layers), (0, 2));
+    }
+
+    #[test]
+    fn a_boundary_between_the_networks_that_cannot_be_is_refused() {
+        for imputer_layers in [0, 1, 3, 4, 5, 6, u32::MAX] {
+            let mut header = WeightsHeader::new(&WeightsShape::new(&ACTOR, &IMPUTER).unwrap());
+            header.imputer_layers = imputer_layers;
+            assert!(header.shape().is_err(), "{imputer_layers}");
+        }
+        let many = [ACTOR[0]; MAX_LAYERS];
+        assert_eq!(WeightsShape::new(&many, &IMPUTER), Err(ShapeRefused::Layers { found: 10 }));
+        assert_eq!(WeightsShape::new(&[], &IMPUTER), Err(ShapeRefused::Layers { found: 2 }));
     }
 
     #[test]

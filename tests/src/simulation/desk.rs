@@ -5,7 +5,7 @@ use policy::kernels::Kernel;
 use policy::pipeline::Columns;
 use policy::trial::{Succession, Verdict};
 use policy::wire::{WeightsRefused, slot_words};
-use policy::{AdoptedPolicy, Agent, Step, actor_spec};
+use policy::{AdoptedPolicy, Agent, PolicySpec, Step};
 use rt_config::Site;
 use rt_core::cycle::CycleOutcome;
 use rt_core::mode::Cause;
@@ -50,7 +50,7 @@ impl Desk {
     /// The site makes no agent.
     pub fn new(site: &Site, kernel: Kernel, file: Option<&PolicyFile>) -> (Self, Agent<VerifiedPolicy>) {
         let (columns, setpoints) = (Columns::of(site).len(), site.setpoints.len());
-        let spec = actor_spec(columns, setpoints);
+        let spec = PolicySpec::of(site);
         let mut first = AdoptedPolicy::nominal(&spec, site).expect("a network");
         if let Some(file) = file {
             first.adopt(&file.weights()).expect("a network of the site's shape");

@@ -1,10 +1,8 @@
 //! A learner that publishes what it should, and what it should not.
 
 use policy::file::{self, Origin, Purpose};
-use policy::kernels::NetSpec;
-use policy::pipeline::Columns;
 use policy::wire::{Publication, encode, slot_words};
-use policy::{Shown, actor_spec};
+use policy::{PolicySpec, Shown};
 use rt_config::Site;
 
 use super::dice::Dice;
@@ -64,7 +62,7 @@ impl Offer {
 
 /// The learner of a scenario.
 pub(crate) struct SimulatedLearner {
-    spec: NetSpec,
+    spec: PolicySpec,
     tag_list_hash: u64,
     parameters: Vec<f32>,
     words: Vec<u64>,
@@ -79,10 +77,10 @@ pub(crate) struct SimulatedLearner {
 impl SimulatedLearner {
     pub(crate) fn new(site: &Site, seed: u64) -> Self {
         let mut dice = Dice::new(seed, "learner");
-        let spec = actor_spec(Columns::of(site).len(), site.setpoints.len());
+        let spec = PolicySpec::of(site);
         let mut parameters: Vec<_> = (0..spec.parameters()).map(|_| dice.between(-0.05, 0.05) as f32).collect();
-        let logits = parameters.len() - spec.outputs() / 2;
-        parameters[logits - spec.outputs() / 2..logits].fill(0.5);
+        let logits = parameters.len() - spec.actor.outputs() / 2;
+        parameters[logits - spec.actor.outputs() / 2..logits].fill(0.5);
         let words = vec![0; slot_words(&spec).expect("a network")];
         Self {
             spec,
@@ -172,15 +170,17 @@ impl SimulatedLearner {
 
     fn write_other_shape(&mut self, publication: &Publication) {
         let mut spec = self.spec.clone();
-        let hidden = spec.layers[1].outputs - 2;
-        (spec.layers[1].outputs, spec.layers[2].inputs) = (hidden, 2 * hidden);
+        let layers = &mut spec.actor.layers;
+        let hidden = layers[1].outputs - 2;
+        (layers[1].outputs, layers[2].inputs) = (hidden, 2 * hidden);
         encode(&spec, publication, &self.parameters[..spec.parameters()], &mut self.words).expect("it is smaller");
     }
 
     /// The last layer is another one: for a constant all of its weights are zero, and its means lie beyond the range.
     fn write_wrong(&mut self, offer: Offer, publication: &Publication) {
         let mut parameters = self.parameters.clone();
-        let (outputs, last) = (self.spec.outputs(), self.spec.layers[self.spec.layers.len() - 1].parameters());
+        let actor = &self.spec.actor;
+        let (outputs, last) = (actor.outputs(), actor.layers[actor.layers.len() - 1].parameters());
         let (first, biases) = (parameters.len() - last, parameters.len() - outputs);
         match offer {
             Offer::Constant => {
@@ -195,7 +195,7 @@ impl SimulatedLearner {
 
     /// Means that lie a little elsewhere, and a few other weights.
     fn learn(&mut self) {
-        let outputs = self.spec.outputs();
+        let outputs = self.spec.actor.outputs();
         let first = self.parameters.len() - outputs;
         for index in first..first + outputs / 2 {
             let mean = f64::from(self.parameters[index]) + self.dice.between(-0.1, 0.1);

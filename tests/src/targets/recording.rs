@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use policy::kernels::Kernel;
 use policy::pipeline::Columns;
-use policy::{Agent, Kept, PolicySource, actor_spec};
+use policy::{Agent, Kept, PolicySource, PolicySpec};
 use rt_config::Site;
 use rt_core::ports::Recorder;
 use rt_core::record::{CycleView, Event, Flags};
@@ -118,7 +118,7 @@ fn replayed(file: &[u8]) -> usize {
 }
 
 fn policy_for(site: &Site, generation: u64) -> KeptPolicy {
-    let spec = actor_spec(Columns::of(site).len(), site.setpoints.len());
+    let spec = PolicySpec::of(site);
     KeptPolicy { origin: Kept { generation, updates: 0, nominal: false }, parameters: vec![0.01; spec.parameters()] }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use policy::PolicySpec;
 use policy::kernels::{Activation, Kernel, KernelKind, LayerSpec, NetSpec, PackedNet};
 use policy::wire::{OUTPUT_MAX, PARAMETER_MAX, Publication, Verifier, encode, slot_words};
 use shm_layout::{WEIGHTS_HEADER_WORDS, WeightsHeader};
@@ -11,12 +12,14 @@ use super::{Verdict, forge};
 const TAG_LIST: u64 = 7;
 const EPOCH: u64 = 3;
 
-static SPEC: LazyLock<NetSpec> = LazyLock::new(|| NetSpec {
-    layers: vec![
+static SPEC: LazyLock<PolicySpec> = LazyLock::new(|| {
+    let actor = vec![
         LayerSpec::new(3, 5, Activation::Crelu),
         LayerSpec::new(10, 4, Activation::Relu),
         LayerSpec::new(4, 3, Activation::Linear),
-    ],
+    ];
+    let imputer = vec![LayerSpec::new(6, 4, Activation::Relu), LayerSpec::new(4, 2, Activation::Linear)];
+    PolicySpec { actor: NetSpec { layers: actor }, imputer: Some(NetSpec { layers: imputer }) }
 });
 
 /// The first byte: whether the slot is as the rest says, or a genuine one with a forger's words, sealed again.
@@ -65,8 +68,8 @@ fn resealed(mut words: Vec<u64>) -> Vec<u64> {
 fn acts_within_bounds(parameters: &[f32]) {
     assert_eq!(parameters.len(), SPEC.parameters());
     assert!(parameters.iter().all(|x| x.abs() <= PARAMETER_MAX && !x.is_subnormal()));
-    let mut net = PackedNet::new(&SPEC).expect("a network");
-    net.pack(parameters).expect("its number of parameters");
+    let mut net = PackedNet::new(&SPEC.actor).expect("a network");
+    net.pack(&parameters[..SPEC.actor.parameters()]).expect("its number of parameters");
     let answers = [KernelKind::Scalar, KernelKind::Avx2, KernelKind::Avx512].map(|kind| {
         let (mut scratch, mut out) = (net.scratch(), [0.0; 3]);
         net.forward(Kernel::of(kind)?, &[1.0; 3], &mut scratch, &mut out);

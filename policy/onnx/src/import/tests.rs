@@ -41,9 +41,9 @@ fn refused(bytes: &[u8]) -> String {
 /// Means of the imported policy, and deviations.
 fn decide(purpose: &Purpose, imported: &Imported, columns: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let spec = purpose.spec().unwrap();
-    let mut net = PackedNet::new(&spec).unwrap();
-    net.pack(&imported.parameters).unwrap();
-    let (mut scratch, mut outputs) = (net.scratch(), vec![0.0; spec.outputs()]);
+    let mut net = PackedNet::new(&spec.actor).unwrap();
+    net.pack(&imported.parameters[..spec.actor.parameters()]).unwrap();
+    let (mut scratch, mut outputs) = (net.scratch(), vec![0.0; spec.actor.outputs()]);
     net.forward(Kernel::best(), columns, &mut scratch, &mut outputs);
     let (means, logits) = outputs.split_at(purpose.actions.len());
     (means.to_vec(), logits.iter().map(|logit| policy::sigma(*logit)).collect())
@@ -358,6 +358,21 @@ fn what_nobody_asked_for_may_be_anything_and_is_named() {
     assert!(said.contains("no output `setpoints` among `y`, `value`") && said.contains("--output"), "{said}");
     let reading = Reading { output: Some("y"), ..Reading::default() };
     assert_eq!(from_model(&bytes, &purpose(), &reading).unwrap().ignored, ["value"]);
+}
+
+#[test]
+fn a_model_is_of_the_actor_alone_and_comes_back_with_an_imputer_that_knows_nothing() {
+    let mut site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).expect("the example is valid").site;
+    let rule = rt_config::ImputerRule::MaskedAutoencoder { missing_max: 0.25 };
+    site.tags[3].imputer = rt_config::Imputer { rule, horizon: 10 };
+    let imputing = Purpose::of(&site);
+    let of_actor = imputing.spec().unwrap().actor.parameters();
+    let parameters = Numbers(4).many(imputing.spec().unwrap().parameters(), 0.3);
+    let model = to_model(&imputing, &origin(), &parameters).unwrap();
+    assert_eq!(model, to_model(&purpose(), &origin(), &parameters[..of_actor]).unwrap());
+    let imported = from_model(&model, &imputing, &Reading::default()).unwrap().parameters;
+    assert_eq!(imported[..of_actor], parameters[..of_actor]);
+    assert!(imported.len() == parameters.len() && imported[of_actor..].iter().all(|parameter| *parameter == 0.0));
 }
 
 #[test]

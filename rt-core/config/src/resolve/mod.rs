@@ -7,6 +7,7 @@ mod agent;
 mod cascade;
 mod connections;
 mod fallback;
+mod imputers;
 mod reward;
 mod runtime;
 mod service;
@@ -104,6 +105,9 @@ pub(crate) fn resolve(
         _ => None,
     };
     let agent = raw.agent.value.as_ref().and_then(|agent| agent::resolve(agent, interaction.as_ref(), complaints));
+    if let (Some(tags), Some(agent)) = (&tags, &agent) {
+        imputers::complain_of_idle(tags, agent, complaints);
+    }
     let runtime = runtime_raw.and_then(|runtime| runtime::resolve(runtime, &connections, &context, complaints));
     let name = runtime_raw.and_then(|runtime| site_name(&runtime.site, path, complaints));
 

@@ -65,8 +65,8 @@ pub(crate) fn resolve(
     let t_hold = given_or(&raw.t_hold, ten_observations);
     let t_recover = given_or(&raw.t_recover, ten_observations);
     let count = |value: u64| u32::try_from(value).ok();
-    let (control_cpu, io_cpu) = cpus?;
-    let (control_priority, io_priority) = priorities?;
+    let (control_cpu, io_cpu, learner_cpus) = cpus?;
+    let (control_priority, io_priority, learner_nice) = priorities?;
     let (decide_within, late_limit) = inference?;
     Some(Runtime {
         period: context.period?,
@@ -76,6 +76,8 @@ pub(crate) fn resolve(
         io_cpu,
         control_priority,
         io_priority,
+        learner_cpus,
+        learner_nice,
         strict: raw.strict.value?,
         t_hold: t_hold?,
         t_recover: t_recover?,
@@ -136,7 +138,8 @@ fn spin(raw: &RawRuntime, period: Period, complaints: &mut Complaints<'_>) -> Op
     }
 }
 
-fn cpus(raw: &Cpus, complaints: &mut Complaints<'_>) -> (Option<usize>, Option<usize>) {
+/// The CPUs of control, io and learner.
+fn cpus(raw: &Cpus, complaints: &mut Complaints<'_>) -> (Option<usize>, Option<usize>, Option<Vec<usize>>) {
     let index = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
     let control = index(raw.control.value.map(|cpu| cpu.0));
     let io = index(raw.io.value.map(|cpu| cpu.0));
@@ -144,10 +147,19 @@ fn cpus(raw: &Cpus, complaints: &mut Complaints<'_>) -> (Option<usize>, Option<u
         let help = "give the control thread a CPU of its own where there are two";
         complaints.notice(raw.io.at, "control and io share a CPU", help);
     }
-    (control, io)
+    let learner = raw.learner.value.as_ref().map(|cpus| cpus.iter().filter_map(|cpu| index(Some(cpu.value.0))));
+    let learner: Option<Vec<usize>> = learner.map(Iterator::collect);
+    if learner.as_ref().is_some_and(Vec::is_empty) {
+        complaints.error(raw.learner.at, "the learner needs a CPU", "name one, or leave the key out");
+    }
+    if learner.iter().flatten().any(|cpu| Some(*cpu) == control) {
+        let help = "leave it the control thread's alone where there are two";
+        complaints.notice(raw.learner.at, "control and learner share a CPU", help);
+    }
+    (control, io, learner)
 }
 
-fn priorities(raw: &Priorities, complaints: &mut Complaints<'_>) -> Option<(u8, u8)> {
+fn priorities(raw: &Priorities, complaints: &mut Complaints<'_>) -> Option<(u8, u8, u8)> {
     let (control, io) = (raw.control.value?.0, raw.io.value?.0);
     if io >= control {
         let message = format!("the io threads' priority {io} is not below the control thread's ({control})");
@@ -155,7 +167,8 @@ fn priorities(raw: &Priorities, complaints: &mut Complaints<'_>) -> Option<(u8, 
         complaints.error(at, message, "give control the higher number");
         return None;
     }
-    Some((u8::try_from(control).ok()?, u8::try_from(io).ok()?))
+    let small = |value: u64| u8::try_from(value).ok();
+    Some((small(control)?, small(io)?, small(raw.learner_nice.value?.0)?))
 }
 
 /// `m` of `n` of something.

@@ -10,12 +10,12 @@ use rt_core::tag::{Spike, TAGS_MAX, TagId, TagSettings, ne43_band};
 use rt_core::time::Span;
 
 use super::connections::{Connections, complain_of_twice, complain_of_unknown, node};
-use super::{Context, given_or, given_or_none, number, positive, stages};
+use super::{Context, given_or, given_or_none, imputers, number, positive, stages};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::expression::{self, Tree};
 use crate::form::{At, Field};
-use crate::raw::{Imputer as RawImputer, ImputerName, Pipeline, SourceTime, Tag as RawTag, TagType};
-use crate::site::{Imputer, ImputerRule, Range, Source, Tag, TagKind};
+use crate::raw::{Pipeline, SourceTime, Tag as RawTag, TagType};
+use crate::site::{Range, Source, Tag, TagKind};
 use crate::value::Formula;
 
 /// The tags as far as they could be resolved; indices are the file's, with two for a seasonal one.
@@ -281,7 +281,7 @@ fn tag(
         let help = "write `type: seasonal` or remove the key";
         complaints.error(raw.seasonal.at, "only a seasonal tag has `seasonal`", help);
     }
-    let imputer = imputer(&raw.imputer, complaints);
+    let imputer = imputers::resolve(&raw.imputer, in_state, complaints);
     let mut condition = |formula: &Formula, complaints: &mut Complaints<'_>| {
         compile(&parse(formula, names, complaints)?, formula, &|_| None, complaints)
     };
@@ -321,29 +321,6 @@ fn kind(raw: &RawTag, r#type: TagType, tree: Option<&Tree>, complaints: &mut Com
         // They have been taken apart before.
         TagType::Seasonal => None,
     }
-}
-
-/// `None` when it was complained of.
-fn imputer(field: &Field<RawImputer>, complaints: &mut Complaints<'_>) -> Option<Imputer> {
-    if !field.given {
-        return Some(Imputer { rule: ImputerRule::None, horizon: 0 });
-    }
-    let raw = field.value.as_ref()?;
-    let rule = match raw.name.value? {
-        ImputerName::Identity => ImputerRule::None,
-        ImputerName::Copy => ImputerRule::Copy,
-        ImputerName::Linear => ImputerRule::Linear,
-        ImputerName::Backfill => {
-            let message = "the value that comes next is not known when a decision is due";
-            complaints.error(raw.name.at, message, "use copy or linear");
-            return None;
-        }
-        ImputerName::MaskedAutoencoder => {
-            complaints.error(raw.name.at, "there is no network for missing values", "use copy or linear");
-            return None;
-        }
-    };
-    Some(Imputer { rule, horizon: u32::try_from(raw.imputation_horizon.value.as_ref()?.0).unwrap_or(u32::MAX) })
 }
 
 fn complain_of_source(raw: &RawTag, r#type: &str, complaints: &mut Complaints<'_>) {

@@ -98,9 +98,9 @@ type Answer = Vec<(f64, f64)>;
 
 fn answers(purpose: &Purpose, parameters: &[f32], states: &[Vec<f32>]) -> Result<Vec<Answer>, String> {
     let spec = purpose.spec().ok_or("the example has no network")?;
-    let mut net = PackedNet::new(&spec).map_err(|error| error.to_string())?;
+    let mut net = PackedNet::new(&spec.actor).map_err(|error| error.to_string())?;
     net.pack(parameters).map_err(|error| error.to_string())?;
-    let (mut scratch, mut outputs) = (net.scratch(), vec![0.0; spec.outputs()]);
+    let (mut scratch, mut outputs) = (net.scratch(), vec![0.0; spec.actor.outputs()]);
     let answer = |state: &Vec<f32>| {
         let columns = purpose.columns.as_slice().iter().zip(state);
         // As the model normalises: in single precision.

@@ -39,7 +39,7 @@ fn claims_of(path: &Path) -> Result<Claims, Failure> {
 /// The numbers of each layer, weights and biases.
 fn layers(claims: &Claims) -> impl Iterator<Item = &[f32]> {
     let mut rest = claims.parameters.as_slice();
-    claims.spec.layers.iter().map(move |layer| {
+    claims.spec.nets().flat_map(|net| &net.layers).map(move |layer| {
         let (own, after) = rest.split_at_checked(layer.parameters()).unwrap_or((rest, &[]));
         rest = after;
         own
@@ -61,6 +61,7 @@ pub(super) fn inspect(path: &Path, json: bool) -> Result<Exit, Failure> {
         .purpose
         .layers
         .iter()
+        .chain(&claims.manifest.purpose.imputer)
         .zip(layers(&claims))
         .map(|(layer, numbers)| {
             let each = || numbers.iter().map(|number| f64::from(*number));
@@ -100,19 +101,27 @@ fn text(claims: &Claims, facts: &[LayerFacts]) -> String {
         ["signed by".to_owned(), format!("{signer} (`corerl model verify` says whether that is so)")],
         ["tag list".to_owned(), claims.manifest.purpose.tag_list_hash.clone()],
     ]);
-    let Purpose { columns, actions, .. } = &claims.manifest.purpose;
+    let Purpose { columns, actions, layers, .. } = &claims.manifest.purpose;
     text += "\nsetpoints\n";
     text += &columns_text(actions);
+    let (of_actor, of_imputer) = facts.split_at(layers.len().min(facts.len()));
     text += "\nlayers\n";
-    let mut rows = vec![["inputs", "outputs", "activation", "typical", "largest"].map(str::to_owned)];
-    rows.extend(facts.iter().map(|of| {
-        let numbers = [of.typical, of.largest].map(|number| format!("{number:.4}"));
-        let [typical, largest] = numbers;
-        [of.inputs.to_string(), of.outputs.to_string(), of.activation.clone(), typical, largest]
-    }));
-    text += &table(&rows);
+    text += &layers_text(of_actor);
+    if !of_imputer.is_empty() {
+        text += "\nlayers of the imputer\n";
+        text += &layers_text(of_imputer);
+    }
     text += "\ncolumns of the state\n";
     text + &columns_text(columns.as_slice())
+}
+
+fn layers_text(facts: &[LayerFacts]) -> String {
+    let mut rows = vec![["inputs", "outputs", "activation", "typical", "largest"].map(str::to_owned)];
+    rows.extend(facts.iter().map(|of| {
+        let [typical, largest] = [of.typical, of.largest].map(|number| format!("{number:.4}"));
+        [of.inputs.to_string(), of.outputs.to_string(), of.activation.clone(), typical, largest]
+    }));
+    table(&rows)
 }
 
 fn columns_text(columns: &[Column]) -> String {

@@ -33,7 +33,7 @@ const CYCLE_FLAGS: [(u64, &str); 15] = [
 ];
 
 /// Flags of a step, by name.
-const STEP_FLAGS: [(u64, &str); 11] = [
+const STEP_FLAGS: [(u64, &str); 12] = [
     (StepHead::STATE_COMPLETE as u64, "state_complete"),
     (StepHead::REWARD_VALID as u64, "reward_valid"),
     (StepHead::DECISION_SLOT as u64, "decision"),
@@ -45,6 +45,7 @@ const STEP_FLAGS: [(u64, &str); 11] = [
     (StepHead::ZONES_JUDGED as u64, "zones_judged"),
     (StepHead::ZONES_CLEAR as u64, "zones_clear"),
     (StepHead::TRIGGERED as u64, "triggered"),
+    (StepHead::ALL_READ as u64, "all_read"),
 ];
 
 /// Records as JSON and as rows, and what was missed.

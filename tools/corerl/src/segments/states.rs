@@ -104,6 +104,7 @@ pub(super) fn weights(segment: &Segment) -> Result<Content, Failure> {
             "updates": header.updates,
             "tag_list_hash": format!("{:016x}", header.tag_list_hash),
             "payload_bytes": header.payload_bytes,
+            "imputer_layers": header.imputer_layers,
             "layers": layers,
         }));
     }
