@@ -104,6 +104,8 @@ fn f28_a_runtime_that_aborts_leaves_the_plant_to_itself_and_the_next_one_writes_
     let mut panel = Panel::at(plant.url());
     let mut runtime = place.runtime(&site, &["--arm"]);
     runtime.wait_for_mode("run");
+    // Nobody can give it to somebody of whom the plant has seen no heartbeat yet.
+    wait_for_count(&runtime.counters(), Counter::Heartbeats, 3);
     panel.rearm();
     wait_for("the policy to move it", || (panel.look().1 > NOMINAL + 0.02).then_some(()));
 
