@@ -495,6 +495,8 @@ mod tests {
                 for (found, shown) in action.iter().zip([0.2 + 0.5 * state[0], 0.7 - 0.4 * state[1]]) {
                     assert!((found - shown).abs() < 0.06, "{improver:?}: {found}, not {shown}");
                 }
+                let sigma = &agent.act_pass.sigma;
+                assert!(sigma.iter().all(|sigma| *sigma < 0.05), "{improver:?}: nothing varied, {sigma:?}");
             }
         }
     }

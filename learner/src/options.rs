@@ -132,7 +132,7 @@ pub struct AgentOptions {
     pub cloning: f64,
     /// Transitions before the first update, but never more than the memory keeps.
     pub warmup_transitions: usize,
-    /// Critic updates before the first one of the actor, which holds the nominal setpoint until then.
+    /// Critic updates before the first one of the actor, which holds what it began with until then.
     pub critic_warmup_updates: u64,
     /// What an imputer sees of the state, when the site has a masked autoencoder.
     pub imputer: Option<ImputerShape>,

@@ -18,6 +18,9 @@
 //!   `dev(dQ/da) / C` the critics disagree about where the best action is. So exploration is as wide as what is not known
 //!   (Osband et al. 2016), and it vanishes when the critics agree.
 //!   Early on they agree because they know nothing, so `c` begins larger and falls with the number of updates.
+//! - What a history shows cannot be tried. At its states `k` is larger, and the mean is pulled towards the action `a` that was
+//!   taken there by `w u (a - mu)`, with `u` the mean size of the slopes (behaviour cloning as a part of the improvement,
+//!   Fujimoto and Gu 2021, there in proportion to the values); the actor begins as the cloned behaviour.
 //! - Near a bound the mean's slope towards it falls to 0, and beyond it turns back: outside, values say nothing (Hausknecht
 //!   and Stone 2016, "inverting gradients", within the last tenth of the way).
 
@@ -296,22 +299,32 @@ impl Pathwise {
                 steepness += up.abs() * share;
             }
         }
-        self.hold_to_history(steepness / d as f32 * share);
-        self.gradient.fill(0.0);
-        self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
+        self.hold_to_history(steepness / d as f32);
+        self.propagate();
         if moves {
-            let Trained { parameters, optimiser, .. } = &mut self.actor;
-            optimiser.step(self.net.kernel, parameters, &self.gradient, self.settings.actor);
+            self.step_actor(self.settings.actor);
             self.actor.follow(self.settings.average_rate);
         }
         steepness
+    }
+
+    /// The actor's gradient, from those of the means and deviations of its pass.
+    fn propagate(&mut self) {
+        self.gradient.fill(0.0);
+        let rows = self.batch.rows();
+        self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
+    }
+
+    fn step_actor(&mut self, settings: AdamWOptions) {
+        let Trained { parameters, optimiser, .. } = &mut self.actor;
+        optimiser.step(self.net.kernel, parameters, &self.gradient, settings);
     }
 
     /// Pulls the mean towards the action that a history shows, at its states: what was never tried there, the critics only
     /// imagine. The pull is measured in slopes of the mean size, so it means the same whatever the reward's scale.
     fn hold_to_history(&mut self, mean_slope: f32) {
         let from = self.batch.historical_from * self.shape.action;
-        let pull = self.settings.cloning * mean_slope;
+        let pull = self.settings.cloning * mean_slope / self.batch.rows() as f32;
         let means = self.pass.mu[from..].iter().zip(&self.batch.actions[from..]);
         for (d_mu, (mu, taken)) in self.pass.d_mu[from..].iter_mut().zip(means) {
             *d_mu += pull * (mu - taken);
@@ -381,12 +394,8 @@ impl Pathwise {
 
     /// A step of the actor against the gradients of its pass.
     fn imitate(&mut self, learning_rate: f32) {
-        self.gradient.fill(0.0);
-        let rows = self.batch.rows();
-        self.net.backward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass, &mut self.gradient);
-        let Trained { parameters, optimiser, .. } = &mut self.actor;
-        let settings = AdamWOptions { learning_rate, ..self.settings.actor };
-        optimiser.step(self.net.kernel, parameters, &self.gradient, settings);
+        self.propagate();
+        self.step_actor(AdamWOptions { learning_rate, ..self.settings.actor });
     }
 
     /// Teaches every critic `q(s, a) = -|a - a0|_1` on random states and actions: the `steps` of all nominal steps.

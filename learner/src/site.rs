@@ -114,6 +114,38 @@ mod tests {
     }
 
     #[test]
+    fn what_the_site_says_of_its_agent_is_what_the_agent_is_set_to() {
+        let said = "  improver: percentile\n  pessimism: 0.1\n  historical_pessimism: 4\n  curiosity: 1.5\n  cloning: 3\n  \
+                    weight_decay: 0.02\n  online_weight: 0.6\n  loss_threshold: 0.5\n  critic_warmup_updates: 9\n  \
+                    reset_period: 77\n  reset_warmup: 5\n  uniform_weight: 0.4\n  actor_percentile: 0.1\n  \
+                    proposal_percentile: 0.3\n  candidates: 32\n  actor_updates: 2\n  ensemble_probability: 0.7\n";
+        let text = rt_config::example().replace("\nagent:\n", &format!("\nagent:\n{said}"));
+        let options = AgentOptions::of(&rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site);
+        let AgentOptions { seed, gamma, n_step_max, warmup_transitions, .. } = options;
+        let expected = AgentOptions {
+            pessimism: 0.1,
+            historical_pessimism: 4.0,
+            curiosity: 1.5,
+            cloning: 3.0,
+            weight_decay: 0.02,
+            online_weight: 0.6,
+            loss_threshold: 0.5,
+            critic_warmup_updates: 9,
+            reset_period: 77,
+            reset_warmup: 5,
+            uniform_weight: 0.4,
+            actor_percentile: 0.1,
+            proposal_percentile: 0.3,
+            candidates: 32,
+            next_actions: 2,
+            actor_updates: 2,
+            ensemble_probability: 0.7,
+            ..AgentOptions { seed, gamma, n_step_max, warmup_transitions, ..AgentOptions::default() }
+        };
+        assert_eq!(options, expected);
+    }
+
+    #[test]
     fn the_warm_up_lasts_as_many_observations_whatever_lies_between_decisions() {
         for n in 1..6_u64 {
             let text = rt_config::example().replace("action_period: 10ms", &format!("action_period: {}ms", 10 * n));

@@ -256,6 +256,16 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
     }
 
     #[test]
+    fn an_agent_begins_with_what_was_done_and_not_with_the_nominal_setpoint() {
+        // The operator holds one value, far from the nominal one.
+        let rows = (0..400).fold("time,u,level\n".to_owned(), |text, at| text + &format!("{at},0.8,0.8\n"));
+        let source = Source::Table(Table::parse(rows.as_bytes(), b',').unwrap());
+        let mut training = Training::new(&site(), &source, 0.2, 1, || true).unwrap();
+        let found = training.evaluate().unwrap();
+        assert!(found.distance[0] < 0.05, "the nominal one is 0.7 away: {found:?}");
+    }
+
+    #[test]
     fn a_history_without_anything_complete_teaches_nothing() {
         let rows = (0..100).fold("time,u,level\n".to_owned(), |text, at| text + &format!("{at},0.5,bad\n"));
         let source = Source::Table(Table::parse(rows.as_bytes(), b',').unwrap());

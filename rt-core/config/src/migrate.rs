@@ -128,6 +128,8 @@ fn edit_all(tree: &Node, text: &str, path: &Path) -> Result<(String, Vec<Change>
     SiteFile::decode(&renamed, &mut complaints);
     let strays = complaints.strays().to_vec();
     for (at, remark) in strays {
+        // A new name that means nothing in this place is no better than the old one.
+        edits.retain(|(edit, of, _)| *of != at || !matches!(edit, Edit::Rename { .. }));
         if edits.iter().all(|(_, of, _)| *of != at) {
             edits.push((Edit::LeaveOut, at, remark));
         }

@@ -72,7 +72,7 @@ sections! {
         actor_updates: Whole<0, 100>, Default("3");
         /// With `percentile`: the updates of an observation end early when the smoothed change of the loss falls below this, 0 or more; 0 for never.
         loss_threshold: f64, Default("0.0001");
-        /// Critic updates before the actor's first: until then it holds the nominal setpoint and explores around it.
+        /// Critic updates before the actor's first: until then it holds what it began with, the nominal setpoint or what a history shows, and explores around it.
         critic_warmup_updates: Whole<0, 1_000_000_000>, Default("0");
         /// Transitions kept online.
         replay_capacity: Whole<1000, 100_000_000>, Default("1000000");

@@ -201,6 +201,15 @@ fn a_layout_that_cannot_be_edited_is_refused_rather_than_changed_in_meaning() {
     assert!(refused.to_string().contains("cannot be edited"), "{refused}");
 }
 
+#[test]
+fn a_key_in_a_place_where_its_new_name_means_nothing_is_left_out() {
+    let text = "interaction: {obs_period: 1s, max_critic_updates: 4}\nagent: {max_critic_updates: 5}\n";
+    let text = text.replace("{", "\n  ").replace(", ", "\n  ").replace('}', "");
+    let migrated = migrate(&text, Path::new("acid.yaml"), &[]).unwrap().text;
+    assert!(migrated.contains("  # max_critic_updates: 4") && migrated.contains("\n  critic_updates: 5"), "{migrated}");
+    assert_eq!(migrate(&migrated, Path::new("acid.yaml"), &[]).unwrap().text, migrated);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

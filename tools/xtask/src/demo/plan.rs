@@ -114,6 +114,17 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_to_start_with_stands_in_the_site_file_whatever_its_path_looks_like() {
+        let policy = Some(Path::new("/a place: \"here\"/policy.safetensors"));
+        let values = Values { url: "opc.tcp://127.0.0.1:1", period: "1ms", obs_period: "10ms", seed: 7, policy };
+        for plant in PLANTS {
+            let loaded = rt_config::parse(&plant.site_file(&values), "site.yaml".as_ref());
+            let site = loaded.unwrap_or_else(|refused| panic!("{refused}")).site;
+            assert_eq!(site.runtime.policy_file.as_deref(), policy);
+        }
+    }
+
+    #[test]
     fn an_unknown_plant_is_answered_with_the_known_ones() {
         let message = DemoPlant::by_name("boiler").unwrap_err();
         assert!(message.contains("boiler") && message.contains("three_tanks"));
