@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plants", &[]),
     ("chart", &[]),
     ("ua-host", &[]),
+    ("watch", &["rt-control", "shm", "shm-layout"]),
     ("shm", &["shm-layout"]),
     ("rt-sys", &["rt-core"]),
     ("rt-config", &["rt-core"]),

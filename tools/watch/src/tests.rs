@@ -1,0 +1,196 @@
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rt_control::{Address, Answer, Description, PROTOCOL, Received, Refusal, Request, Server};
+use shm::{Segment, Spec, broadcast, counters};
+use shm_layout::{Counter, CycleLayout, EventKind, EventRecord, LearnerCounter};
+
+use super::*;
+
+const WITHIN: Duration = Duration::from_millis(20);
+const SLOTS: usize = 8;
+
+/// Something that answers as a runtime does.
+struct Runtime {
+    cycles: broadcast::Writer,
+    events: broadcast::Writer,
+    counters: counters::Writer<Counter>,
+    learner: counters::Writer<LearnerCounter>,
+    layout: CycleLayout,
+    end: Sender<()>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Runtime {
+    fn start(address: &Address, pid: u32, tags: u32) -> Self {
+        let layout = CycleLayout::new(1, tags).unwrap();
+        let segments = [
+            Spec::cycles(&layout, SLOTS),
+            Spec::events(SLOTS),
+            Spec::counters::<Counter>(),
+            Spec::counters::<LearnerCounter>(),
+            Spec::histograms(),
+        ]
+        .map(|spec| Segment::create(&spec).unwrap());
+        let [cycles, events, counted, learner, _] = &segments;
+        let mut runtime = Self {
+            cycles: broadcast::Writer::new(cycles).unwrap(),
+            events: broadcast::Writer::new(events).unwrap(),
+            counters: counters::Writer::new(counted).unwrap(),
+            learner: counters::Writer::new(learner).unwrap(),
+            layout,
+            end: channel().0,
+            serving: None,
+        };
+        let server = Server::bind(address).unwrap();
+        let (end, ended) = channel();
+        runtime.end = end;
+        runtime.serving = Some(std::thread::spawn(move || {
+            while ended.try_recv() != Err(std::sync::mpsc::TryRecvError::Disconnected) {
+                let Some(mut conversation) = server.accept(WITHIN).unwrap() else { continue };
+                while let Received::Request(request) = conversation.receive(WITHIN) {
+                    answer(&mut conversation, &request, pid, tags, &segments);
+                }
+            }
+        }));
+        runtime
+    }
+
+    fn cycle(&mut self, number: u64) {
+        let mut words = vec![0; self.layout.words()];
+        self.layout.view_mut(&mut words).unwrap().head.cycle = number;
+        self.cycles.publish(&words).unwrap();
+        self.counters.add(Counter::Cycles, 1);
+    }
+
+    fn end(mut self) {
+        let serving = self.serving.take().unwrap();
+        drop(self);
+        serving.join().unwrap();
+    }
+}
+
+fn answer(to: &mut rt_control::Conversation, request: &Request, pid: u32, tags: u32, segments: &[Segment]) {
+    match request {
+        Request::Describe => to.answer(&Answer::Description(description(pid, tags)), &[]).unwrap(),
+        Request::Segment { kind } => match segments.iter().find(|segment| segment.header().kind().code() == *kind) {
+            Some(segment) => to.answer(&Answer::Segment, &[segment.read_only_fd().unwrap().as_fd()]).unwrap(),
+            None => to.answer(&Answer::Refused(Refusal::NoSuchSegment { kind: *kind }), &[]).unwrap(),
+        },
+        _ => to.answer(&Answer::Refused(Refusal::NotUnderstood), &[]).unwrap(),
+    }
+}
+
+fn description(pid: u32, tags: u32) -> Description {
+    Description {
+        protocol: PROTOCOL,
+        version: String::new(),
+        site: "works".to_owned(),
+        agent: "ph".to_owned(),
+        instance: "main".to_owned(),
+        pid,
+        lab: false,
+        period_ns: 1_000_000,
+        obs_period_ns: 1_000_000,
+        action_period_ns: 1_000_000,
+        tags: Vec::new(),
+        setpoints: Vec::new(),
+        columns: Vec::new(),
+        tag_list_hash: u64::from(tags),
+    }
+}
+
+fn read(memory: &mut Memory) -> (Vec<u64>, Missed) {
+    let mut numbers = Vec::new();
+    let missed = memory.cycles(|cycle| numbers.push(cycle.head.cycle));
+    (numbers, missed)
+}
+
+fn address(dir: &tempfile::TempDir) -> Address {
+    Address::new(dir.path(), "works", "ph", "main").unwrap()
+}
+
+#[test]
+fn records_are_read_once_and_what_was_overwritten_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    let mut agent = Agent::new(address(&dir), From::Oldest);
+    runtime.cycle(1);
+    runtime.cycle(2);
+    let memory = agent.look().unwrap();
+    assert_eq!(read(memory), (vec![1, 2], Missed::default()));
+    assert_eq!(read(memory), (vec![], Missed::default()));
+    (3..23).for_each(|number| runtime.cycle(number));
+    let (numbers, missed) = read(agent.look().unwrap());
+    assert_eq!((numbers.last(), missed.damaged), (Some(&22), false));
+    assert_eq!(numbers.len() as u64 + missed.lost, 20);
+    assert!(missed.lost > 0 && numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    runtime.end();
+}
+
+#[test]
+fn whoever_begins_with_the_newest_sees_how_it_is_now_and_nothing_older() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    (1..5).for_each(|number| runtime.cycle(number));
+    let mut agent = Agent::new(address(&dir), From::Newest);
+    assert_eq!(read(agent.look().unwrap()).0, [4]);
+    runtime.end();
+}
+
+#[test]
+fn a_runtime_that_ends_stays_readable_and_one_with_other_tags_is_attached_to_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut agents = Agents::below(dir.path().to_owned(), From::Oldest);
+    assert_eq!(agents.find().count(), 0);
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    agents.find().next().unwrap().look().unwrap();
+    runtime.cycle(1);
+    runtime.end();
+    let agent = agents.find().next().expect("one that is gone can come back");
+    assert!(agent.look().unwrap_err().is_gone());
+    assert_eq!(read(agent.memory().unwrap()).0, [1]);
+
+    let mut next = Runtime::start(&address(&dir), 8, 3);
+    next.cycle(100);
+    let memory = agent.look().unwrap();
+    assert_eq!((memory.layout().dims()[1], memory.description().pid), (3, 8));
+    assert_eq!(read(memory).0, [100]);
+    next.end();
+}
+
+#[test]
+fn events_counters_and_the_learner_that_joined_later_are_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    let mut agent = Agent::new(address(&dir), From::Oldest);
+    assert_eq!(agent.look().unwrap().learner_counter(LearnerCounter::Updates), None);
+    runtime.events.publish(&EventRecord::new(EventKind::Trip, 3, 4).to_words()).unwrap();
+    runtime.counters.set(Counter::LearnerEpoch, 1);
+    runtime.learner.set(LearnerCounter::Updates, 9);
+    let memory = agent.look().unwrap();
+    assert_eq!((memory.learner_epoch(), memory.learner_counter(LearnerCounter::Updates)), (Some(1), Some(9)));
+    let mut events = Vec::new();
+    assert_eq!(memory.events(|event| events.push((event.kind(), event.cycle))), Missed::default());
+    assert_eq!(events, [(Some(EventKind::Trip), 3)]);
+    assert_eq!(memory.histogram(shm_layout::HistogramKind::Lateness).count(), 0);
+    runtime.end();
+}
+
+#[test]
+fn a_segment_that_is_refused_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = address(&dir);
+    let server = Server::bind(&address).unwrap();
+    let serving = std::thread::spawn(move || {
+        let mut conversation = server.accept(Duration::from_secs(5)).unwrap().unwrap();
+        while let Received::Request(request) = conversation.receive(WITHIN) {
+            answer(&mut conversation, &request, 7, 2, &[]);
+        }
+    });
+    let blind = Agent::new(address, From::Newest).look().unwrap_err();
+    assert!(!blind.is_gone() && blind.to_string().contains("no segment"), "{blind}");
+    serving.join().unwrap();
+}
