@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match process::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("corerl-learner: {failure}");
+            rt_sys::say_failure("corerl-learner", &failure);
             failure.exit_code()
         }
     }

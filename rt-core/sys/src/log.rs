@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -31,6 +31,18 @@ pub fn start_filtered_logging(service: &'static str, agent: Option<&str>, unless
     };
 }
 
+/// The target of what a service says when it cannot go on.
+const LAST_WORDS: &str = "last_words";
+
+/// Says why a service ends: as a line of the level CRITICAL where it logs JSON, else as a sentence for whoever started it.
+pub fn say_failure(service: &str, failure: &dyn std::fmt::Display) {
+    if tracing::dispatcher::has_been_set() && !std::io::stderr().is_terminal() {
+        tracing::error!(target: LAST_WORDS, exception = %failure, "{service} ends: {failure}");
+    } else {
+        eprintln!("{service}: {failure}");
+    }
+}
+
 struct JsonLines {
     service: &'static str,
     agent: Option<String>,
@@ -54,7 +66,7 @@ where
         let mut put = |name: &str, value: Value| line.0.insert(name.into(), value);
         put("timestamp", (unix_time().as_ns() as f64 / 1e9).into());
         put("service", self.service.into());
-        put("level", level_name(*event.metadata().level()).into());
+        put("level", level_name(event.metadata()).into());
         put("correlation_id", self.correlation_id.as_str().into());
         if let Some(agent) = &self.agent {
             put("agent_id", agent.as_str().into());
@@ -64,8 +76,9 @@ where
 }
 
 /// CoreRL's names of the levels.
-fn level_name(level: Level) -> &'static str {
-    match level {
+fn level_name(of: &Metadata<'_>) -> &'static str {
+    match *of.level() {
+        Level::ERROR if of.target() == LAST_WORDS => "CRITICAL",
         Level::ERROR => "ERROR",
         Level::WARN => "WARNING",
         Level::INFO => "INFO",
