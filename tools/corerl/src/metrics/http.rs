@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const CONNECTIONS_MAX: usize = 8;
 /// From its beginning to its end, a connection may take so long; what it asks for is made within that, or not waited for.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A peer that was answered gets so long to close its end.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// The request line and the headers together, bytes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// The request line, bytes.
@@ -126,7 +128,7 @@ fn converse(stream: &TcpStream, answer: &impl Fn(&str) -> Response) {
     let sent = Timed { stream, limit: Instant::now() + CONNECTION_TIMEOUT }.write_all(text.as_bytes());
     if sent.is_ok() && stream.shutdown(Shutdown::Write).is_ok() {
         // What is still coming in would otherwise take the answer away from the peer.
-        let mut timed = Timed { stream, limit };
+        let mut timed = Timed { stream, limit: Instant::now() + FAREWELL };
         let mut rest = [0; 1024];
         let mut left = HEAD_BYTES_MAX;
         while let Ok(count @ 1..) = timed.read(&mut rest) {

@@ -26,7 +26,6 @@ const UP_HELP: &str = "1 while the runtime answers and its cycles advance, else 
 #[derive(Debug)]
 pub(super) struct Observatory {
     agents: Agents,
-    wanted: Vec<String>,
     families: Vec<Family>,
     seen: BTreeMap<String, Seen>,
     clock: MonotonicClock,
@@ -64,7 +63,7 @@ impl Observatory {
     pub(super) fn new(agents: Agents, wanted: Vec<String>, per_tag: bool) -> Self {
         let families = families().into_iter().filter(|family| per_tag || !family.per_tag).collect();
         let seen = wanted.iter().map(|label| (label.clone(), Seen::default())).collect();
-        Self { agents: agents.only(wanted.clone()), wanted, families, seen, clock: MonotonicClock::new() }
+        Self { agents: agents.only(wanted), families, seen, clock: MonotonicClock::new() }
     }
 
     /// Looks at every agent. A runtime that does not answer takes two seconds.
@@ -118,7 +117,7 @@ impl Observatory {
         self.look();
         let trouble = |(label, seen): (&String, &Seen)| Some(format!("{label}: {}", seen.trouble.as_ref()?));
         let mut reasons: Vec<_> = self.seen.iter().filter_map(trouble).collect();
-        if self.seen.is_empty() && self.wanted.is_empty() {
+        if self.seen.is_empty() {
             reasons.push(format!("no agent was ever found below {}", self.agents.runtime_dir().display()));
         }
         let agents = self.seen.iter().map(|(label, seen)| AgentHealth {
