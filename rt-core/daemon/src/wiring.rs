@@ -55,7 +55,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
     let Start { site, text, audit, kept, starts, said } = state::start(&arguments.config)?;
-    rt_sys::start_logging("corerl-rt", Some(&site.agent_name));
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let server = Server::bind(&address)?;
