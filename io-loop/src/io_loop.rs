@@ -73,6 +73,12 @@ pub struct Tally {
     pub samples: u64,
     /// Values that were read or told, and found no place in the ring.
     pub samples_lost: u64,
+    /// Those that were read or told and good.
+    pub good: u64,
+    /// Those that were uncertain.
+    pub uncertain: u64,
+    /// Those that were bad.
+    pub bad: u64,
     /// Setpoints that the plant confirmed.
     pub setpoints_written: u64,
     /// Setpoints that the plant refused.
@@ -89,10 +95,29 @@ pub struct Tally {
     pub writes_unknown: u64,
     /// Calls that missed their deadline.
     pub timeouts: u64,
+    /// Calls that the server refused as a whole.
+    pub refusals: u64,
+    /// Values that the plant refused to take: setpoints, and what is written beside them.
+    pub values_refused: u64,
+    /// Connections that were lost.
+    pub losses: u64,
+    /// Attempts to connect that failed.
+    pub connect_failures: u64,
     /// Connections that were established.
     pub connects: u64,
     /// How the plant tells by itself what changes.
     pub feed: Feed,
+}
+
+/// What the answered calls of one slot took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Inputs were asked for; `None` also where the plant told all of them by itself.
+    pub read: Option<Span>,
+    /// Outputs were written.
+    pub write: Option<Span>,
+    /// Both at once.
+    pub exchange: Option<Span>,
 }
 
 /// The loop of one connection. Owned by its io thread.
@@ -122,6 +147,7 @@ pub struct IoLoop<B> {
     call_timeout: Span,
     paired: bool,
     tally: Tally,
+    calls: Calls,
 }
 
 #[derive(Debug)]
@@ -179,6 +205,7 @@ impl<B: FieldBus> IoLoop<B> {
             call_timeout: settings.call_timeout,
             paired: settings.paired,
             tally: Tally::default(),
+            calls: Calls::default(),
         }
     }
 
@@ -188,6 +215,7 @@ impl<B: FieldBus> IoLoop<B> {
     /// For the io thread. Every call is bounded by the call's time-out, allocates nothing while connected; an attempt to
     /// connect is bounded by five seconds and may allocate.
     pub fn run_slot(&mut self, clock: &impl Clock) {
+        self.calls = Calls::default();
         self.take_newest();
         if !self.is_up() && !self.try_connect(clock) {
             return;
@@ -233,13 +261,19 @@ impl<B: FieldBus> IoLoop<B> {
         &self.tally
     }
 
+    /// What the calls of the latest slot took.
+    pub fn calls(&self) -> Calls {
+        self.calls
+    }
+
+    /// Whether it is connected.
+    pub fn is_up(&self) -> bool {
+        matches!(self.link, Link::Up)
+    }
+
     /// The bus, for those who simulate it.
     pub fn bus_mut(&mut self) -> &mut B {
         &mut self.bus
-    }
-
-    fn is_up(&self) -> bool {
-        matches!(self.link, Link::Up)
     }
 
     /// There is only one set to take: after an outage there is no burst of old ones.
@@ -273,6 +307,7 @@ impl<B: FieldBus> IoLoop<B> {
             }
             Err(failure) => {
                 *next_attempt = pauses.next_attempt(clock.now());
+                self.tally.connect_failures += 1;
                 self.news.tell(News::CannotConnect(failure));
                 false
             }
@@ -282,6 +317,7 @@ impl<B: FieldBus> IoLoop<B> {
     fn go_down(&mut self, loss: Loss, clock: &impl Clock) {
         self.bus.disconnect(clock.now() + DISCONNECT_TIMEOUT);
         self.tally.feed.state = FeedState::Off;
+        self.tally.losses += 1;
         push(&mut self.reports, FieldReport::Link(false));
         self.news.tell(News::Down(loss));
         let mut pauses = Pauses::new(clock.now().as_ns());
@@ -353,20 +389,28 @@ impl<B: FieldBus> IoLoop<B> {
     }
 
     fn write(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
+        let began = clock.now();
         let outcome = self.bus.write(&self.values, &mut self.results, deadline);
-        self.take_written(outcome, clock.now())
+        let now = clock.now();
+        self.calls.write = is_answered(outcome).then(|| now.since(began));
+        self.take_written(outcome, now)
     }
 
     fn read(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
         let asked = clock.now();
         let outcome = self.bus.read(&mut self.readings, deadline);
-        self.take_readings(outcome, asked, clock.now())
+        let now = clock.now();
+        let is_round_trip =
+            is_answered(outcome) && self.readings.iter().any(|reading| reading.receipt == Receipt::Asked);
+        self.calls.read = is_round_trip.then(|| now.since(asked));
+        self.take_readings(outcome, asked, now)
     }
 
     fn write_and_read_together(&mut self, clock: &impl Clock, deadline: MonoTime) -> Result<(), Loss> {
         let asked = clock.now();
         let (written, read) = self.bus.exchange(&self.values, &mut self.results, &mut self.readings, deadline);
         let now = clock.now();
+        self.calls.exchange = (is_answered(written) && is_answered(read)).then(|| now.since(asked));
         // The read need not have seen the write, so its outcome is taken after the readings.
         let readings = self.take_readings(read, asked, now);
         self.take_written(written, now).and(readings)
@@ -395,6 +439,11 @@ impl<B: FieldBus> IoLoop<B> {
                 Receipt::Nothing => continue,
             };
             let sample = Sample { tag: *tag, value, quality, received, source_time };
+            match quality {
+                Quality::Good => self.tally.good += 1,
+                Quality::Uncertain => self.tally.uncertain += 1,
+                Quality::Bad => self.tally.bad += 1,
+            }
             match push(&mut self.reports, FieldReport::Sample(sample)) {
                 true => self.tally.samples += 1,
                 false => self.tally.samples_lost += 1,
@@ -429,6 +478,9 @@ impl<B: FieldBus> IoLoop<B> {
         self.tally.setpoints_written += u64::from(written.count_ones());
         self.tally.setpoints_refused += u64::from(refused.count_ones());
         self.tally.writes_unknown += u64::from(matches!(outcome, Err(BusError::Unknown | BusError::Lost(_))));
+        let is_refused = |result: &&WriteResult| matches!(result, WriteResult::Refused { .. });
+        self.tally.values_refused +=
+            if outcome.is_ok() { self.results.iter().filter(is_refused).count() as u64 } else { 0 };
         self.take_heartbeat(outcome.is_ok(), now);
         self.take_alarms(outcome, now);
         self.take_claimed(now);
@@ -482,9 +534,17 @@ impl<B: FieldBus> IoLoop<B> {
                 self.tally.timeouts += 1;
                 Ok(())
             }
-            BusError::Refused { .. } => Ok(()),
+            BusError::Refused { .. } => {
+                self.tally.refusals += 1;
+                Ok(())
+            }
         }
     }
+}
+
+/// Whether the plant has said anything to a call.
+fn is_answered(outcome: Result<(), BusError>) -> bool {
+    matches!(outcome, Ok(()) | Err(BusError::Refused { .. }))
 }
 
 /// Whether the report found a place; a full ring means that the control thread has stopped, and nobody waits for it.

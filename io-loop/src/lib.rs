@@ -69,7 +69,7 @@ pub use bus::{
     WriteResult,
 };
 pub use claim::TOKEN_MAX;
-pub use io_loop::{IoLoop, Rights, Settings, Tally};
+pub use io_loop::{Calls, IoLoop, Rights, Settings, Tally};
 pub use news::{News, NewsSender, news};
 pub use opcua::{BoundNode, Demand, OpcUa, Pace, Subscribing};
 pub use sets::{NewestSet, SetSender, sets};

@@ -1,8 +1,8 @@
 //! `corerl-learner`: learns from what the runtime reports, and publishes what passes the gate.
 //!
 //! # Contract
-//! - It joins the runtime over its control socket and shares four segments with it: steps come in, weights, counters and
-//!   estimates of decisions go out. Nothing it does can lengthen a cycle; whatever it publishes is verified by the runtime.
+//! - It joins the runtime over its control socket and shares five segments with it: steps come in; weights, counters,
+//!   estimates of decisions and durations go out. Nothing it does can lengthen a cycle; whatever it publishes is verified by the runtime.
 //! - It outlives the runtime and joins the next one, with growing pauses; another learner that takes over ends it.
 //! - It writes a checkpoint at intervals and at its end, and goes on from it when started again.
 //! - SIGTERM and SIGINT, and the death of a tethered parent: a last checkpoint, exit 0.
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match process::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("corerl-learner: {failure}");
+            rt_sys::say_failure("corerl-learner", &failure);
             failure.exit_code()
         }
     }

@@ -44,6 +44,8 @@ pub struct CycleOutcome {
     pub samples: u32,
     /// From the receipt of the newest sample to the set's being handed over; `None` when there was no set.
     pub response: Option<Span>,
+    /// What the policy took for its decision; `None` when none was asked of it.
+    pub inference: Option<Span>,
     /// From the wake-up to the end of the cycle's work.
     pub execution: Span,
 }
@@ -86,6 +88,7 @@ struct Pass {
     flags: Flags,
     samples: u32,
     reward: Option<f64>,
+    inference: Option<Span>,
     fault: Option<Fault>,
     /// A setpoint turned out to ignore what is written.
     mismatch: bool,
@@ -235,6 +238,7 @@ impl Cycle {
             flags: Flags::NONE,
             samples: 0,
             reward: None,
+            inference: None,
             fault: None,
             mismatch: false,
             refused: false,
@@ -432,7 +436,9 @@ impl Cycle {
         let mut action = [0.0; SETPOINTS_MAX];
         let began = clock.now();
         let decided = if complete { policy.decide(explore, &mut action) } else { Err(NoAction::Incomplete) };
-        let late = clock.now().since(began) > self.decide_within;
+        let took = clock.now().since(began);
+        let late = took > self.decide_within;
+        pass.inference = complete.then_some(took);
         let outputs = || action.iter().zip(self.channels.iter().flatten());
         let decided = decided.and_then(|()| match outputs().all(|(value, _)| value.is_finite()) {
             false => Err(NoAction::NotFinite),
@@ -630,6 +636,7 @@ impl Cycle {
             written: bits,
             samples: view.samples,
             response,
+            inference: pass.inference,
             execution: view.execution,
         }
     }

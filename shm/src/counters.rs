@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 #[cfg(not(loom))]
 use shm_layout::{CLAIM_WORD, Shape};
-use shm_layout::{Counter, LearnerCounter, SegmentKind};
+use shm_layout::{ConnectionCounter, Counter, LearnerCounter, SegmentKind};
 
 use crate::region::Region;
 use crate::sync::{Arc, AtomicU64, Ordering};
@@ -39,6 +39,14 @@ impl Table for LearnerCounter {
     }
 }
 
+impl Table for ConnectionCounter {
+    const KIND: SegmentKind = SegmentKind::Connections;
+    const COUNT: usize = Self::COUNT;
+    fn index(self) -> usize {
+        ConnectionCounter::index(self)
+    }
+}
+
 /// Counters on the heap, zeroed.
 ///
 /// # Real-time
@@ -46,13 +54,26 @@ impl Table for LearnerCounter {
 /// Not for the real-time thread.
 pub fn heap<C: Table>() -> (Writer<C>, Reader<C>) {
     let region = Arc::new(Region::heap(C::COUNT, C::COUNT, 1));
-    (Writer::over(Arc::clone(&region)), Reader::over(region))
+    (Writer::over(Arc::clone(&region), 0), Reader::over(region, 0))
 }
 
 /// There always is one: segments of another table are refused. But no panic says so.
 #[inline]
-fn word<C: Table>(region: &Region, counter: C) -> Option<&AtomicU64> {
-    region.slot(0).get(counter.index())
+fn word<C: Table>(region: &Region, first: usize, counter: C) -> Option<&AtomicU64> {
+    region.slot(0).get(first + counter.index())
+}
+
+/// Claims the segment's writer: one per group of counters, which lie one behind the other, each of its own thread.
+///
+/// # Errors
+///
+/// [`RoleRefused`]: another kind, read-only, or claimed before.
+#[cfg(not(loom))]
+pub fn writers<C: Table>(segment: &Segment) -> Result<Vec<Writer<C>>, RoleRefused> {
+    check_kind::<C>(segment)?;
+    let region = segment.claimed::<CLAIM_WORD>(Shape::Counters, C::KIND.name())?;
+    let groups = 0..region.slot_words / C::COUNT;
+    Ok(groups.map(|group| Writer::over(Arc::clone(&region), group * C::COUNT)).collect())
 }
 
 #[cfg(not(loom))]
@@ -69,12 +90,14 @@ fn check_kind<C: Table>(segment: &Segment) -> Result<(), RoleRefused> {
 #[derive(Debug)]
 pub struct Writer<C> {
     region: Arc<Region>,
+    /// Its first word.
+    first: usize,
     table: PhantomData<C>,
 }
 
 impl<C> Clone for Writer<C> {
     fn clone(&self) -> Self {
-        Self { region: Arc::clone(&self.region), table: PhantomData }
+        Self { region: Arc::clone(&self.region), first: self.first, table: PhantomData }
     }
 }
 
@@ -88,16 +111,16 @@ impl<C: Table> Writer<C> {
     pub fn new(segment: &Segment) -> Result<Self, RoleRefused> {
         check_kind::<C>(segment)?;
         let region = segment.claimed::<CLAIM_WORD>(Shape::Counters, C::KIND.name())?;
-        Ok(Self::over(region))
+        Ok(Self::over(region, 0))
     }
 
-    fn over(region: Arc<Region>) -> Self {
-        Self { region, table: PhantomData }
+    fn over(region: Arc<Region>, first: usize) -> Self {
+        Self { region, first, table: PhantomData }
     }
 
     /// A reader of the same counters in this process.
     pub fn reader(&self) -> Reader<C> {
-        Reader::over(Arc::clone(&self.region))
+        Reader::over(Arc::clone(&self.region), self.first)
     }
 
     /// Adds to a counter, from any thread.
@@ -107,7 +130,7 @@ impl<C: Table> Writer<C> {
     /// Wait-free.
     #[inline]
     pub fn add(&self, counter: C, by: u64) {
-        if let Some(word) = word(&self.region, counter) {
+        if let Some(word) = word(&self.region, self.first, counter) {
             word.fetch_add(by, Ordering::Relaxed);
         }
     }
@@ -119,7 +142,7 @@ impl<C: Table> Writer<C> {
     /// Wait-free.
     #[inline]
     pub fn set(&self, counter: C, to: u64) {
-        if let Some(word) = word(&self.region, counter) {
+        if let Some(word) = word(&self.region, self.first, counter) {
             word.store(to, Ordering::Relaxed);
         }
     }
@@ -131,7 +154,7 @@ impl<C: Table> Writer<C> {
     /// Wait-free.
     #[inline]
     pub fn get(&self, counter: C) -> u64 {
-        word(&self.region, counter).map_or(0, |word| word.load(Ordering::Relaxed))
+        word(&self.region, self.first, counter).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 }
 
@@ -139,12 +162,14 @@ impl<C: Table> Writer<C> {
 #[derive(Debug)]
 pub struct Reader<C> {
     region: Arc<Region>,
+    /// Its first word.
+    first: usize,
     table: PhantomData<C>,
 }
 
 impl<C> Clone for Reader<C> {
     fn clone(&self) -> Self {
-        Self { region: Arc::clone(&self.region), table: PhantomData }
+        Self { region: Arc::clone(&self.region), first: self.first, table: PhantomData }
     }
 }
 
@@ -158,11 +183,24 @@ impl<C: Table> Reader<C> {
     pub fn new(segment: &Segment) -> Result<Self, RoleRefused> {
         check_kind::<C>(segment)?;
         let region = segment.readable(Shape::Counters, C::KIND.name())?;
-        Ok(Self::over(region))
+        Ok(Self::over(region, 0))
     }
 
-    fn over(region: Arc<Region>) -> Self {
-        Self { region, table: PhantomData }
+    /// Readers of all groups of a segment, as [`writers`] wrote them.
+    ///
+    /// # Errors
+    ///
+    /// [`RoleRefused::WrongShape`].
+    #[cfg(not(loom))]
+    pub fn all(segment: &Segment) -> Result<Vec<Self>, RoleRefused> {
+        check_kind::<C>(segment)?;
+        let region = segment.readable(Shape::Counters, C::KIND.name())?;
+        let groups = 0..region.slot_words / C::COUNT;
+        Ok(groups.map(|group| Self::over(Arc::clone(&region), group * C::COUNT)).collect())
+    }
+
+    fn over(region: Arc<Region>, first: usize) -> Self {
+        Self { region, first, table: PhantomData }
     }
 
     /// The present value.
@@ -172,7 +210,7 @@ impl<C: Table> Reader<C> {
     /// Wait-free.
     #[inline]
     pub fn get(&self, counter: C) -> u64 {
-        word(&self.region, counter).map_or(0, |word| word.load(Ordering::Relaxed))
+        word(&self.region, self.first, counter).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 }
 
@@ -204,6 +242,21 @@ mod tests {
         let segment = Segment::create(&Spec::counters::<LearnerCounter>()).unwrap();
         assert!(Reader::<Counter>::new(&segment).is_err());
         assert!(Reader::<LearnerCounter>::new(&segment).is_ok());
+    }
+
+    #[test]
+    fn connections_count_apart_and_none_counts_beyond_its_own_words() {
+        let segment = Segment::create(&Spec::connections(3)).unwrap();
+        let writers = writers::<ConnectionCounter>(&segment).unwrap();
+        assert_eq!(writers.len(), 3);
+        for (writer, up) in writers.iter().zip(1..) {
+            ConnectionCounter::ALL.iter().for_each(|counter| writer.add(*counter, up));
+        }
+        let readers = Reader::<ConnectionCounter>::all(&segment).unwrap();
+        let read = |reader: &Reader<_>| ConnectionCounter::ALL.iter().map(|of| reader.get(*of)).collect::<Vec<_>>();
+        let expected: Vec<_> = (1..=3).map(|up| vec![up; ConnectionCounter::COUNT]).collect();
+        assert_eq!(readers.iter().map(read).collect::<Vec<_>>(), expected);
+        assert!(super::writers::<ConnectionCounter>(&segment).is_err(), "they were claimed before");
     }
 
     #[test]

@@ -44,6 +44,17 @@ pub fn writers(segment: &Segment) -> Result<[Writer; HistogramKind::COUNT], Role
     Ok([(); HistogramKind::COUNT].map(|()| Writer { region: Arc::clone(&region), slot: slots.next().unwrap_or(0) }))
 }
 
+/// Claims the segment's writer: one per histogram of it, in their order.
+///
+/// # Errors
+///
+/// [`RoleRefused`]: another kind, read-only, or claimed before.
+#[cfg(not(loom))]
+pub fn all_writers(segment: &Segment) -> Result<Vec<Writer>, RoleRefused> {
+    let region = segment.claimed::<CLAIM_WORD>(Shape::Histograms, "histogram")?;
+    Ok((0..region.slots).map(|slot| Writer { region: Arc::clone(&region), slot }).collect())
+}
+
 /// Adds to a word that no other thread writes.
 #[inline]
 fn add(word: &AtomicU64, by: u64) {
@@ -112,6 +123,17 @@ impl Reader {
         Ok(Self { region, slot })
     }
 
+    /// Readers of all histograms of a segment, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`RoleRefused::WrongShape`].
+    #[cfg(not(loom))]
+    pub fn all(segment: &Segment) -> Result<Vec<Self>, RoleRefused> {
+        let region = segment.readable(Shape::Histograms, "histogram")?;
+        Ok((0..region.slots).map(|slot| Self { region: Arc::clone(&region), slot }).collect())
+    }
+
     /// A private copy of the present state.
     ///
     /// # Real-time
@@ -167,6 +189,11 @@ impl Snapshot {
     /// Largest value, nanoseconds; `None` without values.
     pub fn max_ns(&self) -> Option<u64> {
         (self.count > 0).then_some(self.max_ns)
+    }
+
+    /// Sum of all values, nanoseconds; it begins anew at 0 after 584 years.
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns
     }
 
     /// Mean value, nanoseconds; `None` without values.
@@ -239,6 +266,7 @@ mod tests {
     use super::*;
     use crate::{Access, SegmentKind, Spec};
     use proptest::prelude::*;
+    use shm_layout::RoundTrip;
 
     #[test]
     fn counts_that_nobody_can_have_recorded_have_quantiles_and_a_sum_all_the_same() {
@@ -263,7 +291,7 @@ mod tests {
     #[test]
     fn the_histograms_of_a_segment_are_apart() {
         let segment = Segment::create(&Spec::histograms()).unwrap();
-        let [mut lateness, _, mut response] = writers(&segment).unwrap();
+        let [mut lateness, _, mut response, _] = writers(&segment).unwrap();
         lateness.record(5);
         response.record(u64::MAX);
         assert!(writers(&segment).is_err());
@@ -276,6 +304,18 @@ mod tests {
         let overflowed = snapshot(HistogramKind::Response);
         assert_eq!(overflowed.quantile_ns(1.0), Some(u64::MAX));
         assert_eq!(overflowed.min_ns(), Some(u64::MAX));
+    }
+
+    #[test]
+    fn the_round_trips_of_connections_are_apart() {
+        let segment = Segment::create(&Spec::round_trips(2)).unwrap();
+        let mut writers = all_writers(&segment).unwrap();
+        let slot = RoundTrip::Write.slot(1);
+        writers[slot].record(7);
+        assert!(all_writers(&segment).is_err(), "they were claimed before");
+        let counts: Vec<_> = Reader::all(&segment).unwrap().iter().map(|reader| reader.snapshot().count()).collect();
+        assert_eq!(counts.len(), 2 * RoundTrip::COUNT);
+        assert_eq!((counts.iter().sum::<u64>(), counts[slot]), (1, 1));
     }
 
     #[test]

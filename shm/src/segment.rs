@@ -7,9 +7,9 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use shm_layout::{
-    CLAIM_WORD, CycleLayout, DATA_WORD, ESTIMATE_WORDS, EVENT_WORDS, HEADER_BYTES, HEADER_WORDS, HISTOGRAM_WORDS,
-    HeaderRefused, HistogramKind, MAX_SEGMENT_BYTES, SegmentHeader, SegmentKind, Shape, StepLayout, TRIPLE_SLOTS,
-    VerifiedHeader, verify,
+    CLAIM_WORD, ConnectionCounter, CycleLayout, DATA_WORD, ESTIMATE_WORDS, EVENT_WORDS, HEADER_BYTES, HEADER_WORDS,
+    HISTOGRAM_WORDS, HeaderRefused, HistogramKind, LearnerHistogram, MAX_SEGMENT_BYTES, RoundTrip, SegmentHeader,
+    SegmentKind, Shape, StepLayout, TRIPLE_SLOTS, VerifiedHeader, verify,
 };
 use zerocopy::IntoBytes;
 
@@ -92,6 +92,24 @@ impl Spec {
     /// One histogram per [`HistogramKind`].
     pub const fn histograms() -> Self {
         Self::new(SegmentKind::Histograms, HISTOGRAM_WORDS, HistogramKind::COUNT)
+    }
+
+    /// The counters of so many connections, of one at least.
+    pub const fn connections(count: u32) -> Self {
+        let groups = if count == 0 { 1 } else { count };
+        Self::new(SegmentKind::Connections, ConnectionCounter::COUNT * groups as usize, 1).dims([count, 0, 0, 0])
+    }
+
+    /// One histogram per [`RoundTrip`] of so many connections, of one at least.
+    pub const fn round_trips(count: u32) -> Self {
+        let connections = if count == 0 { 1 } else { count };
+        let slots = RoundTrip::COUNT * connections as usize;
+        Self::new(SegmentKind::RoundTrips, HISTOGRAM_WORDS, slots).dims([count, 0, 0, 0])
+    }
+
+    /// One histogram per [`LearnerHistogram`].
+    pub const fn learner_histograms() -> Self {
+        Self::new(SegmentKind::LearnerHistograms, HISTOGRAM_WORDS, LearnerHistogram::COUNT)
     }
 
     /// The same with the sizes of its records.

@@ -24,7 +24,7 @@ impl Forger {
     pub fn join(runtime: &Runtime, site: &SiteFile) -> Self {
         let site = rt_config::load(site.path()).expect("the rig's site").site;
         let tag_list_hash = site.tag_list_hash();
-        let (grant, [_, weights, counters, _]) = runtime.client().join_as_learner(tag_list_hash).expect("a grant");
+        let (grant, [_, weights, counters, ..]) = runtime.client().join_as_learner(tag_list_hash).expect("a grant");
         let attach = |descriptor, kind| Segment::attach(descriptor, Access::ReadWrite, kind).expect("a valid segment");
         Self {
             weights: triple::Writer::new(&attach(weights, SegmentKind::Weights)).expect("its writer"),

@@ -17,6 +17,7 @@ const WATCHERS: &[&[&str]] = &[
     &["shm", "dump", "events", "--json", "--last", "4000"],
     &["shm", "dump", "transitions", "--json", "--last", "8000"],
     &["shm", "dump", "cycles", "--json", "--last", "12000"],
+    &["metrics", "--json", "--listen", "127.0.0.1:0"],
 ];
 
 #[test]

@@ -292,6 +292,49 @@ fn f48_a_refused_value_is_not_repeated_blindly_and_another_one_is_tried() {
 }
 
 #[test]
+fn an_answered_call_is_measured_as_what_it_was_and_every_sample_and_failure_is_counted_by_its_kind() {
+    let measured = |rig: &Rig| {
+        let Calls { read, write, exchange } = rig.io.calls();
+        [read, write, exchange].map(|took| took.is_some())
+    };
+    for paired in [false, true] {
+        let mut rig = Rig::new(paired);
+        rig.slot();
+        assert_eq!(measured(&rig), [true, false, false]);
+        rig.set(1.0, None);
+        rig.slot();
+        assert_eq!(measured(&rig), [!paired, !paired, paired], "paired: {paired}");
+        let Tally { good, uncertain, bad, .. } = *rig.io.tally();
+        assert_eq!((good, uncertain, bad), (2, 0, 0));
+
+        rig.plant().faults.refuse = Some(REFUSAL);
+        rig.set(2.0, None);
+        rig.slot();
+        assert_eq!(rig.io.tally().values_refused, 1);
+
+        rig.plant().faults.gone = true;
+        rig.set(3.0, None);
+        rig.slot();
+        assert_eq!(measured(&rig), [false; 3], "nobody answered");
+        assert!(!rig.io.is_up());
+        (0..101).for_each(|_| drop(rig.slot()));
+        let Tally { losses, connect_failures, .. } = *rig.io.tally();
+        assert!(losses == 1 && connect_failures >= 1, "{losses} losses, {connect_failures} failures");
+    }
+}
+
+#[test]
+fn a_read_in_which_everything_was_told_is_no_round_trip() {
+    let (mut io, ..) = telling(Receipt::Asked, None);
+    let clock = TestClock::default();
+    for (receipt, is_measured) in [(Receipt::Asked, true), (Receipt::Nothing, false)] {
+        io.bus_mut().reading.receipt = receipt;
+        io.run_slot(&clock);
+        assert_eq!(io.calls().read.is_some(), is_measured, "{receipt:?}");
+    }
+}
+
+#[test]
 fn a_beat_travels_when_its_time_has_come_and_the_count_has_advanced() {
     let mut rig = Rig::new(false);
     for count in 0..30 {

@@ -9,8 +9,8 @@ use rt_control::{Address, CallError, Client};
 use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
 use shm::broadcast::{self, Next};
-use shm::{Access, AttachRefused, RoleRefused, Segment, SegmentKind, counters, triple};
-use shm_layout::{EstimateRecord, LearnerCounter, StepHead, StepLayout, StepRef};
+use shm::{Access, AttachRefused, RoleRefused, Segment, SegmentKind, counters, histogram, triple};
+use shm_layout::{EstimateRecord, LearnerCounter, LearnerHistogram, StepHead, StepLayout, StepRef};
 
 use super::opinions::Decision;
 
@@ -74,6 +74,7 @@ pub(crate) struct Attachment {
     slot: Vec<u64>,
     estimates: broadcast::Writer,
     pub(crate) counters: counters::Writer<LearnerCounter>,
+    durations: Vec<histogram::Writer>,
     clock: MonotonicClock,
 }
 
@@ -89,7 +90,8 @@ impl Attachment {
     /// Joins the runtime at `address`, reading steps from `from` on.
     pub(crate) fn join(address: &Address, expected: &Expected, from: broadcast::Start) -> Result<Self, AttachError> {
         let mut client = Client::connect(address, CALL_TIMEOUT).map_err(CallError::from)?;
-        let (grant, [steps, weights, counters, estimates]) = client.join_as_learner(expected.tag_list_hash)?;
+        let (grant, [steps, weights, counters, estimates, histograms]) =
+            client.join_as_learner(expected.tag_list_hash)?;
         let attach = |descriptor, access, kind| {
             Segment::attach(descriptor, access, kind).map_err(|source| AttachError::Segment { kind, source })
         };
@@ -98,6 +100,7 @@ impl Attachment {
         let weights = attach(weights, Access::ReadWrite, SegmentKind::Weights)?;
         let counters = attach(counters, Access::ReadWrite, SegmentKind::LearnerCounters)?;
         let estimates = attach(estimates, Access::ReadWrite, SegmentKind::Estimates)?;
+        let histograms = attach(histograms, Access::ReadWrite, SegmentKind::LearnerHistograms)?;
 
         if StepLayout::from_dims(steps.header().dims()) != Some(expected.steps) {
             return Err(AttachError::OtherShape { kind: SegmentKind::Transitions });
@@ -118,6 +121,7 @@ impl Attachment {
             weights,
             estimates: broadcast::Writer::new(&estimates).map_err(role(SegmentKind::Estimates))?,
             counters: counters::Writer::new(&counters).map_err(role(SegmentKind::LearnerCounters))?,
+            durations: histogram::all_writers(&histograms).map_err(role(SegmentKind::LearnerHistograms))?,
             clock: MonotonicClock::new(),
         })
     }
@@ -165,6 +169,13 @@ impl Attachment {
     pub(crate) fn say(&mut self, estimate: &EstimateRecord) {
         // The slot has the record's size: the runtime's segment of this kind has no other.
         let _ = self.estimates.publish(&estimate.to_words());
+    }
+
+    /// Notes how long something took.
+    pub(crate) fn note(&mut self, what: LearnerHistogram, took: Duration) {
+        if let Some(histogram) = self.durations.get_mut(what as usize) {
+            histogram.record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        }
     }
 
     /// Shows that the learner lives and what it stands by.

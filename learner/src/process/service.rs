@@ -6,7 +6,7 @@ use learner::{Drift, Health};
 use policy::wire::Publication;
 use rt_sys::Lifeline;
 use shm::broadcast::Start;
-use shm_layout::LearnerCounter;
+use shm_layout::{LearnerCounter, LearnerHistogram};
 use tracing::{debug, info, warn};
 
 use super::Failure;
@@ -139,7 +139,11 @@ impl Service {
         let now = Instant::now();
         self.stay_attached(now)?;
         self.take_steps();
+        let began = Instant::now();
         if let Some(update) = self.ready.agent.update() {
+            if let Some(attachment) = &mut self.attachment {
+                attachment.note(LearnerHistogram::Step, began.elapsed());
+            }
             self.tally.critic_loss = f64::from(update.critic_loss);
             let updates = self.ready.agent.counts().critic_updates;
             if updates >= self.judged_at + self.ready.publish_every {

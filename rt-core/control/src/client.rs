@@ -115,11 +115,12 @@ impl Client {
         }
     }
 
-    /// Becomes the learner of this runtime: transitions, weights, learner counters, estimates, in this order.
+    /// Becomes the learner of this runtime: transitions, weights, learner counters, estimates, learner
+    /// histograms, in this order.
     ///
     /// # Errors
     /// See [`CallError`]; another tag list is a refusal.
-    pub fn join_as_learner(&mut self, tag_list_hash: u64) -> Result<(LearnerGrant, [OwnedFd; 4]), CallError> {
+    pub fn join_as_learner(&mut self, tag_list_hash: u64) -> Result<(LearnerGrant, [OwnedFd; 5]), CallError> {
         match self.call(&Request::JoinAsLearner { tag_list_hash })? {
             (Answer::Learner(grant), descriptors) => {
                 Ok((grant, descriptors.try_into().map_err(|_| CallError::NotUnderstood)?))

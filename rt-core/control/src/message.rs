@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
@@ -21,8 +21,9 @@ pub enum Request {
         /// The segment's number.
         kind: u32,
     },
-    /// The descriptors that a learner needs. Answered by [`Answer::Learner`] with four: transitions (read-only),
-    /// weights, learner counters and estimates (all of them fresh and writable). A learner that was granted before is fenced out by it.
+    /// The descriptors that a learner needs. Answered by [`Answer::Learner`] with five: transitions (read-only),
+    /// weights, learner counters, estimates and learner histograms (all of them fresh and writable). A learner that was granted
+    /// before is fenced out by it.
     JoinAsLearner {
         /// The hash of tag list and columns that the learner was configured with.
         tag_list_hash: u64,
@@ -93,7 +94,7 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Segment`]; one descriptor travels with it.
     Segment,
-    /// To [`Request::JoinAsLearner`]; four descriptors travel with it.
+    /// To [`Request::JoinAsLearner`]; five descriptors travel with it.
     Learner(LearnerGrant),
     /// To [`Request::StandBy`]; one descriptor travels with it.
     Lease {

@@ -21,7 +21,7 @@ pub const PACKET_BYTES_MAX: usize = 128 * 1024;
 const _: () =
     assert!(CONFIGURATION_BYTES_MAX + 4096 < PACKET_BYTES_MAX, "a site file travels in one packet, with its cause");
 /// The most descriptors in a packet: those of a learner.
-const DESCRIPTORS_MAX: usize = 4;
+const DESCRIPTORS_MAX: usize = 5;
 
 /// What went wrong with a packet.
 #[derive(Debug)]

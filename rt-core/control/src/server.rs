@@ -240,7 +240,7 @@ impl Conversation {
         }
     }
 
-    /// Answers with at most three descriptors.
+    /// Answers with at most five descriptors.
     ///
     /// # Errors
     /// The kernel's; a caller that does not listen is a broken pipe or a time-out.

@@ -152,7 +152,7 @@ fn descriptors_arrive_and_the_peer_is_the_kernels_word() {
     let mut conversation = server.accept(WITHIN).unwrap().unwrap();
     assert_eq!(conversation.peer().pid, std::process::id());
     assert_eq!(conversation.receive(WITHIN), Received::Request(Request::JoinAsLearner { tag_list_hash: 7 }));
-    let mut files: Vec<_> = (0..4).map(|_| tempfile::tempfile().unwrap()).collect();
+    let mut files: Vec<_> = (0..5).map(|_| tempfile::tempfile().unwrap()).collect();
     for (n, file) in files.iter_mut().enumerate() {
         write!(file, "{n}").unwrap();
         std::io::Seek::rewind(file).unwrap();

@@ -66,11 +66,12 @@ pub enum UnfitForControl {
     Agent(#[from] AgentError),
 }
 
-/// The three histograms of a cycle.
+/// The histograms of a cycle.
 struct Timing {
     lateness: histogram::Writer,
     execution: histogram::Writer,
     response: histogram::Writer,
+    inference: histogram::Writer,
 }
 
 /// The ring through which the learner gets its steps.
@@ -90,7 +91,7 @@ impl ControlLoop {
     pub fn new(site: &Site, kernel: Kernel, clock: MonotonicClock, ends: Ends) -> Result<Self, UnfitForControl> {
         let Ends { lines, orders, changes, tenure, events, networks, records } = ends;
         let Records { cycle_layout, step_layout, cycles, steps, counters, histograms } = records;
-        let [lateness, execution, response] = histograms;
+        let [lateness, execution, response, inference] = histograms;
         let cycle = Cycle::new(&site.cycle_settings(&site.cycle_lists()))?;
         Ok(Self {
             clock,
@@ -107,7 +108,7 @@ impl ControlLoop {
             recording: Recording::new(cycles, cycle_layout, events),
             steps: StepRing::new(steps, step_layout),
             counters,
-            timing: Timing { lateness, execution, response },
+            timing: Timing { lateness, execution, response, inference },
             tape: None,
         })
     }
@@ -178,6 +179,9 @@ impl ControlLoop {
         self.timing.execution.record(outcome.execution.as_ns());
         if let Some(response) = outcome.response {
             self.timing.response.record(response.as_ns());
+        }
+        if let Some(inference) = outcome.inference {
+            self.timing.inference.record(inference.as_ns());
         }
         let totals = &self.recording.totals;
         let delays = pacer.delays();

@@ -1,13 +1,15 @@
 //! The io thread: the I/O grid of one connection.
 
-use io_loop::{FieldBus, IoLoop, Tally};
+use io_loop::{Calls, FieldBus, IoLoop, Tally};
 use rt_core::ports::Clock;
 use rt_core::schedule::Grid;
 use rt_core::time::{MonoTime, Period, Span};
 use rt_sys::MonotonicClock;
 use shm::counters;
 use shm::spsc::Consumer;
-use shm_layout::Counter;
+use shm_layout::{ConnectionCounter, Counter, RoundTrip};
+
+use crate::segments::Meter;
 
 /// Ask to leave the loop.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,7 @@ pub(crate) struct IoThread<B> {
     pub(crate) io: IoLoop<B>,
     pub(crate) stop: Consumer<Stop>,
     pub(crate) counters: counters::Writer<Counter>,
+    pub(crate) meter: Meter,
     pub(crate) control_period: Period,
 }
 
@@ -33,6 +36,7 @@ impl<B: FieldBus> IoThread<B> {
             self.clock.sleep_until(grid.next_release());
             grid.wake(self.clock.now());
             self.io.run_slot(&self.clock);
+            self.measure();
             self.tell(&mut told);
         }
         self.io.close(&self.clock);
@@ -47,7 +51,17 @@ impl<B: FieldBus> IoThread<B> {
         MonoTime::from_ns(control.saturating_add(slots.saturating_mul(period_ns))) + self.phase
     }
 
-    /// Adds what happened since the last time to the counters, which all connections share.
+    /// Notes how long the slot's calls took.
+    fn measure(&mut self) {
+        let Calls { read, write, exchange } = self.io.calls();
+        for (call, took) in [(RoundTrip::Read, read), (RoundTrip::Write, write), (RoundTrip::Exchange, exchange)] {
+            if let Some(took) = took {
+                self.meter.note(call, took);
+            }
+        }
+    }
+
+    /// Adds what happened since the last time to the counters, which all connections share, and says it of this connection.
     fn tell(&self, told: &mut Tally) {
         let now = *self.io.tally();
         let changes = [
@@ -72,6 +86,21 @@ impl<B: FieldBus> IoThread<B> {
             if now != told {
                 self.counters.add(counter, now - told);
             }
+        }
+        let own = [
+            (ConnectionCounter::Up, u64::from(self.io.is_up())),
+            (ConnectionCounter::Connects, now.connects),
+            (ConnectionCounter::SamplesGood, now.good),
+            (ConnectionCounter::SamplesUncertain, now.uncertain),
+            (ConnectionCounter::SamplesBad, now.bad),
+            (ConnectionCounter::ErrorsTimeout, now.timeouts),
+            (ConnectionCounter::ErrorsRefused, now.refusals),
+            (ConnectionCounter::ErrorsValueRefused, now.values_refused),
+            (ConnectionCounter::ErrorsLost, now.losses),
+            (ConnectionCounter::ErrorsConnect, now.connect_failures),
+        ];
+        for (counter, value) in own {
+            self.meter.counters.set(counter, value);
         }
         *told = now;
     }

@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
     match wiring::run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("corerl-rt: {failure}");
+            rt_sys::say_failure("corerl-rt", &failure);
             failure.exit_code()
         }
     }

@@ -76,8 +76,8 @@ impl Rehearsal {
             degraded,
             _facts: facts,
         };
-        for plant in plants {
-            let started = plant.start(site, placement, MonotonicClock::new(), counters.clone())?;
+        for (plant, meter) in plants.into_iter().zip(writers.meters) {
+            let started = plant.start(site, placement, MonotonicClock::new(), counters.clone(), meter)?;
             rehearsal.degraded.extend(started.watched.refusals());
             rehearsal.io.push((started.stop, started.handle));
         }

@@ -5,9 +5,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rt_config::Site;
+use rt_core::time::Span;
 use shm::lease::Lease;
 use shm::{Segment, Spec, broadcast, counters, histogram, triple};
-use shm_layout::{Counter, CycleLayout, HistogramKind, LearnerCounter, SegmentKind, StepLayout};
+use shm_layout::{
+    ConnectionCounter, Counter, CycleLayout, HistogramKind, LearnerCounter, RoundTrip, SegmentKind, StepLayout,
+};
 
 /// Events that are kept.
 const EVENTS_KEPT: usize = 4096;
@@ -27,6 +30,8 @@ pub struct Writers {
     pub records: Records,
     /// For the keeper.
     pub events: broadcast::Writer,
+    /// For the io threads, in the order of the site's connections.
+    pub(crate) meters: Vec<Meter>,
     /// For everybody who writes to the plant, and for whoever stands by.
     pub(crate) lease: SharedLease,
 }
@@ -47,6 +52,32 @@ pub struct Records {
     pub(crate) histograms: [histogram::Writer; HistogramKind::COUNT],
 }
 
+/// What an io thread writes of its connection for others to read.
+pub(crate) struct Meter {
+    pub(crate) counters: counters::Writer<ConnectionCounter>,
+    round_trips: [histogram::Writer; RoundTrip::COUNT],
+}
+
+impl Meter {
+    /// One for each connection.
+    fn all(connections: &Segment, round_trips: &Segment) -> io::Result<Vec<Self>> {
+        let counters = counters::writers(connections).map_err(io::Error::other)?;
+        let mut writers = histogram::all_writers(round_trips).map_err(io::Error::other)?.into_iter();
+        let mut next = || Some([writers.next()?, writers.next()?, writers.next()?]);
+        Ok(counters.into_iter().map_while(|counters| Some(Self { counters, round_trips: next()? })).collect())
+    }
+
+    /// Notes what a call took that was answered.
+    ///
+    /// # Real-time
+    /// Wait-free.
+    pub(crate) fn note(&mut self, call: RoundTrip, took: Span) {
+        if let Some(histogram) = self.round_trips.get_mut(call as usize) {
+            histogram.record(took.as_ns());
+        }
+    }
+}
+
 /// What one learner may write: fresh memory for every grant, so that whoever was granted before writes into memory that
 /// nobody reads.
 pub(crate) struct LearnerSegments {
@@ -55,6 +86,7 @@ pub(crate) struct LearnerSegments {
     weights_segment: Segment,
     counters_segment: Segment,
     estimates_segment: Segment,
+    histograms_segment: Segment,
 }
 
 impl Shelf {
@@ -81,6 +113,9 @@ impl Shelf {
         let steps = create(Spec::transitions(&step_layout, STEPS_KEPT))?;
         let counters = create(Spec::counters::<Counter>())?;
         let histograms = create(Spec::histograms())?;
+        let n_connections = count(site.connections.len())?;
+        let connections = create(Spec::connections(n_connections))?;
+        let round_trips = create(Spec::round_trips(n_connections))?;
         let segment = create(Spec::lease())?;
         let lease = Lease::new(&segment, site.runtime.lease_term.as_ns()).map_err(io::Error::other)?;
         lease.name(new_claimant());
@@ -93,7 +128,8 @@ impl Shelf {
             counters: counters::Writer::new(&counters).map_err(io::Error::other)?,
             histograms: histogram::writers(&histograms).map_err(io::Error::other)?,
         };
-        Ok((Self { segments }, Writers { records, events, lease: SharedLease { lease, segment } }))
+        let meters = Meter::all(&connections, &round_trips)?;
+        Ok((Self { segments }, Writers { records, events, meters, lease: SharedLease { lease, segment } }))
     }
 
     /// The read-only descriptor of a segment.
@@ -117,18 +153,22 @@ impl LearnerSegments {
         let counters_segment = Segment::create(&counters_segment).map_err(io::Error::other)?;
         let estimates_segment = Spec::estimates(ESTIMATES_KEPT).generation(epoch);
         let estimates_segment = Segment::create(&estimates_segment).map_err(io::Error::other)?;
+        let histograms_segment = Spec::learner_histograms().generation(epoch);
+        let histograms_segment = Segment::create(&histograms_segment).map_err(io::Error::other)?;
         Ok(Self {
             weights: triple::Reader::new(&weights_segment).map_err(io::Error::other)?,
             counters: counters::Reader::new(&counters_segment).map_err(io::Error::other)?,
             weights_segment,
             counters_segment,
             estimates_segment,
+            histograms_segment,
         })
     }
 
     /// The writable descriptors, for the learner.
-    pub(crate) fn writable(&self) -> [BorrowedFd<'_>; 3] {
-        [self.weights_segment.as_fd(), self.counters_segment.as_fd(), self.estimates_segment.as_fd()]
+    pub(crate) fn writable(&self) -> [BorrowedFd<'_>; 4] {
+        [&self.weights_segment, &self.counters_segment, &self.estimates_segment, &self.histograms_segment]
+            .map(|segment| segment.as_fd())
     }
 
     /// What the learner is going to say of decisions.
@@ -141,6 +181,7 @@ impl LearnerSegments {
         let segment = match kind {
             SegmentKind::Weights => &self.weights_segment,
             SegmentKind::Estimates => &self.estimates_segment,
+            SegmentKind::LearnerHistograms => &self.histograms_segment,
             _ => &self.counters_segment,
         };
         Ok(segment.read_only_fd()?)

@@ -35,14 +35,16 @@ pub(crate) struct Start {
     pub(crate) said: Option<String>,
 }
 
-/// Reads the site file; and, if it is the one with which something was applied to the agent, that.
+/// Reads the site file; and, if it is the one with which something was applied to the agent, that. Logging starts as soon as the
+/// agent's name is known.
 ///
 /// # Errors
 /// Either is refused.
 pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let Loaded { site, text: base, notices, .. } =
         rt_config::load(config).map_err(|refused| Failure::Config(refused.to_string()))?;
-    notices.iter().for_each(|notice| eprintln!("{notice}"));
+    rt_sys::start_logging("corerl-rt", Some(&site.agent_name));
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let directory = directory(site.runtime.state_dir.clone(), config).map_err(Failure::resource(PATH))?;
     let file = |what: &str| directory.join(file_name(&site, what));
     let (audit, path, starts) = (file("audit"), file("applied.yaml"), file("starts"));

@@ -34,7 +34,7 @@ use crate::keeper::{
     Watched, WeightsDesk, Wire, describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
-use crate::segments::{Records, Shelf, Writers};
+use crate::segments::{Meter, Records, Shelf, Writers};
 use crate::state::{self, Start};
 use crate::tenure::Tenure;
 
@@ -55,7 +55,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
     let Start { site, text, audit, kept, starts, said } = state::start(&arguments.config)?;
-    rt_sys::start_logging("corerl-rt", &site.agent_name);
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let server = Server::bind(&address)?;
@@ -69,7 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (first_policy, of_file) = first_policy(&site, &spec)?;
     let policies = Succession::new(&site, &spec, &first_policy, kernel).map_err(Failure::internal)?;
     let (shelf, writers) = Shelf::create(&site, n_state).map_err(Failure::resource("the shared memory"))?;
-    let Writers { records, events, lease } = writers;
+    let Writers { records, events, meters, lease } = writers;
     let counters = records.counters.clone();
     let steps = Steps::new(records.steps.reader(broadcast::Start::Newest), records.step_layout);
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
@@ -104,7 +103,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let control = start_control(control, &site, &placement)?;
     let io: Vec<_> = plants
         .into_iter()
-        .map(|plant| plant.start(&site, &placement, clock, counters.clone()))
+        .zip(meters)
+        .map(|(plant, meter)| plant.start(&site, &placement, clock, counters.clone(), meter))
         .collect::<Result<_, _>>()?;
 
     let (io, watched) = split(io);
@@ -270,6 +270,7 @@ impl<B: FieldBus + Send + 'static> Plant<B> {
         placement: &Placement,
         clock: MonotonicClock,
         counters: counters::Writer<Counter>,
+        meter: Meter,
     ) -> Result<IoStarted, Failure> {
         let (stop, stopping) = channel(1);
         let (grant, granted) = bounded(1);
@@ -280,6 +281,7 @@ impl<B: FieldBus + Send + 'static> Plant<B> {
             io: self.io,
             stop: stopping,
             counters,
+            meter,
             control_period: site.runtime.period,
         };
         let request = RealtimeRequest { cpu: placement.io, priority: Some(site.runtime.io_priority) };

@@ -61,7 +61,7 @@ pub use cpus::{Cpus, Placement};
 pub use grant::{Grant, Granted, Refusal, RefusalCause};
 pub use host::{CpuLimit, Fact, Host, HugePages, Limit, Preemption, cpu_list_contains, irqs_on, stolen_ticks};
 pub use lifeline::{Lifeline, Wake};
-pub use log::start_logging;
+pub use log::{say_failure, start_filtered_logging, start_logging};
 pub use memory::{LockError, LockedMemory, lock_memory, prefault_stack, set_oom_score_adj};
 pub use notify::ServiceManager;
 pub use pacer::{Paced, Pacer, Pacing};

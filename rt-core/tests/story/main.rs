@@ -286,6 +286,8 @@ fn f27_a_late_decision_holds_the_value_and_too_many_lead_to_fallback() {
     for _ in 0..30 {
         let outcome = rig.cycle_late(Span::ZERO);
         late += usize::from(outcome.flags.contains(Flags::LATE_DECISION));
+        let asked = outcome.flags.contains(Flags::DECISION) && outcome.flags.contains(Flags::COMPLETE);
+        assert_eq!(outcome.inference, asked.then_some(rig.policy.takes));
         if outcome.mode == Mode::Run {
             run += 1;
             assert!(rig.notes.rows.iter().all(|row| row.sent == row.last), "the value is held");

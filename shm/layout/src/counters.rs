@@ -1,4 +1,4 @@
-//! The counters of the runtime and of the learner: one word each, by the order of these tables.
+//! The counters of the runtime, of its connections and of the learner: one word each, by the order of these tables.
 
 abi_table! {
     /// Counters and states that the runtime publishes; each has one writing thread.
@@ -174,8 +174,41 @@ abi_table! {
     }
 }
 
+abi_table! {
+    /// Counters and states of one connection to the plant: written by its io thread.
+    pub enum ConnectionCounter: u16 {
+        /// 1 while the connection is up.
+        Up => "up",
+        /// Connections that were established.
+        Connects => "connects",
+        /// Samples that were good.
+        SamplesGood => "samples_good",
+        /// Samples that were uncertain.
+        SamplesUncertain => "samples_uncertain",
+        /// Samples that were bad.
+        SamplesBad => "samples_bad",
+        /// Calls that missed their deadline.
+        ErrorsTimeout => "errors_timeout",
+        /// Calls that the server refused as a whole.
+        ErrorsRefused => "errors_refused",
+        /// Values that the server refused to take.
+        ErrorsValueRefused => "errors_value_refused",
+        /// Connections that were lost.
+        ErrorsLost => "errors_lost",
+        /// Attempts to connect that failed.
+        ErrorsConnect => "errors_connect",
+    }
+}
+
 impl Counter {
     /// The counter's word.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl ConnectionCounter {
+    /// The counter's word among those of its connection.
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -204,6 +237,8 @@ mod tests {
         assert_eq!(names.len(), Counter::COUNT);
         let names: BTreeSet<_> = LearnerCounter::ALL.iter().map(|c| c.name()).collect();
         assert_eq!(names.len(), LearnerCounter::COUNT);
+        let names: BTreeSet<_> = ConnectionCounter::ALL.iter().map(|c| c.name()).collect();
+        assert_eq!(names.len(), ConnectionCounter::COUNT);
         assert_eq!(Counter::Cycles.doc(), "Control cycles executed.");
         assert_eq!(Counter::ALL[Counter::Events.index()], Counter::Events);
     }

@@ -78,12 +78,14 @@ fn the_step_and_the_event_are_where_they_always_were() {
 
 #[test]
 fn tables_and_histogram_have_their_sizes() {
-    assert_eq!((SegmentKind::COUNT, HistogramKind::COUNT), (9, 3));
+    assert_eq!((SegmentKind::COUNT, HistogramKind::COUNT), (12, 4));
+    assert_eq!((RoundTrip::COUNT, LearnerHistogram::COUNT, ConnectionCounter::COUNT), (3, 1, 10));
+    assert_eq!(RoundTrip::Exchange.slot(2), 8);
     assert_eq!((crate::step::PER_ACTION, ESTIMATE_WORDS), (6, 5));
     assert_eq!((HISTOGRAM_BUCKETS, HISTOGRAM_WORDS), (1152, 1155));
 }
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (6, 13_048_941_675_541_078_029));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (7, 18_127_139_047_604_890_601));
 }

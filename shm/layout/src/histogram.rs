@@ -9,6 +9,35 @@ abi_table! {
         Execution => "execution",
         /// Receipt of the newest sample to the setpoint ring, nanoseconds.
         Response => "response",
+        /// One decision: from the complete state to the action, nanoseconds.
+        Inference => "inference",
+    }
+}
+
+abi_table! {
+    /// The calls of a connection to its plant that a histogram is kept of: those that were answered.
+    pub enum RoundTrip: u32 {
+        /// Inputs were asked for, nanoseconds.
+        Read => "read",
+        /// Outputs were written, nanoseconds.
+        Write => "write",
+        /// Both in one round trip, nanoseconds.
+        Exchange => "exchange",
+    }
+}
+
+abi_table! {
+    /// The durations that the learner keeps a histogram of.
+    pub enum LearnerHistogram: u32 {
+        /// One update: critics, and actor where it is due, nanoseconds.
+        Step => "step",
+    }
+}
+
+impl RoundTrip {
+    /// The histogram of this call and this connection, counted as in the site file.
+    pub const fn slot(self, connection: usize) -> usize {
+        connection.saturating_mul(Self::COUNT).saturating_add(self as usize)
     }
 }
 

@@ -51,13 +51,13 @@ mod segment;
 mod step;
 mod weights;
 
-pub use counters::{Counter, LearnerCounter};
+pub use counters::{ConnectionCounter, Counter, LearnerCounter};
 pub use cycle::{CycleHead, CycleLayout, CycleMut, CycleRef, SetpointPart, TagPart};
 pub use estimate::{ESTIMATE_WORDS, EstimateRecord};
 pub use event::{EVENT_TEXT_BYTES, EVENT_WORDS, EventKind, EventRecord};
 pub use histogram::{
-    HISTOGRAM_BUCKETS, HISTOGRAM_SUB_BUCKETS, HISTOGRAM_VALUE_BITS, HISTOGRAM_WORDS, HistogramKind, bucket_of,
-    lower_bound, upper_bound,
+    HISTOGRAM_BUCKETS, HISTOGRAM_SUB_BUCKETS, HISTOGRAM_VALUE_BITS, HISTOGRAM_WORDS, HistogramKind, LearnerHistogram,
+    RoundTrip, bucket_of, lower_bound, upper_bound,
 };
 pub use segment::{
     CLAIM_WORD, CONTROL_WORD, DATA_WORD, HEADER_BYTES, HEADER_WORDS, HeaderRefused, MAGIC, MAX_SEGMENT_BYTES,
@@ -70,7 +70,7 @@ pub use weights::{
 };
 
 /// Version of the ABI as people count it; raised by hand whenever [`LAYOUT_HASH`] changes.
-pub const LAYOUT_VERSION: u32 = 6;
+pub const LAYOUT_VERSION: u32 = 7;
 
 /// Hash of the text of every structure and table of this crate: names, types, order and sizes.
 pub const LAYOUT_HASH: u64 = {
@@ -89,7 +89,10 @@ pub const LAYOUT_HASH: u64 = {
     let hash = abi::fnv(hash, EventKind::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, Counter::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, LearnerCounter::DESCRIPTION.as_bytes());
+    let hash = abi::fnv(hash, ConnectionCounter::DESCRIPTION.as_bytes());
     let hash = abi::fnv(hash, HistogramKind::DESCRIPTION.as_bytes());
+    let hash = abi::fnv(hash, RoundTrip::DESCRIPTION.as_bytes());
+    let hash = abi::fnv(hash, LearnerHistogram::DESCRIPTION.as_bytes());
     abi::fnv_u64s(
         hash,
         &[

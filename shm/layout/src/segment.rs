@@ -55,6 +55,12 @@ abi_table! {
         Lease => "lease",
         /// What the critics expected of decisions: written by the learner.
         Estimates => "estimates",
+        /// The counters of each connection, in the order of the site file: written by the runtime.
+        Connections => "connections",
+        /// Round trips of each connection: written by the runtime.
+        RoundTrips => "round_trips",
+        /// Durations of the learner: written by the learner.
+        LearnerHistograms => "learner_histograms",
     }
 }
 
@@ -77,8 +83,8 @@ impl SegmentKind {
         match self {
             Self::Weights => Shape::Triple,
             Self::Transitions | Self::Cycles | Self::Events | Self::Estimates => Shape::Broadcast,
-            Self::Counters | Self::LearnerCounters | Self::Lease => Shape::Counters,
-            Self::Histograms => Shape::Histograms,
+            Self::Counters | Self::LearnerCounters | Self::Connections | Self::Lease => Shape::Counters,
+            Self::Histograms | Self::RoundTrips | Self::LearnerHistograms => Shape::Histograms,
         }
     }
 }
@@ -137,7 +143,8 @@ abi_struct! {
         pub owner_nonce: u64,
         /// CLOCK_MONOTONIC at creation, nanoseconds.
         pub created_monotonic_ns: u64,
-        /// Sizes of the records. Cycles: setpoints, tags. Transitions: state, action. Else zero.
+        /// Sizes of the records. Cycles: setpoints, tags. Transitions: state, action. Connections, round trips: connections.
+        /// Else zero.
         pub dims: [u32; 4],
         /// Zero.
         pub reserved_b: [u64; 4],

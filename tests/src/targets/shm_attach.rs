@@ -6,8 +6,8 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use shm::lease::{Heir, Lease, TERM_NS_MAX};
 use shm::{Access, Segment, SegmentKind, Spec, broadcast, counters, histogram, lease, triple};
 use shm_layout::{
-    Counter, CycleLayout, ESTIMATE_WORDS, EVENT_WORDS, EstimateRecord, EventRecord, HEADER_BYTES, HistogramKind,
-    LearnerCounter, SegmentHeader, StepLayout,
+    ConnectionCounter, Counter, CycleLayout, ESTIMATE_WORDS, EVENT_WORDS, EstimateRecord, EventRecord, HEADER_BYTES,
+    HistogramKind, LearnerCounter, SegmentHeader, StepLayout,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -55,6 +55,9 @@ fn forged(kind: SegmentKind, words: &[u8]) -> Vec<u8> {
         SegmentKind::Histograms => Spec::histograms(),
         SegmentKind::Lease => Spec::lease(),
         SegmentKind::Estimates => Spec::estimates(4),
+        SegmentKind::Connections => Spec::connections(2),
+        SegmentKind::RoundTrips => Spec::round_trips(1),
+        SegmentKind::LearnerHistograms => Spec::learner_histograms(),
     };
     let segment = Segment::create(&spec).expect("a small segment");
     let mut memory = vec![0; segment.header().length_bytes()];
@@ -120,9 +123,12 @@ fn use_it(segment: &Segment, kind: SegmentKind) {
     if let Ok(writer) = counters::Writer::<LearnerCounter>::new(segment) {
         writer.add(LearnerCounter::Heartbeat, u64::MAX);
     }
+    for reader in counters::Reader::<ConnectionCounter>::all(segment).unwrap_or_default() {
+        let _ = ConnectionCounter::ALL.iter().fold(0_u64, |sum, counter| sum.wrapping_add(reader.get(*counter)));
+    }
     use_lease(segment);
-    for kind in HistogramKind::ALL {
-        let Ok(reader) = histogram::Reader::new(segment, *kind) else { continue };
+    let all = HistogramKind::ALL.iter().filter_map(|kind| histogram::Reader::new(segment, *kind).ok());
+    for reader in all.chain(histogram::Reader::all(segment).unwrap_or_default()) {
         let snapshot = reader.snapshot();
         let _ = (snapshot.count(), snapshot.min_ns(), snapshot.max_ns(), snapshot.mean_ns(), snapshot.count_above(1));
         let quantiles = [0.0, 0.5, 0.999, 1.0].map(|q| snapshot.quantile_ns(q));

@@ -20,6 +20,7 @@ mod experiment;
 mod failure;
 mod field;
 mod learn;
+mod metrics;
 mod migrate;
 mod model;
 mod output;
@@ -67,6 +68,8 @@ enum Command {
     Audit(audit::AuditArguments),
     /// Check, apply, describe and exemplify site files.
     Config(config::ConfigCommand),
+    /// Serve running agents' metrics to Prometheus, and say whether they are well.
+    Metrics(metrics::MetricsArguments),
     /// Policy files: export, sign, verify.
     Model(model::ModelArguments),
     /// Look into the shared memory of running agents.
@@ -92,6 +95,7 @@ fn main() -> ExitCode {
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Config(command) => return config::run(&command),
+        Command::Metrics(arguments) => metrics::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),

@@ -107,7 +107,7 @@ impl Target {
 }
 
 /// Site, agent and instance of `SITE/AGENT[@INSTANCE]`.
-fn parse_label(label: &str) -> Result<(&str, &str, &str), Failure> {
+pub(crate) fn parse_label(label: &str) -> Result<(&str, &str, &str), Failure> {
     let (site, rest) = label.split_once('/').ok_or_else(|| {
         Failure::new(
             Exit::BadConfiguration,

@@ -35,7 +35,7 @@ use telling::Telling;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    ua_host::start_log(args.host_arguments.log, args.security);
+    ua_host::start_log("corerl-plant", args.host_arguments.log, args.security);
     ua_host::run("corerl-plant", run(args))
 }
 

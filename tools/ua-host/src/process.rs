@@ -9,9 +9,7 @@ use opcua_server::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::access::Security;
 
@@ -67,25 +65,22 @@ pub fn run(name: &str, program: impl Future<Output = Result<(), Failure>>) -> Ex
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, message }) => {
-            eprintln!("{name}: {message}");
+            rt_sys::say_failure(name, &message);
             ExitCode::from(code)
         }
     }
 }
 
-/// Messages of the OPC UA library go to standard error.
-pub fn start_log(level: LevelFilter, security: Security) {
-    let mut targets = Targets::new().with_default(level);
+/// Messages of the OPC UA library from this level on, and what the program says itself, go to standard error.
+pub fn start_log(service: &'static str, level: LevelFilter, security: Security) {
+    let mut targets = format!("{level},{}=info", service.replace('-', "_"));
     if security == Security::None {
         // The library complains of a missing certificate even where none is used.
         for target in ["opcua_crypto::certificate_store", "opcua_core::comms::secure_channel", "opcua_server::server"] {
-            targets = targets.with_target(target, LevelFilter::OFF);
+            targets.push_str(&format!(",{target}=off"));
         }
     }
-    tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
-        .with(targets)
-        .init();
+    rt_sys::start_filtered_logging(service, None, &targets);
 }
 
 /// Standard output may be closed by a reader that has seen enough: no reason to die.

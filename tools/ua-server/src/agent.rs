@@ -116,7 +116,10 @@ impl Agent {
             Err(blind) => (None, blind.to_string()),
         };
         if self.complaint != complaint {
-            eprintln!("{label}: {}", if complaint.is_empty() { "is back" } else { &complaint });
+            match complaint.as_str() {
+                "" => tracing::info!(agent_id = label, "{label}: is back"),
+                _ => tracing::warn!(agent_id = label, "{label}: {complaint}"),
+            }
             self.complaint = complaint;
         }
         seen

@@ -35,7 +35,7 @@ const APPLICATION: Application = Application { name: "CoreRL agents", uri: "urn:
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    ua_host::start_log(args.host_arguments.log, args.security());
+    ua_host::start_log("corerl-ua-server", args.host_arguments.log, args.security());
     ua_host::run("corerl-ua-server", run(args))
 }
 

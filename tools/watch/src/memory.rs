@@ -6,7 +6,10 @@ use rt_control::{Client, Description};
 use shm::broadcast::{self, Next, Start};
 use shm::histogram::{self, Snapshot};
 use shm::{Access, Segment, SegmentKind, counters};
-use shm_layout::{Counter, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, HistogramKind, LearnerCounter};
+use shm_layout::{
+    ConnectionCounter, Counter, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, HistogramKind, LearnerCounter,
+    LearnerHistogram, RoundTrip,
+};
 
 use crate::agent::Blind;
 
@@ -44,7 +47,9 @@ pub struct Missed {
 pub struct Memory {
     description: Description,
     counters: counters::Reader<Counter>,
-    histograms: [histogram::Reader; HistogramKind::COUNT],
+    histograms: Vec<histogram::Reader>,
+    connections: Vec<counters::Reader<ConnectionCounter>>,
+    round_trips: Vec<histogram::Reader>,
     cycles: Ring,
     layout: CycleLayout,
     events: Ring,
@@ -57,6 +62,7 @@ pub struct Memory {
 struct Learner {
     epoch: u64,
     counters: counters::Reader<LearnerCounter>,
+    histograms: Vec<histogram::Reader>,
 }
 
 #[derive(Debug)]
@@ -74,16 +80,14 @@ impl Memory {
         let layout = CycleLayout::from_dims(cycles.header().dims())
             .filter(|layout| layout.words() == cycles.header().slot_words())
             .ok_or_else(|| Blind::memory(SegmentKind::Cycles)(&"impossible sizes of records"))?;
-        let distributions = segment(client, SegmentKind::Histograms)?;
-        let [lateness, execution, response] =
-            [HistogramKind::Lateness, HistogramKind::Execution, HistogramKind::Response].map(|kind| {
-                histogram::Reader::new(&distributions, kind)
-                    .map_err(|refused| Blind::memory(SegmentKind::Histograms)(&refused))
-            });
+        let connections = segment(client, SegmentKind::Connections)?;
         Ok(Self {
             counters: counters::Reader::new(&counted)
                 .map_err(|refused| Blind::memory(SegmentKind::Counters)(&refused))?,
-            histograms: [lateness?, execution?, response?],
+            histograms: histograms(client, SegmentKind::Histograms)?,
+            connections: counters::Reader::all(&connections)
+                .map_err(|refused| Blind::memory(SegmentKind::Connections)(&refused))?,
+            round_trips: histograms(client, SegmentKind::RoundTrips)?,
             cycles: Ring::new(&cycles, from)?,
             layout,
             events: Ring::new(&segment(client, SegmentKind::Events)?, from)?,
@@ -111,10 +115,7 @@ impl Memory {
             return;
         }
         // Between the grant and its descriptors lies a moment; the next look tries again.
-        let attached = segment(client, SegmentKind::LearnerCounters).ok();
-        if let Some(counters) = attached.and_then(|segment| counters::Reader::new(&segment).ok()) {
-            self.learner = Some(Learner { epoch, counters });
-        }
+        self.learner = Learner::attach(client, epoch).or(self.learner.take());
     }
 
     /// What the runtime controls, as it said at the latest look.
@@ -147,6 +148,21 @@ impl Memory {
         self.histograms.get(kind as usize).map(histogram::Reader::snapshot).unwrap_or_default()
     }
 
+    /// One of the learner's histograms, as it is now; `None` before the first one joined.
+    pub fn learner_histogram(&self, kind: LearnerHistogram) -> Option<Snapshot> {
+        self.learner.as_ref()?.histograms.get(kind as usize).map(histogram::Reader::snapshot)
+    }
+
+    /// One of a connection's counters; connections are counted as in the site file, and `None` stands for one that is not there.
+    pub fn connection_counter(&self, connection: usize, counter: ConnectionCounter) -> Option<u64> {
+        self.connections.get(connection).map(|counters| counters.get(counter))
+    }
+
+    /// What a connection's calls took; empty for a connection that is not there.
+    pub fn round_trips(&self, connection: usize, call: RoundTrip) -> Snapshot {
+        self.round_trips.get(call.slot(connection)).map(histogram::Reader::snapshot).unwrap_or_default()
+    }
+
     /// Reads the cycle records since the last time, a ring full at most.
     pub fn cycles(&mut self, mut take: impl FnMut(&CycleRef<'_>)) -> Missed {
         let layout = self.layout;
@@ -176,6 +192,17 @@ impl Memory {
     }
 }
 
+impl Learner {
+    fn attach(client: &mut Client, epoch: u64) -> Option<Self> {
+        let counters = segment(client, SegmentKind::LearnerCounters).ok()?;
+        Some(Self {
+            epoch,
+            counters: counters::Reader::new(&counters).ok()?,
+            histograms: histograms(client, SegmentKind::LearnerHistograms).ok()?,
+        })
+    }
+}
+
 impl Ring {
     fn new(segment: &Segment, from: From) -> Result<Self, Blind> {
         let header = segment.header();
@@ -199,6 +226,10 @@ impl Ring {
         }
         missed
     }
+}
+
+fn histograms(client: &mut Client, kind: SegmentKind) -> Result<Vec<histogram::Reader>, Blind> {
+    histogram::Reader::all(&segment(client, kind)?).map_err(|refused| Blind::memory(kind)(&refused))
 }
 
 fn segment(client: &mut Client, kind: SegmentKind) -> Result<Segment, Blind> {

@@ -4,8 +4,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rt_control::{Address, Answer, Description, PROTOCOL, Received, Refusal, Request, Server};
-use shm::{Segment, Spec, broadcast, counters};
-use shm_layout::{Counter, CycleLayout, EventKind, EventRecord, LearnerCounter};
+use shm::{Segment, Spec, broadcast, counters, histogram};
+use shm_layout::{
+    ConnectionCounter, Counter, CycleLayout, EventKind, EventRecord, LearnerCounter, LearnerHistogram, RoundTrip,
+};
 
 use super::*;
 
@@ -18,6 +20,9 @@ struct Runtime {
     events: broadcast::Writer,
     counters: counters::Writer<Counter>,
     learner: counters::Writer<LearnerCounter>,
+    connection: counters::Writer<ConnectionCounter>,
+    round_trips: Vec<histogram::Writer>,
+    durations: Vec<histogram::Writer>,
     layout: CycleLayout,
     end: Sender<()>,
     serving: Option<JoinHandle<()>>,
@@ -32,14 +37,20 @@ impl Runtime {
             Spec::counters::<Counter>(),
             Spec::counters::<LearnerCounter>(),
             Spec::histograms(),
+            Spec::connections(1),
+            Spec::round_trips(1),
+            Spec::learner_histograms(),
         ]
         .map(|spec| Segment::create(&spec).unwrap());
-        let [cycles, events, counted, learner, _] = &segments;
+        let [cycles, events, counted, learner, _, connections, round_trips, durations] = &segments;
         let mut runtime = Self {
             cycles: broadcast::Writer::new(cycles).unwrap(),
             events: broadcast::Writer::new(events).unwrap(),
             counters: counters::Writer::new(counted).unwrap(),
             learner: counters::Writer::new(learner).unwrap(),
+            connection: counters::writers(connections).unwrap().remove(0),
+            round_trips: histogram::all_writers(round_trips).unwrap(),
+            durations: histogram::all_writers(durations).unwrap(),
             layout,
             end: channel().0,
             serving: None,
@@ -170,12 +181,29 @@ fn events_counters_and_the_learner_that_joined_later_are_seen() {
     runtime.events.publish(&EventRecord::new(EventKind::Trip, 3, 4).to_words()).unwrap();
     runtime.counters.set(Counter::LearnerEpoch, 1);
     runtime.learner.set(LearnerCounter::Updates, 9);
+    runtime.durations[LearnerHistogram::Step as usize].record(5);
     let memory = agent.look().unwrap();
     assert_eq!((memory.learner_epoch(), memory.learner_counter(LearnerCounter::Updates)), (Some(1), Some(9)));
+    assert_eq!(memory.learner_histogram(LearnerHistogram::Step).map(|steps| steps.count()), Some(1));
     let mut events = Vec::new();
     assert_eq!(memory.events(|event| events.push((event.kind(), event.cycle))), Missed::default());
     assert_eq!(events, [(Some(EventKind::Trip), 3)]);
     assert_eq!(memory.histogram(shm_layout::HistogramKind::Lateness).count(), 0);
+    runtime.end();
+}
+
+#[test]
+fn a_connection_is_seen_and_one_that_is_not_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    runtime.connection.add(ConnectionCounter::SamplesGood, 3);
+    runtime.round_trips[RoundTrip::Exchange.slot(0)].record(1_000);
+    let mut agent = Agent::new(address(&dir), From::Newest);
+    let memory = agent.look().unwrap();
+    let good = |connection| memory.connection_counter(connection, ConnectionCounter::SamplesGood);
+    assert_eq!((good(0), good(1)), (Some(3), None));
+    let trips = |connection, call| memory.round_trips(connection, call).count();
+    assert_eq!((trips(0, RoundTrip::Exchange), trips(0, RoundTrip::Read), trips(1, RoundTrip::Exchange)), (1, 0, 0));
     runtime.end();
 }
 

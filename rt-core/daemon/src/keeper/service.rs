@@ -250,8 +250,8 @@ impl Service {
         let peer = caller.peer();
         let (epoch, generation, segments) = means.desk.admit(peer.pid)?;
         means.counters.set(Counter::LearnerEpoch, epoch);
-        let [weights, counters, estimates] = segments.writable();
-        let descriptors: [BorrowedFd<'_>; 4] = [steps, weights, counters, estimates];
+        let [weights, counters, estimates, histograms] = segments.writable();
+        let descriptors: [BorrowedFd<'_>; 5] = [steps, weights, counters, estimates, histograms];
         caller.answer(&Answer::Learner(LearnerGrant { epoch, generation }), &descriptors)?;
         means
             .journal

@@ -30,6 +30,8 @@ const RECORDS_PER_LOOK: usize = 4096;
 const SCREEN_EVERY: Duration = Duration::from_millis(100);
 /// How often a recorder takes what has come in.
 const FOLLOW_EVERY: Duration = Duration::from_millis(20);
+/// How often whoever counts for metrics does.
+const SCRAPE_EVERY: Duration = Duration::from_secs(1);
 
 /// By what means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,13 +48,15 @@ pub(super) enum Kind {
     Screen,
     /// Every cycle record, read as it comes.
     Recorder,
+    /// Every cycle record, those of a second at once, as metrics are counted.
+    Scraper,
 }
 
 impl Kind {
     /// What is in the way.
     pub(super) const LOADS: [Self; 4] = [Self::Cpu, Self::PageCache, Self::Memory, Self::SharedMemory];
     /// What only looks.
-    pub(super) const WATCHERS: [Self; 2] = [Self::Screen, Self::Recorder];
+    pub(super) const WATCHERS: [Self; 3] = [Self::Screen, Self::Recorder, Self::Scraper];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -62,12 +66,13 @@ impl Kind {
             Self::SharedMemory => "shared-memory",
             Self::Screen => "screen",
             Self::Recorder => "recorder",
+            Self::Scraper => "scraper",
         }
     }
 
     /// It needs a loop that writes cycle records.
     pub(super) const fn reads_records(self) -> bool {
-        matches!(self, Self::SharedMemory | Self::Screen | Self::Recorder)
+        matches!(self, Self::SharedMemory | Self::Screen | Self::Recorder | Self::Scraper)
     }
 
     fn processes(self) -> usize {
@@ -75,7 +80,7 @@ impl Kind {
         match self {
             Self::Cpu => 2 * cpus,
             Self::Memory => cpus,
-            Self::PageCache | Self::SharedMemory | Self::Screen | Self::Recorder => 1,
+            Self::PageCache | Self::SharedMemory | Self::Screen | Self::Recorder | Self::Scraper => 1,
         }
     }
 }
@@ -160,7 +165,8 @@ pub(super) fn run(arguments: &DisturbArguments) -> Result<Exit, Failure> {
         Kind::Memory => stream(&limit),
         Kind::SharedMemory => hammer(&limit, &cycle_records()?)?,
         Kind::Screen => look(&limit, &cycle_records()?)?,
-        Kind::Recorder => follow(&limit, &cycle_records()?)?,
+        Kind::Recorder => follow(&limit, &cycle_records()?, FOLLOW_EVERY)?,
+        Kind::Scraper => follow(&limit, &cycle_records()?, SCRAPE_EVERY)?,
     }
     Ok(Exit::Fine)
 }
@@ -242,14 +248,14 @@ fn look(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
     Ok(())
 }
 
-fn follow(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
+fn follow(limit: &Limit, segment: &Segment, every: Duration) -> Result<(), Failure> {
     let mut words = vec![0; segment.header().slot_words()];
     let mut reader = records(segment, Start::Newest)?;
     while !limit.is_reached() {
         while reader.next(&mut words) != Next::Empty {
             black_box(&mut words);
         }
-        std::thread::sleep(FOLLOW_EVERY);
+        std::thread::sleep(every);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use rt_control::{Address, CallError, Client, Description};
 use serde::Serialize;
 use serde_json::{Value, json};
 use shm::{Access, Segment, SegmentKind};
-use shm_layout::{Counter, LAYOUT_VERSION, LearnerCounter};
+use shm_layout::{Counter, HistogramKind, LAYOUT_VERSION, LearnerCounter, LearnerHistogram};
 
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
@@ -193,7 +193,14 @@ fn content(segment: &Segment, names: &Description, last: u64) -> Result<Content,
         SegmentKind::LearnerCounters => {
             states::counters::<LearnerCounter>(segment, LearnerCounter::ALL, LearnerCounter::name, LearnerCounter::doc)
         }
-        SegmentKind::Histograms => states::histograms(segment),
+        SegmentKind::Connections => states::connections(segment),
+        SegmentKind::Histograms => {
+            states::histograms(segment, &HistogramKind::ALL.iter().map(of_table).collect::<Vec<_>>())
+        }
+        SegmentKind::RoundTrips => states::histograms(segment, &states::round_trips(segment)),
+        SegmentKind::LearnerHistograms => {
+            states::histograms(segment, &LearnerHistogram::ALL.iter().map(of_table).collect::<Vec<_>>())
+        }
         SegmentKind::Weights => states::weights(segment),
         SegmentKind::Cycles => records::cycles(segment, names, last),
         SegmentKind::Transitions => records::transitions(segment, names, last),
@@ -201,6 +208,11 @@ fn content(segment: &Segment, names: &Description, last: u64) -> Result<Content,
         SegmentKind::Estimates => records::estimates(segment, last),
         SegmentKind::Lease => states::lease(segment),
     }
+}
+
+/// What a table calls its entry.
+fn of_table(entry: impl std::fmt::Display) -> String {
+    entry.to_string()
 }
 
 /// Our own attaching was checked, so a role that is refused is a fault of this program.

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 use shm::lease::{self, State};
 use shm::{Segment, counters, histogram};
 use shm_layout::{
-    Activation, CLAIM_WORD, CONTROL_WORD, DATA_WORD, HistogramKind, LearnerCounter, TRIPLE_SLOTS, WEIGHTS_HEADER_BYTES,
-    WEIGHTS_HEADER_WORDS, WeightsHeader,
+    Activation, CLAIM_WORD, CONTROL_WORD, ConnectionCounter, DATA_WORD, LearnerCounter, RoundTrip, TRIPLE_SLOTS,
+    WEIGHTS_HEADER_BYTES, WEIGHTS_HEADER_WORDS, WeightsHeader,
 };
 
 use super::{Content, internal};
@@ -44,16 +44,38 @@ pub(super) fn lease(segment: &Segment) -> Result<Content, Failure> {
     Ok(Content { json: json!({ "state": name, "epoch": epoch, "until_ms": until_ms }), text })
 }
 
-pub(super) fn histograms(segment: &Segment) -> Result<Content, Failure> {
+/// The counters of each connection, in the order of the site file.
+pub(super) fn connections(segment: &Segment) -> Result<Content, Failure> {
+    let readers = counters::Reader::<ConnectionCounter>::all(segment).map_err(internal)?;
+    let mut rows = vec![["connection", "counter", "value", "meaning"].map(String::from)];
+    let mut json = Vec::new();
+    for (place, reader) in readers.iter().enumerate() {
+        let values = ConnectionCounter::ALL.iter().map(|&counter| (counter, reader.get(counter)));
+        rows.extend(values.clone().map(|(counter, value)| {
+            [place.to_string(), counter.name().into(), value.to_string(), counter.doc().into()]
+        }));
+        json.push(values.map(|(counter, value)| (counter.name().into(), value.into())).collect::<Map<_, _>>());
+    }
+    Ok(Content { json: json!({ "connections": json }), text: table(&rows) })
+}
+
+/// The names of a segment's round trips: the connection's place in the site file, and the call.
+pub(super) fn round_trips(segment: &Segment) -> Vec<String> {
+    let connections = 0..segment.header().slots() / RoundTrip::COUNT;
+    connections.flat_map(|place| RoundTrip::ALL.iter().map(move |call| format!("{place}.{call}"))).collect()
+}
+
+/// Histograms with these names.
+pub(super) fn histograms(segment: &Segment, names: &[String]) -> Result<Content, Failure> {
     let mut json = Map::new();
     let mut rows = vec![["", "count", "min", "p50", "p99", "p99.9", "max"].map(String::from)];
-    for &kind in HistogramKind::ALL {
-        let snapshot = histogram::Reader::new(segment, kind).map_err(internal)?.snapshot();
+    for (name, reader) in names.iter().zip(histogram::Reader::all(segment).map_err(internal)?) {
+        let snapshot = reader.snapshot();
         let quantiles = [0.5, 0.99, 0.999].map(|q| snapshot.quantile_ns(q));
         let shown = |value: Option<u64>| value.map_or("-".into(), span);
         let [p50, p99, p999] = quantiles;
         rows.push([
-            kind.name().into(),
+            name.clone(),
             snapshot.count().to_string(),
             shown(snapshot.min_ns()),
             shown(p50),
@@ -62,7 +84,7 @@ pub(super) fn histograms(segment: &Segment) -> Result<Content, Failure> {
             shown(snapshot.max_ns()),
         ]);
         json.insert(
-            kind.name().into(),
+            name.clone(),
             json!({
                 "count": snapshot.count(),
                 "min_ns": snapshot.min_ns(),

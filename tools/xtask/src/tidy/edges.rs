@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ua-session", &[]),
     ("plants", &[]),
     ("chart", &[]),
-    ("ua-host", &[]),
+    ("ua-host", &["rt-sys"]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
     ("shm", &["shm-layout"]),
     ("rt-sys", &["rt-core"]),
