@@ -17,6 +17,10 @@ const WATCHERS: &[&[&str]] = &[
     &["shm", "dump", "events", "--json", "--last", "4000"],
     &["shm", "dump", "transitions", "--json", "--last", "8000"],
     &["shm", "dump", "cycles", "--json", "--last", "12000"],
+    &["shm", "dump", "--json", "--last", "2000"],
+    &["shm", "check", "--json"],
+    &["shm", "show", "level", "--json"],
+    &["shm", "watch", "level", "--every", "1ms", "--json"],
 ];
 
 #[test]

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use rt_control::{Client, Description};
 use shm::broadcast::{self, Next, Start};
 use shm::histogram::{self, Snapshot};
-use shm::{Access, Segment, SegmentKind, counters};
+use shm::{Segment, SegmentKind, counters};
 use shm_layout::{Counter, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, HistogramKind, LearnerCounter};
 
 use crate::agent::Blind;
+use crate::segment::segment;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +200,4 @@ impl Ring {
         }
         missed
     }
-}
-
-fn segment(client: &mut Client, kind: SegmentKind) -> Result<Segment, Blind> {
-    let descriptor = client.segment(kind.code())?;
-    Segment::attach(descriptor, Access::ReadOnly, kind).map_err(|refused| Blind::memory(kind)(&refused))
 }
