@@ -13,7 +13,7 @@
 //!
 //! # Nouns
 //! [`Agents`] are all that can be found below a runtime directory. An [`Agent`] is an address, whoever leads there. Its
-//! [`Memory`] is what one runtime has published, with cursors of our own. A [`segment`] by itself is for whoever wants more of
+//! [`Memory`] is what one runtime has published, with cursors of our own. A [`segment()`] by itself is for whoever wants more of
 //! it. [`Blind`] says why nothing is seen.
 //!
 //! # Example

@@ -1,10 +1,11 @@
-//! What the segments of one runtime say of each other: sums that have to come out even.
+//! What the segments of one runtime say of each other: sums that have to come out even. A learner's counters are left out:
+//! they go on when it joins another runtime, and its segments begin anew.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shm::{Segment, SegmentKind, counters, histogram, lease};
-use shm_layout::{CONTROL_WORD, Counter, HistogramKind, LearnerCounter};
+use shm_layout::{CONTROL_WORD, Counter, HistogramKind};
 
 use super::Findings;
 use super::finding::{FOREIGN, REPORT};
@@ -41,14 +42,6 @@ pub(super) fn examine(segments: &BTreeMap<SegmentKind, Segment>, findings: &mut 
     if let Some(segment) = reader(SegmentKind::Lease) {
         findings.about(SegmentKind::Lease);
         held(segment, &counted, findings);
-    }
-    let of_learner = reader(SegmentKind::LearnerCounters).zip(reader(SegmentKind::Estimates));
-    if let Some((of_learner, estimates)) = of_learner
-        && let Ok(learner) = counters::Reader::<LearnerCounter>::new(of_learner)
-    {
-        findings.about(SegmentKind::Estimates);
-        let name = LearnerCounter::Estimates.name();
-        published(estimates, &|| learner.get(LearnerCounter::Estimates), name, findings);
     }
     findings.about_all();
 }

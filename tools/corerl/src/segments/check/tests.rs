@@ -312,7 +312,7 @@ fn policies_are_judged() {
 
 #[test]
 fn states_and_sums_are_judged() {
-    use SegmentKind::{Counters, Estimates, Events, Histograms, Lease, Transitions};
+    use SegmentKind::{Counters, Events, Histograms, Lease, Transitions};
     assert_found(&[
         ("its mode is 99", Some(Counters), |works| works.counters.set(Counter::Mode, 99)),
         ("armed is 7", Some(Counters), |works| works.counters.set(Counter::Armed, 7)),
@@ -324,7 +324,6 @@ fn states_and_sums_are_judged() {
         ("goals_met is 5", Some(Counters), |works| works.counters.set(Counter::GoalsMet, 5)),
         ("transitions_sent says 1", Some(Transitions), |works| works.counters.set(Counter::TransitionsSent, 1)),
         ("events says 3", Some(Events), |works| works.counters.set(Counter::Events, 3)),
-        ("estimates says 2", Some(Estimates), |works| works.learner.set(LearnerCounter::Estimates, 2)),
         ("were executed", Some(Histograms), |works| works.scribble(Histograms, DATA_WORD + 1000, 5)),
         ("the smallest response", Some(Histograms), |works| {
             let response = DATA_WORD + 2 * HISTOGRAM_WORDS;
