@@ -147,6 +147,36 @@ fn checksum(header: &WeightsHeader, payload: &[u64], payload_bytes: u64) -> [u8;
     hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
+fn head(words: &[u64]) -> Result<(WeightsHeader, WeightsShape), WeightsRefused> {
+    let header = WeightsHeader::from_words(words)
+        .ok_or(WeightsRefused::Cut { found_words: words.len(), needed_words: WEIGHTS_HEADER_WORDS })?;
+    Ok((header, header.shape()?))
+}
+
+/// The words of the parameters, if header and checksum fit them.
+fn payload<'a>(words: &'a [u64], header: &WeightsHeader, shape: &WeightsShape) -> Result<&'a [u64], WeightsRefused> {
+    let needed_words = usize::try_from(shape.slot_words()).unwrap_or(usize::MAX);
+    let payload = words
+        .get(WEIGHTS_HEADER_WORDS..needed_words)
+        .ok_or(WeightsRefused::Cut { found_words: words.len(), needed_words })?;
+    if header.checksum != checksum(header, payload, shape.payload_bytes()) {
+        return Err(WeightsRefused::Checksum);
+    }
+    Ok(payload)
+}
+
+/// The header and the parameters of the network in these words, if it is whole: its sizes fit each other and its bytes the
+/// checksum. Whose network it is, and whether it may be used, only a [`Verifier`] says.
+///
+/// # Errors
+/// The first fact that does not hold.
+pub fn whole(words: &[u64]) -> Result<(WeightsHeader, &[f32]), WeightsRefused> {
+    let (header, shape) = head(words)?;
+    let parameters = f32s_of_words(payload(words, &header, &shape)?);
+    let count = usize::try_from(shape.parameters()).unwrap_or(usize::MAX);
+    Ok((header, parameters.get(..count).unwrap_or(parameters)))
+}
+
 /// Why published weights were not adopted.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum WeightsRefused {
@@ -318,17 +348,9 @@ impl Verifier {
     /// # Errors
     /// The first fact that does not hold.
     pub fn verify<'a>(&mut self, words: &'a [u64]) -> Result<VerifiedWeights<'a>, WeightsRefused> {
-        let header = WeightsHeader::from_words(words)
-            .ok_or(WeightsRefused::Cut { found_words: words.len(), needed_words: WEIGHTS_HEADER_WORDS })?;
-        let shape = header.shape()?;
+        let (header, shape) = head(words)?;
         self.check_shape(&shape)?;
-        let needed_words = usize::try_from(shape.slot_words()).unwrap_or(usize::MAX);
-        let payload = words
-            .get(WEIGHTS_HEADER_WORDS..needed_words)
-            .ok_or(WeightsRefused::Cut { found_words: words.len(), needed_words })?;
-        if header.checksum != checksum(&header, payload, shape.payload_bytes()) {
-            return Err(WeightsRefused::Checksum);
-        }
+        let payload = payload(words, &header, &shape)?;
         self.check_origin(&header)?;
         // An odd count is followed by a filling half word.
         let parameters = f32s_of_words(payload).get(..self.spec.parameters()).unwrap_or(&[]);

@@ -73,6 +73,17 @@ impl Region {
         mapping.word::<ROLE>().compare_exchange(0, us, Ordering::Relaxed, Ordering::Relaxed).map(drop)
     }
 
+    /// A word of the whole segment, its header included; none on the heap, or beyond the end.
+    #[cfg(not(loom))]
+    pub(crate) fn word(&self, index: usize) -> Option<u64> {
+        match &self.memory {
+            Memory::Heap { .. } => None,
+            // Acquire: partners are all Release stores of a writer; whoever reads stamps, then the control word, finds no
+            // stamp of a record that the control word does not know of yet.
+            Memory::Mapped(mapping) => mapping.words().get(index).map(|word| word.load(Ordering::Acquire)),
+        }
+    }
+
     /// All words of a slot; none if there is no such slot.
     #[inline]
     pub(crate) fn slot(&self, slot: usize) -> &[AtomicU64] {

@@ -317,6 +317,18 @@ impl Segment {
         self.descriptor.as_fd()
     }
 
+    /// One word as it lies there at this moment, header and control words included; `None` beyond the end.
+    ///
+    /// For those who look at a segment from outside, without a part in its protocol: what one word says of the words beside
+    /// it is theirs to find out.
+    ///
+    /// # Real-time
+    ///
+    /// Wait-free.
+    pub fn word(&self, index: usize) -> Option<u64> {
+        self.region.word(index)
+    }
+
     /// A descriptor of the same memory that cannot be mapped for writing.
     ///
     /// Its holder could open the memory anew for writing only as the creating user or root.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use shm::{Access, AttachRefused, HeaderRefused, RoleRefused, Segment, SegmentKind, Spec, broadcast, triple};
-use shm_layout::HEADER_BYTES;
+use shm_layout::{CLAIM_WORD, CONTROL_WORD, DATA_WORD, HEADER_BYTES, MAGIC};
 
 fn events() -> Segment {
     Segment::create(&Spec::events(8).generation(5).owner(77, 1234)).unwrap()
@@ -24,6 +24,19 @@ fn an_attached_segment_has_the_facts_of_its_creator() {
     let header = attached.header();
     assert_eq!((header.generation(), header.owner_nonce()), (5, 77));
     assert_eq!((header.created_monotonic_ns(), header.owner_pid()), (1234, std::process::id()));
+}
+
+#[test]
+fn the_words_of_a_segment_can_be_looked_at_from_outside_of_its_protocol() {
+    let segment = events();
+    let mut writer = broadcast::Writer::new(&segment).unwrap();
+    writer.publish(&[7; 16]).unwrap();
+    let attached = Segment::attach(segment.read_only_fd().unwrap(), Access::ReadOnly, SegmentKind::Events).unwrap();
+    assert_eq!(attached.word(0), Some(u64::from_le_bytes(MAGIC)));
+    assert_eq!(attached.word(CLAIM_WORD), Some(u64::from(std::process::id())));
+    assert_eq!([CONTROL_WORD, DATA_WORD, DATA_WORD + 1].map(|word| attached.word(word)), [Some(1), Some(2), Some(7)]);
+    let end = attached.header().length_bytes() / 8;
+    assert_eq!((attached.word(end - 1), attached.word(end)), (Some(0), None));
 }
 
 #[test]

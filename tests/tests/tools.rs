@@ -18,6 +18,10 @@ const WATCHERS: &[&[&str]] = &[
     &["shm", "dump", "transitions", "--json", "--last", "8000"],
     &["shm", "dump", "cycles", "--json", "--last", "12000"],
     &["metrics", "--json", "--listen", "127.0.0.1:0"],
+    &["shm", "dump", "--json", "--last", "2000"],
+    &["shm", "check", "--json"],
+    &["shm", "show", "level", "--json"],
+    &["shm", "watch", "level", "--every", "1ms", "--json"],
 ];
 
 #[test]

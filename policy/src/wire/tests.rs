@@ -54,6 +54,19 @@ fn what_was_encoded_is_verified_once() {
 }
 
 #[test]
+fn whether_a_network_is_whole_can_be_said_without_knowing_whose_it_is() {
+    let mut words = encoded(&publication(), &parameters());
+    let (header, found) = whole(&words).unwrap();
+    assert_eq!((header.generation, header.tag_list_hash, found), (5, TAGS, parameters().as_slice()));
+    let needed_words = words.len();
+    assert_eq!(whole(&words[..8]), Err(WeightsRefused::Cut { found_words: 8, needed_words: WEIGHTS_HEADER_WORDS }));
+    let cut = whole(&words[..needed_words - 1]);
+    assert_eq!(cut, Err(WeightsRefused::Cut { found_words: needed_words - 1, needed_words }));
+    words[WEIGHTS_HEADER_WORDS] ^= 1;
+    assert_eq!(whole(&words), Err(WeightsRefused::Checksum));
+}
+
+#[test]
 fn f12_weights_of_another_epoch_or_an_old_generation_are_refused() {
     let verify = |publication: Publication| {
         let mut verifier = verifier();

@@ -3,9 +3,12 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 use rt_config::Site;
+use rt_core::ports::Clock as _;
 use rt_core::time::Span;
+use rt_sys::MonotonicClock;
 use shm::lease::Lease;
 use shm::{Segment, Spec, broadcast, counters, histogram, triple};
 use shm_layout::{
@@ -104,7 +107,7 @@ impl Shelf {
 
         let mut segments = Vec::new();
         let mut create = |spec: Spec| -> io::Result<Segment> {
-            let segment = Segment::create(&spec).map_err(io::Error::other)?;
+            let segment = Segment::create(&signed(spec)).map_err(io::Error::other)?;
             segments.push((segment.header().kind(), segment.read_only_fd()?));
             Ok(segment)
         };
@@ -138,6 +141,12 @@ impl Shelf {
     }
 }
 
+/// With the number of this process's instance and the present time in the header.
+fn signed(spec: Spec) -> Spec {
+    static INSTANCE: OnceLock<u64> = OnceLock::new();
+    spec.owner(*INSTANCE.get_or_init(new_claimant), MonotonicClock::new().now().as_ns())
+}
+
 /// A name under which nobody else claims a plant.
 pub(crate) fn new_claimant() -> u64 {
     // The standard library seeds every one of these from the operating system's random numbers.
@@ -148,13 +157,13 @@ impl LearnerSegments {
     /// Fresh segments for the learner with this epoch.
     pub(crate) fn create(epoch: u64, slot_words: usize) -> io::Result<Self> {
         let weights_segment = Spec::weights(slot_words).generation(epoch);
-        let weights_segment = Segment::create(&weights_segment).map_err(io::Error::other)?;
+        let weights_segment = Segment::create(&signed(weights_segment)).map_err(io::Error::other)?;
         let counters_segment = Spec::counters::<LearnerCounter>().generation(epoch);
-        let counters_segment = Segment::create(&counters_segment).map_err(io::Error::other)?;
+        let counters_segment = Segment::create(&signed(counters_segment)).map_err(io::Error::other)?;
         let estimates_segment = Spec::estimates(ESTIMATES_KEPT).generation(epoch);
-        let estimates_segment = Segment::create(&estimates_segment).map_err(io::Error::other)?;
+        let estimates_segment = Segment::create(&signed(estimates_segment)).map_err(io::Error::other)?;
         let histograms_segment = Spec::learner_histograms().generation(epoch);
-        let histograms_segment = Segment::create(&histograms_segment).map_err(io::Error::other)?;
+        let histograms_segment = Segment::create(&signed(histograms_segment)).map_err(io::Error::other)?;
         Ok(Self {
             weights: triple::Reader::new(&weights_segment).map_err(io::Error::other)?,
             counters: counters::Reader::new(&counters_segment).map_err(io::Error::other)?,

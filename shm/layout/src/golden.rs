@@ -14,6 +14,11 @@ macro_rules! golden {
             offset_of!($name, $field), $offset,
             concat!(stringify!($name), ".", stringify!($field))
         );)+
+        let documented = crate::description::fields($name::DESCRIPTION);
+        $(assert!(
+            documented.iter().any(|(name, _, offset)| name == stringify!($field) && *offset == $offset),
+            concat!(stringify!($name), ".", stringify!($field), " is documented elsewhere")
+        );)+
         let fields = [$(stringify!($field)),+].len();
         assert_eq!(
             $name::DESCRIPTION.matches(';').count() - $name::DESCRIPTION.matches("; ").count(),

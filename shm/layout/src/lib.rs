@@ -15,6 +15,52 @@
 //! arrangement is the segment kind's [`Shape`]. Records live in slots of whole 64-bit words:
 //! [`CycleLayout`], [`StepLayout`], [`EstimateRecord`], [`EventRecord`] and [`WeightsHeader`] say what the words hold.
 //!
+//! # For another language
+//!
+//! Everything below is also in `layout.json` beside this crate's manifest: numbers, structures with the offset of every field,
+//! tables in the order of their codes. A test holds it against the structures. `tools/python/corerl_shm.py` reads segments by
+//! it, in a page of Python.
+//!
+//! **Getting a segment.** The control socket of an agent is a Unix socket of type `SOCK_SEQPACKET` at
+//! `RUNTIME_DIR/SITE/AGENT.sock`. One packet is one message in postcard encoding, where small numbers are single bytes: send
+//! the bytes 2 (ask for a segment) and the [`SegmentKind`]'s code. The answer is the byte 2, and one descriptor by
+//! `SCM_RIGHTS`; any other first byte is a refusal. Map the descriptor read-only and shared, as long as the file is. It has to
+//! be sealed against shrinking and growing (`F_GET_SEALS`): then no access to it can fail.
+//!
+//! **Believing it.** The first 128 bytes are a [`SegmentHeader`]. Compare, in this order, `magic`, `layout_version` and
+//! `layout_hash`, then `checksum` with the 64-bit FNV-1a hash of the 120 bytes before it (start `0xcbf29ce484222325`, for each
+//! byte: exclusive or, then times `0x100000001b3`, modulo 2 to the 64), then `kind`, `length_bytes` with the file's length, and
+//! slots with length. All words are little-endian and 8 bytes long; `slot_words`, [`CLAIM_WORD`], [`CONTROL_WORD`] and
+//! [`DATA_WORD`] count in them. The header never changes. A segment of the next generation is another file: ask again when
+//! the counter `learner_epoch` or the process behind the socket has changed.
+//!
+//! **Counters** ([`Counter`], [`LearnerCounter`]): word `DATA_WORD + code`, each written at once and for itself; no order
+//! between two of them is promised. Names that end in `_bits` are the bits of a double.
+//!
+//! **Rings** (cycles, transitions, events, estimates): slot `i` begins at word `DATA_WORD + i * (slot_words + 1)` with a stamp;
+//! its record's words follow. Record `n` lies in slot `n mod slots`, and [`CONTROL_WORD`] holds how many were published. The
+//! stamp is `2n + 1` while record `n` is being written and `2n + 2` when it is whole. So, to read record `n < published`: load
+//! its stamp, which has to be `2n + 2`; copy the record; load the stamp again, which still has to be `2n + 2`. Otherwise it was
+//! overwritten: go on with record `published - slots * 3 / 4`, and count what lies between as lost. Loads must not be
+//! reordered (on x86 they are not). A reader writes nothing and can wait for nobody, so that poll is all it can do. A record of a
+//! cycle is a [`CycleHead`], `dims[0]` [`SetpointPart`]s and `dims[1]` [`TagPart`]s; a step is a [`StepHead`], then floats of 4
+//! bytes: `dims[0]` of the state, and `dims[1]` each of action, lower and upper bounds, mean, sampled and decided action; the
+//! others are one [`EventRecord`] or [`EstimateRecord`].
+//!
+//! **Histograms**: slot `i` begins at word `DATA_WORD + i * slot_words`, in the order of [`HistogramKind`]: the bitwise
+//! complement of the smallest value, the largest value, the sum, then [`HISTOGRAM_BUCKETS`] counts. Bucket `b` below 64 counts
+//! the value `b`; above, with `s = b / 32 - 1`, it begins at `(b - 32 s) * 2^s` ([`lower_bound`]) and ends before the next one.
+//!
+//! **Weights** (triple buffer): slot `i` begins at word `DATA_WORD + i * slot_words` with a [`WeightsHeader`]; parameters
+//! follow. The two low bits of [`CONTROL_WORD`] are the number of the middle slot, which is whole; [`TRIPLE_DIRTY`] says that
+//! the runtime has not taken it yet. Whoever cannot write the control word can only copy the middle slot, look whether
+//! the control word is still the same, and believe the copy if `checksum` fits it.
+//!
+//! **Lease**: word `DATA_WORD` holds, from the lowest bit, 40 bits of the instant until which it holds (milliseconds of
+//! CLOCK_MONOTONIC), 21 bits of epoch, 3 bits of state: 0 vacant, 1 held, 2 offered, 3 offered while armed, 4 taken by an heir.
+//!
+//! # Example
+//!
 //! ```
 //! use shm_layout::{CycleLayout, SetpointPart};
 //!
@@ -125,5 +171,7 @@ impl core::fmt::Display for SizeMismatch {
 
 impl core::error::Error for SizeMismatch {}
 
+#[cfg(test)]
+mod description;
 #[cfg(test)]
 mod golden;

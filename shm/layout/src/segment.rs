@@ -175,6 +175,12 @@ impl SegmentHeader {
         }
     }
 
+    /// What these bytes say, if they are enough for a header and begin as one: to tell people what was not believed.
+    pub fn alleged(bytes: &[u8]) -> Option<Self> {
+        let (header, _) = Self::read_from_prefix(bytes).ok()?;
+        (header.magic == MAGIC).then_some(header)
+    }
+
     /// The same header with its checksum filled in.
     pub fn sealed(mut self) -> Self {
         self.checksum = self.checksum_expected();

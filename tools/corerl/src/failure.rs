@@ -69,6 +69,11 @@ impl Failure {
         Self { message: format!("{}: {}", file.display(), self.message), ..self }
     }
 
+    /// The exit that belongs to it.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
     /// Prints the message; the exit that belongs to it.
     pub(crate) fn report(&self) -> Exit {
         eprintln!("error: {}", self.message);
@@ -107,6 +112,15 @@ impl From<CallError> for Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         CallError::from(error).into()
+    }
+}
+
+impl From<watch::Blind> for Failure {
+    fn from(blind: watch::Blind) -> Self {
+        match blind {
+            watch::Blind::Call(error) => error.into(),
+            memory @ watch::Blind::Memory { .. } => Self::new(Exit::Unavailable, memory),
+        }
     }
 }
 

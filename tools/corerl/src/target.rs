@@ -35,14 +35,17 @@ impl Directory {
         self.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir)
     }
 
+    /// All control sockets, whether somebody listens there or not.
+    pub(crate) fn addresses(&self) -> Result<Vec<Address>, Failure> {
+        let path = self.path();
+        rt_control::list(&path)
+            .map_err(|error| Failure::io(format_args!("cannot read the runtime directory {}", path.display()), &error))
+    }
+
     /// All agents that answer, with those sockets that nobody listens on left out.
     pub(crate) fn running(&self) -> Result<Vec<(Address, Client)>, Failure> {
-        let path = self.path();
-        let addresses = rt_control::list(&path).map_err(|error| {
-            Failure::io(format_args!("cannot read the runtime directory {}", path.display()), &error)
-        })?;
         let mut running = Vec::new();
-        for address in addresses {
+        for address in self.addresses()? {
             match Client::connect(&address, CALL_TIMEOUT) {
                 Ok(client) => running.push((address, client)),
                 Err(ConnectError::NotRunning { .. }) => {}

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use rt_control::{Address, CallError, Client, Status};
+use rt_control::{Address, CallError, Client, Refusal, Status};
 use shm::SegmentKind;
 
 use crate::memory::{From, Memory};
 
-/// How long a runtime may take for an answer; other agents wait meanwhile.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a runtime may take for an answer unless somebody has [less patience](Agent::within).
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why nothing is seen of an agent.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,11 @@ impl Blind {
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Call(CallError::Closed | CallError::Connect(rt_control::ConnectError::NotRunning { .. })))
     }
+
+    /// What was asked for is not there yet: no learner has joined that would have it.
+    pub fn is_too_early(&self) -> bool {
+        matches!(self, Self::Call(CallError::Refused(Refusal::NotNow { .. })))
+    }
 }
 
 /// An address, and the memory of the runtime that leads there.
@@ -42,13 +47,24 @@ impl Blind {
 pub struct Agent {
     address: Address,
     from: From,
+    patience: Duration,
     memory: Option<Memory>,
 }
 
 impl Agent {
     /// The agent at this address. Nothing is asked yet.
     pub fn new(address: Address, from: From) -> Self {
-        Self { address, from, memory: None }
+        Self { address, from, patience: ANSWER_TIMEOUT, memory: None }
+    }
+
+    /// The same with so much patience for every answer instead of two seconds.
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Where reading begins at the next runtime that is attached to: one that comes back, say.
+    pub fn begin_with(&mut self, from: From) {
+        self.from = from;
     }
 
     /// Its address.
@@ -64,7 +80,7 @@ impl Agent {
     /// Asks who leads, and attaches to its memory unless that is done already. Reading goes on where it was.
     ///
     /// # Errors
-    /// Nobody answers within two seconds, or the memory cannot be read. What was attached before stays at
+    /// Nobody answers in time, or the memory cannot be read. What was attached before stays at
     /// [`memory`](Self::memory).
     pub fn look(&mut self) -> Result<&mut Memory, Blind> {
         self.ask(|_| Ok(())).map(|(memory, ())| memory)
@@ -85,7 +101,7 @@ impl Agent {
 
     /// Asks anew each time: whoever leads now may be another process than before, and may have other limits.
     fn ask<T>(&mut self, what: impl FnOnce(&mut Client) -> Result<T, CallError>) -> Result<(&mut Memory, T), Blind> {
-        let mut client = Client::connect(&self.address, ANSWER_TIMEOUT).map_err(CallError::from)?;
+        let mut client = Client::connect(&self.address, self.patience).map_err(CallError::from)?;
         let description = client.describe()?;
         let answer = what(&mut client)?;
         let memory = match self.memory.take() {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::agent::Agent;
+use crate::agent::{ANSWER_TIMEOUT, Agent};
 use crate::memory::From;
 
 /// Whoever was ever found below a runtime directory, in the order of their names.
@@ -13,18 +14,24 @@ pub struct Agents {
     from: From,
     /// Those that are meant; all when it is empty.
     wanted: Vec<String>,
+    patience: Duration,
     known: BTreeMap<String, Agent>,
 }
 
 impl Agents {
     /// All agents whose sockets are in this directory. Runtimes that stand by are not meant.
     pub fn below(runtime_dir: PathBuf, from: From) -> Self {
-        Self { runtime_dir, from, wanted: Vec::new(), known: BTreeMap::new() }
+        Self { runtime_dir, from, wanted: Vec::new(), patience: ANSWER_TIMEOUT, known: BTreeMap::new() }
     }
 
     /// Only those with these names, `SITE/AGENT`; all when there are none.
     pub fn only(self, wanted: Vec<String>) -> Self {
         Self { wanted, ..self }
+    }
+
+    /// With so much patience for each one's answers: the others wait meanwhile.
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Where their sockets are.
@@ -38,7 +45,7 @@ impl Agents {
         for address in rt_control::list(&self.runtime_dir).unwrap_or_default() {
             let label = address.label();
             if !address.is_standby() && (self.wanted.is_empty() || self.wanted.contains(&label)) {
-                self.known.entry(label).or_insert_with(|| Agent::new(address, self.from));
+                self.known.entry(label).or_insert_with(|| Agent::new(address, self.from).within(self.patience));
             }
         }
         self.known.values_mut()

@@ -13,7 +13,8 @@
 //!
 //! # Nouns
 //! [`Agents`] are all that can be found below a runtime directory. An [`Agent`] is an address, whoever leads there. Its
-//! [`Memory`] is what one runtime has published, with cursors of our own. [`Blind`] says why nothing is seen.
+//! [`Memory`] is what one runtime has published, with cursors of our own. A [`segment()`] by itself is for whoever wants more of
+//! it. [`Blind`] says why nothing is seen.
 //!
 //! # Example
 //!
@@ -36,10 +37,12 @@
 mod agent;
 mod agents;
 mod memory;
+mod segment;
 
 pub use agent::{Agent, Blind};
 pub use agents::Agents;
 pub use memory::{From, Memory, Missed};
+pub use segment::{alleged_header, attach, segment};
 
 #[cfg(test)]
 mod tests;

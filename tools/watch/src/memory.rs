@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use rt_control::{Client, Description};
 use shm::broadcast::{self, Next, Start};
 use shm::histogram::{self, Snapshot};
-use shm::{Access, Segment, SegmentKind, counters};
+use shm::{Segment, SegmentKind, counters};
 use shm_layout::{
     ConnectionCounter, Counter, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, HistogramKind, LearnerCounter,
     LearnerHistogram, RoundTrip,
 };
 
 use crate::agent::Blind;
+use crate::segment::segment;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,9 +231,4 @@ impl Ring {
 
 fn histograms(client: &mut Client, kind: SegmentKind) -> Result<Vec<histogram::Reader>, Blind> {
     histogram::Reader::all(&segment(client, kind)?).map_err(|refused| Blind::memory(kind)(&refused))
-}
-
-fn segment(client: &mut Client, kind: SegmentKind) -> Result<Segment, Blind> {
-    let descriptor = client.segment(kind.code())?;
-    Segment::attach(descriptor, Access::ReadOnly, kind).map_err(|refused| Blind::memory(kind)(&refused))
 }

@@ -1,10 +1,11 @@
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rt_control::{Address, Answer, Description, PROTOCOL, Received, Refusal, Request, Server};
-use shm::{Segment, Spec, broadcast, counters, histogram};
+use shm::{Segment, SegmentKind, Spec, broadcast, counters, histogram};
 use shm_layout::{
     ConnectionCounter, Counter, CycleLayout, EventKind, EventRecord, LearnerCounter, LearnerHistogram, RoundTrip,
 };
@@ -170,6 +171,35 @@ fn a_runtime_that_ends_stays_readable_and_one_with_other_tags_is_attached_to_ane
     assert_eq!((memory.layout().dims()[1], memory.description().pid), (3, 8));
     assert_eq!(read(memory).0, [100]);
     next.end();
+}
+
+#[test]
+fn of_a_runtime_that_comes_back_everything_is_new_where_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    (1..5).for_each(|number| runtime.cycle(number));
+    let mut agent = Agent::new(address(&dir), From::Newest).within(Duration::from_secs(1));
+    assert_eq!(read(agent.look().unwrap()).0, [4]);
+    agent.begin_with(From::Oldest);
+    runtime.end();
+    let mut next = Runtime::start(&address(&dir), 8, 2);
+    (7..10).for_each(|number| next.cycle(number));
+    assert_eq!(read(agent.look().unwrap()).0, [7, 8, 9]);
+    next.end();
+}
+
+#[test]
+fn a_segment_of_another_layout_version_is_refused_and_says_what_it_is() {
+    let segment = Segment::create(&Spec::events(SLOTS).generation(5)).unwrap();
+    let file = std::fs::File::from(segment.as_fd().try_clone_to_owned().unwrap());
+    file.write_all_at(&99_u32.to_le_bytes(), 16).unwrap();
+    let descriptor = segment.read_only_fd().unwrap();
+    let alleged = alleged_header(&descriptor).unwrap();
+    assert_eq!((alleged.layout_version, alleged.generation), (99, 5));
+    let blind = attach(descriptor, SegmentKind::Events).unwrap_err();
+    assert!(!blind.is_gone() && !blind.is_too_early() && blind.to_string().contains("layout version 99"), "{blind}");
+    file.write_all_at(b"something", 0).unwrap();
+    assert!(alleged_header(&segment.read_only_fd().unwrap()).is_none());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use rt_sys::Cpus;
 use rustix::fs::Advice;
 use rustix::process::{Pid, getppid};
 use shm::broadcast::{self, Next, Start};
-use shm::{Access, Segment, SegmentKind};
+use shm::{Segment, SegmentKind};
 
 use super::contestant::Running;
 use crate::failure::{Exit, Failure};
@@ -214,7 +214,7 @@ fn stream(limit: &Limit) {
 /// Standard input is the descriptor of the loop's cycle records; a loop without any has none to read.
 fn cycle_records() -> Result<Segment, Failure> {
     let descriptor = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| unreadable(&error))?;
-    Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Cycles).map_err(|error| unreadable(&error))
+    watch::attach(descriptor, SegmentKind::Cycles).map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Failure {

@@ -6,7 +6,6 @@ mod verify;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,9 +14,9 @@ use policy::file::{self, KeyRefused, Origin, PolicyFileRefused, Purpose, SecretK
 use policy::kernels::Kernel;
 use policy::wire::Verifier;
 use rt_config::Site;
-use rt_control::{CallError, Client, Refusal};
+use rt_control::Client;
 use serde::Serialize;
-use shm::{Access, Segment, SegmentKind};
+use shm::{Segment, SegmentKind};
 use shm_layout::WeightsHeader;
 
 use crate::failure::{Exit, Failure};
@@ -210,10 +209,10 @@ fn policy_in_use(site: &Site, client: &mut Client) -> Result<(Origin, Vec<f32>),
             let message = "the agent uses the nominal policy of its site file: there is nothing to export";
             return Err(Failure::new(Exit::Unavailable, message));
         }
-        let found = match client.segment(SegmentKind::Weights.code()) {
+        let found = match watch::segment(client, SegmentKind::Weights) {
             // No learner has joined that could have published it.
-            Err(CallError::Refused(Refusal::NotNow { .. })) => None,
-            descriptor => published(site, descriptor?, adopted)?,
+            Err(blind) if blind.is_too_early() => None,
+            segment => published(site, &segment?, adopted)?,
         };
         if let Some(found) = found {
             return Ok(found);
@@ -226,10 +225,9 @@ fn policy_in_use(site: &Site, client: &mut Client) -> Result<(Origin, Vec<f32>),
 }
 
 /// The policy of this generation, if it is among those that the learner published last and is whole.
-fn published(site: &Site, descriptor: OwnedFd, generation: u64) -> Result<Option<(Origin, Vec<f32>)>, Failure> {
-    let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Weights).map_err(internal)?;
+fn published(site: &Site, segment: &Segment, generation: u64) -> Result<Option<(Origin, Vec<f32>)>, Failure> {
     let spec = Purpose::of(site).spec().ok_or_else(|| internal("the site has no network"))?;
-    for words in published_weights(&segment)? {
+    for words in published_weights(segment) {
         let header = WeightsHeader::from_words(&words).filter(|header| header.generation == generation);
         let Some(header) = header else { continue };
         let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).map_err(internal)?;

@@ -1,23 +1,28 @@
 //! `corerl shm`: what is in the shared memory of running agents, read-only.
+//!
+//! `list` says what there is, `show` tells one thing of it in words, `follow` goes on telling, `dump` leaves nothing out, and
+//! `check` judges it. What a segment holds is taken apart in `records` (rings) and `states` (everything else).
 
+mod check;
+mod dump;
+mod follow;
+mod found;
+mod list;
 mod records;
+mod show;
 mod states;
 
 pub(crate) use states::published_weights;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
-use rt_control::{Address, CallError, Client, Description};
-use serde::Serialize;
 use serde_json::{Value, json};
-use shm::{Access, Segment, SegmentKind};
-use shm_layout::{Counter, HistogramKind, LAYOUT_VERSION, LearnerCounter, LearnerHistogram};
+use shm::SegmentKind;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, table};
-use crate::target::{Directory, Target};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  corerl shm dump cycles --last 5")]
+#[command(after_help = "Examples:\n  corerl shm ls\n  corerl shm watch level\n  corerl shm check")]
 pub(crate) struct ShmArguments {
     #[command(subcommand)]
     command: ShmCommand,
@@ -25,134 +30,46 @@ pub(crate) struct ShmArguments {
 
 #[derive(Debug, Subcommand)]
 enum ShmCommand {
-    /// The segments of all running agents.
-    #[command(after_help = "Example:\n  corerl shm ls --json")]
-    Ls(LsArguments),
-    /// The content of one segment at this moment.
+    /// All agents and their segments.
     #[command(
-        after_help = "Examples:\n  corerl shm dump counters\n  corerl shm dump cycles --last 5 --json | jq '.content.records[].reward'\n\n\
-                            Reading never disturbs whoever writes; what was overwritten meanwhile is counted as lost."
+        after_help = "Examples:\n  corerl shm ls\n  corerl shm ls --json | jq '.segments[] | select(.owner_alive | not)'\n\n\
+                      Agents are found by their control sockets, those that stand by too. A segment of another layout version is \
+                      listed with what it says of itself."
     )]
-    Dump(DumpArguments),
-}
-
-#[derive(Debug, Args)]
-struct LsArguments {
-    #[command(flatten)]
-    directory: Directory,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct DumpArguments {
-    /// Which segment.
-    #[arg(value_name = "SEGMENT", value_parser = clap::builder::PossibleValuesParser::new(SegmentKind::ALL.iter().map(|kind| kind.name())))]
-    segment: String,
-    #[command(flatten)]
-    target: Target,
-    /// Of a ring, the newest so many records.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    last: u64,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
+    Ls(list::ListArguments),
+    /// One segment, tag or setpoint in words.
+    #[command(
+        after_help = "Examples:\n  corerl shm show weights\n  corerl shm show level\n  corerl shm show tag:events    the tag, where a segment has the name, too"
+    )]
+    Show(show::ShowArguments),
+    /// Follow tags and setpoints: a line for every change, or for every interval.
+    #[command(
+        after_help = "Examples:\n  corerl shm watch level u\n  corerl shm watch level --every 100ms --for 10s\n  corerl shm watch level --json | jq '.values.level.value'\n\n\
+                      Every cycle is looked at, and what was overwritten before it was read is counted and told at the end. A \
+                      runtime that dies is waited for. With --json there is one object a line: values, and what became of the \
+                      runtime as `event`."
+    )]
+    Watch(follow::WatchArguments),
+    /// The content of one segment at this moment, or of all.
+    #[command(
+        after_help = "Examples:\n  corerl shm dump counters\n  corerl shm dump cycles --last 5 --json | jq '.content.records[].reward'\n  corerl shm dump --json > everything.json\n\n\
+                      Reading never disturbs whoever writes; what was overwritten meanwhile is counted as lost."
+    )]
+    Dump(dump::DumpArguments),
+    /// Judge everything that is there: headers, rings, checksums, heartbeats, counters against each other, time moving.
+    #[command(after_help = "Examples:\n  corerl shm check\n  corerl shm check --json | jq -r '.findings[].what'\n\n\
+                      Exit codes: 0 all is sound, 1 there are findings, 69 nobody is there.")]
+    Check(check::CheckArguments),
 }
 
 pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
     match &arguments.command {
-        ShmCommand::Ls(arguments) => list(arguments),
-        ShmCommand::Dump(arguments) => dump(arguments),
+        ShmCommand::Ls(arguments) => list::run(arguments),
+        ShmCommand::Show(arguments) => show::run(arguments),
+        ShmCommand::Watch(arguments) => follow::run(arguments),
+        ShmCommand::Dump(arguments) => dump::run(arguments),
+        ShmCommand::Check(arguments) => check::run(arguments),
     }
-}
-
-/// One line of `shm ls`; the numbers are missing where the segment was refused.
-#[derive(Debug, Serialize)]
-struct Listed {
-    agent: String,
-    segment: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<String>,
-    #[serde(flatten)]
-    facts: Option<Facts>,
-}
-
-#[derive(Debug, Serialize)]
-struct Facts {
-    bytes: usize,
-    layout_version: u32,
-    generation: u64,
-    slots: usize,
-    slot_bytes: usize,
-    owner_pid: u32,
-}
-
-impl Facts {
-    fn of(segment: &Segment) -> Self {
-        let header = segment.header();
-        Self {
-            bytes: header.length_bytes(),
-            // A segment of another version is not attached at all.
-            layout_version: LAYOUT_VERSION,
-            generation: header.generation(),
-            slots: header.slots(),
-            slot_bytes: header.slot_words() * size_of::<u64>(),
-            owner_pid: header.owner_pid(),
-        }
-    }
-}
-
-fn list(arguments: &LsArguments) -> Result<Exit, Failure> {
-    #[derive(Serialize)]
-    struct Segments {
-        segments: Vec<Listed>,
-    }
-    let mut segments = Vec::new();
-    for (address, mut client) in arguments.directory.running()? {
-        segments.extend(SegmentKind::ALL.iter().filter_map(|&kind| look(&address, &mut client, kind)));
-    }
-    if arguments.json {
-        print_json("corerl.shm.ls/1", &Segments { segments })?;
-    } else if segments.is_empty() {
-        eprintln!("no runtime is listening below {}", arguments.directory.path().display());
-    } else {
-        print_text(&for_people(&segments))?;
-    }
-    Ok(Exit::Fine)
-}
-
-fn for_people(segments: &[Listed]) -> String {
-    let heading = ["agent", "segment", "bytes", "layout", "generation", "slots", "owner"].map(String::from);
-    let row = |listed: &Listed| {
-        let refused = || listed.refused.clone().unwrap_or_default();
-        let facts = match &listed.facts {
-            Some(Facts { bytes, layout_version, generation, slots, slot_bytes, owner_pid }) => [
-                bytes.to_string(),
-                layout_version.to_string(),
-                generation.to_string(),
-                format!("{slots} x {slot_bytes}"),
-                owner_pid.to_string(),
-            ],
-            None => [String::new(), String::new(), String::new(), String::new(), refused()],
-        };
-        let [bytes, layout, generation, slots, owner] = facts;
-        [listed.agent.clone(), listed.segment.into(), bytes, layout, generation, slots, owner]
-    };
-    table(&std::iter::once(heading).chain(segments.iter().map(row)).collect::<Vec<_>>())
-}
-
-/// One segment, or why it cannot be looked at; `None` if the runtime has none of this kind (before a learner joined).
-fn look(address: &Address, client: &mut Client, kind: SegmentKind) -> Option<Listed> {
-    let (refused, facts) = match client.segment(kind.code()) {
-        Ok(descriptor) => match Segment::attach(descriptor, Access::ReadOnly, kind) {
-            Ok(segment) => (None, Some(Facts::of(&segment))),
-            Err(refused) => (Some(refused.to_string()), None),
-        },
-        Err(CallError::Refused(rt_control::Refusal::NoSuchSegment { .. })) => return None,
-        Err(error) => (Some(error.to_string()), None),
-    };
-    Some(Listed { agent: address.label(), segment: kind.name(), refused, facts })
 }
 
 /// What a segment holds, both ways.
@@ -161,58 +78,13 @@ struct Content {
     text: String,
 }
 
-fn dump(arguments: &DumpArguments) -> Result<Exit, Failure> {
-    #[derive(Serialize)]
-    struct Dumped<'a> {
-        agent: String,
-        segment: &'a str,
-        header: Facts,
-        content: Value,
-    }
-    let kind = SegmentKind::from_name(&arguments.segment)
-        .ok_or_else(|| Failure::new(Exit::Internal, format_args!("no segment is called {}", arguments.segment)))?;
-    let (address, mut client) = arguments.target.connect()?;
-    let description = client.describe()?;
-    let descriptor = client.segment(kind.code())?;
-    let segment = Segment::attach(descriptor, Access::ReadOnly, kind).map_err(|refused| {
-        Failure::new(Exit::Unavailable, format_args!("{} of {}: {refused}", kind, address.label()))
-    })?;
-    let Content { json, text } = content(&segment, &description, arguments.last)?;
-    if arguments.json {
-        let header = Facts::of(&segment);
-        print_json("corerl.shm/1", &Dumped { agent: address.label(), segment: kind.name(), header, content: json })?;
-    } else {
-        print_text(&text)?;
-    }
-    Ok(Exit::Fine)
+/// Takes the names of segments.
+fn segment_parser() -> PossibleValuesParser {
+    PossibleValuesParser::new(SegmentKind::ALL.iter().map(|kind| kind.name()))
 }
 
-fn content(segment: &Segment, names: &Description, last: u64) -> Result<Content, Failure> {
-    match segment.header().kind() {
-        SegmentKind::Counters => states::counters::<Counter>(segment, Counter::ALL, Counter::name, Counter::doc),
-        SegmentKind::LearnerCounters => {
-            states::counters::<LearnerCounter>(segment, LearnerCounter::ALL, LearnerCounter::name, LearnerCounter::doc)
-        }
-        SegmentKind::Connections => states::connections(segment),
-        SegmentKind::Histograms => {
-            states::histograms(segment, &HistogramKind::ALL.iter().map(of_table).collect::<Vec<_>>())
-        }
-        SegmentKind::RoundTrips => states::histograms(segment, &states::round_trips(segment)),
-        SegmentKind::LearnerHistograms => {
-            states::histograms(segment, &LearnerHistogram::ALL.iter().map(of_table).collect::<Vec<_>>())
-        }
-        SegmentKind::Weights => states::weights(segment),
-        SegmentKind::Cycles => records::cycles(segment, names, last),
-        SegmentKind::Transitions => records::transitions(segment, names, last),
-        SegmentKind::Events => records::events(segment, last),
-        SegmentKind::Estimates => records::estimates(segment, last),
-        SegmentKind::Lease => states::lease(segment),
-    }
-}
-
-/// What a table calls its entry.
-fn of_table(entry: impl std::fmt::Display) -> String {
-    entry.to_string()
+fn kind_of(name: &str) -> Result<SegmentKind, Failure> {
+    SegmentKind::from_name(name).ok_or_else(|| Failure::new(Exit::Usage, format_args!("no segment is called `{name}`")))
 }
 
 /// Our own attaching was checked, so a role that is refused is a fault of this program.

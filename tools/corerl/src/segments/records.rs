@@ -98,12 +98,12 @@ impl<const COLUMNS: usize> From<Found<COLUMNS>> for Content {
     }
 }
 
-fn mode_name(number: u8) -> String {
+pub(super) fn mode_name(number: u8) -> String {
     Mode::from_number(number).map_or_else(|| number.to_string(), |mode| mode.name().to_owned())
 }
 
 /// Numbers for people; a dash for what is not a number.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     if value.is_finite() { format!("{value:.5}") } else { "-".into() }
 }
 

@@ -102,15 +102,16 @@ pub(super) fn histograms(segment: &Segment, names: &[String]) -> Result<Content,
 
 /// The three slots' headers. A read-only descriptor cannot take part in the exchange of slots, so the bytes are read as
 /// they are: a slot that is being written shows what is there at this instant, and a header that makes no sense says so.
-pub(super) fn weights(segment: &Segment) -> Result<Content, Failure> {
-    let control = word(segment, CONTROL_WORD)?;
+pub(super) fn weights(segment: &Segment) -> Content {
+    let word = |index| segment.word(index).unwrap_or(0);
+    let control = word(CONTROL_WORD);
     let mut slots = Vec::new();
     let mut rows = vec![["slot", "generation", "epoch", "updates", "layers"].map(String::from)];
-    for (slot, words) in published_weights(segment)?.iter().enumerate() {
+    for (slot, words) in published_weights(segment).iter().enumerate() {
         let Some(header) = WeightsHeader::from_words(words) else { continue };
         let layers = match header.shape() {
             Ok(shape) => shape.layers().iter().map(layer).collect::<Vec<_>>().join(", "),
-            Err(_) if words.iter().take(WEIGHTS_HEADER_WORDS).all(|word| *word == 0) => "empty".into(),
+            Err(_) if is_empty(words) => "empty".into(),
             Err(refused) => refused.to_string(),
         };
         rows.push([
@@ -130,37 +131,30 @@ pub(super) fn weights(segment: &Segment) -> Result<Content, Failure> {
             "layers": layers,
         }));
     }
-    let writer_pid = word(segment, CLAIM_WORD)?;
+    let writer_pid = word(CLAIM_WORD);
     let text =
         format!("{}writer {writer_pid}, control word {control}, header {WEIGHTS_HEADER_BYTES} bytes\n", table(&rows));
-    Ok(Content { json: json!({ "writer_pid": writer_pid, "control": control, "slots": slots }), text })
+    Content { json: json!({ "writer_pid": writer_pid, "control": control, "slots": slots }), text }
 }
 
 /// The words of the three slots. Whoever wants to use a network among them has to verify it: it may be half of another one.
-pub(crate) fn published_weights(segment: &Segment) -> Result<Vec<Vec<u64>>, Failure> {
-    let slot_bytes = segment.header().slot_words() * size_of::<u64>();
-    let slot = |slot: usize| {
-        let mut read = vec![0; slot_bytes];
-        fill(segment, DATA_WORD * size_of::<u64>() + slot * slot_bytes, &mut read)?;
-        let (words, _) = read.as_chunks();
-        Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
-    };
-    (0..TRIPLE_SLOTS).map(slot).collect()
+pub(crate) fn published_weights(segment: &Segment) -> Vec<Vec<u64>> {
+    (0..TRIPLE_SLOTS).map(|slot| weights_slot(segment, slot)).collect()
 }
 
-fn layer(dims: &shm_layout::LayerDims) -> String {
+/// Whether nothing was ever put there.
+pub(super) fn is_empty(words: &[u64]) -> bool {
+    words.iter().take(WEIGHTS_HEADER_WORDS).all(|word| *word == 0)
+}
+
+/// The words of one of them.
+pub(super) fn weights_slot(segment: &Segment, slot: usize) -> Vec<u64> {
+    let slot_words = segment.header().slot_words();
+    let start = DATA_WORD + slot * slot_words;
+    (start..start + slot_words).map(|index| segment.word(index).unwrap_or(0)).collect()
+}
+
+pub(super) fn layer(dims: &shm_layout::LayerDims) -> String {
     let activation = Activation::from_code(dims.activation).map_or("?", Activation::name);
     format!("{} to {} {activation}", dims.inputs, dims.outputs)
-}
-
-fn word(segment: &Segment, index: usize) -> Result<u64, Failure> {
-    let mut word = [0; size_of::<u64>()];
-    fill(segment, index * size_of::<u64>(), &mut word)?;
-    Ok(u64::from_le_bytes(word))
-}
-
-fn fill(segment: &Segment, offset: usize, bytes: &mut [u8]) -> Result<(), Failure> {
-    let wanted = bytes.len();
-    let found = rustix::io::pread(segment.as_fd(), bytes, offset as u64).map_err(internal)?;
-    if found == wanted { Ok(()) } else { Err(internal("the segment is shorter than its header says")) }
 }

@@ -1,12 +1,13 @@
 //! Dumps of segments made here, read through read-only descriptors as a tool would.
 
-use rt_control::{SetpointInfo, TagInfo};
-use shm::{Spec, broadcast, counters, histogram, triple};
-use shm_layout::{CycleHead, CycleLayout, EstimateRecord, EventKind, EventRecord, StepLayout};
+use rt_control::{Description, SetpointInfo, TagInfo};
+use shm::{Access, Segment, Spec, broadcast, counters, histogram, triple};
+use shm_layout::{Counter, CycleHead, CycleLayout, EstimateRecord, EventKind, EventRecord, LearnerCounter, StepLayout};
 
+use super::dump::content;
 use super::*;
 
-fn names() -> Description {
+pub(super) fn names() -> Description {
     Description {
         protocol: rt_control::PROTOCOL,
         version: String::new(),

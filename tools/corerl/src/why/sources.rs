@@ -6,10 +6,10 @@ use std::path::Path;
 
 use policy::pipeline::Columns;
 use rt_config::Site;
-use rt_control::{CallError, Client, Description, Refusal};
+use rt_control::{Client, Description};
 use rt_recording::{CycleFrame, Frame, Next, Opening, Reader};
 use shm::broadcast::{self, Start};
-use shm::{Access, Segment, SegmentKind};
+use shm::{Segment, SegmentKind};
 use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepLayout};
 
 use super::decision::{Gathering, Names, SetpointName};
@@ -39,17 +39,17 @@ impl Names {
 /// Reads the rings of a running agent from their oldest record on: steps, then the cycles around them, then what the
 /// learner said, if there is one.
 pub(super) fn live(client: &mut Client, gathering: &mut Gathering<'_>) -> Result<(), Failure> {
-    let steps = attach(client, SegmentKind::Transitions)?;
+    let steps = watch::segment(client, SegmentKind::Transitions)?;
     let layout = StepLayout::from_dims(steps.header().dims()).ok_or_else(impossible)?;
     each(&steps, Start::Oldest, |words| {
         if let Ok(step) = layout.view(words) {
             gathering.step(&step);
         }
     })?;
-    live_cycles(&attach(client, SegmentKind::Cycles)?, gathering)?;
-    let estimates = match client.segment(SegmentKind::Estimates.code()) {
-        Err(CallError::Refused(Refusal::NotNow { .. })) => return Ok(()),
-        descriptor => look_into(descriptor?, SegmentKind::Estimates)?,
+    live_cycles(&watch::segment(client, SegmentKind::Cycles)?, gathering)?;
+    let estimates = match watch::segment(client, SegmentKind::Estimates) {
+        Err(blind) if blind.is_too_early() => return Ok(()),
+        segment => segment?,
     };
     each(&estimates, Start::Oldest, |words| {
         if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
@@ -69,15 +69,6 @@ fn live_cycles(segment: &Segment, gathering: &mut Gathering<'_>) -> Result<(), F
             gathering.cycle(&record);
         }
     })
-}
-
-fn attach(client: &mut Client, kind: SegmentKind) -> Result<Segment, Failure> {
-    look_into(client.segment(kind.code())?, kind)
-}
-
-fn look_into(descriptor: std::os::fd::OwnedFd, kind: SegmentKind) -> Result<Segment, Failure> {
-    Segment::attach(descriptor, Access::ReadOnly, kind)
-        .map_err(|refused| Failure::new(Exit::Unavailable, format_args!("{kind}: {refused}")))
 }
 
 fn impossible() -> Failure {

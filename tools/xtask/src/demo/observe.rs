@@ -1,97 +1,31 @@
 //! Watching a runtime from outside: read-only descriptors from the control socket, and nothing that it could notice.
 
-use std::time::Duration;
-
-use rt_control::{Address, CallError, Client, Description};
+use rt_control::{Address, Description};
 use rt_core::mode::Mode;
-use shm::broadcast::{self, Next, Start};
-use shm::histogram::{self, Snapshot};
-use shm::{Access, AttachRefused, RoleRefused, Segment, SegmentKind, counters};
-use shm_layout::{
-    Counter, CycleHead, CycleLayout, CycleRef, EVENT_WORDS, EventKind, EventRecord, HistogramKind, LearnerCounter,
-};
-use thiserror::Error;
+use shm::histogram::Snapshot;
+use shm_layout::{Counter, CycleHead, CycleRef, EventKind, EventRecord, HistogramKind, LearnerCounter};
+use watch::{Agent, Blind, From, Memory, Missed};
 
 use super::recording::{
     Adoption, Counters, Decision, HAPPENINGS_MAX, Happening, LearnerCounters, ModeChange, Recording,
 };
 
-/// A call over the control socket is answered within this time or fails.
-const CALL_PATIENCE: Duration = Duration::from_secs(2);
-
-/// Records taken in one go, at most: as many as an hour at 1 kHz has.
-const RECORDS_AT_ONCE_MAX: usize = 3_600_000;
-
-/// Why a runtime cannot be watched.
-#[derive(Debug, Error)]
-pub(crate) enum ObserveError {
-    /// The control socket.
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// A segment that is not what it should be.
-    #[error("the segment {kind} is refused: {reason}")]
-    Attach {
-        /// Which.
-        kind: SegmentKind,
-        /// Why.
-        reason: AttachRefused,
-    },
-    /// A segment of another kind.
-    #[error("the segment cannot be read: {0}")]
-    Role(#[from] RoleRefused),
-    /// Sizes that no runtime has.
-    #[error("the cycle records have an impossible layout {0:?}")]
-    Layout([u32; 4]),
-}
-
-/// Readers of a runtime's segments, and what they have read.
+/// The memory of a runtime, and what was read of it.
 #[derive(Debug)]
 pub(crate) struct Observer {
-    client: Client,
-    layout: CycleLayout,
-    cycles: broadcast::Reader,
-    words: Vec<u64>,
-    events: broadcast::Reader,
-    counters: counters::Reader<Counter>,
-    lateness: histogram::Reader,
-    execution: histogram::Reader,
-    learner: Option<AttachedLearner>,
+    agent: Agent,
     /// What learners before the present one had counted.
     learner_before: LearnerCounters,
     recording: Recording,
 }
 
-#[derive(Debug)]
-struct AttachedLearner {
-    epoch: u64,
-    counters: counters::Reader<LearnerCounter>,
-}
-
 impl Observer {
     /// Attaches to the runtime at `address`.
-    pub(crate) fn attach(address: &Address, plant: &str) -> Result<Self, ObserveError> {
-        let mut client = Client::connect(address, CALL_PATIENCE).map_err(CallError::from)?;
-        let description = client.describe()?;
-        let degraded = client.status()?.degraded;
-        let cycles = segment(&mut client, SegmentKind::Cycles)?;
-        let dims = cycles.header().dims();
-        let layout = CycleLayout::from_dims(dims).ok_or(ObserveError::Layout(dims))?;
-        let events = segment(&mut client, SegmentKind::Events)?;
-        let counters = segment(&mut client, SegmentKind::Counters)?;
-        let histograms = segment(&mut client, SegmentKind::Histograms)?;
-        Ok(Self {
-            layout,
-            cycles: broadcast::Reader::new(&cycles, Start::Oldest)?,
-            words: vec![0; layout.words()],
-            events: broadcast::Reader::new(&events, Start::Oldest)?,
-            counters: counters::Reader::new(&counters)?,
-            lateness: histogram::Reader::new(&histograms, HistogramKind::Lateness)?,
-            execution: histogram::Reader::new(&histograms, HistogramKind::Execution)?,
-            learner: None,
-            learner_before: LearnerCounters::new(),
-            recording: empty(plant, &description, degraded),
-            client,
-        })
+    pub(crate) fn attach(address: &Address, plant: &str) -> Result<Self, Blind> {
+        let mut agent = Agent::new(address.clone(), From::Oldest);
+        let (memory, status) = agent.status()?;
+        let recording = empty(plant, memory.description(), status.degraded);
+        Ok(Self { agent, learner_before: LearnerCounters::new(), recording })
     }
 
     /// What was read so far.
@@ -102,73 +36,42 @@ impl Observer {
     /// Takes everything that is new. The memory stays readable after the runtime has ended.
     pub(crate) fn drain(&mut self) {
         self.follow_learner();
-        self.drain_cycles();
-        self.drain_events();
-        self.read_counters();
-        self.recording.lateness = self.lateness.snapshot();
-        self.recording.execution = self.execution.snapshot();
+        let Some(memory) = self.agent.memory() else { return };
+        let recording = &mut self.recording;
+        let cycles = memory.cycles(|cycle| record_cycle(recording, cycle));
+        let events = memory.events(|event| record_event(recording, event));
+        recording.records_lost += count(cycles) + count(events);
+        recording.counters = Counters(Counter::ALL.iter().map(|&counter| memory.counter(counter)).collect());
+        recording.learner = learner_counters(memory).plus(&self.learner_before);
+        recording.lateness = memory.histogram(HistogramKind::Lateness);
+        recording.execution = memory.histogram(HistogramKind::Execution);
     }
 
-    fn drain_cycles(&mut self) {
-        for _ in 0..RECORDS_AT_ONCE_MAX {
-            match self.cycles.next(&mut self.words) {
-                Next::Record { .. } => {
-                    if let Ok(cycle) = self.layout.view(&self.words) {
-                        record_cycle(&mut self.recording, &cycle);
-                    }
-                }
-                Next::Lost(count) => self.recording.records_lost += count,
-                Next::Damaged { .. } => self.recording.records_lost += 1,
-                Next::Empty => break,
-            }
-        }
-    }
-
-    fn drain_events(&mut self) {
-        let mut words = [0; EVENT_WORDS];
-        for _ in 0..RECORDS_AT_ONCE_MAX {
-            match self.events.next(&mut words) {
-                Next::Record { .. } => record_event(&mut self.recording, &EventRecord::from_words(&words)),
-                Next::Lost(count) => self.recording.records_lost += count,
-                Next::Damaged { .. } => self.recording.records_lost += 1,
-                Next::Empty => break,
-            }
-        }
-    }
-
-    fn read_counters(&mut self) {
-        let counters = Counter::ALL.iter().map(|&counter| self.counters.get(counter));
-        self.recording.counters = Counters(counters.collect());
-        let now = self.learner.as_ref().map_or_else(LearnerCounters::new, |learner| learner.read());
-        self.recording.learner = now.plus(&self.learner_before);
-    }
-
-    /// A learner that takes over gets a segment of its own: attach to it as well.
+    /// A learner that takes over gets a segment of its own: what the one before had counted is kept.
     fn follow_learner(&mut self) {
-        let epoch = self.counters.get(Counter::LearnerEpoch);
-        if epoch == 0 || self.learner.as_ref().is_some_and(|learner| learner.epoch == epoch) {
+        let Some(memory) = self.agent.memory() else { return };
+        let (before, counted) = (memory.learner_epoch(), learner_counters(memory));
+        if memory.counter(Counter::LearnerEpoch) == before.unwrap_or(0) {
             return;
         }
         // Between the grant and its descriptors lies a moment; the next drain tries again.
-        let attached = segment(&mut self.client, SegmentKind::LearnerCounters)
-            .and_then(|segment| Ok(counters::Reader::new(&segment)?));
-        if let Ok(counters) = attached
-            && let Some(before) = self.learner.replace(AttachedLearner { epoch, counters })
+        if let Ok(memory) = self.agent.look()
+            && before.is_some()
+            && memory.learner_epoch() != before
         {
-            self.learner_before = self.learner_before.plus(&before.read());
+            self.learner_before = self.learner_before.plus(&counted);
         }
     }
 }
 
-impl AttachedLearner {
-    fn read(&self) -> LearnerCounters {
-        LearnerCounters(LearnerCounter::ALL.iter().map(|&counter| self.counters.get(counter)).collect())
-    }
+fn learner_counters(memory: &Memory) -> LearnerCounters {
+    let counted = LearnerCounter::ALL.iter().map(|&counter| memory.learner_counter(counter).unwrap_or(0));
+    LearnerCounters(counted.collect())
 }
 
-fn segment(client: &mut Client, kind: SegmentKind) -> Result<Segment, ObserveError> {
-    let descriptor = client.segment(kind.code())?;
-    Segment::attach(descriptor, Access::ReadOnly, kind).map_err(|reason| ObserveError::Attach { kind, reason })
+/// How many records were missed, at least.
+fn count(missed: Missed) -> u64 {
+    missed.lost + u64::from(missed.damaged)
 }
 
 fn empty(plant: &str, description: &Description, degraded: Vec<String>) -> Recording {
@@ -240,6 +143,8 @@ fn mode_change(event: &EventRecord) -> ModeChange {
 
 #[cfg(test)]
 mod tests {
+    use shm_layout::CycleLayout;
+
     use super::super::recording::tests::example;
     use super::*;
 

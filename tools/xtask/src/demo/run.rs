@@ -8,8 +8,9 @@ use rt_control::{Address, CallError, ConnectError};
 use rt_sys::Lifeline;
 use rustix::process::Signal;
 use tempfile::TempDir;
+use watch::Blind;
 
-use super::observe::{ObserveError, Observer};
+use super::observe::Observer;
 use super::plan::{AGENT, DemoPlant, SITE, Values};
 use super::progress::Progress;
 use super::recording::Recording;
@@ -163,7 +164,7 @@ fn connect(
     loop {
         match Observer::attach(address, order.plant.name) {
             Ok(observer) => return Ok(Some(observer)),
-            Err(ObserveError::Call(CallError::Connect(ConnectError::NotRunning { .. }))) => {}
+            Err(Blind::Call(CallError::Connect(ConnectError::NotRunning { .. }))) => {}
             // A runtime that is just starting may hang up once; another one that cannot be understood will not change.
             Err(error) if start.elapsed() > RUNTIME_START / 4 => return Err(error.to_string()),
             Err(_) => {}

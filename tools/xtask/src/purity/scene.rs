@@ -8,7 +8,7 @@ use rt_control::{Act, Address, Client, Status};
 use rt_core::mode::Mode;
 use rt_sys::{Task, tasks_of};
 use rustix::process::Signal;
-use shm::{Access, Segment, SegmentKind, counters};
+use shm::{SegmentKind, counters};
 use shm_layout::Counter;
 
 use super::{Bench, sanitizer};
@@ -156,9 +156,8 @@ fn start_plant(bench: &Bench, directory: &Path) -> Result<(Child, std::path::Pat
 
 fn counters_of(address: &Address) -> Result<counters::Reader<Counter>, String> {
     let mut client = Client::connect(address, ANSWER).map_err(|error| error.to_string())?;
-    let descriptor = client.segment(SegmentKind::Counters.code()).map_err(|error| error.to_string())?;
-    let segment = Segment::attach(descriptor, Access::ReadOnly, SegmentKind::Counters);
-    counters::Reader::new(&segment.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+    let segment = watch::segment(&mut client, SegmentKind::Counters).map_err(|error| error.to_string())?;
+    counters::Reader::new(&segment).map_err(|error| error.to_string())
 }
 
 fn wait<T>(what: &str, mut fact: impl FnMut() -> Result<Option<T>, String>) -> Result<T, String> {
