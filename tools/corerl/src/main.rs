@@ -25,6 +25,7 @@ mod model;
 mod output;
 mod replay;
 mod run;
+mod screen;
 mod segments;
 mod target;
 mod why;
