@@ -28,6 +28,7 @@ mod run;
 mod screen;
 mod segments;
 mod target;
+mod top;
 mod why;
 
 use std::process::ExitCode;

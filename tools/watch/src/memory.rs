@@ -6,7 +6,10 @@ use rt_control::{Client, Description};
 use shm::broadcast::{self, Next, Start};
 use shm::histogram::{self, Snapshot};
 use shm::{Access, Segment, SegmentKind, counters};
-use shm_layout::{Counter, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, HistogramKind, LearnerCounter};
+use shm_layout::{
+    Counter, CycleLayout, CycleRef, ESTIMATE_WORDS, EVENT_WORDS, EstimateRecord, EventRecord, HistogramKind,
+    LearnerCounter,
+};
 
 use crate::agent::Blind;
 
@@ -49,6 +52,7 @@ pub struct Memory {
     layout: CycleLayout,
     events: Ring,
     learner: Option<Learner>,
+    from: From,
     /// The cycles at the last look that saw them move, and when that was.
     moved: (u64, Instant),
 }
@@ -57,6 +61,8 @@ pub struct Memory {
 struct Learner {
     epoch: u64,
     counters: counters::Reader<LearnerCounter>,
+    /// Not there while it cannot be attached to: nothing depends on it.
+    estimates: Option<Ring>,
 }
 
 #[derive(Debug)]
@@ -88,6 +94,7 @@ impl Memory {
             layout,
             events: Ring::new(&segment(client, SegmentKind::Events)?, from)?,
             learner: None,
+            from,
             moved: (0, Instant::now()),
             description,
         })
@@ -113,7 +120,9 @@ impl Memory {
         // Between the grant and its descriptors lies a moment; the next look tries again.
         let attached = segment(client, SegmentKind::LearnerCounters).ok();
         if let Some(counters) = attached.and_then(|segment| counters::Reader::new(&segment).ok()) {
-            self.learner = Some(Learner { epoch, counters });
+            let estimates = segment(client, SegmentKind::Estimates);
+            let estimates = estimates.and_then(|segment| Ring::new(&segment, self.from)).ok();
+            self.learner = Some(Learner { epoch, counters, estimates });
         }
     }
 
@@ -162,6 +171,18 @@ impl Memory {
         self.events.read(|words| {
             if let Some(words) = words.first_chunk::<EVENT_WORDS>() {
                 take(&EventRecord::from_words(words));
+            }
+        })
+    }
+
+    /// Reads what the learner's critics expected of decisions, since the last time, a ring full at most.
+    pub fn estimates(&mut self, mut take: impl FnMut(&EstimateRecord)) -> Missed {
+        let Some(ring) = self.learner.as_mut().and_then(|learner| learner.estimates.as_mut()) else {
+            return Missed::default();
+        };
+        ring.read(|words| {
+            if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
+                take(&EstimateRecord::from_words(words));
             }
         })
     }

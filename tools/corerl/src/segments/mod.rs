@@ -15,6 +15,7 @@ use shm_layout::{Counter, LAYOUT_VERSION, LearnerCounter};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 use crate::target::{Directory, Target};
+use crate::top::{self, TopArguments};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  corerl shm dump cycles --last 5")]
@@ -34,6 +35,10 @@ enum ShmCommand {
                             Reading never disturbs whoever writes; what was overwritten meanwhile is counted as lost."
     )]
     Dump(DumpArguments),
+    /// A running agent on one screen: mode, timing, tags, setpoints, policy, threads, events.
+    #[command(after_help = "Examples:\n  corerl shm top\n  corerl shm top --agent works/ph --tab tags --no-colour\n\n\
+                      `?` shows the keys. Looking disturbs nobody: memory is mapped read-only, and the screen stays when the runtime ends.")]
+    Top(TopArguments),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +69,7 @@ pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         ShmCommand::Ls(arguments) => list(arguments),
         ShmCommand::Dump(arguments) => dump(arguments),
+        ShmCommand::Top(arguments) => top::run(arguments),
     }
 }
 
