@@ -54,6 +54,11 @@ impl Keys {
         None
     }
 
+    /// More has to come before it is a key.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Nothing more comes for a while: an escape that began nothing was the key of that name.
     pub(super) fn settle(&mut self) -> Option<Key> {
         let begun = self.pending.first().copied();

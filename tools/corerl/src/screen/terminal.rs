@@ -1,6 +1,7 @@
 //! The terminal: taken for a screen, and given back.
 
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ const ESCAPE_SETTLES: Duration = Duration::from_millis(60);
 
 /// A terminal in raw mode, on its alternate screen. Dropping it gives it back.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: dropping it complains to standard error, and panics when that has gone with the terminal.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     signals: Signals,
     keys: Keys,
 }
@@ -51,7 +53,7 @@ impl Screen {
         let opened = execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
         match opened {
-            Ok(terminal) => Ok(Self { terminal, signals, keys: Keys::default() }),
+            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal), signals, keys: Keys::default() }),
             Err(error) => {
                 give_back();
                 Err(refused(error))
@@ -83,7 +85,8 @@ impl Screen {
                 return Happened::Key(key);
             }
             let left = end.saturating_duration_since(Instant::now());
-            let ready = match self.ready(left.min(ESCAPE_SETTLES)) {
+            let patience = if self.keys.is_waiting() { left.min(ESCAPE_SETTLES) } else { left };
+            let ready = match self.ready(patience) {
                 Ok(ready) => ready,
                 Err(End) => return Happened::End,
             };
@@ -103,7 +106,8 @@ impl Screen {
     fn ready(&self, at_most: Duration) -> Result<bool, End> {
         let input = io::stdin();
         let mut watched = [PollFd::new(&input, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
-        let timeout = Timespec { tv_sec: 0, tv_nsec: at_most.subsec_nanos().into() };
+        let seconds = i64::try_from(at_most.as_secs()).unwrap_or(i64::MAX);
+        let timeout = Timespec { tv_sec: seconds, tv_nsec: at_most.subsec_nanos().into() };
         match poll(&mut watched, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return Err(End),

@@ -37,6 +37,8 @@ use crate::target::Target;
 
 /// How often it may look at most, and at least.
 const EVERY: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_secs(60);
+/// How often it draws at least: ages go on, and another size of the terminal is noticed.
+const DRAW_EVERY: Duration = Duration::from_secs(1);
 /// How long `--once` looks.
 const ONCE: Duration = Duration::from_secs(1);
 /// Looks of `--once`.
@@ -150,7 +152,7 @@ fn watch(arguments: &TopArguments, eye: Eye, seen: Seen, mut state: State) -> Re
         if !looking.is_alive() {
             return Err(Failure::new(Exit::Internal, "whatever looks at the agents has failed"));
         }
-        let asked = match screen.wait(arguments.every) {
+        let asked = match screen.wait(arguments.every.min(DRAW_EVERY)) {
             Happened::Key(key) => state.take(key),
             Happened::Nothing => Asked::Nothing,
             Happened::End => Asked::Quit,

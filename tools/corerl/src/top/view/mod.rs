@@ -150,23 +150,23 @@ impl Picture<'_> {
         }
         let filter = match listing.filter.text() {
             "" => String::new(),
-            text => format!("  filter `{text}`"),
+            text => format!("filter `{text}`  "),
         };
         let missed = match self.model.missed {
             0 => String::new(),
-            missed => format!("  {missed} records missed"),
+            missed => format!("{missed} records missed  "),
         };
         let keys = match self.state.tab {
             Tab::Overview => "? help  Tab next  space freeze  q quit",
             _ => "? help  Tab next  / filter  < > sort  I invert  space freeze  q quit",
         };
-        self.line(area, buffer, &format!("{keys}{filter}{missed}"), Look::Muted);
+        self.line(area, buffer, &format!("{filter}{missed}{keys}"), Look::Muted);
     }
 
     fn body(&self, area: Rect, buffer: &mut Buffer) -> Drawn {
         match self.state.tab {
             Tab::Overview => {
-                self.overview().draw(area, buffer, self.theme);
+                self.overview(area.width).draw(area, buffer, self.theme);
                 Drawn::default()
             }
             Tab::Tags => self.grid(self.tags(area.width), area, buffer),
@@ -213,19 +213,22 @@ pub(super) fn text(buffer: &Buffer) -> String {
 }
 
 const HELP: &[&str] = &[
-    "Tab, Shift-Tab, arrows left and right, 1 to 6   the tabs",
-    "arrows up and down, PgUp, PgDn, Home, End       the rows",
-    "/, F4        show only rows that hold what is typed; Enter keeps it, Esc forgets it",
-    ">, <, F6     put the rows in the order of the next column, or of the one before",
+    "Tab, Shift-Tab, left, right, 1 to 6      the tabs",
+    "up, down, PgUp, PgDn, Home, End          the rows",
+    "/ or F4      show the rows that hold what is typed; Enter keeps it, Esc forgets",
+    ">, F6, <     put the rows in the order of the next column, of the one before",
     "I            invert the order",
-    "space        freeze the picture, and let it go on; what happens meanwhile is counted",
+    "space        freeze the picture; what happens meanwhile is counted",
     "n, p         the next agent, the one before",
     "Ctrl-L       draw everything anew",
     "q, F10       quit",
     "",
-    "Lateness, execution and response are those of the last minute; a sparkline shows the largest",
-    "of each second. A tag's range is what was seen of it since the screen was opened. Looking",
-    "changes nothing: shared memory is mapped read-only.",
+    "Lateness, execution and response are the last minute's; each column of a",
+    "sparkline is a second's largest. A tag's range is what was seen of it. Of a",
+    "setpoint: raw is what policy or fallback asked for, sent what the limits let",
+    "through, last what was written before, plant what was read back. Of a thread:",
+    "page faults, and switches that it wanted (vol) and did not (invol).",
+    "Looking changes nothing: shared memory is mapped read-only.",
     "",
     "Any key goes back.",
 ];

@@ -4,15 +4,17 @@ use rt_core::mode::Mode;
 use shm_layout::{Counter, LearnerCounter};
 
 use super::Picture;
-use super::facts::Facts;
+use super::facts::{Facts, NAME_WIDTH};
 use super::numbers::{count, number};
 use crate::agent;
 use crate::output::span;
 use crate::screen::Look;
 use crate::top::model::{Model, Of};
 
-/// Characters of a sparkline: one for each second.
-const SECONDS: usize = 30;
+/// Characters before a sparkline: the facts' names and four figures.
+const BEFORE_SPARKLINE: u16 = NAME_WIDTH + 41;
+/// Characters of a sparkline at most: one for each second.
+const SECONDS_MAX: u16 = 60;
 
 /// Mode and arming in words.
 pub(super) fn mode(model: &Model) -> (Look, String) {
@@ -31,11 +33,12 @@ pub(super) fn mode(model: &Model) -> (Look, String) {
 }
 
 impl Picture<'_> {
-    pub(super) fn overview(&self) -> Facts {
+    pub(super) fn overview(&self, width: u16) -> Facts {
+        let seconds = width.saturating_sub(BEFORE_SPARKLINE).min(SECONDS_MAX);
         let mut facts = Facts::default();
         self.trouble(&mut facts);
         self.cycles(&mut facts);
-        self.timing(&mut facts);
+        self.timing(&mut facts, seconds.into());
         self.learning(&mut facts);
         self.plant(&mut facts);
         facts
@@ -78,7 +81,7 @@ impl Picture<'_> {
         facts.say("cycles", text, look);
     }
 
-    fn timing(&self, facts: &mut Facts) {
+    fn timing(&self, facts: &mut Facts, seconds: usize) {
         let newest = |of| {
             let head = self.model.head.as_ref();
             head.map(|head| match of {
@@ -93,11 +96,11 @@ impl Picture<'_> {
             let shown = |ns: Option<u64>| ns.map_or("-".into(), span);
             let [p50, p99] = [0.5, 0.99].map(|q| shown(figures.quantile_ns(q)));
             let now = shown(newest(of).map(u64::from).filter(|ns| *ns > 0));
-            let line = self.theme.sparkline(self.model.minute.largest(of), SECONDS);
+            let line = self.theme.sparkline(self.model.minute.largest(of), seconds);
             facts.plain(name, format!("{now:>9} {p50:>9} {p99:>9} {:>9}  {line}", shown(figures.max_ns())));
         }
         let reward = self.model.minute.rewards().rev().find(|reward| reward.is_finite()).unwrap_or(f64::NAN);
-        let line = self.theme.sparkline(self.model.minute.rewards(), SECONDS);
+        let line = self.theme.sparkline(self.model.minute.rewards(), seconds);
         facts.plain("reward", format!("{:>9} {:>29}  {line}", number(reward), ""));
     }
 

@@ -8,6 +8,7 @@ use shm_layout::{EventKind, EventRecord};
 use super::Picture;
 use super::grid::{Cell, Column, Grid};
 use super::numbers::{count, duration, number};
+use crate::output::span;
 use crate::screen::Look;
 use crate::top::model::{Policy, Thread, printable};
 
@@ -36,7 +37,7 @@ impl Picture<'_> {
             let (value, [lo, hi]) = (tag.part.value, tag.seen);
             let age = match tag.part.age_ns {
                 NEVER_NS => Cell::number("never", f64::INFINITY),
-                ns => Cell::number(duration(Duration::from_nanos(ns)), ns as f64),
+                ns => Cell::number(age(ns), ns as f64),
             };
             let share = (value - lo) / (hi - lo);
             vec![
@@ -100,17 +101,17 @@ impl Picture<'_> {
 
     pub(super) fn threads(&self) -> Grid {
         let columns = vec![
-            Column::text("thread", 12),
+            Column::text("thread", 14),
             Column::text("of", 7),
-            Column::number("tid", 8),
+            Column::number("tid", 7),
             Column::number("CPU", 3),
-            Column::text("policy", 8),
+            Column::text("policy", 5),
             Column::number("prio", 4),
             Column::number("share", 6),
-            Column::number("minor", 6),
-            Column::number("major", 5),
-            Column::number("gave", 6),
-            Column::number("lost", 6),
+            Column::number("minflt", 6),
+            Column::number("majflt", 6),
+            Column::number("vol", 6),
+            Column::number("invol", 6),
         ];
         let rows = self.model.processes.threads.iter().map(thread);
         Grid { columns, rows: rows.collect(), empty: "no thread was seen yet".into() }
@@ -148,8 +149,7 @@ impl Picture<'_> {
         match event.kind() {
             Some(EventKind::TagBad | EventKind::TagGood) => format!("{} {text}", self.model.tag_name(index)),
             Some(
-                EventKind::SetpointKind
-                | EventKind::SetpointUnknown
+                EventKind::SetpointUnknown
                 | EventKind::OperatorTook
                 | EventKind::OperatorReturned
                 | EventKind::ReadBackMismatch,
@@ -171,7 +171,7 @@ fn thread(thread: &Thread) -> Vec<Cell> {
         Cell::text(thread.policy.name()),
         Cell::number(thread.priority.to_string(), thread.priority.into()),
         match thread.share {
-            Some(share) => Cell::number(format!("{:.1} %", 100.0 * share), share),
+            Some(share) => Cell::number(format!("{:.1}%", 100.0 * share), share),
             None => Cell::number("-", f64::NAN),
         },
         number(thread.minor_faults),
@@ -179,6 +179,12 @@ fn thread(thread: &Thread) -> Vec<Cell> {
         switches(thread.switches.map(|(voluntary, _)| voluntary)),
         switches(thread.switches.map(|(_, involuntary)| involuntary)),
     ]
+}
+
+/// Young ages are told apart by their milliseconds.
+fn age(ns: u64) -> String {
+    const SECOND_NS: u64 = 1_000_000_000;
+    if ns < SECOND_NS { span(ns) } else { duration(Duration::from_nanos(ns)) }
 }
 
 fn quality(number: u8) -> (String, Look) {

@@ -12,10 +12,10 @@ use crate::top::model::examples;
 const PLAIN: Theme = Theme { colour: false, unicode: true };
 
 /// A picture in a terminal of this size, and what its table holds.
-fn draw(model: &Model, state: &State, theme: Theme, (width, height): (u16, u16), after: Duration) -> (Buffer, Drawn) {
+fn draw(model: &Model, state: &State, theme: Theme, (width, height): (u16, u16), now: Instant) -> (Buffer, Drawn) {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     let mut drawn = Drawn::default();
-    let moment = Moment { now: Instant::now() + after, now_ns: 3_000_000_000 };
+    let moment = Moment { now, now_ns: 3_000_000_000 };
     let agent = ("works/ph", 0, 1);
     terminal
         .draw(|frame| {
@@ -26,7 +26,7 @@ fn draw(model: &Model, state: &State, theme: Theme, (width, height): (u16, u16),
 }
 
 fn shown(model: &Model, state: &State, size: (u16, u16)) -> String {
-    text(&draw(model, state, PLAIN, size, Duration::ZERO).0)
+    text(&draw(model, state, PLAIN, size, Instant::now()).0)
 }
 
 /// An agent of which there is something on every tab.
@@ -73,7 +73,7 @@ fn without_colour_nothing_has_one_and_the_words_are_the_same() {
     let colours = |buffer: &Buffer| buffer.content.iter().filter(|cell| cell.fg != Color::Reset).count();
     for tab in Tab::ALL {
         let [(with, _), (without, _)] =
-            [rich, PLAIN].map(|theme| draw(&example(), &State::on(tab), theme, (80, 24), Duration::ZERO));
+            [rich, PLAIN].map(|theme| draw(&example(), &State::on(tab), theme, (80, 24), Instant::now()));
         assert!(colours(&with) > 0 && colours(&without) == 0, "{}", tab.name());
         assert_eq!(text(&with), text(&without));
     }
@@ -83,7 +83,7 @@ fn without_colour_nothing_has_one_and_the_words_are_the_same() {
 fn without_unicode_every_character_is_ascii() {
     let theme = Theme { colour: true, unicode: false };
     for tab in Tab::ALL {
-        let (buffer, _) = draw(&example(), &State::on(tab), theme, (80, 24), Duration::ZERO);
+        let (buffer, _) = draw(&example(), &State::on(tab), theme, (80, 24), Instant::now());
         assert!(text(&buffer).is_ascii(), "{}", text(&buffer));
     }
 }
@@ -92,8 +92,8 @@ fn without_unicode_every_character_is_ascii() {
 fn nothing_at_all_can_be_drawn_at_any_size() {
     for tab in Tab::ALL {
         for size in [(1, 1), (39, 8), (40, 8), (41, 9), (80, 24), (300, 3), (500, 100)] {
-            draw(&Model::default(), &State::on(tab), PLAIN, size, Duration::ZERO);
-            draw(&example(), &State::on(tab), PLAIN, size, Duration::ZERO);
+            draw(&Model::default(), &State::on(tab), PLAIN, size, Instant::now());
+            draw(&example(), &State::on(tab), PLAIN, size, Instant::now());
         }
     }
 }
@@ -106,7 +106,7 @@ fn five_hundred_tags_with_long_names_are_scrolled_through_and_filtered() {
     model.describe(&examples::description(77, &[], &names));
     examples::cycles(&mut model, 0, 500, 2);
     let mut state = State::on(Tab::Tags);
-    let (_, drawn) = draw(&model, &state, PLAIN, (120, 24), Duration::ZERO);
+    let (_, drawn) = draw(&model, &state, PLAIN, (120, 24), Instant::now());
     assert_eq!((drawn.rows, drawn.page), (500, 20));
     state.drawn(drawn);
     state.take(Key::End);
@@ -115,7 +115,7 @@ fn five_hundred_tags_with_long_names_are_scrolled_through_and_filtered() {
     for key in ['/', '4', '9', '8'] {
         state.take(Key::Char(key));
     }
-    let filtered = draw(&model, &state, PLAIN, (120, 24), Duration::ZERO);
+    let filtered = draw(&model, &state, PLAIN, (120, 24), Instant::now());
     assert_eq!(filtered.1.rows, 1);
     assert!(text(&filtered.0).contains("/498_"), "what is typed is seen");
 }
@@ -123,7 +123,7 @@ fn five_hundred_tags_with_long_names_are_scrolled_through_and_filtered() {
 #[test]
 fn rows_are_in_the_order_of_a_column_and_what_is_no_number_comes_last() {
     let mut state = State::on(Tab::Tags);
-    state.drawn(draw(&example(), &state, PLAIN, (80, 24), Duration::ZERO).1);
+    state.drawn(draw(&example(), &state, PLAIN, (80, 24), Instant::now()).1);
     let first = |state: &State| {
         let found = shown(&example(), state, (80, 24));
         found.lines().nth(3).unwrap().split(' ').next().unwrap().to_owned()
@@ -140,21 +140,22 @@ fn rows_are_in_the_order_of_a_column_and_what_is_no_number_comes_last() {
 
 #[test]
 fn who_is_gone_who_is_silent_and_who_stands_still_is_said_on_every_tab() {
+    let start = Instant::now();
     let mut gone = example();
-    gone.miss(Instant::now(), true, "not there");
+    gone.miss(start, true, "not there");
     let mut silent = example();
-    silent.miss(Instant::now(), false, "no answer\x1b within 2 s");
+    silent.miss(start, false, "no answer\x1b within 2 s");
     let mut still = example();
-    still.count(Default::default(), Instant::now());
+    still.count(Default::default(), start);
     let expected = [(&gone, "NOBODY THERE for 9"), (&silent, "NO ANSWER for 9"), (&still, "CYCLES STAND STILL for 9")];
     for tab in Tab::ALL {
         for (model, said) in expected {
-            let (buffer, _) = draw(model, &State::on(tab), PLAIN, (80, 24), Duration::from_millis(9_500));
+            let (buffer, _) = draw(model, &State::on(tab), PLAIN, (80, 24), start + Duration::from_millis(9_500));
             assert!(text(&buffer).contains(said), "{}", text(&buffer));
         }
     }
-    still.count(Default::default(), Instant::now());
-    assert!(!shown(&still, &State::default(), (80, 24)).contains("STILL"), "a moment is no standstill");
+    let (buffer, _) = draw(&still, &State::default(), PLAIN, (80, 24), start + Duration::from_millis(500));
+    assert!(!text(&buffer).contains("STILL"), "a moment is no standstill");
 }
 
 #[test]
