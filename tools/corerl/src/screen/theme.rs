@@ -103,6 +103,17 @@ impl Theme {
         if self.unicode { '…' } else { '~' }
     }
 
+    /// A name in at most `width` characters: the middle goes first, because names of one plant often begin alike.
+    pub(crate) fn fit_name(self, name: &str, width: usize) -> String {
+        let length = name.chars().count();
+        if length <= width || width < 3 {
+            return self.fit(name, width);
+        }
+        let end = (width - 1) / 2;
+        let begin = name.chars().take(width - 1 - end);
+        begin.chain([self.ellipsis()]).chain(name.chars().skip(length - end)).collect()
+    }
+
     /// The text in at most `width` characters.
     pub(crate) fn fit(self, text: &str, width: usize) -> String {
         if text.chars().count() <= width {
@@ -164,6 +175,14 @@ mod tests {
         assert_eq!(
             [RICH.fit("Überdruck", 4), PLAIN.fit("Überdruck", 4), RICH.fit("abc", 3), RICH.fit("abc", 0)],
             ["Übe…", "Übe~", "abc", ""].map(String::from)
+        );
+        assert_eq!(
+            ["TANK_LEVEL_1", "TANK_LEVEL_2", "PH", "PUMP"].map(|name| RICH.fit_name(name, 6)),
+            ["TAN…_1", "TAN…_2", "PH", "PUMP"]
+        );
+        assert_eq!(
+            [PLAIN.fit_name("PUMP", 3), PLAIN.fit_name("PUMP", 2), PLAIN.fit_name("PUMP", 0)],
+            ["P~P", "P~", ""]
         );
     }
 

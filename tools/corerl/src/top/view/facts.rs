@@ -48,7 +48,9 @@ fn wrap(text: &str, width: usize, theme: Theme) -> Vec<String> {
     let mut rest = text;
     while rest.chars().count() > width && lines.len() < LINES_MAX {
         let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
-        let cut = rest.get(..end).and_then(|line| line.rfind(' ')).filter(|cut| *cut > 0).unwrap_or(end);
+        // A word that ends where the line does fits.
+        let up_to = rest.get(..=end).unwrap_or(rest);
+        let cut = up_to.rfind(' ').filter(|cut| *cut > 0).unwrap_or(end);
         let (line, behind) = rest.split_at(cut);
         if let Some(last) = lines.last_mut() {
             line.clone_into(last);

@@ -100,8 +100,9 @@ impl Grid {
         let shown = self.rows.iter().enumerate().skip(offset).take(page);
         for ((index, row), y) in shown.zip(area.y + 1..) {
             let chosen = index == listing.chosen;
-            for (cell, place) in row.iter().zip(&places) {
-                place.put(&cell.text, y, theme.style(cell.look), buffer, theme);
+            for (column, (cell, place)) in row.iter().zip(&places).enumerate() {
+                let text = if column == 0 { theme.fit_name(&cell.text, place.width) } else { cell.text.clone() };
+                place.put(&text, y, theme.style(cell.look), buffer, theme);
             }
             if chosen {
                 buffer.set_style(Rect::new(area.x, y, area.width, 1), theme.style(Look::Chosen));
