@@ -80,7 +80,8 @@ impl Theme {
     /// A bar of `width` characters from `lo` to `hi`, with a mark where the value lies; an arrow where it lies beyond. Empty
     /// when there is nothing to show.
     pub(crate) fn range_bar(self, value: f64, lo: f64, hi: f64, width: usize) -> String {
-        if !value.is_finite() || !(lo < hi) || !(hi - lo).is_finite() || width < 4 {
+        let is_range = lo < hi && (hi - lo).is_finite();
+        if !value.is_finite() || !is_range || width < 4 {
             return " ".repeat(width);
         }
         let (line, mark, below, above) = if self.unicode { ('─', '█', '◄', '►') } else { ('-', '#', '<', '>') };

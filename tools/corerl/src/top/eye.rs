@@ -212,3 +212,44 @@ pub(super) fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
     // What was seen is shown even if somebody has failed over it.
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(seen: &Seen) -> Option<(&str, usize, usize)> {
+        seen.chosen().map(|(label, place, of, _)| (label, place, of))
+    }
+
+    #[test]
+    fn the_first_agent_that_is_found_is_looked_at_and_the_others_are_a_ring() {
+        let mut seen = Seen::of(None);
+        assert_eq!(label(&seen), None);
+        seen.turn(1);
+        ["works/ph", "works/flow", "works/temp"].into_iter().for_each(|name| seen.found(name.into()));
+        assert_eq!(label(&seen), Some(("works/ph", 1, 3)));
+        seen.turn(1);
+        assert_eq!(label(&seen), Some(("works/temp", 2, 3)));
+        seen.turn(1);
+        assert_eq!(label(&seen), Some(("works/flow", 0, 3)));
+        seen.turn_back();
+        assert_eq!(label(&seen), Some(("works/temp", 2, 3)));
+    }
+
+    #[test]
+    fn an_agent_that_was_named_is_looked_at_before_it_is_found() {
+        let mut seen = Seen::of(Some("works/ph"));
+        seen.found("works/flow".into());
+        assert_eq!(label(&seen), Some(("works/ph", 1, 2)));
+    }
+
+    #[test]
+    fn an_agent_that_nobody_runs_is_awaited() {
+        let directory = tempfile::tempdir().unwrap();
+        let seen = Mutex::new(Seen::of(Some("works/ph")));
+        Eye::new(Agents::below(directory.path().into(), watch::From::Oldest)).look(&seen);
+        let seen = lock(&seen);
+        let (_, _, _, model) = seen.chosen().unwrap();
+        assert!(matches!(model.presence, crate::top::model::Presence::Awaited));
+    }
+}

@@ -105,7 +105,7 @@ impl Picture<'_> {
             Column::text("of", 7),
             Column::number("tid", 7),
             Column::number("CPU", 3),
-            Column::text("policy", 5),
+            Column::text("class", 5),
             Column::number("prio", 4),
             Column::number("share", 6),
             Column::number("minflt", 6),
