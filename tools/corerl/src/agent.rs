@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use rt_control::{
-    Act, Address, CallError, Client, ConnectError, Description, LearnerHealth, LeaseStatus, PolicyProbation,
-    PolicyProgress, Status, Wishes,
+    Act, Address, CallError, Client, ConnectError, ConnectionStatus, Description, LearnerHealth, LearnerStatus,
+    LeaseStatus, PolicyProbation, PolicyProgress, Status, Wishes,
 };
 use serde::Serialize;
 
@@ -118,15 +118,6 @@ fn for_people(description: &Description, status: &Status) -> String {
     let Description { site, agent, instance, pid, version, .. } = description;
     let lab = if description.lab { ", LAB: unencrypted connections and unsigned policies are permitted" } else { "" };
     let armed = if status.armed { "armed" } else { "not armed" };
-    let learner = match (status.learner.epoch, status.learner.alive) {
-        (0, _) => "none has joined".to_owned(),
-        (epoch, true) => {
-            let stalled = if status.learner.stalled { ", but does not get on" } else { "" };
-            format!("alive{stalled}, process {}, epoch {epoch}", status.learner.pid)
-        }
-        (epoch, false) => format!("silent, was process {}, epoch {epoch}", status.learner.pid),
-    };
-    let policy = policy_for_people(status);
     let degraded = if status.degraded.is_empty() { "no".to_owned() } else { status.degraded.join("; ") };
     let mut lines = vec![
         ("agent", format!("{site}/{agent} (instance {instance}), process {pid}, version {version}{lab}")),
@@ -142,8 +133,8 @@ fn for_people(description: &Description, status: &Status) -> String {
                 status.uptime_s
             ),
         ),
-        ("policy", policy),
-        ("learner", learner),
+        ("policy", policy(status)),
+        ("learner", learner(&status.learner)),
         ("health", status.learner.health.as_ref().map_or("not looked at yet".to_owned(), |of| health(description, of))),
         ("wishes", wishes(&status.wishes)),
         ("degraded", degraded),
@@ -164,20 +155,37 @@ fn for_people(description: &Description, status: &Status) -> String {
         let names = status.with_operator.join(", ");
         lines.push(("operator", format!("has {names}; `corerl agent hand-back` gives them back")));
     }
-    for connection in &status.connections {
-        let state = if connection.up { "up" } else { "down" };
-        let error = connection.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
-        let claim = match connection.claimed {
-            Some(true) => "; its lease shows this runtime",
-            Some(false) => "; its lease does not show this runtime, which writes nothing",
-            None => "",
-        };
-        lines.push(("connection", format!("{} {state}, {}{error}{claim}", connection.id, connection.url)));
-    }
+    lines.extend(status.connections.iter().map(|of| ("connection", connection(of))));
     lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
 }
 
-fn lease(lease: &LeaseStatus) -> String {
+/// Whether a learner is there and gets on.
+pub(crate) fn learner(learner: &LearnerStatus) -> String {
+    match (learner.epoch, learner.alive) {
+        (0, _) => "none has joined".to_owned(),
+        (epoch, true) => {
+            let stalled = if learner.stalled { ", but does not get on" } else { "" };
+            format!("alive{stalled}, process {}, epoch {epoch}", learner.pid)
+        }
+        (epoch, false) => format!("silent, was process {}, epoch {epoch}", learner.pid),
+    }
+}
+
+/// Whether samples come in over it, and whether it may be written over.
+pub(crate) fn connection(connection: &ConnectionStatus) -> String {
+    let ConnectionStatus { id, url, up, last_error, claimed } = connection;
+    let state = if *up { "up" } else { "down" };
+    let error = last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+    let claim = match claimed {
+        Some(true) => "; its lease shows this runtime",
+        Some(false) => "; its lease does not show this runtime, which writes nothing",
+        None => "",
+    };
+    format!("{id} {state}, {url}{error}{claim}")
+}
+
+/// Whose the plant is.
+pub(crate) fn lease(lease: &LeaseStatus) -> String {
     match (lease.leads, lease.epoch, lease.partner) {
         (true, 0, _) => "lost; moving aside".to_owned(),
         (true, epoch, None) => format!("held under epoch {epoch}; nobody stands by"),
@@ -188,7 +196,7 @@ fn lease(lease: &LeaseStatus) -> String {
 }
 
 /// How learning gets on, in one line; `--json` has all of it.
-fn health(description: &Description, health: &LearnerHealth) -> String {
+pub(crate) fn health(description: &Description, health: &LearnerHealth) -> String {
     let LearnerHealth { critic_loss, prediction_error, ensemble_spread, value_added, .. } = *health;
     let column = usize::try_from(health.drift_column).ok().and_then(|column| description.columns.get(column));
     let drift = match column {
@@ -205,7 +213,8 @@ fn health(description: &Description, health: &LearnerHealth) -> String {
     )
 }
 
-fn wishes(wishes: &Wishes) -> String {
+/// How often goals and zones were as they should be.
+pub(crate) fn wishes(wishes: &Wishes) -> String {
     let share = |what: &str, met: u64, judged: u64| {
         (judged > 0).then(|| format!("{what} in {:.1} % of {judged} observations", 100.0 * met as f64 / judged as f64))
     };
@@ -215,7 +224,8 @@ fn wishes(wishes: &Wishes) -> String {
     if told.is_empty() { "no goal or zone was judged".to_owned() } else { told.join("; ") }
 }
 
-fn policy_for_people(status: &Status) -> String {
+/// The policy in use, and those on their way to it.
+pub(crate) fn policy(status: &Status) -> String {
     let name = |generation| match generation {
         0 => "the nominal one".to_owned(),
         generation => format!("generation {generation}"),
@@ -284,7 +294,7 @@ fn tell_it(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rt_control::{AuditStatus, ConnectionStatus, LearnerStatus, PROTOCOL};
+    use rt_control::{AuditStatus, PROTOCOL};
 
     fn example() -> (Description, Status) {
         let description = Description {

@@ -26,8 +26,10 @@ mod model;
 mod output;
 mod replay;
 mod run;
+mod screen;
 mod segments;
 mod target;
+mod top;
 mod why;
 
 use std::process::ExitCode;

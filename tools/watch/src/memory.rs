@@ -7,8 +7,8 @@ use shm::broadcast::{self, Next, Start};
 use shm::histogram::{self, Snapshot};
 use shm::{Segment, SegmentKind, counters};
 use shm_layout::{
-    ConnectionCounter, Counter, CycleLayout, CycleRef, EVENT_WORDS, EventRecord, HistogramKind, LearnerCounter,
-    LearnerHistogram, RoundTrip,
+    ConnectionCounter, Counter, CycleLayout, CycleRef, ESTIMATE_WORDS, EVENT_WORDS, EstimateRecord, EventRecord,
+    HistogramKind, LearnerCounter, LearnerHistogram, RoundTrip,
 };
 
 use crate::agent::Blind;
@@ -55,6 +55,7 @@ pub struct Memory {
     layout: CycleLayout,
     events: Ring,
     learner: Option<Learner>,
+    from: From,
     /// The cycles at the last look that saw them move, and when that was.
     moved: (u64, Instant),
 }
@@ -64,6 +65,8 @@ struct Learner {
     epoch: u64,
     counters: counters::Reader<LearnerCounter>,
     histograms: Vec<histogram::Reader>,
+    /// Not there while it cannot be attached to: nothing depends on it.
+    estimates: Option<Ring>,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,7 @@ impl Memory {
             layout,
             events: Ring::new(&segment(client, SegmentKind::Events)?, from)?,
             learner: None,
+            from,
             moved: (0, Instant::now()),
             description,
         })
@@ -116,7 +120,7 @@ impl Memory {
             return;
         }
         // Between the grant and its descriptors lies a moment; the next look tries again.
-        self.learner = Learner::attach(client, epoch).or(self.learner.take());
+        self.learner = Learner::attach(client, epoch, self.from).or(self.learner.take());
     }
 
     /// What the runtime controls, as it said at the latest look.
@@ -183,6 +187,18 @@ impl Memory {
         })
     }
 
+    /// Reads what the learner's critics expected of decisions, since the last time, a ring full at most.
+    pub fn estimates(&mut self, mut take: impl FnMut(&EstimateRecord)) -> Missed {
+        let Some(ring) = self.learner.as_mut().and_then(|learner| learner.estimates.as_mut()) else {
+            return Missed::default();
+        };
+        ring.read(|words| {
+            if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
+                take(&EstimateRecord::from_words(words));
+            }
+        })
+    }
+
     /// For how long no cycle was seen to be executed, as far as anybody looked: whoever asks rarely learns it late.
     pub fn standstill(&mut self) -> Duration {
         let cycles = self.counter(Counter::Cycles);
@@ -194,12 +210,14 @@ impl Memory {
 }
 
 impl Learner {
-    fn attach(client: &mut Client, epoch: u64) -> Option<Self> {
+    fn attach(client: &mut Client, epoch: u64, from: From) -> Option<Self> {
         let counters = segment(client, SegmentKind::LearnerCounters).ok()?;
+        let estimates = segment(client, SegmentKind::Estimates);
         Some(Self {
             epoch,
             counters: counters::Reader::new(&counters).ok()?,
             histograms: histograms(client, SegmentKind::LearnerHistograms).ok()?,
+            estimates: estimates.and_then(|segment| Ring::new(&segment, from)).ok(),
         })
     }
 }

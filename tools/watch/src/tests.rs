@@ -7,7 +7,7 @@ use std::time::Duration;
 use rt_control::{Address, Answer, Description, PROTOCOL, Received, Refusal, Request, Server};
 use shm::{Segment, SegmentKind, Spec, broadcast, counters, histogram};
 use shm_layout::{
-    ConnectionCounter, Counter, CycleLayout, EventKind, EventRecord, LearnerCounter, LearnerHistogram, RoundTrip,
+    ConnectionCounter, Counter, CycleLayout, EstimateRecord, EventKind, EventRecord, LearnerCounter, LearnerHistogram, RoundTrip,
 };
 
 use super::*;
@@ -19,6 +19,7 @@ const SLOTS: usize = 8;
 struct Runtime {
     cycles: broadcast::Writer,
     events: broadcast::Writer,
+    estimates: broadcast::Writer,
     counters: counters::Writer<Counter>,
     learner: counters::Writer<LearnerCounter>,
     connection: counters::Writer<ConnectionCounter>,
@@ -35,6 +36,7 @@ impl Runtime {
         let segments = [
             Spec::cycles(&layout, SLOTS),
             Spec::events(SLOTS),
+            Spec::estimates(SLOTS),
             Spec::counters::<Counter>(),
             Spec::counters::<LearnerCounter>(),
             Spec::histograms(),
@@ -43,10 +45,11 @@ impl Runtime {
             Spec::learner_histograms(),
         ]
         .map(|spec| Segment::create(&spec).unwrap());
-        let [cycles, events, counted, learner, _, connections, round_trips, durations] = &segments;
+        let [cycles, events, estimates, counted, learner, _, connections, round_trips, durations] = &segments;
         let mut runtime = Self {
             cycles: broadcast::Writer::new(cycles).unwrap(),
             events: broadcast::Writer::new(events).unwrap(),
+            estimates: broadcast::Writer::new(estimates).unwrap(),
             counters: counters::Writer::new(counted).unwrap(),
             learner: counters::Writer::new(learner).unwrap(),
             connection: counters::writers(connections).unwrap().remove(0),
@@ -203,7 +206,7 @@ fn a_segment_of_another_layout_version_is_refused_and_says_what_it_is() {
 }
 
 #[test]
-fn events_counters_and_the_learner_that_joined_later_are_seen() {
+fn events_counters_and_the_learner_that_joined_later_with_its_estimates_are_seen() {
     let dir = tempfile::tempdir().unwrap();
     let mut runtime = Runtime::start(&address(&dir), 7, 2);
     let mut agent = Agent::new(address(&dir), From::Oldest);
@@ -218,6 +221,11 @@ fn events_counters_and_the_learner_that_joined_later_are_seen() {
     let mut events = Vec::new();
     assert_eq!(memory.events(|event| events.push((event.kind(), event.cycle))), Missed::default());
     assert_eq!(events, [(Some(EventKind::Trip), 3)]);
+    let estimate = EstimateRecord { cycle: 3, updates: 9, value: -1.5, spread: 0.25, nominal_value: -2.0 };
+    runtime.estimates.publish(&estimate.to_words()).unwrap();
+    let mut estimates = Vec::new();
+    assert_eq!(memory.estimates(|estimate| estimates.push(*estimate)), Missed::default());
+    assert_eq!(estimates, [estimate]);
     assert_eq!(memory.histogram(shm_layout::HistogramKind::Lateness).count(), 0);
     runtime.end();
 }

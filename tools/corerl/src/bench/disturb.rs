@@ -14,9 +14,11 @@ use rustix::fs::Advice;
 use rustix::process::{Pid, getppid};
 use shm::broadcast::{self, Next, Start};
 use shm::{Segment, SegmentKind};
+use shm_layout::CycleLayout;
 
 use super::contestant::Running;
 use crate::failure::{Exit, Failure};
+use crate::top;
 
 /// A disturbance begins before the measurement and outlives it by so much at most.
 const BEFORE_AND_AFTER: Duration = Duration::from_secs(4);
@@ -26,8 +28,8 @@ const STREAM_BYTES: usize = 64 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
 /// Records between two looks at the clock.
 const RECORDS_PER_LOOK: usize = 4096;
-/// How often a screen is drawn.
-const SCREEN_EVERY: Duration = Duration::from_millis(100);
+/// How often `corerl shm top` looks and draws by itself.
+const SCREEN_EVERY: Duration = Duration::from_millis(200);
 /// How often a recorder takes what has come in.
 const FOLLOW_EVERY: Duration = Duration::from_millis(20);
 /// How often whoever counts for metrics does.
@@ -44,7 +46,7 @@ pub(super) enum Kind {
     Memory,
     /// The loop's cycle records, read without a pause.
     SharedMemory,
-    /// The newest cycle record, read as often as a screen is drawn.
+    /// The screen of `corerl shm top`, which reads every cycle record and draws into nothing.
     Screen,
     /// Every cycle record, read as it comes.
     Recorder,
@@ -238,11 +240,24 @@ fn hammer(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
     Ok(())
 }
 
+/// `corerl shm top` itself, but for the terminal.
 fn look(limit: &Limit, segment: &Segment) -> Result<(), Failure> {
-    let mut words = vec![0; segment.header().slot_words()];
+    let layout = CycleLayout::from_dims(segment.header().dims())
+        .filter(|layout| layout.words() == segment.header().slot_words())
+        .ok_or_else(|| unreadable(&"impossible sizes of records"))?;
+    let failed = |error| Failure::io("cannot draw", &error);
+    let mut screen = top::Bystander::new().map_err(failed)?;
+    let mut words = vec![0; layout.words()];
+    let mut reader = records(segment, Start::Oldest)?;
     while !limit.is_reached() {
-        records(segment, Start::Back(1))?.next(&mut words);
-        black_box(&mut words);
+        for _ in 0..segment.header().slots() {
+            match reader.next(&mut words) {
+                Next::Record { .. } => layout.view(&words).iter().for_each(|record| screen.cycle(record)),
+                Next::Lost(_) => {}
+                Next::Empty | Next::Damaged { .. } => break,
+            }
+        }
+        screen.draw().map_err(failed)?;
         std::thread::sleep(SCREEN_EVERY);
     }
     Ok(())

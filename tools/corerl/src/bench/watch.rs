@@ -1,7 +1,7 @@
 //! `corerl bench watch`: what it costs the control loop that somebody watches it.
 //!
-//! Watching is a screen that reads the newest cycle record, a recorder that reads every one, and whoever counts all of them for
-//! metrics once a second: processes of their own that hold read-only descriptors. Each round measures the loop watched, alone, and alone once more, in an order that turns from
+//! Watching is the screen of `corerl shm top`, drawn into nothing, a recorder that reads every cycle record, and whoever counts all
+//! of them for metrics once a second: processes of their own that hold read-only descriptors. Each round measures the loop watched, alone, and alone once more, in an order that turns from
 //! round to round; the second time alone tells how much of a ratio is chance.
 
 use clap::Args;

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use shm::SegmentKind;
 
 use crate::failure::{Exit, Failure};
+use crate::top::{self, TopArguments};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  corerl shm ls\n  corerl shm watch level\n  corerl shm check")]
@@ -60,6 +61,10 @@ enum ShmCommand {
     #[command(after_help = "Examples:\n  corerl shm check\n  corerl shm check --json | jq -r '.findings[].what'\n\n\
                       Exit codes: 0 all is sound, 1 there are findings, 69 nobody is there.")]
     Check(check::CheckArguments),
+    /// A running agent on one screen: mode, timing, tags, setpoints, policy, threads, events.
+    #[command(after_help = "Examples:\n  corerl shm top\n  corerl shm top --agent works/ph --tab tags --no-colour\n\n\
+                      `?` shows the keys. Looking disturbs nobody: memory is mapped read-only, and the screen stays when the runtime ends.")]
+    Top(TopArguments),
 }
 
 pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
@@ -69,6 +74,7 @@ pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
         ShmCommand::Watch(arguments) => follow::run(arguments),
         ShmCommand::Dump(arguments) => dump::run(arguments),
         ShmCommand::Check(arguments) => check::run(arguments),
+        ShmCommand::Top(arguments) => top::run(arguments),
     }
 }
 
