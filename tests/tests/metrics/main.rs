@@ -182,7 +182,7 @@ fn what_is_not_served_is_refused_with_a_sentence_and_an_agent_that_is_not_there_
         ("GET / HTTP/1.1\r\n\r\n", 404, "/metrics and /healthcheck"),
         ("POST /metrics HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", 405, "only GET and HEAD"),
         ("nonsense\r\n\r\n", 400, "method, path, version"),
-        (&format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(2_000)), 400, "longer than 1024 bytes"),
+        (format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(2_000)).as_str(), 400, "longer than 1024 bytes"),
     ] {
         let (found, _, body) = exporter.ask(request);
         assert!(found == status && body.contains(sentence), "{request:?}: {found} {body:?}");
