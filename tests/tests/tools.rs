@@ -17,6 +17,7 @@ const WATCHERS: &[&[&str]] = &[
     &["shm", "dump", "events", "--json", "--last", "4000"],
     &["shm", "dump", "transitions", "--json", "--last", "8000"],
     &["shm", "dump", "cycles", "--json", "--last", "12000"],
+    &["shm", "scope", "--headless", "--json"],
 ];
 
 #[test]

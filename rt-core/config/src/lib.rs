@@ -58,6 +58,7 @@ pub use site::{
     Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site,
     Source, Subscribe, Tag, TagKind, Trigger,
 };
+pub use spelling::nearest;
 
 use complaint::Complaints;
 use form::Form;

@@ -25,6 +25,7 @@ mod model;
 mod output;
 mod replay;
 mod run;
+mod scope;
 mod screen;
 mod segments;
 mod target;

@@ -34,6 +34,8 @@ enum ShmCommand {
                             Reading never disturbs whoever writes; what was overwritten meanwhile is counted as lost."
     )]
     Dump(DumpArguments),
+    /// Watch signals as on an oscilloscope: triggers, cursors, captures.
+    Scope(crate::scope::ScopeArguments),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +66,7 @@ pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         ShmCommand::Ls(arguments) => list(arguments),
         ShmCommand::Dump(arguments) => dump(arguments),
+        ShmCommand::Scope(arguments) => crate::scope::run(arguments),
     }
 }
 
