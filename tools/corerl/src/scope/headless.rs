@@ -114,8 +114,12 @@ impl<'a> Report<'a> {
 
     fn for_people(&self) -> String {
         let cycle = self.trigger_cycle.map_or("-".to_owned(), |cycle| cycle.to_string());
-        let began = if self.triggered { "triggered by" } else { "without a trigger, waiting for" };
-        let mut text = format!("{}: {began} {} at cycle {cycle}\n", self.agent, self.trigger);
+        let began = match (self.trigger, self.triggered) {
+            ("none", _) => "a sweep".to_owned(),
+            (trigger, true) => format!("triggered by {trigger}"),
+            (trigger, false) => format!("without a trigger, waiting for {trigger}"),
+        };
+        let mut text = format!("{}: {began} at cycle {cycle}\n", self.agent);
         text += &format!("{} samples, {} lost, {} slots skipped\n", self.samples, self.lost, self.skipped);
         let heading = ["", "min", "max", "mean", "rms", "frequency"].map(String::from);
         let rows = self.channels.iter().map(|channel| match channel.of {

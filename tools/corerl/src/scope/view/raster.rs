@@ -113,7 +113,7 @@ mod tests {
     fn what_lies_outside_is_not_drawn() {
         let mut raster = Raster::new(Pen::Braille, 4, 2);
         raster.line(0, (0, 1.5), (7, 3.0));
-        raster.line(0, (8, 0.5), (100, 0.5));
+        raster.line(0, (8, 1.0), (100, 1.0));
         assert_eq!(raster.drawn().count(), 0);
     }
 }
