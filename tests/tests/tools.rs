@@ -22,6 +22,7 @@ const WATCHERS: &[&[&str]] = &[
     &["shm", "check", "--json"],
     &["shm", "show", "level", "--json"],
     &["shm", "watch", "level", "--every", "1ms", "--json"],
+    &["shm", "scope", "--headless", "--json"],
 ];
 
 #[test]

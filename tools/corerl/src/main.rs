@@ -26,6 +26,7 @@ mod model;
 mod output;
 mod replay;
 mod run;
+mod scope;
 mod screen;
 mod segments;
 mod target;

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use shm::SegmentKind;
 
 use crate::failure::{Exit, Failure};
+use crate::scope::{self, ScopeArguments};
 use crate::top::{self, TopArguments};
 
 #[derive(Debug, Args)]
@@ -65,6 +66,8 @@ enum ShmCommand {
     #[command(after_help = "Examples:\n  corerl shm top\n  corerl shm top --agent works/ph --tab tags --no-colour\n\n\
                       `?` shows the keys. Looking disturbs nobody: memory is mapped read-only, and the screen stays when the runtime ends.")]
     Top(TopArguments),
+    /// Watch signals as on an oscilloscope: triggers, cursors, captures.
+    Scope(ScopeArguments),
 }
 
 pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
@@ -75,6 +78,7 @@ pub(crate) fn run(arguments: &ShmArguments) -> Result<Exit, Failure> {
         ShmCommand::Dump(arguments) => dump::run(arguments),
         ShmCommand::Check(arguments) => check::run(arguments),
         ShmCommand::Top(arguments) => top::run(arguments),
+        ShmCommand::Scope(arguments) => scope::run(arguments),
     }
 }
 
