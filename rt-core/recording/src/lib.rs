@@ -29,6 +29,7 @@ pub mod capture;
 mod chain;
 mod compare;
 mod estimates;
+mod events;
 mod frame;
 mod outputs;
 mod reader;
@@ -39,6 +40,7 @@ mod tape;
 mod volume;
 
 pub use compare::Difference;
+pub use events::{Concern, event_record};
 pub use frame::{
     Changes, CycleFrame, Estimate, Estimates, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, MAGIC, Opening, Why,
 };
