@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ua-session", &[]),
     ("plants", &[]),
     ("chart", &[]),
+    ("footage", &["chart", "policy", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout"]),
     ("ua-host", &[]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
     ("shm", &["shm-layout"]),
