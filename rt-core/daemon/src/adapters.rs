@@ -3,7 +3,6 @@
 use io_loop::SetSender;
 use policy::{AdoptedPolicy, NOMINAL_GENERATION, PolicySource};
 use rt_core::changes::ChangeSet;
-use rt_core::mode::Effect;
 use rt_core::ports::{Command, Commands, Field, FieldReport, Recorder};
 use rt_core::record::{CycleView, Event, Flags};
 use rt_core::setpoint::SetpointSet;
@@ -216,14 +215,6 @@ impl Recorder for Recording {
 
     fn event(&mut self, event: Event) {
         self.totals.events_lost += u64::from(self.events.push(event).is_err());
-    }
-}
-
-/// Whether a command of an operator changed anything, in a word for people.
-pub(crate) fn effect_name(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Taken => "taken",
-        Effect::Ignored => "ignored",
     }
 }
 

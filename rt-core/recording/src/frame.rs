@@ -10,6 +10,8 @@ use rt_core::time::MonoTime;
 use serde::{Deserialize, Serialize};
 use shm_layout::EstimateRecord;
 
+use crate::chain::{Format, Previous};
+
 /// What every recording begins with.
 pub const MAGIC: [u8; 8] = *b"CORERLRC";
 /// The version of the format that this program writes, and the only one that it reads: with another one the state of a
@@ -18,17 +20,8 @@ pub const FORMAT_VERSION: u32 = 6;
 /// A replay keeps so many weights for the cycles to come. Who records writes older ones again before a cycle that follows
 /// them.
 pub(crate) const POLICIES_KEPT: usize = 8;
-/// Magic and version.
-pub(crate) const PREAMBLE_BYTES: usize = 12;
-/// Length and inverted length before a payload.
-pub(crate) const HEAD_BYTES: usize = 8;
-/// The digest behind it.
-pub(crate) const DIGEST_BYTES: usize = 16;
-/// The longest payload.
-pub(crate) const PAYLOAD_BYTES_MAX: usize = 80 << 20;
-
-const _: () =
-    assert!(PAYLOAD_BYTES_MAX > 4 * policy::kernels::PARAMETERS_MAX + 1024, "the largest network fits into one frame");
+/// How a recording begins.
+pub(crate) const FORMAT: Format = Format { magic: MAGIC, version: FORMAT_VERSION };
 
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -195,61 +188,23 @@ pub enum Why {
     ChangesMissing,
 }
 
-/// What a payload's digest covers.
-pub(crate) fn digest(before: &[u8; DIGEST_BYTES], head: &[u8; HEAD_BYTES], payload: &[u8]) -> [u8; DIGEST_BYTES] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(before).update(head).update(payload);
-    hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default()
-}
-
-/// Magic, version, and the digest that the first frame continues.
-pub(crate) fn preamble() -> ([u8; PREAMBLE_BYTES], [u8; DIGEST_BYTES]) {
-    let mut bytes = [0; PREAMBLE_BYTES];
-    let (magic, version) = bytes.split_at_mut(MAGIC.len());
-    magic.copy_from_slice(&MAGIC);
-    version.copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-    (bytes, digest(&[0; DIGEST_BYTES], &[0; HEAD_BYTES], &bytes))
-}
-
-/// The head of a payload of this length.
-pub(crate) fn head(length: u32) -> [u8; HEAD_BYTES] {
-    (u64::from(length) | u64::from(!length) << 32).to_le_bytes()
-}
-
-/// The length that a head tells, when both halves of it say the same.
-pub(crate) fn length_of(head: [u8; HEAD_BYTES]) -> Option<usize> {
-    let word = u64::from_le_bytes(head);
-    let (length, inverted) = (word as u32, (word >> 32) as u32);
-    let length = (length == !inverted).then_some(length)?;
-    usize::try_from(length).ok().filter(|length| *length <= PAYLOAD_BYTES_MAX)
-}
-
-/// Words as differences to the words before: most change little from cycle to cycle, and small numbers are short.
+/// The words of the cycle before.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {
-    record: Vec<u64>,
-    step: Vec<u64>,
+    record: Previous,
+    step: Previous,
 }
 
 impl Differences {
     /// Replaces the words of a cycle by their differences.
     pub(crate) fn take(&mut self, cycle: &mut CycleFrame) {
-        for (before, words) in [(&mut self.record, &mut cycle.record), (&mut self.step, &mut cycle.step)] {
-            before.resize(words.len().max(before.len()), 0);
-            for (before, word) in before.iter_mut().zip(words) {
-                (*before, *word) = (*word, *word ^ *before);
-            }
-        }
+        self.record.take(&mut cycle.record);
+        self.step.take(&mut cycle.step);
     }
 
     /// Puts the words of a cycle back.
     pub(crate) fn put_back(&mut self, cycle: &mut CycleFrame) {
-        for (before, words) in [(&mut self.record, &mut cycle.record), (&mut self.step, &mut cycle.step)] {
-            before.resize(words.len().max(before.len()), 0);
-            for (before, word) in before.iter_mut().zip(words) {
-                *word ^= *before;
-                *before = *word;
-            }
-        }
+        self.record.put_back(&mut cycle.record);
+        self.step.put_back(&mut cycle.step);
     }
 }

@@ -11,7 +11,8 @@
 //! 4. **A file is believed frame by frame.** Each frame has a checksum over itself and all before it; a file that was cut
 //!    anywhere is readable up to its last whole frame, and nothing behind a damaged one is looked at.
 //! 5. What a learner says of decisions is kept beside the cycles, because people ask for it. No cycle reads it.
-//! 6. Nothing here reads a clock or starts a thread: whoever runs the [`Scribe`] tells it the time.
+//! 6. What can be seen from outside of a runtime is a [`capture`]: a format of its own over the same chain of frames.
+//! 7. Nothing here reads a clock or starts a thread: whoever runs the [`Scribe`] tells it the time.
 //!
 //! # Nouns
 //! The [`Tape`] belongs to the control thread, the [`Scribe`] to an ordinary one; [`recording`] makes both. The scribe
@@ -24,8 +25,11 @@
 //! postcard are little-endian. Words of cycle records and steps are stored as differences (exclusive or) to those before.
 #![forbid(unsafe_code)]
 
+pub mod capture;
+mod chain;
 mod compare;
 mod estimates;
+mod events;
 mod frame;
 mod outputs;
 mod reader;
@@ -36,6 +40,7 @@ mod tape;
 mod volume;
 
 pub use compare::Difference;
+pub use events::{Concern, event_record};
 pub use frame::{
     Changes, CycleFrame, Estimate, Estimates, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, MAGIC, Opening, Why,
 };

@@ -2,10 +2,9 @@
 
 use std::io::{self, Read};
 
-use crate::frame::{
-    DIGEST_BYTES, Differences, FORMAT_VERSION, Frame, HEAD_BYTES, Lost, MAGIC, Opening, PREAMBLE_BYTES, digest,
-    length_of, preamble,
-};
+use crate::capture;
+use crate::chain::{self, Link, Unopened};
+use crate::frame::{Differences, FORMAT, FORMAT_VERSION, Frame, Lost, Opening};
 
 /// Why nothing of a file is read.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +15,9 @@ pub enum RecordingRefused {
     /// It begins differently.
     #[error("this is no recording of CoreRL: it does not begin with the name of the format")]
     NotARecording,
+    /// It is a capture.
+    #[error("this is a capture, which cannot be replayed; `corerl export` and `corerl report` read it")]
+    Capture,
     /// Another version of the format.
     #[error(
         "the recording has format {found}, and this program reads format {FORMAT_VERSION} alone: replay it with the version of CoreRL that made it"
@@ -63,11 +65,9 @@ pub enum Ending {
 /// Reads a recording from its beginning.
 #[derive(Debug)]
 pub struct Reader<R> {
-    input: R,
+    chain: chain::Reader<R>,
     opening: Opening,
-    digest: [u8; DIGEST_BYTES],
     differences: Differences,
-    bytes: u64,
     ending: Option<Ending>,
 }
 
@@ -82,22 +82,10 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// This is no recording, or one of another version, or nothing of it is whole.
-    pub fn open(mut input: R) -> Result<Self, RecordingRefused> {
-        let mut found = [0; PREAMBLE_BYTES];
-        let length = fill(&mut input, &mut found)?;
-        let (expected, digest) = preamble();
-        if !MAGIC.iter().zip(found.iter().take(length)).all(|(one, other)| one == other) {
-            return Err(RecordingRefused::NotARecording);
-        }
-        if length < PREAMBLE_BYTES {
-            return Err(RecordingRefused::Empty);
-        }
-        if found != expected {
-            let version = found.last_chunk().copied().map_or(0, u32::from_le_bytes);
-            return Err(RecordingRefused::Version { found: version });
-        }
-        let (differences, bytes) = (Differences::default(), PREAMBLE_BYTES as u64);
-        let mut reader = Reader { input, opening: Opening::nothing(), digest, differences, bytes, ending: None };
+    pub fn open(input: R) -> Result<Self, RecordingRefused> {
+        let chain = chain::Reader::open(input, FORMAT)?;
+        let mut reader =
+            Reader { chain, opening: Opening::nothing(), differences: Differences::default(), ending: None };
         match reader.frame()? {
             Found::Frame(Frame::Opening(opening)) => Ok(Self { opening: *opening, ..reader }),
             Found::Nothing(Ending::Cut { .. }) => Err(RecordingRefused::Empty),
@@ -112,7 +100,7 @@ impl<R: Read> Reader<R> {
 
     /// Bytes of whole frames that were read.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.chain.bytes()
     }
 
     /// The next frame, or the end; the end again and again.
@@ -123,7 +111,7 @@ impl<R: Read> Reader<R> {
         if let Some(ending) = self.ending {
             return Ok(Next::End(ending));
         }
-        let begin = self.bytes;
+        let begin = self.bytes();
         let ending = match self.frame()? {
             Found::Frame(Frame::Lost(lost)) => Ending::Lost(lost),
             Found::Frame(Frame::Closing) => Ending::Closed,
@@ -136,32 +124,28 @@ impl<R: Read> Reader<R> {
     }
 
     fn frame(&mut self) -> io::Result<Found> {
-        let damaged = Found::Nothing(Ending::Damaged { at_byte: self.bytes });
-        let cut = |surplus: usize| Found::Nothing(Ending::Cut { surplus_bytes: surplus as u64 });
-        let mut head = [0; HEAD_BYTES];
-        let length = fill(&mut self.input, &mut head)?;
-        if length < HEAD_BYTES {
-            return Ok(cut(length));
+        Ok(match self.chain.next()? {
+            Link::Frame(mut frame) => {
+                if let Frame::Cycle(cycle) = &mut frame {
+                    self.differences.put_back(cycle);
+                }
+                Found::Frame(frame)
+            }
+            Link::Cut { surplus_bytes } => Found::Nothing(Ending::Cut { surplus_bytes }),
+            Link::Damaged { at_byte } => Found::Nothing(Ending::Damaged { at_byte }),
+        })
+    }
+}
+
+impl From<Unopened> for RecordingRefused {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Io(error) => Self::Io(error),
+            Unopened::Foreign(capture::MAGIC) => Self::Capture,
+            Unopened::Foreign(_) => Self::NotARecording,
+            Unopened::Version(found) => Self::Version { found },
+            Unopened::Empty => Self::Empty,
         }
-        let Some(length) = length_of(head) else { return Ok(damaged) };
-        let mut rest = Vec::new();
-        let wanted = length + DIGEST_BYTES;
-        (&mut self.input).take(wanted as u64).read_to_end(&mut rest)?;
-        if rest.len() < wanted {
-            return Ok(cut(HEAD_BYTES + rest.len()));
-        }
-        let (payload, found) = rest.split_at(length);
-        let expected = digest(&self.digest, &head, payload);
-        if found != expected {
-            return Ok(damaged);
-        }
-        let Ok(mut frame) = postcard::from_bytes(payload) else { return Ok(damaged) };
-        if let Frame::Cycle(cycle) = &mut frame {
-            self.differences.put_back(cycle);
-        }
-        self.digest = expected;
-        self.bytes += (HEAD_BYTES + wanted) as u64;
-        Ok(Found::Frame(frame))
     }
 }
 
@@ -182,18 +166,4 @@ impl Opening {
             state: Vec::new(),
         }
     }
-}
-
-/// Reads until `room` is full or nothing more comes; how much there was.
-fn fill(input: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match input.read(rest) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

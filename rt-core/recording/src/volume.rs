@@ -5,18 +5,32 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::frame::{CycleFrame, DIGEST_BYTES, Differences, Frame, PREAMBLE_BYTES, digest, head, preamble};
+use crate::chain;
+use crate::frame::{CycleFrame, Differences, FORMAT, Frame};
 
 /// Recordings hold everything about a plant: they are their owner's alone.
 const MODE: u32 = 0o600;
 
+/// A new or emptied file that is its owner's alone.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)
+}
+
+/// Hands everything to the disk.
+pub(crate) fn to_the_disk(mut file: BufWriter<File>) -> io::Result<()> {
+    file.flush()?;
+    match file.get_ref().sync_data() {
+        // A pipe or a device has nothing to be synchronised.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        done => done,
+    }
+}
+
 /// A file that is being written.
 #[derive(Debug)]
 pub(crate) struct Volume {
-    file: BufWriter<File>,
-    digest: [u8; DIGEST_BYTES],
+    chain: chain::Writer<BufWriter<File>>,
     differences: Differences,
-    bytes: u64,
 }
 
 impl Volume {
@@ -24,16 +38,13 @@ impl Volume {
     /// are kept.
     pub(crate) fn create(path: &Path, older_kept: usize) -> io::Result<Self> {
         make_room(path, older_kept)?;
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)?;
-        let (bytes, digest) = preamble();
-        let mut file = BufWriter::new(file);
-        file.write_all(&bytes)?;
-        Ok(Self { file, digest, differences: Differences::default(), bytes: PREAMBLE_BYTES as u64 })
+        let chain = chain::Writer::begin(BufWriter::new(create_private(path)?), FORMAT)?;
+        Ok(Self { chain, differences: Differences::default() })
     }
 
     /// Bytes so far.
     pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
+        self.chain.bytes()
     }
 
     pub(crate) fn cycle(&mut self, mut cycle: Box<CycleFrame>) -> io::Result<()> {
@@ -43,34 +54,22 @@ impl Volume {
 
     /// Appends a frame; of a cycle its differences.
     pub(crate) fn frame(&mut self, frame: &Frame) -> io::Result<()> {
-        let payload = postcard::to_allocvec(frame).map_err(io::Error::other)?;
-        let head = head(u32::try_from(payload.len()).map_err(io::Error::other)?);
-        self.digest = digest(&self.digest, &head, &payload);
-        self.file.write_all(&head)?;
-        self.file.write_all(&payload)?;
-        self.file.write_all(&self.digest)?;
-        self.bytes += (head.len() + payload.len() + DIGEST_BYTES) as u64;
-        Ok(())
+        self.chain.append(frame)
     }
 
     /// Hands everything to the operating system: from now on a crash of this process loses nothing of it.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.chain.flush()
     }
 
     /// Hands everything to the disk.
-    pub(crate) fn close(mut self) -> io::Result<()> {
-        self.file.flush()?;
-        match self.file.get_ref().sync_data() {
-            // A pipe or a device has nothing to be synchronised.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-            done => done,
-        }
+    pub(crate) fn close(self) -> io::Result<()> {
+        to_the_disk(self.chain.into_output())
     }
 
     /// Leaves the file as the disk has it: what is still buffered would fail like what came before it.
     pub(crate) fn abandon(self) {
-        let _ = self.file.into_parts();
+        let _ = self.chain.into_output().into_parts();
     }
 
     /// Takes the file away again.

@@ -2,7 +2,11 @@
 //! from a style sheet that goes with them, so that light and dark both work.
 #![forbid(unsafe_code)]
 
+mod timeline;
+
 use std::fmt::Write as _;
+
+pub use timeline::{Span, Timeline};
 
 /// Size of a chart and of its margins, pixels.
 const WIDTH: f64 = 880.0;
@@ -31,7 +35,11 @@ polyline.c0 { stroke: var(--c0); } polyline.c1 { stroke: var(--c1); } polyline.c
 polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c5 { stroke: var(--c5); }
 span.c0 { color: var(--c0); } span.c1 { color: var(--c1); } span.c2 { color: var(--c2); }
 span.c3 { color: var(--c3); } span.c4 { color: var(--c4); } span.c5 { color: var(--c5); }
-.faint { opacity: .35; }
+.faint { opacity: .35; } polyline { stroke-linecap: round; stroke-linejoin: round; }
+line.level { stroke-width: 1; stroke-dasharray: 6 4; } line.limit { stroke: var(--mark); } line.yellow { stroke: #b58900; } line.red { stroke: #c1121f; }
+.fill0 { fill: var(--faint); } .fill1 { fill: var(--c5); } .fill2 { fill: var(--c2); } .fill3 { fill: #b58900; } .fill4 { fill: var(--c4); } .fill5 { fill: var(--c3); }
+@media print { :root { --ground: #fff; --text: #000; --faint: #555; --grid: #ddd; } body { max-width: none; margin: 0; font-size: 11px; }
+  svg, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
 ";
 
 /// Ticks aimed at on an axis.
@@ -47,8 +55,19 @@ pub struct Line {
     pub name: String,
     /// Class in the style sheet: `c0` to `c5`, or with `faint`.
     pub class: String,
-    /// The points, by rising x; those that are not finite are left out.
+    /// The points, by rising x; one that is not finite interrupts the line.
     pub points: Vec<(f64, f64)>,
+}
+
+/// A horizontal line at a value that matters.
+#[derive(Debug, Clone)]
+pub struct Level {
+    /// Where.
+    pub y: f64,
+    /// A text that shows when the pointer rests on it.
+    pub name: String,
+    /// Class in the style sheet: `limit`, `yellow` or `red`.
+    pub class: &'static str,
 }
 
 /// A chart of lines over a common x axis.
@@ -64,6 +83,8 @@ pub struct LineChart {
     pub marks: Vec<(f64, String)>,
     /// What the marks are, for the legend.
     pub marks_name: String,
+    /// Values that matter; one that is far from every line is left out, so that the lines can be seen.
+    pub levels: Vec<Level>,
 }
 
 /// A histogram with logarithmic axes.
@@ -117,34 +138,24 @@ impl LineChart {
     }
 
     fn drawing(&self) -> Option<String> {
-        let finite = |line: &Line| -> Vec<(f64, f64)> {
-            let points = line.points.iter().copied();
-            points.filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
-        };
-        let lines: Vec<_> = self.lines.iter().map(|line| (line, finite(line))).collect();
-        let all = || lines.iter().flat_map(|(_, points)| points.iter());
-        let (x_from, x_to) = extent(all().map(|p| p.0))?;
-        let (y_from, y_to) = extent(all().map(|p| p.1))?;
+        let finite = || self.lines.iter().flat_map(|line| &line.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        let (x_from, x_to) = extent(finite().map(|p| p.0))?;
+        let (y_from, y_to) = extent(finite().map(|p| p.1))?;
+        let height = y_to - y_from;
+        let near = |level: &&Level| (y_from - height..=y_to + height).contains(&level.y);
+        let levels: Vec<_> = self.levels.iter().filter(near).collect();
+        let (y_from, y_to) = levels.iter().fold((y_from, y_to), |(lo, hi), level| (lo.min(level.y), hi.max(level.y)));
         let margin = 0.05 * (y_to - y_from);
         let x = Scale { from: x_from, to: x_to, pixels: X_PIXELS };
         let y = Scale { from: y_from - margin, to: y_to + margin, pixels: Y_PIXELS };
         let mut svg = open(&self.x_label, &self.y_label);
         linear_axis(&mut svg, &x, true);
         linear_axis(&mut svg, &y, false);
+        levels.iter().for_each(|level| draw_level(&mut svg, y.at(level.y), level));
         for (at, text) in self.marks.iter().filter(|(at, _)| (x_from..=x_to).contains(at)) {
-            let at = x.at(*at);
-            let _ = writeln!(
-                svg,
-                "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"><title>{}</title></line>",
-                Y_PIXELS.0,
-                escaped(text)
-            );
+            draw_mark(&mut svg, x.at(*at), text);
         }
-        for (line, points) in &lines {
-            let path: Vec<_> =
-                thinned(points).iter().map(|(px, py)| format!("{:.1},{:.1}", x.at(*px), y.at(*py))).collect();
-            let _ = writeln!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, path.join(" "));
-        }
+        self.lines.iter().for_each(|line| draw_line(&mut svg, line, &x, &y));
         Some(svg + "</svg>\n")
     }
 
@@ -193,6 +204,37 @@ impl Bars {
             );
         }
         svg + "</svg>\n"
+    }
+}
+
+fn draw_level(svg: &mut String, at: f64, level: &Level) {
+    let (left, right) = X_PIXELS;
+    let _ = writeln!(
+        svg,
+        "<line class=\"level {}\" x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"><title>{}</title></line>",
+        level.class,
+        escaped(&level.name)
+    );
+}
+
+fn draw_mark(svg: &mut String, at: f64, text: &str) {
+    let _ = writeln!(
+        svg,
+        "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{:.1}\"><title>{}</title></line>",
+        Y_PIXELS.0,
+        escaped(text)
+    );
+}
+
+/// One polyline for each part between values that are missing.
+fn draw_line(svg: &mut String, line: &Line, x: &Scale, y: &Scale) {
+    let parts = line.points.split(|(x, y)| !x.is_finite() || !y.is_finite()).filter(|part| !part.is_empty());
+    for part in parts {
+        let points = thinned(part);
+        // A single point is a line from itself to itself, or nobody would see it.
+        let points = points.iter().chain(points.first().filter(|_| points.len() == 1));
+        let path: Vec<_> = points.map(|(px, py)| format!("{:.1},{:.1}", x.at(*px), y.at(*py))).collect();
+        let _ = writeln!(svg, "<polyline class=\"{}\" points=\"{}\"/>", line.class, path.join(" "));
     }
 }
 
@@ -252,6 +294,17 @@ fn draw_tick(svg: &mut String, at: f64, text: &str, is_x: bool) {
             at + 4.0
         )
     };
+}
+
+/// A tick of an axis that has no grid.
+fn draw_tick_below(svg: &mut String, at: f64, top: f64, text: &str) {
+    let _ = writeln!(
+        svg,
+        "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{top}\" y2=\"{}\"/>\
+         <text class=\"tick\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
+        top + 4.0,
+        top + 17.0
+    );
 }
 
 /// The nearest of 1, 2, 5 times a power of ten that is not smaller.
@@ -336,6 +389,7 @@ mod tests {
             lines: vec![Line { name: "a & b".to_owned(), class: "c0".to_owned(), points }],
             marks: vec![(0.5, "generation 1".to_owned()), (99.0, "outside".to_owned())],
             marks_name: "policy adopted".to_owned(),
+            levels: Vec::new(),
         }
     }
 
@@ -354,6 +408,23 @@ mod tests {
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert!(chart(vec![(0.0, f64::NAN)]).render().contains("Nothing was recorded"));
         assert!(chart(vec![]).render().contains("Nothing was recorded"));
+    }
+
+    #[test]
+    fn a_line_is_interrupted_where_values_are_missing_and_a_lonely_value_is_seen() {
+        let svg = chart(vec![(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 2.0)]).render();
+        assert_eq!(svg.matches("<polyline").count(), 2);
+        let lonely = svg.rsplit("points=\"").next().unwrap().split('"').next().unwrap();
+        assert_eq!(lonely.split(' ').count(), 2, "{lonely}");
+    }
+
+    #[test]
+    fn levels_near_the_lines_are_drawn_and_far_ones_do_not_flatten_them() {
+        let level = |y: f64, class| Level { y, name: format!("limit < {y}"), class };
+        let levels = vec![level(2.5, "limit"), level(1000.0, "red")];
+        let svg = LineChart { levels, ..chart(vec![(0.0, 1.0), (1.0, 2.0)]) }.render();
+        assert_eq!(svg.matches("class=\"level").count(), 1);
+        assert!(svg.contains("level limit") && svg.contains("limit &lt; 2.5"));
     }
 
     #[test]

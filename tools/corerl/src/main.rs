@@ -17,14 +17,18 @@ mod config;
 mod data;
 mod doctor;
 mod experiment;
+mod export;
 mod failure;
 mod field;
+mod fresh;
 mod learn;
 mod metrics;
 mod migrate;
 mod model;
 mod output;
+mod reading;
 mod replay;
+mod report;
 mod run;
 mod scope;
 mod screen;
@@ -65,6 +69,10 @@ enum Command {
     Run(run::RunArguments),
     /// Run recorded cycles once more and compare every bit that came out of them.
     Replay(replay::ReplayArguments),
+    /// Write a recording in a format that other programs open: MCAP, Parquet, CSV.
+    Export(export::ExportArguments),
+    /// Tell what happened in a recording, on one page that can be mailed.
+    Report(report::ReportArguments),
     /// Ask a running agent how it is, or tell it what to do.
     Agent(agent::AgentArguments),
     /// Show what was done to an agent, and prove that the record of it is the one that was written.
@@ -95,6 +103,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Config(command) => return config::run(&command),

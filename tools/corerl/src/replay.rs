@@ -1,20 +1,17 @@
 //! `corerl replay`: runs recorded cycles once more and compares every bit that came out of them.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use policy::kernels::{Kernel, KernelKind};
 use rt_recording::{Difference, Ending, Frame, Lost, Next, Opening, Reader, Replay};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text};
-
-/// The progress bar moves after so many bytes.
-const PROGRESS_BYTES: u64 = 1 << 20;
+use crate::reading::Progress;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -200,7 +197,7 @@ fn replay(path: &Path, kernels: &[Kernel]) -> Result<Replayed, Failure> {
                 for lane in &mut lanes {
                     lane.take(&frame, path)?;
                 }
-                progress.at(&reader);
+                progress.at(reader.bytes());
             }
             Next::End(ending) => {
                 progress.end();
@@ -308,29 +305,5 @@ impl From<Ending> for Ended {
 impl From<Difference> for Differs {
     fn from(Difference { cycle, value, recorded, replayed }: Difference) -> Self {
         Self { cycle, value, recorded, replayed }
-    }
-}
-
-/// A bar on the terminal; nothing when standard error is none.
-struct Progress {
-    bar: ProgressBar,
-}
-
-impl Progress {
-    fn new(path: &Path, length: u64) -> Self {
-        let style = ProgressStyle::with_template("{msg} {bar:40} {bytes} of {total_bytes}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Self { bar: ProgressBar::new(length).with_style(style).with_message(name) }
-    }
-
-    fn at<R: Read>(&self, reader: &Reader<R>) {
-        if reader.bytes() >= self.bar.position() + PROGRESS_BYTES {
-            self.bar.set_position(reader.bytes());
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
     }
 }

@@ -4,14 +4,13 @@
 use std::time::{Duration, Instant};
 
 use rt_control::{AuditStatus, Peer};
-use rt_core::mode::Mode;
-use rt_core::ports::{Clock, Command};
-use rt_core::record::{Event, EventKind as CoreEvent};
+use rt_core::ports::Clock;
+use rt_core::record::Event;
+use rt_recording::{Concern, event_record};
 use rt_sys::MonotonicClock;
 use shm::broadcast;
 use shm_layout::{EventKind, EventRecord};
 
-use crate::adapters::effect_name;
 use crate::keeper::audit::{self, Alarm, Audit};
 use crate::keeper::restraint::{Restraint, Subject, Verdict};
 
@@ -92,65 +91,7 @@ impl Journal {
     /// An event of the control thread.
     pub(crate) fn record(&mut self, event: &Event) {
         self.cycle = event.cycle;
-        let entry = |kind| EventRecord::new(kind, event.cycle, event.at.as_ns());
-        let (mut record, message) = match event.kind {
-            CoreEvent::ModeChanged { from, to, cause } => {
-                let mut record = entry(EventKind::ModeChange);
-                (record.a, record.b, record.cause) = (from as u64, to as u64, cause as u32);
-                (record, format!("{} -> {}: {}", from.name(), to.name(), cause.name()))
-            }
-            CoreEvent::Command { command, effect } => {
-                (entry(command_kind(command)), format!("{}: {}", command_name(command), effect_name(effect)))
-            }
-            CoreEvent::PolicyAdopted { generation } => {
-                let mut record = entry(EventKind::PolicyAdopted);
-                record.a = generation;
-                (record, format!("generation {generation}"))
-            }
-            CoreEvent::Latched { cause } => {
-                let mut record = entry(EventKind::Trip);
-                record.cause = cause as u32;
-                (record, cause.name().to_owned())
-            }
-            CoreEvent::LatchCleared { cause } => {
-                let mut record = entry(EventKind::TripReset);
-                record.cause = cause as u32;
-                (record, cause.name().to_owned())
-            }
-            CoreEvent::Link { up: true } => (entry(EventKind::ConnectionUp), String::new()),
-            CoreEvent::Link { up: false } => (entry(EventKind::ConnectionDown), String::new()),
-            CoreEvent::Kind { setpoint, kind } => {
-                (entry(EventKind::SetpointKind), format!("setpoint {setpoint}: {kind:?}"))
-            }
-            CoreEvent::WriteRefused { setpoints } => {
-                let mut record = entry(EventKind::SetpointRejected);
-                record.a = u64::from(setpoints);
-                (record, format!("setpoints {setpoints:#b}"))
-            }
-            CoreEvent::SetpointTaken { setpoint } => of_setpoint(entry(EventKind::OperatorTook), setpoint),
-            CoreEvent::SetpointReturned { setpoint } => of_setpoint(entry(EventKind::OperatorReturned), setpoint),
-            CoreEvent::ReadBackMismatch { setpoint } => of_setpoint(entry(EventKind::ReadBackMismatch), setpoint),
-            CoreEvent::Changed { number } => {
-                let mut record = entry(EventKind::Configured);
-                record.a = number;
-                (record, format!("change {number}"))
-            }
-            CoreEvent::ChangesUnfit { number } => {
-                (entry(EventKind::Fault), format!("change {number} is for other setpoints or tags"))
-            }
-            CoreEvent::SlotsSkipped { count } => {
-                let mut record = entry(EventKind::SlotsSkipped);
-                record.a = count;
-                (record, format!("{count} slots"))
-            }
-            CoreEvent::Alarm { alarm, raised } => {
-                let mut record = entry(EventKind::Alarm);
-                (record.a, record.b) = (alarm.into(), raised.into());
-                (record, format!("alarm {alarm} {}", if raised { "raised" } else { "cleared" }))
-            }
-            CoreEvent::Fault { fault } => (entry(EventKind::Fault), format!("{fault:?}")),
-        };
-        record.set_text(&message);
+        let (record, message) = event_record(event);
         self.publish(&record);
         self.say(&record, message, None);
     }
@@ -227,33 +168,6 @@ impl Entry<'_> {
     }
 }
 
-fn of_setpoint(mut record: EventRecord, setpoint: u8) -> (EventRecord, String) {
-    record.a = setpoint.into();
-    (record, format!("setpoint {setpoint}"))
-}
-
-fn command_kind(command: Command) -> EventKind {
-    match command {
-        Command::Arm => EventKind::Armed,
-        Command::Disarm => EventKind::Disarmed,
-        _ => EventKind::Command,
-    }
-}
-
-fn command_name(command: Command) -> &'static str {
-    match command {
-        Command::Arm => "arm",
-        Command::Disarm => "disarm",
-        Command::Release => "release",
-        Command::Reset => "reset",
-        Command::Hold => "hold",
-        Command::Lease(true) => "lease",
-        Command::Lease(false) => "loss of the lease",
-        Command::HandBack { .. } => "hand back",
-        Command::PolicyConfirmed(_) => "policy confirmed",
-    }
-}
-
 /// What belongs into the audit log: acts of people and processes, and what became of the plant's control by them or by itself.
 const fn is_audited(kind: EventKind) -> bool {
     use EventKind as Kind;
@@ -304,44 +218,20 @@ fn audit_entry(record: &EventRecord, text: String, pid: Option<u32>) -> rt_state
     rt_state::audit::Entry { cycle: record.cycle, uid, pid, ..audit::entry(what, text) }
 }
 
-/// What an operator has to look at is a warning, the rest is information; skipped slots come in crowds and are for
-/// those who ask.
+/// The line of an event; skipped slots come in crowds and are for those who ask.
 fn log(record: &EventRecord, message: &str) {
     let (cycle, event) = (record.cycle, record.kind().map_or("unknown", EventKind::name));
-    let to_degraded = record.kind() == Some(EventKind::ModeChange)
-        && u8::try_from(record.b)
-            .ok()
-            .and_then(Mode::from_number)
-            .is_some_and(|to| matches!(to, Mode::Hold | Mode::Fallback | Mode::Release));
-    match record.kind() {
-        Some(EventKind::SlotsSkipped) => tracing::debug!(cycle, event, "{message}"),
-        Some(
-            EventKind::Trip
-            | EventKind::Fault
-            | EventKind::Degraded
-            | EventKind::ConnectionDown
-            | EventKind::SetpointRejected
-            | EventKind::OperatorTook
-            | EventKind::ReadBackMismatch
-            | EventKind::PolicyRefused
-            | EventKind::PolicyFailedTrial
-            | EventKind::PolicyRolledBack
-            | EventKind::LearnerLost
-            | EventKind::LearnerStalled
-            | EventKind::Lost
-            | EventKind::AccessRefused
-            | EventKind::AuditLog,
-        ) => tracing::warn!(cycle, event, "{message}"),
-        Some(EventKind::Alarm) if record.b == 1 => tracing::warn!(cycle, event, "{message}"),
-        Some(EventKind::Subscription) if record.b == 0 => tracing::warn!(cycle, event, "{message}"),
-        _ if to_degraded => tracing::warn!(cycle, event, "{message}"),
-        _ => tracing::info!(cycle, event, "{message}"),
+    match Concern::of(record) {
+        Concern::Detail => tracing::debug!(cycle, event, "{message}"),
+        Concern::Warning => tracing::warn!(cycle, event, "{message}"),
+        Concern::Note => tracing::info!(cycle, event, "{message}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rt_core::record::EventKind as CoreEvent;
     use rt_core::time::MonoTime;
     use shm::broadcast::Start;
     use shm_layout::EVENT_WORDS;

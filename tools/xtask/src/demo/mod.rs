@@ -105,6 +105,23 @@ fn demonstrate(arguments: &DemoArguments) -> Result<(), String> {
     if trouble.is_empty() { Ok(()) } else { Err(trouble.join("\n")) }
 }
 
+/// A recording of a run of the simplest plant, kept in this directory.
+pub(crate) fn recorded(programs: &Path, seconds: u64, keep: &Path) -> Result<PathBuf, String> {
+    let order = Order {
+        plant: DemoPlant::by_name("saturation")?,
+        programs: programs.to_owned(),
+        seconds,
+        period: "1ms".to_owned(),
+        obs_period: "10ms".to_owned(),
+        seed: 1,
+        keep: Some(keep.to_owned()),
+        policy: None,
+        checkpoints: None,
+    };
+    let End { trouble, .. } = run::run(&order)?;
+    if trouble.is_empty() { Ok(keep.join(run::RECORDING)) } else { Err(trouble.join("\n")) }
+}
+
 /// Writes report and JSON, and prints the table.
 fn publish(arguments: &DemoArguments, plant: &DemoPlant, recording: &recording::Recording) -> Result<(), String> {
     let summary = Summary::of(recording);

@@ -79,6 +79,7 @@ fn reward(recording: &Recording) -> LineChart {
             .iter()
             .map(|adoption| (recording.seconds_at(adoption.time_ns), format!("policy {} adopted", adoption.generation)))
             .collect(),
+        ..LineChart::default()
     }
 }
 

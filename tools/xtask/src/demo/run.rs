@@ -32,6 +32,9 @@ const RUNTIME_STOP: Duration = Duration::from_secs(3);
 /// The same for the plant.
 const PLANT_STOP: Duration = Duration::from_secs(2);
 
+/// What a recording of the run is called.
+pub(crate) const RECORDING: &str = "demo.rec";
+
 /// What is to be run.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -134,7 +137,7 @@ fn start(order: &Order, directory: &TempDir) -> Result<Company, String> {
         run.arg("--no-learner");
     }
     if order.keep.is_some() {
-        run.arg("--record").arg(kept.join("demo.rec"));
+        run.arg("--record").arg(kept.join(RECORDING));
     }
     let corerl = Child::start("corerl run", &mut run)?;
     Ok(Company { plant, corerl })

@@ -33,7 +33,9 @@ pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Res
         }
     };
     let rig = Rig { python, corerl: workspace::build_released(&["corerl"], "corerl")? };
-    let mut push = |case, what, (passed, facts)| checks.push(Check { peer: NAME, case, what, passed, facts });
+    let mut push = |case, what: &'static str, (passed, facts)| {
+        checks.push(Check { peer: NAME, case, what: what.into(), passed, facts });
+    };
     let case = "our environments in Gymnasium, its in ours";
     eprintln!("{NAME}: {case}");
     push(case, "the package's tests pass", rig.tests()?);

@@ -1,5 +1,5 @@
 //! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, its policies in somebody else's
-//! runtime, and environments exchanged with somebody else's agents.
+//! runtime, environments exchanged with somebody else's agents, and exported recordings in somebody else's programs.
 //!
 //! Every server presents the same nodes, so the run is one table of peers and [`case::CASES`]. In each case samples have to
 //! flow in, setpoints and heartbeats have to arrive (the server counts them), and an ordeal has to be survived.
@@ -8,7 +8,9 @@ mod case;
 mod examine;
 mod gymnasium;
 mod models;
+mod readers;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -22,7 +24,7 @@ use examine::Rig;
 /// Runs `corerl run` against other people's servers: in clear, signed and encrypted, across restarts and renewals.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo xtask interop\n  cargo xtask interop --peer node-opcua\n\n\
-    asyncua, onnxruntime and gymnasium need python3 with its venv module, and PyPI the first time; node-opcua needs node, \
+    asyncua, onnxruntime, gymnasium and readers need python3 with its venv module, and PyPI the first time; node-opcua needs node, \
     npm and their registry; open62541 needs cmake, libclang and python3. A peer that cannot be had is told as not there; \
     exit code 1: one that is there failed, or none is there.")]
 pub(crate) struct InteropArguments {
@@ -47,6 +49,8 @@ enum Partner {
     Onnxruntime,
     /// Environments.
     Gymnasium,
+    /// Exported recordings.
+    Readers,
 }
 
 /// One check of one case of one peer.
@@ -54,7 +58,7 @@ enum Partner {
 struct Check {
     peer: &'static str,
     case: &'static str,
-    what: &'static str,
+    what: Cow<'static, str>,
     passed: bool,
     facts: String,
 }
@@ -96,6 +100,7 @@ fn perform(arguments: &InteropArguments) -> Result<Results, String> {
             Partner::NodeOpcua => serve(Peer::NodeOpcua, &mut results)?,
             Partner::Open62541 => serve(Peer::Open62541, &mut results)?,
             Partner::Onnxruntime => models::examine(&mut results.checks, &mut results.absent)?,
+            Partner::Readers => readers::examine(&mut results.checks, &mut results.absent)?,
             Partner::Gymnasium => gymnasium::examine(&mut results.checks, &mut results.absent)?,
         }
     }
@@ -119,7 +124,9 @@ fn examine(rig: &Rig, checks: &mut Vec<Check>) {
     let peer = rig.peer.name();
     for case in CASES.iter().filter(|case| case.is_for(rig.peer)) {
         eprintln!("{peer}: {}", case.name);
-        let mut push = |what, passed, facts| checks.push(Check { peer, case: case.name, what, passed, facts });
+        let mut push = |what: &'static str, passed, facts| {
+            checks.push(Check { peer, case: case.name, what: what.into(), passed, facts })
+        };
         if let Err(message) = rig.examine(case, &mut push) {
             push("the case could be run", false, message);
         }
@@ -161,7 +168,7 @@ mod tests {
 
     fn check(passed: bool) -> Check {
         let facts = "7 in 1.0 s".to_owned();
-        Check { peer: "asyncua", case: "None", what: "samples flow in", passed, facts }
+        Check { peer: "asyncua", case: "None", what: "samples flow in".into(), passed, facts }
     }
 
     #[test]

@@ -54,7 +54,9 @@ pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Res
     let output = Command::new(program).arg(python).arg(scripts(NAME)).output();
     let output = output.map_err(|error| format!("evaluate-model cannot be started: {error}"))?;
     let found: Option<Found> = serde_json::from_slice(&output.stdout).ok();
-    let mut push = |case, what, passed, facts| checks.push(Check { peer: NAME, case, what, passed, facts });
+    let mut push = |case, what: &'static str, passed, facts| {
+        checks.push(Check { peer: NAME, case, what: what.into(), passed, facts })
+    };
     let Some(Found { exported, foreign }) = found else {
         push(EXPORTED, "the model is taken", false, String::from_utf8_lossy(&output.stderr).into_owned());
         return Ok(());

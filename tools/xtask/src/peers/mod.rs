@@ -99,6 +99,11 @@ pub(crate) fn gymnasium() -> Result<Prepared<PathBuf>, String> {
     python_with("gymnasium", &place("gymnasium")?)
 }
 
+/// A Python that has what reads exported recordings.
+pub(crate) fn readers() -> Result<Prepared<PathBuf>, String> {
+    python_with("readers", &place("readers")?)
+}
+
 /// A Python that has JAX.
 pub(crate) fn jax() -> Result<Prepared<PathBuf>, String> {
     python_with("jax", &place("jax")?)

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ua-session", &[]),
     ("plants", &[]),
     ("chart", &[]),
+    ("footage", &["chart", "policy", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout"]),
     ("ua-host", &["rt-sys"]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
     ("shm", &["shm-layout"]),

@@ -1,0 +1,80 @@
+//! Files that are there as a whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Exit, Failure};
+
+/// What is made of a recording is its owner's alone, like the recording.
+const MODE: u32 = 0o600;
+
+/// A file that is being written under another name. Unless it is [kept](Self::keep), it goes away again.
+#[derive(Debug)]
+pub(crate) struct FreshFile {
+    path: PathBuf,
+    under_way: PathBuf,
+    file: File,
+}
+
+impl FreshFile {
+    /// Begins a file that shall be called so; what is there already stays unless `force`.
+    pub(crate) fn begin(path: &Path, force: bool) -> Result<Self, Failure> {
+        if !force && fs::symlink_metadata(path).is_ok() {
+            let message = format!("{} is there already: name another file, or give --force", path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let under_way = path.with_added_extension("part");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&under_way);
+        let file = file.map_err(|error| Failure::io(format_args!("cannot write {}", under_way.display()), &error))?;
+        Ok(Self { path: path.to_owned(), under_way, file })
+    }
+
+    /// The file, to be written.
+    pub(crate) fn file(&self) -> Result<File, Failure> {
+        self.file.try_clone().map_err(|error| self.unwritten(&error))
+    }
+
+    /// Gives it its name once all of it is on the disk.
+    pub(crate) fn keep(self) -> Result<(), Failure> {
+        let done = self.file.sync_all().and_then(|()| fs::rename(&self.under_way, &self.path));
+        done.map_err(|error| self.unwritten(&error))
+    }
+
+    fn unwritten(&self, error: &std::io::Error) -> Failure {
+        Failure::io(format_args!("cannot write {}", self.path.display()), error)
+    }
+}
+
+impl Drop for FreshFile {
+    fn drop(&mut self) {
+        // After `keep` nothing is there under this name any more.
+        let _ = fs::remove_file(&self.under_way);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_once_it_is_whole_and_never_takes_anothers_place_unasked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out.csv");
+        let names = || fs::read_dir(directory.path()).unwrap().count();
+        drop(FreshFile::begin(&path, false).unwrap());
+        assert_eq!(names(), 0, "what was given up leaves nothing behind");
+        let fresh = FreshFile::begin(&path, false).unwrap();
+        fresh.file().unwrap().write_all(b"one").unwrap();
+        assert!(!path.exists());
+        fresh.keep().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names()), (b"one".to_vec(), 1));
+        assert_eq!(FreshFile::begin(&path, false).unwrap_err().report(), Exit::Usage);
+        let forced = FreshFile::begin(&path, true).unwrap();
+        forced.file().unwrap().write_all(b"two").unwrap();
+        forced.keep().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+    }
+}

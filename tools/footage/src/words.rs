@@ -1,0 +1,58 @@
+//! Numbers of records in words.
+
+use rt_core::envelope::{Acted, Withheld};
+use rt_core::mode::Mode;
+use rt_core::tag::Quality;
+use shm_layout::{EventKind, EventRecord};
+
+use crate::legend::Legend;
+
+/// A mode's name; `unknown` for a number of another version.
+pub(crate) fn mode_name(number: u8) -> &'static str {
+    Mode::from_number(number).map_or("unknown", Mode::name)
+}
+
+/// A quality's name.
+pub(crate) fn quality_name(number: u8) -> &'static str {
+    const NAMES: [(Quality, &str); 3] =
+        [(Quality::Good, "good"), (Quality::Uncertain, "uncertain"), (Quality::Bad, "bad")];
+    NAMES.iter().find(|(quality, _)| *quality as u8 == number).map_or("unknown", |(_, name)| name)
+}
+
+/// The limits that changed a value.
+pub(crate) fn limit_names(acted: u32) -> impl Iterator<Item = &'static str> {
+    Acted::NAMES.into_iter().filter(move |(limit, _)| acted & u32::from(limit.bits()) != 0).map(|(_, name)| name)
+}
+
+/// Why nothing was written; `None` when something was.
+pub(crate) fn withheld_name(state: u32) -> Option<&'static str> {
+    Withheld::from_number(state).map(Withheld::name)
+}
+
+/// What happened, as one would tell it: with the names of what it is about.
+pub fn told(event: &EventRecord, legend: &Legend) -> String {
+    let what = event.kind().map_or("unknown event", EventKind::name).replace('_', " ");
+    let text = match subject(event, legend) {
+        Some(name) => name.to_owned(),
+        None => event.text().to_owned(),
+    };
+    match (event.kind(), text.is_empty()) {
+        (_, true) => what,
+        (Some(EventKind::Alarm), false) => format!("alarm {}: {text}", if event.b == 1 { "raised" } else { "cleared" }),
+        (_, false) => format!("{what}: {text}"),
+    }
+}
+
+/// The tag, setpoint or alarm that an event is about.
+fn subject<'a>(event: &EventRecord, legend: &'a Legend) -> Option<&'a str> {
+    let index = usize::try_from(event.a).ok()?;
+    match event.kind()? {
+        EventKind::TagBad | EventKind::TagGood => legend.tags.get(index).map(|tag| tag.name.as_str()),
+        EventKind::OperatorTook
+        | EventKind::OperatorReturned
+        | EventKind::ReadBackMismatch
+        | EventKind::SetpointUnknown => legend.setpoints.get(index).map(|setpoint| setpoint.name.as_str()),
+        EventKind::Alarm => legend.alarms.get(index).map(String::as_str),
+        _ => None,
+    }
+}

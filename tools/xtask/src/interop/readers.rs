@@ -1,0 +1,82 @@
+//! Exported recordings in the programs that they are exported for: every value, unit and count is the same there.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use super::{Absence, Check};
+use crate::demo;
+use crate::peers::{Prepared, readers, scripts};
+use crate::scratch;
+
+pub(super) const NAME: &str = "readers";
+const CASE: &str = "a recording in mcap, pyarrow and DuckDB";
+/// Long enough for every mode that a start has, and for policies.
+const SECONDS: u64 = 3;
+/// Files of our program, by what it is told to write.
+const FILES: [(&str, &[&str]); 4] = [
+    ("run.csv", &["--to", "csv"]),
+    ("events.csv", &["--to", "csv", "--events"]),
+    ("run.mcap", &["--to", "mcap"]),
+    ("run.parquet", &["--to", "parquet"]),
+];
+
+/// What the reading program found.
+#[derive(Debug, Deserialize)]
+struct Found {
+    checks: Vec<OneFound>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OneFound {
+    what: String,
+    passed: bool,
+    facts: String,
+}
+
+/// Records a short run, exports it, and has it read.
+pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Result<(), String> {
+    let python = match readers()? {
+        Prepared::There(python) => python,
+        Prepared::Absent(why) => {
+            eprintln!("{NAME} is not there: {why}");
+            absent.push(Absence { peer: NAME, why });
+            return Ok(());
+        }
+    };
+    eprintln!("{NAME}: {CASE}");
+    let directory = scratch::directory("corerl-readers")?;
+    let programs = demo::build_release()?;
+    let recording = demo::recorded(&programs, SECONDS, directory.path())?;
+    for (file, options) in FILES {
+        export(&programs, &recording, &directory.path().join(file), options)?;
+    }
+    let mut read = Command::new(python);
+    read.arg(scripts(NAME).join("read.py")).arg(directory.path()).stdin(Stdio::null());
+    let output = read.output().map_err(|error| format!("python cannot be started: {error}"))?;
+    let found: Option<Found> = serde_json::from_slice(&output.stdout).ok();
+    let Some(found) = found else {
+        let facts = String::from_utf8_lossy(&output.stderr).into_owned();
+        checks.push(Check { peer: NAME, case: CASE, what: "the files are read".into(), passed: false, facts });
+        return Ok(());
+    };
+    checks.extend(found.checks.into_iter().map(|OneFound { what, passed, facts }| Check {
+        peer: NAME,
+        case: CASE,
+        what: what.into(),
+        passed,
+        facts,
+    }));
+    Ok(())
+}
+
+fn export(programs: &Path, recording: &Path, out: &Path, options: &[&str]) -> Result<(), String> {
+    let mut export = Command::new(programs.join("corerl"));
+    export.arg("export").arg(recording).arg("--out").arg(out).args(options).stdin(Stdio::null());
+    let output = export.output().map_err(|error| format!("corerl cannot be started: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("corerl export: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
