@@ -23,6 +23,7 @@ mod learn;
 mod migrate;
 mod model;
 mod output;
+mod record;
 mod replay;
 mod run;
 mod segments;
@@ -61,6 +62,8 @@ enum Command {
     Run(run::RunArguments),
     /// Run recorded cycles once more and compare every bit that came out of them.
     Replay(replay::ReplayArguments),
+    /// Write everything that can be seen of a running agent into files, from outside.
+    Record(record::RecordArguments),
     /// Ask a running agent how it is, or tell it what to do.
     Agent(agent::AgentArguments),
     /// Show what was done to an agent, and prove that the record of it is the one that was written.
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Config(command) => return config::run(&command),
