@@ -210,6 +210,12 @@ impl<D: Discipline> Reader<D> {
         self.region.slot_words
     }
 
+    /// Another reader of the same ring, which begins where `start` says.
+    #[must_use]
+    pub fn again(&self, start: Start) -> Self {
+        Self::over(Arc::clone(&self.region), start)
+    }
+
     /// Number of the record that is read next.
     pub fn cursor(&self) -> u64 {
         self.cursor

@@ -5,7 +5,7 @@ use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use rt_config::Site;
-use rt_recording::MAGIC;
+use rt_recording::{MAGIC, capture};
 
 use crate::observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
 use crate::table::{Table, TableRefused};
@@ -44,7 +44,8 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, SourceError> {
         let mut beginning = Vec::new();
         File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut beginning)?;
-        if beginning == MAGIC {
+        // A capture is refused by whoever reads recordings, with what it is.
+        if beginning == MAGIC || beginning == capture::MAGIC {
             return Ok(Self::Recording(path.to_owned()));
         }
         Ok(Self::Table(Table::read(path)?))

@@ -34,6 +34,7 @@ mod inherited;
 mod migrate;
 mod raw;
 mod raw_agent;
+mod raw_recorder;
 mod raw_stages;
 mod resolve;
 mod settings;
@@ -53,10 +54,10 @@ pub use complaint::{Complaint, Place, Severity};
 pub use migrate::{Change, Done, Migration, migrate};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Aggregation, Canary, Candidates, Connection, DecisionClock, Excursions, Filter, GammaSchedule, Goal,
-    Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule, Interaction, LeaseTag, Objective, Probation, Range,
-    Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site,
-    Source, Subscribe, Tag, TagKind, Trigger,
+    AgentOptions, Aggregation, Canary, Candidates, Connection, DecisionClock, Excursions, Filter, Flight,
+    FlightTrigger, GammaSchedule, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule, Interaction,
+    LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security,
+    SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind, Trigger,
 };
 pub use spelling::nearest;
 

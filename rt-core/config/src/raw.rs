@@ -14,6 +14,7 @@ use crate::form_special::{
     Then,
 };
 use crate::raw_agent::Agent;
+use crate::raw_recorder::Recorder;
 use crate::raw_stages::{Cascade, Filter, GuardrailSchedule, SeasonName, Trigger};
 use crate::site::Range;
 use crate::value::{Anything, Formula, FormulaPair, Named, Whole};
@@ -475,6 +476,8 @@ sections! {
         operators: Vec<At<String>>, Default("[]");
         /// Cycle records kept in shared memory.
         record_span: Span, Default("60s");
+        /// What is kept of incidents.
+        recorder: Recorder, Default("{}");
         /// Where the audit log and what was applied live are kept; relative to the site file. Absent: systemd's state directory for a service, else `state` beside the site file.
         state_dir: String, Optional;
         /// The policy file to start from; relative to the site file. Absent: the nominal policy.

@@ -610,6 +610,34 @@ pub struct Restarts {
     pub within: Span,
 }
 
+/// What the flight recorder saves, when, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flight {
+    /// Where the files go, if the file says so.
+    pub dir: Option<PathBuf>,
+    /// What makes it save, beside commands.
+    pub on: Vec<FlightTrigger>,
+    /// So long before the incident a file begins.
+    pub before: Span,
+    /// So long behind the last incident it ends.
+    pub after: Span,
+    /// After a file no other one is begun for lost slots and faults for so long.
+    pub pause: Span,
+    /// All files together have at most so many bytes.
+    pub budget_bytes: u64,
+}
+
+/// What makes the flight recorder save by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlightTrigger {
+    /// FALLBACK was entered and is latched.
+    Trip,
+    /// The control thread missed a slot.
+    LostSlot,
+    /// A violated expectation inside the runtime.
+    Fault,
+}
+
 /// The `runtime:` section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runtime {
@@ -675,6 +703,8 @@ pub struct Runtime {
     pub operators: Vec<String>,
     /// Cycle records kept in shared memory.
     pub record_span: Span,
+    /// The flight recorder; `None`: `flight: off`.
+    pub flight: Option<Flight>,
     /// Where the audit log and what was applied live are kept, if the file says so.
     pub state_dir: Option<PathBuf>,
     /// The policy file to start from, if any.

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use thiserror::Error;
 
 use crate::address::Address;
-use crate::message::{Act, Answer, Description, LearnerGrant, PROTOCOL, Refusal, Request, Status};
+use crate::message::{Act, Answer, Description, LearnerGrant, PROTOCOL, Refusal, Request, SiteFile, Status};
 use crate::packet::{self, PacketError};
 
 /// A connection to a runtime.
@@ -115,6 +115,17 @@ impl Client {
         }
     }
 
+    /// The site file that holds.
+    ///
+    /// # Errors
+    /// See [`CallError`]; one that is too long for an answer is a refusal.
+    pub fn site_file(&mut self) -> Result<SiteFile, CallError> {
+        match self.call(&Request::SiteFile)? {
+            (Answer::SiteFile(file), _) => Ok(file),
+            _ => Err(CallError::NotUnderstood),
+        }
+    }
+
     /// Becomes the learner of this runtime: transitions, weights, learner counters, estimates, learner
     /// histograms, in this order.
     ///
@@ -164,6 +175,14 @@ impl Client {
     /// See [`CallError`]; a file that cannot be applied is a refusal with every complaint.
     pub fn configure(&mut self, text: &str, cause: &str) -> Result<String, CallError> {
         self.done(&Request::Configure { text: text.to_owned(), cause: cause.to_owned() })
+    }
+
+    /// Has the flight recorder save what was just now; where, for people.
+    ///
+    /// # Errors
+    /// See [`CallError`]; a recorder that is off or cannot write is a refusal.
+    pub fn save_flight(&mut self, cause: &str) -> Result<String, CallError> {
+        self.done(&Request::SaveFlight { cause: cause.to_owned() })
     }
 
     fn done(&mut self, request: &Request) -> Result<String, CallError> {

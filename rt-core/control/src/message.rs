@@ -21,6 +21,8 @@ pub enum Request {
         /// The segment's number.
         kind: u32,
     },
+    /// The site file that holds, for whoever writes captures from outside. Answered by [`Answer::SiteFile`].
+    SiteFile,
     /// The descriptors that a learner needs. Answered by [`Answer::Learner`] with five: transitions (read-only),
     /// weights, learner counters, estimates and learner histograms (all of them fresh and writable). A learner that was granted
     /// before is fenced out by it.
@@ -42,6 +44,11 @@ pub enum Request {
         /// The setpoint's tag; `None` for all of them.
         setpoint: Option<String>,
         /// Why, in the operator's words; recorded.
+        cause: String,
+    },
+    /// The flight recorder shall save what was just now. Answered by [`Answer::Done`], which names the file.
+    SaveFlight {
+        /// Why, in the operator's words; it is in the file.
         cause: String,
     },
     /// Another site file: its limits, nominal values and rules for tags, live. Answered by [`Answer::Done`].
@@ -94,6 +101,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Segment`]; one descriptor travels with it.
     Segment,
+    /// To [`Request::SiteFile`].
+    SiteFile(SiteFile),
     /// To [`Request::JoinAsLearner`]; five descriptors travel with it.
     Learner(LearnerGrant),
     /// To [`Request::StandBy`]; one descriptor travels with it.
@@ -108,6 +117,15 @@ pub enum Answer {
     },
     /// The request was not carried out.
     Refused(Refusal),
+}
+
+/// A site file as it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiteFile {
+    /// The file's name, without its directory.
+    pub name: String,
+    /// Its text, with what was applied live; at most [`CONFIGURATION_BYTES_MAX`].
+    pub text: String,
 }
 
 /// Why a request was not carried out.

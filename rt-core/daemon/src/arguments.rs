@@ -30,3 +30,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) tether: bool,
 }
+
+impl Arguments {
+    /// The site file's name, without its directory.
+    pub(crate) fn site_file_name(&self) -> String {
+        self.config.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}

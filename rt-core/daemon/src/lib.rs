@@ -24,6 +24,7 @@ mod adapters;
 mod arguments;
 mod control;
 mod failure;
+mod flight;
 mod hand;
 mod io;
 mod keeper;

@@ -52,7 +52,7 @@ pub(crate) fn begin(
         files_max: FILES,
         program: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: format!("{:?}", kernel.kind()).to_lowercase(),
-        site_file: arguments.config.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        site_file: arguments.site_file_name(),
         site_text,
     };
     rt_recording::recording(site, options, outputs).map(Some).map_err(Failure::resource("the recording"))

@@ -31,6 +31,8 @@ pub(crate) struct Start {
     pub(crate) kept: Kept,
     /// Where starts are counted.
     pub(crate) starts: PathBuf,
+    /// Where all of it is.
+    pub(crate) directory: PathBuf,
     /// What is to be told about the choice between the site file and what was applied.
     pub(crate) said: Option<String>,
 }
@@ -51,16 +53,18 @@ pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let shown = path.display().to_string();
     let kept = |holds: &str| Kept { path: path.clone(), base: base.clone(), holds: holds.to_owned() };
     match applied::find(&path, &base).map_err(|error| Failure::Config(error.to_string()))? {
-        Found::Nothing => Ok(Start { text: base.clone(), audit, kept: kept(&base), starts, said: None, site }),
+        Found::Nothing => {
+            Ok(Start { text: base.clone(), audit, kept: kept(&base), starts, directory, said: None, site })
+        }
         Found::Superseded(aside) => {
             let said = format!("the site file was edited after something was applied, and counts: {}", aside.display());
-            Ok(Start { text: base.clone(), audit, kept: kept(&base), starts, said: Some(said), site })
+            Ok(Start { text: base.clone(), audit, kept: kept(&base), starts, directory, said: Some(said), site })
         }
         Found::Applied(text) => {
             let Loaded { site, .. } = rt_config::parse(&text, config)
                 .map_err(|refused| Failure::Config(format!("{shown}, which was applied to the agent:\n{refused}")))?;
             let said = format!("what was applied holds, and not the site file: {shown}");
-            Ok(Start { site, kept: kept(&text), text, audit, starts, said: Some(said) })
+            Ok(Start { site, kept: kept(&text), text, audit, starts, directory, said: Some(said) })
         }
     }
 }
@@ -85,7 +89,12 @@ pub fn site_in_force(config: &Path, state_dir: Option<&Path>) -> Result<(Site, P
 
 /// What a file in the state directory is called.
 fn file_name(site: &Site, what: &str) -> String {
-    format!("{}.{}.{}.{what}", site.name, site.agent_name, site.instance)
+    format!("{}.{what}", prefix(site))
+}
+
+/// What every file of this agent begins with.
+pub(crate) fn prefix(site: &Site) -> String {
+    format!("{}.{}.{}", site.name, site.agent_name, site.instance)
 }
 
 /// Counts this start; what there is to say when those before it ended too often in no order.

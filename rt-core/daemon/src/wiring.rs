@@ -28,6 +28,7 @@ use crate::adapters::{Line, Order};
 use crate::arguments::Arguments;
 use crate::control::{ControlLoop, Ends};
 use crate::failure::Failure;
+use crate::flight::{self, FlightRecorder};
 use crate::io::{IoThread, Stop};
 use crate::keeper::{
     Audit, Configuration, Expiry, Journal, Keeper, LeaseDesk, Lookout, Outlet, START_PATIENCE, Service, Steps, Warmth,
@@ -54,7 +55,7 @@ const OOM_SCORE: i16 = -900;
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(Failure::resource("the signal descriptor"))?;
-    let Start { site, text, audit, kept, starts, said } = state::start(&arguments.config)?;
+    let Start { site, text, audit, kept, starts, directory, said } = state::start(&arguments.config)?;
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let server = Server::bind(&address)?;
@@ -71,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let Writers { records, events, meters, lease } = writers;
     let counters = records.counters.clone();
     let steps = Steps::new(records.steps.reader(broadcast::Start::Newest), records.step_layout);
+    let flight = flight::at_rest(&site, arguments.site_file_name(), text.clone(), directory, &records, &events);
     let recording = recorder::begin(arguments, &site, text, kernel, &records)?;
     let (tape, scribe, keeper_slot) = unzip(recording);
     if let Some(slot) = &keeper_slot {
@@ -123,6 +125,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ),
         None => None,
     };
+    let flight = flight.map(|flight| FlightRecorder::start(flight, &placement.others, clock)).transpose();
+    let flight = flight.map_err(Failure::resource("the flight recorder's thread"))?;
 
     // A start that was refused has not died.
     let restless = state::restless(&starts, &site);
@@ -175,6 +179,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         complained: None,
         warm: Warmth::Cold,
         recorder,
+        flight,
         expiry,
     };
     keeper.run();

@@ -12,7 +12,8 @@
 //!    anywhere is readable up to its last whole frame, and nothing behind a damaged one is looked at.
 //! 5. What a learner says of decisions is kept beside the cycles, because people ask for it. No cycle reads it.
 //! 6. What can be seen from outside of a runtime is a [`capture`]: a format of its own over the same chain of frames.
-//! 7. Nothing here reads a clock or starts a thread: whoever runs the [`Scribe`] tells it the time.
+//! 7. The [`Flight`] recorder keeps what was before and after an incident, in captures.
+//! 8. Nothing here reads a clock or starts a thread: whoever runs the [`Scribe`] tells it the time.
 //!
 //! # Nouns
 //! The [`Tape`] belongs to the control thread, the [`Scribe`] to an ordinary one; [`recording`] makes both. The scribe
@@ -30,6 +31,7 @@ mod chain;
 mod compare;
 mod estimates;
 mod events;
+mod flight;
 mod frame;
 mod outputs;
 mod reader;
@@ -41,6 +43,7 @@ mod volume;
 
 pub use compare::Difference;
 pub use events::{Concern, event_record};
+pub use flight::{Flight, FlightNotice, FlightOptions};
 pub use frame::{
     Changes, CycleFrame, Estimate, Estimates, FORMAT_VERSION, Frame, Handover, KeptPolicy, Lost, MAGIC, Opening, Why,
 };

@@ -69,7 +69,8 @@ abi_table! {
         /// What the runtime was started with, or limits, nominal values and rules for tags that were changed live. a: number of
         /// the change.
         Configured => "configured",
-        /// A file of the recording was begun. a: its number, b: cycles lost before it.
+        /// A file of the recording was begun; a: its number, b: cycles lost before it. Or the flight recorder saved one; a: its
+        /// cycles, b: cycles that are missing in it.
         Recording => "recording",
         /// The lease of the plant was taken. a: epoch, b: epoch before, 0 when there was none.
         LeaseTaken => "lease_taken",

@@ -9,6 +9,8 @@
 //! the words of a [forger](forge) who alters a genuine article and seals it again. The genuine article is made by this
 //! build, and no corpus goes out of date with a layout.
 
+mod capture;
+mod chain;
 mod control_message;
 mod forge;
 mod onnx_model;
@@ -54,6 +56,7 @@ impl Target {
         Self { name: "onnx_model", run: onnx_model::run },
         Self { name: "site_file", run: site_file::run },
         Self { name: "recording", run: recording::run },
+        Self { name: "capture", run: capture::run },
         Self { name: "ua_decode", run: ua_decode::run },
         Self { name: "control_message", run: control_message::run },
     ];

@@ -13,11 +13,12 @@ use rt_core::setpoint::ScalarKind;
 use rt_core::time::MonoTime;
 use rt_daemon::VerifiedPolicy;
 use rt_recording::{
-    CycleRecords, FORMAT_VERSION, Frame, KeptPolicy, Next, Options, Outputs, Reader, Replay, recording,
+    CycleRecords, FORMAT_VERSION, Frame, KeptPolicy, MAGIC, Next, Options, Outputs, Reader, Replay, recording,
 };
 use shm::broadcast;
 use shm_layout::{CycleLayout, StepLayout};
 
+use super::chain::{frames_of, payloads, sealed};
 use super::{Verdict, forge, with_room};
 use crate::SiteFile;
 use crate::simulation::{Controller, Desk, World, tour};
@@ -38,22 +39,10 @@ pub(super) fn run(bytes: &[u8]) -> Verdict {
     let [what, rest @ ..] = bytes else { return Verdict::Refused };
     let file = match what % 3 {
         0 => rest.to_vec(),
-        1 => sealed(&payloads(rest)),
+        1 => sealed(MAGIC, FORMAT_VERSION, &payloads(rest)),
         _ => forged(rest),
     };
     Verdict::of(with_room(|| replayed(&file)) > 0)
-}
-
-/// Payloads, each behind its length in three bytes.
-fn payloads(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let (mut payloads, mut rest) = (Vec::new(), bytes);
-    while let [low, middle, high, after @ ..] = rest {
-        let length = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
-        let (payload, after) = after.split_at(after.len().min(length));
-        payloads.push(payload.to_vec());
-        rest = after;
-    }
-    payloads
 }
 
 /// The genuine recording up to a while after the frame with this number, which the forger's words alter.
@@ -62,30 +51,7 @@ fn forged(bytes: &[u8]) -> Vec<u8> {
     let number = usize::from(u16::from_le_bytes([*low, *high])) % GENUINE.len();
     let mut frames: Vec<_> = GENUINE.iter().take(number + 1 + CYCLES_AFTER).cloned().collect();
     forge::alter(&mut frames[number], words);
-    sealed(&frames)
-}
-
-/// A file with these payloads, made from what the format's documentation says.
-fn sealed(payloads: &[Vec<u8>]) -> Vec<u8> {
-    let mut file = [&b"CORERLRC"[..], &FORMAT_VERSION.to_le_bytes()].concat();
-    let mut digest = digest_of(&[0; 16], &[0; 8], &file);
-    for payload in payloads {
-        let length = payload.len() as u32;
-        let head = (u64::from(length) | u64::from(!length) << 32).to_le_bytes();
-        digest = digest_of(&digest, &head, payload);
-        file.extend_from_slice(&head);
-        file.extend_from_slice(payload);
-        file.extend_from_slice(&digest);
-    }
-    file
-}
-
-fn digest_of(before: &[u8; 16], head: &[u8; 8], payload: &[u8]) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(before).update(head).update(payload);
-    let mut digest = [0; 16];
-    digest.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    digest
+    sealed(MAGIC, FORMAT_VERSION, &frames)
 }
 
 /// Reads it to its end, and runs what can be run of it; how many cycles.
@@ -229,15 +195,3 @@ impl Genuine {
 
 /// What the payload of weights begins with.
 const POLICY: u8 = 1;
-
-/// The payloads of a sound file.
-fn frames_of(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = file.get(12..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let (head, after) = rest.split_first_chunk::<8>()?;
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        let (payload, after) = after.split_at_checked(length)?;
-        rest = after.get(16..)?;
-        Some(payload)
-    })
-}

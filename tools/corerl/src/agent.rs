@@ -44,6 +44,9 @@ enum AgentCommand {
     /// Let the runtime that stands by lead from its next cycle on, armed as this one is; this one stands by then.
     #[command(after_help = "Example:\n  corerl agent hand-over --cause 'upgrade to the next version'")]
     HandOver(ActArguments),
+    /// Have the flight recorder save what was just now, and what comes next.
+    #[command(after_help = "Example:\n  corerl agent save-flight --cause 'the valve stuttered'")]
+    SaveFlight(ActArguments),
     /// Give a setpoint back that a person took on the plant.
     #[command(after_help = "Example:\n  corerl agent hand-back PH_SP --cause 'manual test finished'")]
     HandBack(HandBackArguments),
@@ -88,6 +91,9 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
         AgentCommand::Reset(arguments) => act(arguments, Act::Reset),
         AgentCommand::Hold(arguments) => act(arguments, Act::Hold),
         AgentCommand::HandOver(arguments) => hand_over(arguments),
+        AgentCommand::SaveFlight(arguments) => {
+            tell(arguments, "save_flight", |client, cause| client.save_flight(cause))
+        }
         AgentCommand::HandBack(HandBackArguments { setpoint, act }) => {
             tell(act, "hand_back", |client, cause| client.hand_back(setpoint.as_deref(), cause))
         }

@@ -27,6 +27,7 @@ mod migrate;
 mod model;
 mod output;
 mod reading;
+mod record;
 mod replay;
 mod report;
 mod run;
@@ -69,6 +70,8 @@ enum Command {
     Run(run::RunArguments),
     /// Run recorded cycles once more and compare every bit that came out of them.
     Replay(replay::ReplayArguments),
+    /// Write everything that can be seen of a running agent into files, from outside.
+    Record(record::RecordArguments),
     /// Write a recording in a format that other programs open: MCAP, Parquet, CSV.
     Export(export::ExportArguments),
     /// Tell what happened in a recording, on one page that can be mailed.
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Record(arguments) => record::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
         Command::Report(arguments) => report::run(&arguments),
         Command::Agent(arguments) => agent::run(&arguments),

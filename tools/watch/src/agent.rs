@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rt_control::{Address, CallError, Client, Refusal, Status};
+use rt_control::{Address, CallError, Client, Refusal, SiteFile, Status};
 use shm::SegmentKind;
 
 use crate::memory::{From, Memory};
@@ -92,6 +92,14 @@ impl Agent {
     /// As [`look`](Self::look).
     pub fn status(&mut self) -> Result<(&mut Memory, Status), Blind> {
         self.ask(Client::status)
+    }
+
+    /// The same, and the site file that holds there.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look); the runtime may refuse a file that is too long.
+    pub fn site_file(&mut self) -> Result<(&mut Memory, SiteFile), Blind> {
+        self.ask(Client::site_file)
     }
 
     /// What was attached last, without asking anybody: its runtime may be gone.

@@ -171,16 +171,21 @@ impl Memory {
     /// Reads the cycle records since the last time, a ring full at most.
     pub fn cycles(&mut self, mut take: impl FnMut(&CycleRef<'_>)) -> Missed {
         let layout = self.layout;
-        self.cycles.read(|words| {
+        self.cycle_words(|words, _| {
             if let Ok(record) = layout.view(words) {
                 take(&record);
             }
         })
     }
 
+    /// The same as words, for whoever keeps them: each record, and how many were overwritten between it and the one before.
+    pub fn cycle_words(&mut self, take: impl FnMut(&[u64], u64)) -> Missed {
+        self.cycles.read(take)
+    }
+
     /// Reads the events since the last time, a ring full at most.
     pub fn events(&mut self, mut take: impl FnMut(&EventRecord)) -> Missed {
-        self.events.read(|words| {
+        self.events.read(|words, _| {
             if let Some(words) = words.first_chunk::<EVENT_WORDS>() {
                 take(&EventRecord::from_words(words));
             }
@@ -230,12 +235,15 @@ impl Ring {
         Ok(Self { reader, slots: header.slots(), words: vec![0; header.slot_words()] })
     }
 
-    fn read(&mut self, mut take: impl FnMut(&[u64])) -> Missed {
-        let mut missed = Missed::default();
+    fn read(&mut self, mut take: impl FnMut(&[u64], u64)) -> Missed {
+        let (mut missed, mut before) = (Missed::default(), 0);
         for _ in 0..=self.slots {
             match self.reader.next(&mut self.words) {
-                Next::Record { .. } => take(&self.words),
-                Next::Lost(count) => missed.lost += count,
+                Next::Record { .. } => take(&self.words, std::mem::take(&mut before)),
+                Next::Lost(count) => {
+                    missed.lost += count;
+                    before += count;
+                }
                 Next::Empty => break,
                 Next::Damaged { .. } => {
                     missed.damaged = true;

@@ -4,10 +4,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rt_control::{Address, Answer, Description, PROTOCOL, Received, Refusal, Request, Server};
+use rt_control::{Address, Answer, Description, PROTOCOL, Received, Refusal, Request, Server, SiteFile};
 use shm::{Segment, SegmentKind, Spec, broadcast, counters, histogram};
 use shm_layout::{
-    ConnectionCounter, Counter, CycleLayout, EstimateRecord, EventKind, EventRecord, LearnerCounter, LearnerHistogram, RoundTrip,
+    ConnectionCounter, Counter, CycleLayout, EstimateRecord, EventKind, EventRecord, LearnerCounter, LearnerHistogram,
+    RoundTrip,
 };
 
 use super::*;
@@ -90,6 +91,10 @@ impl Runtime {
 fn answer(to: &mut rt_control::Conversation, request: &Request, pid: u32, tags: u32, segments: &[Segment]) {
     match request {
         Request::Describe => to.answer(&Answer::Description(description(pid, tags)), &[]).unwrap(),
+        Request::SiteFile => {
+            let file = SiteFile { name: "works.yaml".to_owned(), text: "agent_name: ph".to_owned() };
+            to.answer(&Answer::SiteFile(file), &[]).unwrap();
+        }
         Request::Segment { kind } => match segments.iter().find(|segment| segment.header().kind().code() == *kind) {
             Some(segment) => to.answer(&Answer::Segment, &[segment.read_only_fd().unwrap().as_fd()]).unwrap(),
             None => to.answer(&Answer::Refused(Refusal::NoSuchSegment { kind: *kind }), &[]).unwrap(),
@@ -142,6 +147,33 @@ fn records_are_read_once_and_what_was_overwritten_is_counted() {
     assert_eq!((numbers.last(), missed.damaged), (Some(&22), false));
     assert_eq!(numbers.len() as u64 + missed.lost, 20);
     assert!(missed.lost > 0 && numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]));
+    runtime.end();
+}
+
+#[test]
+fn records_as_words_tell_how_many_are_missing_before_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    let mut agent = Agent::new(address(&dir), From::Oldest);
+    runtime.cycle(1);
+    agent.look().unwrap();
+    (2..23).for_each(|number| runtime.cycle(number));
+    let (memory, mut next) = (agent.memory().unwrap(), 1);
+    let missed = memory.cycle_words(|words, lost_before| {
+        assert_eq!(words[0], next + lost_before, "the first word is the cycle");
+        next = words[0] + 1;
+    });
+    assert!(next == 23 && missed.lost > 0 && !missed.damaged, "{missed:?}");
+    runtime.end();
+}
+
+#[test]
+fn the_site_file_comes_from_whoever_leads() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Runtime::start(&address(&dir), 7, 2);
+    let mut agent = Agent::new(address(&dir), From::Newest);
+    let (memory, file) = agent.site_file().unwrap();
+    assert_eq!((memory.description().pid, file.name.as_str(), file.text.as_str()), (7, "works.yaml", "agent_name: ph"));
     runtime.end();
 }
 

@@ -8,6 +8,7 @@ mod cascade;
 mod connections;
 mod fallback;
 mod imputers;
+mod recorder;
 mod reward;
 mod runtime;
 mod service;

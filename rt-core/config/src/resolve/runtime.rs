@@ -49,6 +49,7 @@ pub(crate) fn resolve(
     let t_settle = t_settle(raw, connections, complaints);
     let setpoint_expiry = setpoint_expiry(raw, connections, complaints);
     let record_span = record_span(raw, complaints);
+    let flight = super::recorder::resolve(raw, context, complaints);
     let phase = context.period.and_then(|period| phase(raw, period, complaints));
     let spin = context.period.and_then(|period| spin(raw, period, complaints));
     complain_of_unsigned(raw, context, complaints);
@@ -100,6 +101,7 @@ pub(crate) fn resolve(
         lease_term: lease_term?,
         operators: raw.operators.value.as_ref()?.iter().map(|operator| operator.value.clone()).collect(),
         record_span: record_span?,
+        flight: flight?,
         state_dir: raw.state_dir.value.as_ref().map(|path| context.path(path)),
         policy_file: raw.policy_file.value.as_ref().map(|path| context.path(path)),
         policy_keys: raw.policy_keys.value.as_ref()?.iter().map(|key| key.value.0.clone()).collect(),
@@ -195,7 +197,7 @@ fn inference(raw: &Inference, context: &Context<'_>, complaints: &mut Complaints
 }
 
 /// The outer `None` means that it was complained of.
-fn unless_off<T, U>(choice: &OrOff<T>, resolve: impl FnOnce(&T) -> Option<U>) -> Option<Option<U>> {
+pub(super) fn unless_off<T, U>(choice: &OrOff<T>, resolve: impl FnOnce(&T) -> Option<U>) -> Option<Option<U>> {
     choice.on().map_or(Some(None), |raw| resolve(raw).map(Some))
 }
 

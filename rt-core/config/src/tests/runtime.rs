@@ -55,3 +55,25 @@ fn a_learner_has_the_cpus_and_the_niceness_that_it_is_given() {
     assert!(placed.notices.iter().any(|notice| notice.message.contains("control and learner share a CPU")));
     assert_eq!(accepted(BASE).site.runtime.learner_cpus, None);
 }
+
+#[test]
+fn the_flight_recorder_is_on_with_what_suits_the_records_and_can_be_told_otherwise() {
+    let runtime = |line: &str| format!("runtime:\n  {line}\n");
+    let with = |line: &str| accepted(&BASE.replacen("runtime:\n", &runtime(line), 1)).site.runtime.flight;
+    let usual = accepted(BASE).site.runtime.flight.unwrap();
+    assert_eq!((usual.before, usual.after, usual.dir), (Span::from_ms(30_000), Span::from_ms(5_000), None));
+    assert_eq!((usual.on.len(), usual.budget_bytes), (3, 256 << 20));
+    assert_eq!(with("recorder: {flight: off}"), None);
+    assert_eq!(with("record_span: 2s").unwrap().before, Span::from_ms(2_000));
+    let told = with("recorder: {flight: {on: [trip], dir: flights, after: 1s, pause: 0s, budget_mib: 1}}").unwrap();
+    assert_eq!((told.on, told.pause, told.budget_bytes), (vec![crate::FlightTrigger::Trip], Span::ZERO, 1 << 20));
+    assert!(told.dir.unwrap().ends_with("flights"));
+    let wrong = |line: &str, at: &str, message: &str| {
+        assert_error("runtime:\n", &runtime(&format!("recorder: {{flight: {{{line}}}}}")), at, message, "");
+    };
+    wrong("before: 90s", "90s}", "reach less far back than");
+    wrong("after: 0s", "0s}", "zero");
+    wrong("after: 2h", "2h}", "no incident");
+    wrong("on: [trips]", "trips", "trip");
+    wrong("budget_mib: 0", "0}", "whole number");
+}

@@ -43,6 +43,11 @@ impl Configuration {
         &self.site
     }
 
+    /// The site file's name, and the text that holds at the moment.
+    pub(crate) fn file(&self) -> (String, &str) {
+        (self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(), &self.kept.holds)
+    }
+
     /// The file that holds what was applied, if anything was.
     pub(crate) fn applied(&self) -> Option<&Path> {
         (self.kept.holds != self.kept.base).then_some(self.kept.path.as_path())

@@ -26,6 +26,7 @@ use shm::spsc::{Consumer, Producer};
 use shm_layout::{Counter, EventKind};
 
 use crate::adapters::Order;
+use crate::flight::FlightRecorder;
 use crate::recorder::Recorder;
 
 pub(crate) use audit::{ACT_PATIENCE, Audit, START_PATIENCE};
@@ -77,6 +78,7 @@ pub(crate) struct Keeper {
     pub(crate) complained: Option<MonoTime>,
     pub(crate) warm: Warmth,
     pub(crate) recorder: Option<Recorder>,
+    pub(crate) flight: Option<FlightRecorder>,
     pub(crate) expiry: Expiry,
 }
 
@@ -136,6 +138,9 @@ impl Keeper {
         if let Some(recorder) = self.recorder.take() {
             recorder.stop(&mut self.journal);
         }
+        if let Some(flight) = self.flight.take() {
+            flight.stop(&mut self.journal);
+        }
         self.journal.note(EventKind::Stopping, "stopped in order");
         self.journal.close(begun + END_PATIENCE);
     }
@@ -166,13 +171,14 @@ impl Keeper {
             Ok(None) => {}
             Err(error) => self.cannot_listen(&error),
         }
-        let Self { callers, service, lease, desk, orders, journal, counters, .. } = self;
+        let Self { callers, service, lease, desk, orders, journal, counters, flight, .. } = self;
+        let flight = flight.as_ref();
         callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
             Received::Nothing => true,
             Received::Gone => false,
-            Received::Request(request) => {
-                service.answer(caller, request, service::Means { desk, lease, orders, journal, counters }).is_ok()
-            }
+            Received::Request(request) => service
+                .answer(caller, request, service::Means { desk, lease, orders, journal, counters, flight })
+                .is_ok(),
         });
     }
 
@@ -200,6 +206,9 @@ impl Keeper {
     fn take_news(&mut self) {
         if let Some(recorder) = &mut self.recorder {
             recorder.report(&mut self.journal);
+        }
+        if let Some(flight) = &mut self.flight {
+            flight.report(&mut self.journal);
         }
         for wire in &self.wires {
             while let Ok(news) = wire.news.try_recv() {

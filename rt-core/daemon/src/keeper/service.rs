@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use io_loop::{ConnectFailure, FeedState, News};
 use rt_config::{Connection, Runtime, Security, Site};
 use rt_control::{
-    Act, Answer, CallError, ConnectionStatus, Conversation, Description, LearnerGrant, Peer, Refusal, Request,
-    SetpointInfo, Status, Wishes,
+    Act, Answer, CONFIGURATION_BYTES_MAX, CallError, ConnectionStatus, Conversation, Description, LearnerGrant, Peer,
+    Refusal, Request, SetpointInfo, SiteFile, Status, Wishes,
 };
 use rt_core::envelope::LimitsByMode;
 use rt_core::mode::Mode;
@@ -20,6 +20,7 @@ use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
+use crate::flight::FlightRecorder;
 use crate::keeper::{ACT_PATIENCE, Configuration, Journal, LeaseDesk, WeightsDesk};
 use crate::pending::keep_pending;
 use crate::segments::Shelf;
@@ -50,6 +51,7 @@ pub(crate) struct Means<'a> {
     pub(crate) orders: &'a mut Producer<Order>,
     pub(crate) journal: &'a mut Journal,
     pub(crate) counters: &'a counters::Writer<Counter>,
+    pub(crate) flight: Option<&'a FlightRecorder>,
 }
 
 /// One connection's state, and where its undecided certificates go.
@@ -106,6 +108,7 @@ impl Service {
             Request::Describe => caller.answer(&Answer::Description(self.description.clone()), &[]),
             Request::Status => caller.answer(&Answer::Status(Box::new(self.status(&means))), &[]),
             Request::Segment { kind } => self.hand_out(caller, kind, &means),
+            Request::SiteFile => caller.answer(&self.site_file(), &[]),
             Request::JoinAsLearner { tag_list_hash } => self.admit_learner(caller, tag_list_hash, means),
             Request::StandBy => stand_by(caller, means),
             Request::Act { act, cause } => {
@@ -114,6 +117,10 @@ impl Service {
             }
             Request::HandBack { setpoint, cause } => {
                 let answer = self.hand_back(peer, setpoint.as_deref(), &cause, means);
+                caller.answer(&answer, &[])
+            }
+            Request::SaveFlight { cause } => {
+                let answer = save_flight(peer, &cause, means);
                 caller.answer(&answer, &[])
             }
             Request::Configure { text, cause } => {
@@ -237,6 +244,18 @@ impl Service {
                 caller.answer(&Answer::Refused(Refusal::NotNow { message }), &[])
             }
         }
+    }
+
+    fn site_file(&self) -> Answer {
+        let (name, text) = self.configuration.file();
+        if text.len() > CONFIGURATION_BYTES_MAX {
+            let message = format!(
+                "the site file has {} bytes, and an answer at most {CONFIGURATION_BYTES_MAX}: captures cannot be written from outside, and the flight recorder writes them",
+                text.len()
+            );
+            return Answer::Refused(Refusal::NotNow { message });
+        }
+        Answer::SiteFile(SiteFile { name, text: text.to_owned() })
     }
 
     fn admit_learner(&self, caller: &mut Conversation, found: u64, means: Means<'_>) -> io::Result<()> {
@@ -435,6 +454,21 @@ fn stand_by(caller: &mut Conversation, means: Means<'_>) -> io::Result<()> {
     }
 }
 
+/// Changes nothing that the plant gets, so it is in the log and not in the audit log.
+fn save_flight(peer: Peer, cause: &str, means: Means<'_>) -> Answer {
+    let not_now = |message| Answer::Refused(Refusal::NotNow { message });
+    let Some(flight) = means.flight else {
+        return not_now("the flight recorder is off: `runtime.recorder.flight` in the site file".to_owned());
+    };
+    match flight.save(cause) {
+        Ok(path) => {
+            tracing::info!(uid = peer.uid, pid = peer.pid, "save-flight: {cause}");
+            Answer::Done { message: format!("what was before, and the seconds to come, go to {}", path.display()) }
+        }
+        Err(message) => not_now(message),
+    }
+}
+
 /// Puts an act on the disk before it is done.
 fn record(journal: &mut Journal, peer: Peer, text: &str) -> Result<(), Refusal> {
     let entry = journal.entry(EventKind::Command).numbers(peer.pid.into(), 0).by(peer).text(text);
@@ -534,6 +568,8 @@ fn wish(request: &Request) -> &'static str {
         Request::StandBy => "to stand by",
         Request::Act { act, .. } => act.name(),
         Request::HandBack { .. } => "to hand back a setpoint",
+        Request::SiteFile => "the site file",
+        Request::SaveFlight { .. } => "to save a flight",
         Request::Configure { .. } => "to configure",
     }
 }

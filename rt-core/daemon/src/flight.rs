@@ -1,0 +1,194 @@
+//! The flight recorder's thread, and what it has to tell.
+
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rt_config::{FlightTrigger, Site};
+use rt_core::ports::Clock as _;
+use rt_recording::capture::{Clocks, Opening, Reason, TriggerKind, Written};
+use rt_recording::{Flight, FlightNotice, FlightOptions};
+use rt_sys::MonotonicClock;
+use shm::broadcast::{self, Start};
+use shm_layout::EventKind;
+
+use crate::keeper::Journal;
+use crate::segments::Records;
+use crate::state;
+
+/// How often the recorder looks at the events, and at the records while it saves; the rings hold far more.
+const TURN: Duration = Duration::from_millis(20);
+/// Notices that may wait for the keeper.
+const NOTICES_WAITING_MAX: usize = 64;
+/// How long the recorder may take to begin a file that somebody asked for, and the keeper with it.
+const SAVE_PATIENCE: Duration = Duration::from_millis(1_000);
+/// How long the last file may take to be closed.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What the thread is to be started with.
+pub(crate) struct AtRest {
+    flight: Flight,
+    found: Vec<FlightNotice>,
+}
+
+/// The flight recorder that the site file asks for, if it does.
+pub(crate) fn at_rest(
+    site: &Site,
+    site_file: String,
+    site_text: String,
+    state_dir: PathBuf,
+    records: &Records,
+    events: &broadcast::Writer,
+) -> Option<AtRest> {
+    let settings = site.runtime.flight.as_ref()?;
+    let [setpoints, tags, ..] = records.cycle_layout.dims();
+    let opening = Opening {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        site_file,
+        site_text,
+        site: site.name.clone(),
+        agent: site.agent_name.clone(),
+        instance: site.instance.clone(),
+        tag_list_hash: site.tag_list_hash(),
+        pid: std::process::id(),
+        period_ns: site.runtime.period.as_ns(),
+        setpoints,
+        tags,
+        clocks: Clocks { monotonic_ns: 0, unix_ns: 0 },
+        reason: Reason::Continuous { number: 0 },
+    };
+    let options = FlightOptions {
+        directory: settings.dir.clone().unwrap_or_else(|| state_dir.join("flight")),
+        prefix: state::prefix(site),
+        utc: rt_state::audit::utc,
+        on: settings.on.iter().map(|trigger| kind(*trigger)).collect(),
+        before: settings.before,
+        after: settings.after,
+        pause: settings.pause,
+        bytes_max: settings.budget_bytes,
+        opening,
+    };
+    let cycles = records.cycles.reader(Start::Newest);
+    let (flight, found) = Flight::new(options, cycles, records.cycle_layout, events.reader(Start::Newest));
+    Some(AtRest { flight, found })
+}
+
+const fn kind(trigger: FlightTrigger) -> TriggerKind {
+    match trigger {
+        FlightTrigger::Trip => TriggerKind::Trip,
+        FlightTrigger::LostSlot => TriggerKind::LostSlot,
+        FlightTrigger::Fault => TriggerKind::Fault,
+    }
+}
+
+/// Somebody asks for a file.
+struct Ask {
+    cause: String,
+    answer: Sender<std::io::Result<PathBuf>>,
+}
+
+/// The running flight recorder, as the keeper sees it.
+pub(crate) struct FlightRecorder {
+    /// Dropped, it asks the thread to end.
+    asks: Option<Sender<Ask>>,
+    notices: Receiver<FlightNotice>,
+    thread: JoinHandle<()>,
+    /// The same failure is told once, until something was saved again.
+    failed: bool,
+}
+
+impl FlightRecorder {
+    /// Starts the thread on these CPUs.
+    ///
+    /// # Errors
+    /// The kernel gives no thread.
+    pub(crate) fn start(recorder: AtRest, cpus: &[usize], clock: MonotonicClock) -> std::io::Result<Self> {
+        let (tell, notices) = bounded(NOTICES_WAITING_MAX);
+        let (asks, asked) = bounded(1);
+        let thread = rt_sys::spawn_helper("corerl-flight", cpus, move || record(recorder, clock, &asked, &tell))?;
+        Ok(Self { asks: Some(asks), notices, thread, failed: false })
+    }
+
+    /// Has it save what was just now; where that will be.
+    ///
+    /// # Errors
+    /// Why it does not, for people.
+    pub(crate) fn save(&self, cause: &str) -> Result<PathBuf, String> {
+        let (answer, answered) = bounded(1);
+        let ask = Ask { cause: cause.to_owned(), answer };
+        let sent = self.asks.as_ref().is_some_and(|asks| asks.try_send(ask).is_ok());
+        let busy = || "the flight recorder waits for its disk: try again".to_owned();
+        if !sent {
+            return Err(busy());
+        }
+        match answered.recv_timeout(SAVE_PATIENCE) {
+            Ok(begun) => begun.map_err(|error| format!("the flight recorder cannot write: {error}")),
+            Err(_) => Err(busy()),
+        }
+    }
+
+    /// Turns what the recorder has to tell into events.
+    pub(crate) fn report(&mut self, journal: &mut Journal) {
+        while let Ok(notice) = self.notices.try_recv() {
+            match notice {
+                FlightNotice::Began { path, trigger } => {
+                    tracing::info!(
+                        cycle = trigger.cycle,
+                        "{}: saving what was before and what comes: {}",
+                        trigger.kind.name(),
+                        path.display()
+                    );
+                }
+                FlightNotice::Saved { path, written, removed } => {
+                    self.failed = false;
+                    let Written { cycles, events, lost_cycles, lost_events } = written;
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    let text = format!(
+                        "flight {name}: {cycles} cycles, {events} events, {lost_cycles} and {lost_events} missing; {removed} older files removed"
+                    );
+                    journal.entry(EventKind::Recording).numbers(cycles, lost_cycles).text(&text).publish();
+                }
+                FlightNotice::Found { path } => {
+                    tracing::warn!("what a runtime that died was saving is kept: {}", path.display());
+                }
+                FlightNotice::Failed(error) => {
+                    if !self.failed {
+                        let text = format!("flight recorder: nothing was saved: {error}; the runtime goes on");
+                        journal.note(EventKind::Lost, &text);
+                    }
+                    self.failed = true;
+                }
+            }
+        }
+    }
+
+    /// Saves what is being saved, when the control thread has ended.
+    pub(crate) fn stop(mut self, journal: &mut Journal) {
+        self.asks = None;
+        let deadline = Instant::now() + CLOSE_PATIENCE;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.report(journal);
+    }
+}
+
+/// Looks and saves until asked to stop, then saves what is left.
+fn record(recorder: AtRest, clock: MonotonicClock, asked: &Receiver<Ask>, tell: &Sender<FlightNotice>) {
+    let AtRest { mut flight, found } = recorder;
+    // A keeper that does not listen has other cares.
+    let tell = |notice| drop(tell.try_send(notice));
+    found.into_iter().for_each(tell);
+    loop {
+        let unix_ns = || rt_sys::unix_time().as_ns();
+        match asked.recv_timeout(TURN) {
+            Ok(Ask { cause, answer }) => {
+                let _ = answer.send(flight.save(cause, clock.now(), unix_ns(), tell));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return flight.close(clock.now(), tell),
+        }
+        flight.turn(clock.now(), unix_ns(), tell);
+    }
+}

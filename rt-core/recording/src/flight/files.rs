@@ -1,0 +1,110 @@
+//! The flight recorder's files: their names, and how many there are.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How all of them end.
+const ENDING: &str = "cap";
+
+/// The directory, and what names of this agent begin with.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    directory: PathBuf,
+    beginning: String,
+}
+
+/// Where one file is while it is being written, and where then.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) part: PathBuf,
+    pub(super) path: PathBuf,
+}
+
+impl Place {
+    /// From now on it is whole.
+    pub(super) fn give_name(&self) -> io::Result<()> {
+        fs::rename(&self.part, &self.path)
+    }
+
+    /// A file that cannot be whole is worth nothing.
+    pub(super) fn discard(&self) {
+        if fs::remove_file(&self.part).is_err() {
+            // It has its name already, and is not on the disk for certain.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Shelf {
+    pub(super) fn new(directory: PathBuf, prefix: String) -> Self {
+        Self { directory, beginning: format!("{prefix}.flight-") }
+    }
+
+    /// The place of a file of this time.
+    pub(super) fn place(&self, time: &str, cause: &str) -> io::Result<Place> {
+        fs::create_dir_all(&self.directory)?;
+        let time: String = time.chars().filter(|character| !matches!(character, '-' | ':')).collect();
+        let name = format!("{}{time}-{cause}", self.beginning);
+        let pid = std::process::id();
+        Ok(Place {
+            part: self.directory.join(format!(".{name}.{pid}.part")),
+            path: self.directory.join(format!("{name}.{ENDING}")),
+        })
+    }
+
+    /// Removes the oldest files until all have at most so many bytes; never the newest. How many.
+    pub(super) fn make_room(&self, bytes_max: u64, newest: &Path) -> usize {
+        let mut files = self.files();
+        // Names begin with the time.
+        files.sort();
+        let mut bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
+        let mut removed = 0;
+        for (path, size) in files.iter().filter(|(path, _)| path != newest) {
+            if bytes <= bytes_max {
+                break;
+            }
+            if fs::remove_file(path).is_ok() {
+                (bytes, removed) = (bytes - size, removed + 1);
+            }
+        }
+        removed
+    }
+
+    /// Gives what processes that are no more have left a name that says what it is.
+    pub(super) fn keep_leftovers(&self) -> Vec<PathBuf> {
+        let mut kept = Vec::new();
+        for (name, path) in self.entries() {
+            let Some((name, pid)) = name.strip_prefix('.').and_then(|name| {
+                name.strip_suffix(".part")?.rsplit_once('.').filter(|(name, _)| name.starts_with(&self.beginning))
+            }) else {
+                continue;
+            };
+            if is_another_that_lives(pid) {
+                continue;
+            }
+            let to = self.directory.join(format!("{name}-cut.{ENDING}"));
+            if fs::rename(path, &to).is_ok() {
+                kept.push(to);
+            }
+        }
+        kept
+    }
+
+    /// The files that have their names, with their bytes.
+    fn files(&self) -> Vec<(PathBuf, u64)> {
+        let is_ours = |name: &str| name.starts_with(&self.beginning) && name.ends_with(ENDING);
+        let ours = self.entries().filter(|(name, _)| is_ours(name));
+        ours.filter_map(|(_, path)| Some((path.clone(), fs::metadata(path).ok()?.len()))).collect()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (String, PathBuf)> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+    }
+}
+
+/// Another runtime of the same agent, one that stands by say, may be writing a file of its own.
+fn is_another_that_lives(pid: &str) -> bool {
+    pid != std::process::id().to_string() && Path::new("/proc").join(pid).exists()
+}
