@@ -4,7 +4,7 @@
 const WORD_MAX: usize = 64;
 
 /// The known name nearest to `word`, when it is near enough to be worth saying.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = word.to_lowercase();
     let permitted = (folded.chars().count() / 3).clamp(1, 3);
     known

@@ -16,8 +16,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ua-session", &[]),
     ("plants", &[]),
     ("chart", &[]),
+    ("children", &[]),
     ("ua-host", &[]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
+    (
+        "hil",
+        &["chart", "children", "policy", "rt-config", "rt-control", "rt-core", "rt-sys", "shm", "shm-layout", "watch"],
+    ),
     ("shm", &["shm-layout"]),
     ("rt-sys", &["rt-core"]),
     ("rt-config", &["rt-core"]),
