@@ -1,4 +1,4 @@
-//! What is said about a site file: errors that refuse it, notices that do not.
+//! What is said about a file: errors that refuse it, notices that do not.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Severity {
     }
 }
 
-/// One thing to say about a site file: where, what, and what to write instead.
+/// One thing to say about a file: where, what, and what to write instead.
 ///
 /// It displays as a compiler would print it: `file:line:column: error: …`, the source line with a caret, and the help.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,8 +82,11 @@ impl fmt::Display for Complaint {
 }
 
 /// The file under examination and everything said about it so far.
-pub(crate) struct Complaints<'a> {
+#[derive(Debug)]
+pub struct Complaints<'a> {
     file: PathBuf,
+    /// What helps whoever has an empty one.
+    where_to_begin: &'static str,
     text: &'a str,
     said: Vec<Complaint>,
     /// Keys that mean nothing here, and why or what does instead.
@@ -95,7 +98,20 @@ pub(crate) struct Complaints<'a> {
 impl<'a> Complaints<'a> {
     /// Nothing said yet about `file` with this text.
     pub(crate) fn new(file: &Path, text: &'a str) -> Self {
-        Self { file: file.to_owned(), text, said: Vec::new(), strays: Vec::new(), left_out: 0, errors: 0 }
+        Self::of(file, text, "`corerl config example` prints a complete site file")
+    }
+
+    /// Nothing said yet about another kind of file. `where_to_begin` helps whoever has an empty one.
+    pub fn of(file: &Path, text: &'a str, where_to_begin: &'static str) -> Self {
+        Self {
+            file: file.to_owned(),
+            where_to_begin,
+            text,
+            said: Vec::new(),
+            strays: Vec::new(),
+            left_out: 0,
+            errors: 0,
+        }
     }
 
     /// The text under examination.
@@ -103,18 +119,22 @@ impl<'a> Complaints<'a> {
         self.text
     }
 
+    pub(crate) fn where_to_begin(&self) -> &'static str {
+        self.where_to_begin
+    }
+
     /// Refuses the file because of what is at `place`.
-    pub(crate) fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub fn error(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.say(Some(place), Severity::Error, message.into(), help.into());
     }
 
     /// Refuses the file as a whole.
-    pub(crate) fn error_of_file(&mut self, message: impl Into<String>, help: impl Into<String>) {
+    pub fn error_of_file(&mut self, message: impl Into<String>, help: impl Into<String>) {
         self.say(None, Severity::Error, message.into(), help.into());
     }
 
     /// Lets the reader know something about what is at `place`.
-    pub(crate) fn notice(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
+    pub fn notice(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
         self.say(Some(place), Severity::Notice, message.into(), help.into());
     }
 
@@ -144,12 +164,12 @@ impl<'a> Complaints<'a> {
     }
 
     /// Whether anything refuses the file.
-    pub(crate) fn refuses(&self) -> bool {
+    pub fn refuses(&self) -> bool {
         self.errors > 0
     }
 
     /// Everything that was said, sorted by place.
-    pub(crate) fn into_sorted(mut self) -> Vec<Complaint> {
+    pub fn into_sorted(mut self) -> Vec<Complaint> {
         self.said.sort_by_key(|complaint| (complaint.place, complaint.severity));
         if self.left_out > 0 {
             self.said.push(Complaint {
@@ -180,7 +200,7 @@ fn printable(c: char) -> char {
 }
 
 /// The file's own words in a message: in backticks, without control characters, cut when long.
-pub(crate) fn quoted(words: &str) -> String {
+pub fn quoted(words: &str) -> String {
     let mut shown: String = words.chars().take(QUOTED_MAX).map(printable).collect();
     if words.chars().nth(QUOTED_MAX).is_some() {
         shown.push('…');

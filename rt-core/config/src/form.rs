@@ -11,7 +11,7 @@ use crate::spelling::nearest;
 use crate::yaml::{Key, Kind, Node, Plain, read_default};
 
 /// What a value may look like.
-pub(crate) trait Form: Sized {
+pub trait Form: Sized {
     /// The value; `None` with a complaint when it does not look like this.
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self>;
     /// The JSON Schema of the value.
@@ -20,7 +20,7 @@ pub(crate) trait Form: Sized {
 
 /// Whether a key must be there, and what holds when it is not.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Presence {
+pub enum Presence {
     /// The file is refused without it.
     Required,
     /// It may be absent; its description says what that means.
@@ -32,28 +32,34 @@ pub(crate) enum Presence {
 }
 
 /// One key's description.
-pub(crate) struct KeyInfo {
-    pub(crate) name: &'static str,
-    pub(crate) doc: &'static str,
-    pub(crate) presence: Presence,
+#[derive(Clone, Copy, Debug)]
+pub struct KeyInfo {
+    /// As the file spells it.
+    pub name: &'static str,
+    /// What it is, for help and schema.
+    pub doc: &'static str,
+    /// Whether it must be there.
+    pub presence: Presence,
 }
 
 /// A key as the file gave it.
 #[derive(Clone, Debug)]
-pub(crate) struct Field<T> {
+pub struct Field<T> {
     /// The decoded value or the default; `None` when it is absent or was complained of.
-    pub(crate) value: Option<T>,
+    pub value: Option<T>,
     /// The value's place, or the section's when the key is absent.
-    pub(crate) at: Place,
+    pub at: Place,
     /// The file has this key.
-    pub(crate) given: bool,
+    pub given: bool,
 }
 
 /// A value and its place.
 #[derive(Clone, Debug)]
-pub(crate) struct At<T> {
-    pub(crate) value: T,
-    pub(crate) at: Place,
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Its place.
+    pub at: Place,
 }
 
 impl<T: Form> Form for At<T> {
@@ -67,7 +73,8 @@ impl<T: Form> Form for At<T> {
 }
 
 /// A mapping under examination.
-pub(crate) struct Section<'n> {
+#[derive(Debug)]
+pub struct Section<'n> {
     at: Place,
     entries: &'n [(Key, Node)],
     /// Known keys that misspelt ones probably mean: they are not missing as well.
@@ -76,7 +83,7 @@ pub(crate) struct Section<'n> {
 
 impl<'n> Section<'n> {
     /// The mapping, with complaints about keys that are not in `known`.
-    pub(crate) fn open(node: &'n Node, known: &[KeyInfo], complaints: &mut Complaints<'_>) -> Option<Self> {
+    pub fn open(node: &'n Node, known: &[KeyInfo], complaints: &mut Complaints<'_>) -> Option<Self> {
         let Kind::Map(entries) = &node.kind else {
             let names: Vec<&str> = known.iter().map(|key| key.name).take(4).collect();
             complaints.error(
@@ -92,7 +99,7 @@ impl<'n> Section<'n> {
     }
 
     /// The value of one key.
-    pub(crate) fn field<T: Form>(&self, info: &KeyInfo, complaints: &mut Complaints<'_>) -> Field<T> {
+    pub fn field<T: Form>(&self, info: &KeyInfo, complaints: &mut Complaints<'_>) -> Field<T> {
         let Some((key, node)) = self.entries.iter().find(|(key, _)| key.name == info.name) else {
             return self.absent(info, complaints);
         };
@@ -144,7 +151,7 @@ fn complain_of_key(key: &Key, known: &[KeyInfo], complaints: &mut Complaints<'_>
 }
 
 /// The JSON Schema of a mapping with these keys.
-pub(crate) fn section_schema(doc: &str, keys: impl IntoIterator<Item = (&'static KeyInfo, Value)>) -> Value {
+pub fn section_schema(doc: &str, keys: impl IntoIterator<Item = (&'static KeyInfo, Value)>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for (info, schema) in keys {
@@ -178,7 +185,7 @@ pub(crate) fn section_schema(doc: &str, keys: impl IntoIterator<Item = (&'static
 }
 
 /// A tree as JSON.
-pub(crate) fn to_json(node: &Node) -> Value {
+pub fn to_json(node: &Node) -> Value {
     match &node.kind {
         Kind::List(items) => items.iter().map(to_json).collect(),
         Kind::Map(entries) => {
@@ -196,7 +203,9 @@ pub(crate) fn to_json(node: &Node) -> Value {
 }
 
 /// Declares mappings of the file: per key `name: Form, Presence;` under its description. The description's first
-/// sentence says what it is and in which unit; defaults that depend on other keys are stated in it.
+/// sentence says what it is and in which unit; defaults that depend on other keys are stated in it. The crate that calls it has
+/// `serde_json`.
+#[macro_export]
 macro_rules! sections {
     ($(
         $(#[doc = $section_doc:literal])+
@@ -209,16 +218,16 @@ macro_rules! sections {
         #[allow(dead_code, reason = "keys without effect are decoded to nothing")]
         pub(crate) struct $section {
             /// Where the mapping begins.
-            pub(crate) at: $crate::complaint::Place,
-            $( $(#[doc = $doc])+ pub(crate) $key: $crate::form::Field<$form>, )+
+            pub(crate) at: $crate::document::Place,
+            $( $(#[doc = $doc])+ pub(crate) $key: $crate::document::Field<$form>, )+
         }
 
-        impl $crate::form::Form for $section {
+        impl $crate::document::Form for $section {
             fn decode(
-                node: &$crate::yaml::Node,
-                complaints: &mut $crate::complaint::Complaints<'_>,
+                node: &$crate::document::Node,
+                complaints: &mut $crate::document::Complaints<'_>,
             ) -> Option<Self> {
-                let section = $crate::form::Section::open(node, Self::KEYS, complaints)?;
+                let section = $crate::document::Section::open(node, Self::KEYS, complaints)?;
                 let mut keys = Self::KEYS.iter();
                 Some(Self {
                     at: node.at,
@@ -227,17 +236,17 @@ macro_rules! sections {
             }
 
             fn schema() -> serde_json::Value {
-                let schemas = [$( <$form as $crate::form::Form>::schema() ),+];
-                $crate::form::section_schema(concat!($($section_doc),+), Self::KEYS.iter().zip(schemas))
+                let schemas = [$( <$form as $crate::document::Form>::schema() ),+];
+                $crate::document::section_schema(concat!($($section_doc),+), Self::KEYS.iter().zip(schemas))
             }
         }
 
         impl $section {
-            const KEYS: &'static [$crate::form::KeyInfo] = &[$(
-                $crate::form::KeyInfo {
-                    name: $crate::form::key_name(stringify!($key)),
+            const KEYS: &'static [$crate::document::KeyInfo] = &[$(
+                $crate::document::KeyInfo {
+                    name: $crate::document::key_name(stringify!($key)),
                     doc: concat!($($doc),+),
-                    presence: $crate::form::Presence::$presence $(($text))?,
+                    presence: $crate::document::Presence::$presence $(($text))?,
                 },
             )+];
         }
@@ -246,14 +255,15 @@ macro_rules! sections {
 pub(crate) use sections;
 
 /// A key as the file spells it: Rust's mark for reserved words removed.
-pub(crate) const fn key_name(identifier: &'static str) -> &'static str {
+pub const fn key_name(identifier: &'static str) -> &'static str {
     match identifier.as_bytes() {
         [b'r', b'#', ..] => identifier.split_at(2).1,
         _ => identifier,
     }
 }
 
-/// Declares a value that is one of a few words.
+/// Declares a value that is one of a few words. The crate that calls it has `serde_json`.
+#[macro_export]
 macro_rules! choices {
     ($(
         $(#[doc = $choice_doc:literal])+
@@ -263,12 +273,12 @@ macro_rules! choices {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum $choice { $( $(#[doc = $doc])+ $variant, )+ }
 
-        impl $crate::form::Form for $choice {
+        impl $crate::document::Form for $choice {
             fn decode(
-                node: &$crate::yaml::Node,
-                complaints: &mut $crate::complaint::Complaints<'_>,
+                node: &$crate::document::Node,
+                complaints: &mut $crate::document::Complaints<'_>,
             ) -> Option<Self> {
-                let word = $crate::form::one_of(node, &[$($word),+], complaints)?;
+                let word = $crate::document::one_of(node, &[$($word),+], complaints)?;
                 match word { $( $word => Some(Self::$variant), )+ _ => None }
             }
 
@@ -281,7 +291,7 @@ macro_rules! choices {
 pub(crate) use choices;
 
 /// The word of `words` that a scalar is.
-pub(crate) fn one_of(node: &Node, words: &[&'static str], complaints: &mut Complaints<'_>) -> Option<&'static str> {
+pub fn one_of(node: &Node, words: &[&'static str], complaints: &mut Complaints<'_>) -> Option<&'static str> {
     let text = match &node.kind {
         Kind::Scalar(scalar) => scalar.text.as_str(),
         Kind::List(_) | Kind::Map(_) => "",

@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod complaint;
+pub mod document;
 mod duration;
 mod expression;
 mod form;

@@ -14,7 +14,7 @@ use crate::yaml::{Kind, Node, Plain, Scalar};
 const TEXT_MAX: usize = 512;
 
 /// Complains that `node` is not what is wanted.
-pub(crate) fn wanted<T>(node: &Node, what: &str, help: &str, complaints: &mut Complaints<'_>) -> Option<T> {
+pub fn wanted<T>(node: &Node, what: &str, help: &str, complaints: &mut Complaints<'_>) -> Option<T> {
     complaints.error(node.at, format!("this is {} where {what} belongs", node.called()), help);
     None
 }
@@ -89,7 +89,7 @@ impl Form for f64 {
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Whole<const MIN: u64, const MAX: u64>(pub(crate) u64);
+pub struct Whole<const MIN: u64, const MAX: u64>(pub u64);
 
 impl<const MIN: u64, const MAX: u64> Form for Whole<MIN, MAX> {
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
@@ -250,7 +250,7 @@ impl<T: Form> Form for Vec<At<T>> {
 
 /// A mapping whose keys are names from elsewhere in the file, in the file's order.
 #[derive(Clone, Debug)]
-pub(crate) struct Named<T>(pub(crate) Vec<(At<String>, T)>);
+pub struct Named<T>(pub Vec<(At<String>, T)>);
 
 impl<T: Form> Form for Named<T> {
     fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
@@ -270,7 +270,7 @@ impl<T: Form> Form for Named<T> {
 
 /// A value that is accepted and not looked at.
 #[derive(Clone, Debug)]
-pub(crate) struct Anything;
+pub struct Anything;
 
 impl Form for Anything {
     fn decode(_: &Node, _: &mut Complaints<'_>) -> Option<Self> {

@@ -20,40 +20,53 @@ const NODES_MAX: usize = 100_000;
 
 /// A node of the tree and where it begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) at: Place,
-    pub(crate) kind: Kind,
+pub struct Node {
+    /// Its place.
+    pub at: Place,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a node is.
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A single value.
     Scalar(Scalar),
+    /// A list.
     List(Vec<Node>),
+    /// A mapping, in the file's order; no key is there twice.
     Map(Vec<(Key, Node)>),
 }
 
 /// The key of a mapping's entry.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
-    pub(crate) name: String,
-    pub(crate) at: Place,
+pub struct Key {
+    /// Its text.
+    pub name: String,
+    /// Its place.
+    pub at: Place,
 }
 
 /// A scalar: its text after escapes, and where its characters stand in the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Scalar {
-    pub(crate) text: String,
-    pub(crate) plain: bool,
+pub struct Scalar {
+    /// Its text after escapes.
+    pub text: String,
+    /// It stands without quotes.
+    pub plain: bool,
     bytes: Range<usize>,
 }
 
 /// What a scalar says by itself (YAML's core schema).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Plain {
+pub enum Plain {
+    /// Nothing.
     Null,
+    /// True or false.
     Flag(bool),
+    /// A number.
     Number(f64),
+    /// Text.
     Text,
 }
 
@@ -64,14 +77,14 @@ impl Scalar {
     }
 
     /// What the scalar says: quoted ones are text, whatever they look like.
-    pub(crate) fn plain(&self) -> Plain {
+    pub fn plain(&self) -> Plain {
         if self.plain { plain_value(&self.text) } else { Plain::Text }
     }
 }
 
 impl Node {
     /// What kind of thing the node is, for messages.
-    pub(crate) fn called(&self) -> String {
+    pub fn called(&self) -> String {
         match &self.kind {
             Kind::List(_) => "a list".to_owned(),
             Kind::Map(_) => "a mapping".to_owned(),
@@ -147,13 +160,13 @@ fn plain_value(text: &str) -> Plain {
     Plain::Text
 }
 
-/// The tree of `text`; `None` when there is none, with a complaint.
-pub(crate) fn read(complaints: &mut Complaints<'_>) -> Option<Node> {
+/// The tree of the text under examination; `None` when there is none, with a complaint.
+pub fn read(complaints: &mut Complaints<'_>) -> Option<Node> {
     let text = complaints.text();
     if text.len() > TEXT_BYTES_MAX {
         complaints.error_of_file(
             format!("the file has {} bytes; the limit is {TEXT_BYTES_MAX}", text.len()),
-            "a site file is a few pages: is this the right file?",
+            "such a file is a few pages: is this the right file?",
         );
         return None;
     }
@@ -172,7 +185,7 @@ pub(crate) fn read(complaints: &mut Complaints<'_>) -> Option<Node> {
     }
     let root = builder.root.take();
     if root.is_none() {
-        complaints.error_of_file("the file is empty", "`corerl config example` prints a complete site file");
+        complaints.error_of_file("the file is empty", complaints.where_to_begin());
     }
     root
 }
@@ -200,7 +213,7 @@ fn complain_of_syntax(error: &ScanError, complaints: &mut Complaints<'_>) {
         | E::UnclosedFlowCollection { .. } => "close the bracket or the quote; if the file was cut short, restore it",
         kind if kind.to_string().contains("tab") => "indent with spaces, not with tabs",
         E::UnknownAnchor => "define the anchor (`&name`) before it is used (`*name`)",
-        E::RecursionLimitExceeded => "a site file needs only a few levels",
+        E::RecursionLimitExceeded => "such a file needs only a few levels",
         E::SimpleKeyExpected | E::InvalidSimpleKey | E::ExpectedBlockMappingKey => {
             "write `key: value`, with a space after the colon; if the file was cut short, restore it"
         }
@@ -247,7 +260,7 @@ impl Builder<'_, '_> {
         let at = place(span.start);
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                self.complaints.error(at, "a second document begins here", "a site file is one YAML document");
+                self.complaints.error(at, "a second document begins here", "write one YAML document");
                 None
             }
             Event::DocumentStart(explicit, _) => {
@@ -317,13 +330,13 @@ impl Builder<'_, '_> {
 
     fn complain_of_tag(&mut self, at: Place, tagged: bool) {
         if tagged {
-            self.complaints.error(at, "YAML tags (`!…`) have no meaning in a site file", "remove the tag");
+            self.complaints.error(at, "YAML tags (`!…`) have no meaning here", "remove the tag");
         }
     }
 
     fn begin(&mut self, at: Place, anchor: usize, content: OpenContent) -> Option<()> {
         if self.open.len() >= DEPTH_MAX {
-            self.complaints.error(at, format!("nested deeper than {DEPTH_MAX} levels"), "a site file needs only a few");
+            self.complaints.error(at, format!("nested deeper than {DEPTH_MAX} levels"), "such a file needs only a few");
             return None;
         }
         self.open.push(Open { at, anchor, content });

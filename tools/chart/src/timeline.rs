@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{LEFT, RIGHT, Scale, WIDTH, X_PIXELS, draw_tick_below, escaped, nothing, number, tick_step};
+use super::{LEFT, RIGHT, Scale, WIDTH, X_PIXELS, draw_tick_below, escaped, nothing, number, ticks};
 
 /// Height of the strip, and of the whole drawing, pixels.
 const STRIP: f64 = 30.0;
@@ -31,6 +31,8 @@ pub struct Timeline {
     pub x_label: String,
     /// The states, by rising x.
     pub spans: Vec<Span>,
+    /// Vertical marks: x and a text that shows when the pointer rests on it.
+    pub marks: Vec<(f64, String)>,
 }
 
 impl Timeline {
@@ -60,11 +62,16 @@ impl Timeline {
                 number(*to)
             );
         }
-        let step = tick_step((x.to - x.from) / super::TICKS);
-        let mut tick = (x.from / step).ceil();
-        while tick * step <= x.to + 1e-9 * step {
-            draw_tick_below(&mut svg, x.at(tick * step), 4.0 + STRIP, &number(tick * step));
-            tick += 1.0;
+        for (at, text) in self.marks.iter().filter(|(at, _)| (x.from..=x.to).contains(at)) {
+            let _ = writeln!(
+                svg,
+                "<line class=\"mark\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"0\" y2=\"{STRIP}\"><title>{}</title></line>",
+                escaped(text),
+                at = x.at(*at),
+            );
+        }
+        for tick in ticks(&x) {
+            draw_tick_below(&mut svg, x.at(tick), 4.0 + STRIP, &number(tick));
         }
         svg + "</svg>\n" + &self.legend()
     }
@@ -92,9 +99,11 @@ mod tests {
     fn every_state_is_seen_however_short_and_its_name_is_in_the_legend_once() {
         let span = |from, to, colour, name: &str| Span { from, to, colour, name: name.to_owned() };
         let spans = vec![span(0.0, 500.0, 2, "run"), span(500.0, 500.0, 4, "<fallback>"), span(500.0, 900.0, 2, "run")];
-        let html = Timeline { x_label: "s".to_owned(), spans }.render();
+        let marks = vec![(500.0, "a <fault>".to_owned()), (901.0, "outside".to_owned())];
+        let html = Timeline { x_label: "s".to_owned(), spans, marks }.render();
         let (strip, legend) = html.split_once("</svg>").unwrap();
         assert_eq!(strip.matches("<rect").count(), 3);
+        assert!(strip.contains("a &lt;fault&gt;") && !strip.contains("outside"), "{html}");
         assert!(strip.contains("width=\"1.0\"") && legend.contains("&lt;fallback&gt;"), "{html}");
         assert_eq!(legend.matches("<rect").count(), 2);
         assert!(Timeline::default().render().contains("Nothing was recorded"));
@@ -103,7 +112,7 @@ mod tests {
     #[test]
     fn a_single_instant_is_a_strip_too() {
         let spans = vec![Span { from: 3.0, to: 3.0, colour: 0, name: "startup".to_owned() }];
-        let html = Timeline { x_label: "s".to_owned(), spans }.render();
+        let html = Timeline { x_label: "s".to_owned(), spans, marks: Vec::new() }.render();
         assert!(!html.contains("NaN") && !html.contains("inf"), "{html}");
     }
 }

@@ -4,8 +4,8 @@
 //! - Data goes to standard output, everything said about it to standard error. Every command that prints data does so as
 //!   JSON with `--json`, with one object per call and a `schema` in it; a value that is not finite is `null`.
 //! - The exit code says what happened: [`failure::Exit`].
-//! - Except for `run`, which is the parent of a runtime and a learner, and for `io write`, which is a person's hand on
-//!   setpoints, killing this program at any instant changes nothing for a plant. It reads shared memory through read-only
+//! - Except for `run` and `hil run`, which are the parents of runtimes and learners, and for `io write`, which is a person's
+//!   hand on setpoints, killing this program at any instant changes nothing for a plant. It reads shared memory through read-only
 //!   descriptors and acts through the control socket, where the runtime checks who asks.
 
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod export;
 mod failure;
 mod field;
 mod fresh;
+mod hil;
 mod learn;
 mod metrics;
 mod migrate;
@@ -96,6 +97,8 @@ enum Command {
     Learn(learn::LearnArguments),
     /// Let agents learn on simulated environments, and compare what they reach.
     Experiment(experiment::ExperimentArguments),
+    /// Run the whole system against a plant, let things go wrong, and judge what becomes of it.
+    Hil(hil::HilArguments),
     /// Measure how well this machine keeps the control loop's time.
     Bench(bench::BenchArguments),
     /// Say what this machine can and cannot do in real time.
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Command::Data(arguments) => data::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
         Command::Experiment(arguments) => experiment::run(&arguments),
+        Command::Hil(arguments) => hil::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
     };

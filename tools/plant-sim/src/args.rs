@@ -21,7 +21,9 @@ const STEP_MAX: Duration = Duration::from_secs(3600);
         corerl-plant --plant saturation --port 4840 --step 10ms\n  \
         corerl-plant --plant three_tanks --port 0 --json --tether\n  \
         corerl-plant --plant saturation --list\n  \
-        corerl-plant --plant saturation --port 4840 --security encrypt --pki plant-pki"
+        corerl-plant --plant saturation --port 4840 --security encrypt --pki plant-pki\n  \
+        corerl-plant --plant saturation --port 4840 --faults plant.faults\n    \
+          then: echo '{\"do\": \"nan\", \"node\": \"level\"}' | socat - UNIX-CONNECT:plant.faults"
 )]
 pub(crate) struct Args {
     /// The plant: saturation, multi_action_saturation or three_tanks.
@@ -60,6 +62,13 @@ pub(crate) struct Args {
     /// Most requests to publish that wait for something to tell.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub(crate) max_publish_requests: usize,
+
+    /// Switch faults on and off at this local socket, a JSON object a line: {"do": "frozen", "node": "level"}. There are frozen,
+    /// stale, nan, forced (value), offset (by), noise (deviation), quality (status) and skewed (by_s) for outputs; refuse
+    /// (status), ignore, load (by) and set (value) for inputs; clear, for one node or all; and writes, which tells every write
+    /// of an input from then on. Without this option there is no such socket.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) faults: Option<PathBuf>,
 
     /// List the nodes and exit.
     #[arg(long)]

@@ -4,17 +4,19 @@
 //! - It listens on the loopback interface alone, and says on one line of standard output where, once it does.
 //! - The plant steps on a grid of absolute times. A late step is skipped and counted (`StepsSkipped`), never caught up.
 //! - What clients may write is taken as it is written; a value of another type or one that is not finite is refused.
+//! - Without `--faults` nothing but the `Faults.*` nodes makes it lie; with it, whoever may open that socket, this user alone.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end the program with exit code 0 within half a
 //!   second. Other exit codes: 2 usage, 69 the port is taken, 70 internal, 78 files that cannot be used.
 //!
 //! # Parts
 //! `args` is the command line, `catalogue` the list of nodes as data, `space` the address space made from it,
-//! `stepper` the plant in motion, `telling` how subscribers hear of it, `watchdog` its side of the heartbeat, `server` the OPC
+//! `faults` what goes wrong on request, `stepper` the plant in motion, `telling` how subscribers hear of it, `watchdog` its side of the heartbeat, `server` the OPC
 //! UA server.
 #![forbid(unsafe_code)]
 
 mod args;
 mod catalogue;
+mod faults;
 mod server;
 mod space;
 mod stepper;
@@ -23,12 +25,14 @@ mod watchdog;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use serde_json::json;
 use ua_host::{Failure, Identity};
 
 use args::Args;
+use faults::Book;
 use server::{APPLICATION, HOST};
 use stepper::Stepper;
 use telling::Telling;
@@ -50,13 +54,18 @@ async fn run(args: Args) -> Result<(), Failure> {
     let identity = access.identity(&APPLICATION).map_err(Failure::configuration)?;
     let listener = ua_host::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port).await?;
     let port = listener.local_addr().map_err(Failure::internal)?.port();
+    let book = Arc::new(Book::new(&nodes, args.seed));
     let (server, handle, space) =
-        server::build(port, &access, server::subscription_limits(&args), (&args.plant, &nodes))
+        server::build(port, &access, server::subscription_limits(&args), (&args.plant, &nodes), &book)
             .map_err(Failure::internal)?;
+    if let Some(path) = &args.faults {
+        faults::listen(path, Arc::clone(&book))?;
+    }
     let stepper = Stepper::new(
         plant,
         &nodes,
         Telling::new(space, handle.subscriptions().clone()),
+        book,
         args.step,
         args.heartbeat_timeout,
     );

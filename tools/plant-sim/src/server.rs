@@ -10,6 +10,7 @@ use ua_host::{Access, Application};
 
 use crate::args::Args;
 use crate::catalogue::{NAMESPACE_INDEX, NAMESPACE_URI, Node};
+use crate::faults::Book;
 use crate::space::{PlantNodes, PlantSpace};
 
 /// What the server calls itself.
@@ -48,10 +49,11 @@ pub(crate) fn build(
     access: &Access,
     limits: SubscriptionLimits,
     (plant, nodes): (&str, &[Node]),
+    book: &Arc<Book>,
 ) -> Result<(Server, ServerHandle, Arc<PlantSpace>), ServerError> {
-    let (plant, nodes) = (plant.to_owned(), nodes.to_vec());
+    let (plant, nodes, book) = (plant.to_owned(), nodes.to_vec(), Arc::clone(book));
     let manager = InMemoryNodeManagerBuilder::new(move |context: ServerContext, space: &mut AddressSpace| {
-        PlantNodes::build(&context, space, &plant, &nodes)
+        PlantNodes::build(&context, space, (&plant, &nodes), Arc::clone(&book))
     });
     let mut builder =
         access.server(&APPLICATION, HOST, port).subscription_poll_interval_ms(SUBSCRIPTION_POLL_MS.into());

@@ -1,5 +1,7 @@
 //! The address space: built from the catalogue, read and written by clients and by the plant.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use opcua_server::address_space::{AddressSpace, NodeType, ObjectBuilder, Variable, VariableBuilder, add_namespaces};
 use opcua_server::diagnostics::NamespaceMetadata;
@@ -12,6 +14,7 @@ use opcua_types::{
 use parking_lot::RwLock;
 
 use crate::catalogue::{DataType, NAMESPACE_INDEX, NAMESPACE_URI, Node, Role};
+use crate::faults::Book;
 
 /// The node manager of the plant's namespace.
 pub(crate) type PlantSpace = InMemoryNodeManager<PlantNodes>;
@@ -25,11 +28,17 @@ pub(crate) struct PlantNodes {
     namespace_index: u16,
     inputs: Vec<NodeId>,
     remote: NodeId,
+    book: Arc<Book>,
 }
 
 impl PlantNodes {
     /// Registers the namespace and inserts a folder called `plant` with all `nodes`.
-    pub(crate) fn build(context: &ServerContext, space: &mut AddressSpace, plant: &str, nodes: &[Node]) -> Self {
+    pub(crate) fn build(
+        context: &ServerContext,
+        space: &mut AddressSpace,
+        (plant, nodes): (&str, &[Node]),
+        book: Arc<Book>,
+    ) -> Self {
         let namespace_index = add_namespaces(context, space, &[NAMESPACE_URI])[0];
         let folder = NodeId::new(namespace_index, plant.to_owned());
         ObjectBuilder::new(&folder, plant, plant).is_folder().organized_by(ObjectId::ObjectsFolder).insert(space);
@@ -44,6 +53,7 @@ impl PlantNodes {
             namespace_index,
             inputs: of_role(|role| matches!(role, Role::Input(_))).collect(),
             remote: of_role(|role| *role == Role::Remote).next().unwrap_or_default(),
+            book,
         }
     }
 }
@@ -142,13 +152,16 @@ impl InMemoryNodeManagerImpl for PlantNodes {
         let type_tree = context.type_tree.read();
         let is_local = value_of(&space, &self.remote) == Some(Variant::Boolean(false));
         for write in nodes_to_write {
-            if is_local && self.inputs.contains(&write.value().node_id) {
-                write.set_status(StatusCode::BadNotWritable);
-                continue;
-            }
-            let outcome =
-                space.validate_node_write(context, write.value(), &*type_tree).and_then(|node| store(node, write));
-            write.set_status(outcome.map_or_else(|refusal| refusal, |()| StatusCode::Good));
+            let node = &write.value().node_id;
+            let taken = is_local && self.inputs.contains(node);
+            let instead = taken.then_some(StatusCode::BadNotWritable).or_else(|| self.book.instead_of_writing(node));
+            let status = instead.unwrap_or_else(|| {
+                let outcome =
+                    space.validate_node_write(context, write.value(), &*type_tree).and_then(|node| store(node, write));
+                outcome.map_or_else(|refusal| refusal, |()| StatusCode::Good)
+            });
+            self.book.tell(&write.value().node_id, write.value().value.value.as_ref(), status);
+            write.set_status(status);
         }
         Ok(())
     }

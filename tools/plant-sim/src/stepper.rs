@@ -1,6 +1,7 @@
 //! The plant in motion: on a grid of absolute times it sees who has its inputs, reads them from the address space, steps,
 //! and writes its outputs back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opcua_types::{DataValue, DateTime, NodeId, StatusCode, Variant};
@@ -8,6 +9,7 @@ use plants::Plant;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::catalogue::{Node, Role};
+use crate::faults::Book;
 use crate::space::{id_of, value_of};
 use crate::telling::Telling;
 use crate::watchdog::Watchdog;
@@ -16,6 +18,7 @@ use crate::watchdog::Watchdog;
 pub(crate) struct Stepper {
     plant: Box<dyn Plant>,
     telling: Telling,
+    book: Arc<Book>,
     ids: Ids,
     inputs: Vec<f64>,
     outputs: Vec<f64>,
@@ -83,6 +86,7 @@ impl Stepper {
         plant: Box<dyn Plant>,
         nodes: &[Node],
         telling: Telling,
+        book: Arc<Book>,
         step: Duration,
         heartbeat_timeout: Option<Duration>,
     ) -> Self {
@@ -92,6 +96,7 @@ impl Stepper {
         let mut stepper = Self {
             plant,
             telling,
+            book,
             ids: Ids::of(nodes),
             inputs,
             outputs,
@@ -131,6 +136,7 @@ impl Stepper {
             self.telling.mute(&self.ids.outputs);
             self.telling.set([(&self.ids.mute, DataValue::new_now(false))].into_iter());
         }
+        self.set_by_hand();
         self.take_inputs();
         self.plant.step(&self.inputs, &mut self.outputs);
         self.steps = self.steps.wrapping_add(1);
@@ -158,11 +164,17 @@ impl Stepper {
         self.telling.set(values.into_iter().map(|(id, value)| (id, DataValue::new_at(value, time))));
     }
 
+    /// Somebody at the plant turns a knob.
+    fn set_by_hand(&self) {
+        let values = self.book.set_by_hand();
+        self.telling.set(values.iter().map(|(id, value)| (id, DataValue::new_now(*value))));
+    }
+
     fn take_inputs(&mut self) {
         let space = self.telling.space().address_space().read();
-        for (input, id) in self.inputs.iter_mut().zip(&self.ids.inputs) {
+        for ((input, id), signal) in self.inputs.iter_mut().zip(&self.ids.inputs).zip(self.plant.inputs()) {
             if let Some(Variant::Double(value)) = value_of(&space, id) {
-                *input = value;
+                *input = self.book.loaded(signal.name, value);
             }
         }
     }
@@ -182,8 +194,11 @@ impl Stepper {
     /// Writes outputs, reward and counters, all with one source timestamp.
     fn show(&self, faults: Faults) {
         let now = DateTime::now();
+        let values = self.outputs.iter().zip(self.plant.outputs());
         let outputs =
-            self.ids.outputs.iter().zip(&self.outputs).map(|(id, &value)| (id, output_value(value, faults, now)));
+            self.ids.outputs.iter().zip(values).map(|(id, (&value, signal))| {
+                (id, self.book.shown(signal.name, output_value(value, faults, now), now))
+            });
         let time_s = f64::from(self.steps) * self.step.as_secs_f64();
         let others = [
             (&self.ids.reward, Variant::Double(self.plant.reward())),

@@ -197,7 +197,7 @@ impl Memory {
         let Some(ring) = self.learner.as_mut().and_then(|learner| learner.estimates.as_mut()) else {
             return Missed::default();
         };
-        ring.read(|words| {
+        ring.read(|words, _| {
             if let Some(words) = words.first_chunk::<ESTIMATE_WORDS>() {
                 take(&EstimateRecord::from_words(words));
             }

@@ -8,7 +8,6 @@
 #![forbid(unsafe_code)]
 
 mod bench;
-mod children;
 mod demo;
 mod fuzz;
 mod interop;

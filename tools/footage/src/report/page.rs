@@ -177,7 +177,7 @@ fn modes(story: &Story) -> Timeline {
         colour: of.mode.into(),
         name: mode_name(of.mode).to_owned(),
     };
-    Timeline { x_label: TIME.to_owned(), spans: story.modes.iter().map(span).collect() }
+    Timeline { x_label: TIME.to_owned(), spans: story.modes.iter().map(span).collect(), marks: Vec::new() }
 }
 
 /// Every chart shows where trips were, and what the file was written for.

@@ -14,8 +14,8 @@ use super::observe::Observer;
 use super::plan::{AGENT, DemoPlant, SITE, Values};
 use super::progress::Progress;
 use super::recording::Recording;
-use crate::children::{Child, processes_left};
 use crate::scratch;
+use children::{Child, processes_left};
 
 /// The plant says where it listens within this time.
 const PLANT_START: Duration = Duration::from_secs(10);

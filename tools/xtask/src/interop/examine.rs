@@ -12,10 +12,10 @@ use shm_layout::Counter;
 use tempfile::TempDir;
 
 use super::case::{Case, Ordeal, Security, TOKEN_LIFETIME_MS};
-use crate::children::Child;
 use crate::demo::Observer;
 use crate::peers::{Peer, Server};
 use crate::scratch;
+use children::Child;
 
 /// Each check has to come true within this time; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(40);

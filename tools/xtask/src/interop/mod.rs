@@ -15,10 +15,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use crate::children::processes_left;
 use crate::demo::build_release;
 use crate::peers::{Peer, Prepared};
 use case::CASES;
+use children::processes_left;
 use examine::Rig;
 
 /// Runs `corerl run` against other people's servers: in clear, signed and encrypted, across restarts and renewals.

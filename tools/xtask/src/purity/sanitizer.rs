@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::children::Child;
 use crate::workspace::{self, TRIPLE};
+use children::Child;
 
 /// The function by which the sanitizer learns that the cycle begins.
 pub(super) const ENTRY: &str = "__rtsan_realtime_enter";

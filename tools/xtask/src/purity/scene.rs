@@ -12,8 +12,8 @@ use shm::{SegmentKind, counters};
 use shm_layout::Counter;
 
 use super::{Bench, sanitizer};
-use crate::children::Child;
 use crate::demo::{AGENT, DemoPlant, SITE, Values, plant_url};
+use children::Child;
 
 /// Every wait is for a fact, and no longer than this.
 const PATIENCE: Duration = Duration::from_secs(30);

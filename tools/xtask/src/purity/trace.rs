@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::children::Child;
+use children::Child;
 
 /// strace detaches within this time.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -4,7 +4,6 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,18 +22,20 @@ const PUBLISH_ANSWER: [u8; 4] = [1, 0, 0x3D, 0x03];
 const SEQUENCE_NUMBER: Range<usize> = 16..20;
 /// No peer of ours sends longer ones.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
-/// Nothing is worth sending after so long: the patience of a test.
+/// Nothing is worth sending after so long.
 const HOLD_MAX: Duration = Duration::from_secs(3_600);
 
-/// A proxy between a runtime and the server on a port of this machine. It passes OPC UA on chunk by chunk, one after the other
+/// A proxy between a runtime and a server. It passes OPC UA on chunk by chunk, one after the other
 /// in each direction, undisturbed until it is told otherwise. Every command but [`Proxy::reset`] counts from the next chunk on,
 /// for all connections, and holds until it is taken back. Dropping it ends all connections.
+#[derive(Debug)]
 pub struct Proxy {
     port: u16,
     cable: Arc<Cable>,
     acceptor: Option<JoinHandle<()>>,
 }
 
+#[derive(Debug)]
 struct Cable {
     server: SocketAddr,
     listener: TcpListener,
@@ -42,7 +43,7 @@ struct Cable {
     changed: Condvar,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     delay: Duration,
     bytes_per_s: Option<NonZeroU32>,
@@ -61,10 +62,11 @@ struct State {
 }
 
 /// One connection, from both sides. Closed by the last thread that lets go of it.
+#[derive(Debug)]
 struct Line {
     client: TcpStream,
     server: TcpStream,
-    forgotten: AtomicBool,
+    forgotten: Mutex<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,9 +81,16 @@ impl Proxy {
     /// # Panics
     /// This machine has no free port.
     pub fn before(port: u16) -> Self {
+        Self::before_server(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// A proxy before a server that may be elsewhere.
+    ///
+    /// # Panics
+    /// This machine has no free port.
+    pub fn before_server(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let own = listener.local_addr().expect("it is bound").port();
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let cable = Arc::new(Cable { server, listener, state: Mutex::default(), changed: Condvar::new() });
         let accepting = Arc::clone(&cable);
         let acceptor = std::thread::spawn(move || accept(&accepting));
@@ -124,7 +133,7 @@ impl Proxy {
     pub fn forget(&self) {
         self.set(|state| {
             let lines = state.lines.iter().filter_map(Weak::upgrade);
-            lines.for_each(|line| line.forgotten.store(true, Ordering::Relaxed));
+            lines.for_each(|line| *line.forgotten() = true);
         });
     }
 
@@ -199,7 +208,7 @@ impl Cable {
     }
 
     fn lay(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
-        let line = Arc::new(Line { client, server, forgotten: AtomicBool::new(false) });
+        let line = Arc::new(Line { client, server, forgotten: Mutex::new(false) });
         let mut state = self.state();
         line.lose(state.loss_percent);
         state.lines.retain(|line| line.strong_count() > 0);
@@ -247,6 +256,10 @@ fn renumber(chunk: &mut [u8], lost: u32) {
 }
 
 impl Line {
+    fn forgotten(&self) -> MutexGuard<'_, bool> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pass_on(&self, cable: &Cable, towards: Towards) {
         let (mut from, mut to) = match towards {
             Towards::Server => (&self.client, &self.server),
@@ -263,7 +276,7 @@ impl Line {
             }
             renumber(&mut chunk, lost);
             cable.hold(chunk.len());
-            let passes = cable.state().treat(&mut chunk, towards) && !self.forgotten.load(Ordering::Relaxed);
+            let passes = cable.state().treat(&mut chunk, towards) && !*self.forgotten();
             if passes && to.write_all(&chunk).is_err() {
                 break;
             }

@@ -1,9 +1,23 @@
-//! Child processes: started with a tether, listened to, stopped in order, and never left behind.
+//! Child processes of a program that looks after them: started with a tether, listened to, stopped in order, and never left
+//! behind.
 //!
 //! Every child has a process group of its own, so that Ctrl-C reaches this program alone, which then stops the others
 //! in order; and a pipe as standard input, whose end tells a tethered child that we are gone. Children inherit which
 //! signals are blocked here: only one that reads its signals from a descriptor can be stopped by a signal, the others
 //! are let go.
+//!
+//! # Example
+//! ```
+//! use std::process::Command;
+//! use std::time::Duration;
+//! use children::Child;
+//!
+//! let mut child = Child::start("greeter", Command::new("sh").args(["-c", "echo hello; cat"])).unwrap();
+//! assert_eq!(child.line(Duration::from_secs(10)).as_deref(), Some("hello"));
+//! let status = child.let_go(Duration::from_secs(10)).expect("it ends with its tether");
+//! assert!(status.success());
+//! ```
+#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -35,7 +49,7 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 
 /// A running child; killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Child {
+pub struct Child {
     name: &'static str,
     process: std::process::Child,
     output: Receiver<String>,
@@ -46,12 +60,12 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts a program under a name for people.
-    pub(crate) fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
+    pub fn start(name: &'static str, command: &mut Command) -> Result<Self, String> {
         Self::spawn(name, command.stderr(Stdio::piped()))
     }
 
     /// The same for a program whose messages are all needed: they go into a file, and nothing of them is kept here.
-    pub(crate) fn start_into(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, String> {
+    pub fn start_into(name: &'static str, command: &mut Command, log: &Path) -> Result<Self, String> {
         let file = File::create(log).map_err(|error| format!("{} cannot be written: {error}", log.display()))?;
         Self::spawn(name, command.stderr(file))
     }
@@ -71,27 +85,27 @@ impl Child {
     }
 
     /// Its process number.
-    pub(crate) fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
     /// Its name for people.
-    pub(crate) fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         self.name
     }
 
     /// The next line of its standard output, if one comes within `patience` and before its end.
-    pub(crate) fn line(&mut self, patience: Duration) -> Option<String> {
+    pub fn line(&mut self, patience: Duration) -> Option<String> {
         self.output.recv_timeout(patience).ok()
     }
 
     /// How it ended, once it has.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
     }
 
     /// An error when it has ended though nobody asked it to: how, and what it said last.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
+    pub fn check(&mut self) -> Result<(), String> {
         match self.ended() {
             None => Ok(()),
             Some(status) => Err(self.obituary(status)),
@@ -99,7 +113,7 @@ impl Child {
     }
 
     /// How it ended and the last lines of its messages.
-    pub(crate) fn obituary(&self, status: ExitStatus) -> String {
+    pub fn obituary(&self, status: ExitStatus) -> String {
         self.hear_out();
         let how = match (status.code(), status.signal()) {
             (Some(code), _) => format!("ended with exit code {code}"),
@@ -124,27 +138,27 @@ impl Child {
     }
 
     /// The last lines of its messages, indented.
-    pub(crate) fn last_lines(&self) -> String {
+    pub fn last_lines(&self) -> String {
         let tail = self.tail.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let lines: Vec<_> = tail.iter().map(|line| format!("    {line}")).collect();
         lines.join("\n")
     }
 
     /// Sends a signal; a child that has ended already does not mind.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal);
         }
     }
 
     /// Sends `signal`, waits for the end, and kills after `patience`; `None` when it had to be killed.
-    pub(crate) fn stop(&mut self, signal: Signal, patience: Duration) -> Option<ExitStatus> {
+    pub fn stop(&mut self, signal: Signal, patience: Duration) -> Option<ExitStatus> {
         self.signal(signal);
         self.wait(patience)
     }
 
     /// Cuts the tether, waits for the end, and kills after `patience`; `None` when it had to be killed.
-    pub(crate) fn let_go(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub fn let_go(&mut self, patience: Duration) -> Option<ExitStatus> {
         drop(self.process.stdin.take());
         self.wait(patience)
     }
@@ -208,7 +222,7 @@ fn processes_with(text: &str) -> Vec<(u32, String)> {
 }
 
 /// Waits until no process with `text` in its command line is left; a sentence for each that stays.
-pub(crate) fn processes_left(text: &str) -> Vec<String> {
+pub fn processes_left(text: &str) -> Vec<String> {
     let start = Instant::now();
     let mut left = processes_with(text);
     while !left.is_empty() && start.elapsed() < LEFT_BEHIND {
