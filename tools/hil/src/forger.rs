@@ -37,7 +37,7 @@ impl Forger {
     /// A sentence: it is not admitted.
     pub(crate) fn join(client: &mut Client, site: &Site) -> Result<Self, String> {
         let tag_list_hash = site.tag_list_hash();
-        let (grant, [_, weights, counters, _]) = client.join_as_learner(tag_list_hash).map_err(said)?;
+        let (grant, [_, weights, counters, _, _]) = client.join_as_learner(tag_list_hash).map_err(said)?;
         let attach = |descriptor, kind| Segment::attach(descriptor, Access::ReadWrite, kind).map_err(said);
         Ok(Self {
             weights: triple::Writer::new(&attach(weights, SegmentKind::Weights)?).map_err(said)?,

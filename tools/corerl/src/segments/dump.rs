@@ -5,7 +5,7 @@ use rt_control::{Address, Client, Description};
 use serde::Serialize;
 use serde_json::Value;
 use shm::{Segment, SegmentKind};
-use shm_layout::{Counter, HistogramKind, LearnerCounter, LearnerHistogram};
+use shm_layout::{Counter, LearnerCounter};
 
 use super::found::{Facts, Found, find};
 use super::{Content, records, segment_parser, states};
@@ -123,12 +123,8 @@ pub(super) fn content(segment: &Segment, names: &Description, last: u64) -> Resu
             states::counters::<LearnerCounter>(segment, LearnerCounter::ALL, LearnerCounter::name, LearnerCounter::doc)
         }
         SegmentKind::Connections => states::connections(segment),
-        SegmentKind::Histograms => {
-            states::histograms(segment, &HistogramKind::ALL.iter().map(of_table).collect::<Vec<_>>())
-        }
-        SegmentKind::RoundTrips => states::histograms(segment, &states::round_trips(segment)),
-        SegmentKind::LearnerHistograms => {
-            states::histograms(segment, &LearnerHistogram::ALL.iter().map(of_table).collect::<Vec<_>>())
+        SegmentKind::Histograms | SegmentKind::RoundTrips | SegmentKind::LearnerHistograms => {
+            states::histograms(segment)
         }
         SegmentKind::Weights => Ok(states::weights(segment)),
         SegmentKind::Cycles => records::cycles(segment, names, last),
@@ -137,11 +133,6 @@ pub(super) fn content(segment: &Segment, names: &Description, last: u64) -> Resu
         SegmentKind::Estimates => records::estimates(segment, last),
         SegmentKind::Lease => states::lease(segment),
     }
-}
-
-/// What a table calls its entry.
-fn of_table(entry: impl std::fmt::Display) -> String {
-    entry.to_string()
 }
 
 fn indented(text: &str) -> String {

@@ -1,11 +1,12 @@
 //! Segments that hold a present state: counters, histograms, weights.
 
 use serde_json::{Map, Value, json};
+use shm::histogram::{self, Snapshot};
 use shm::lease::{self, State};
-use shm::{Segment, counters, histogram};
+use shm::{Segment, SegmentKind, counters};
 use shm_layout::{
-    Activation, CLAIM_WORD, CONTROL_WORD, ConnectionCounter, DATA_WORD, LearnerCounter, RoundTrip, TRIPLE_SLOTS,
-    WEIGHTS_HEADER_BYTES, WEIGHTS_HEADER_WORDS, WeightsHeader,
+    Activation, CLAIM_WORD, CONTROL_WORD, ConnectionCounter, DATA_WORD, HistogramKind, LearnerCounter,
+    LearnerHistogram, RoundTrip, TRIPLE_SLOTS, WEIGHTS_HEADER_BYTES, WEIGHTS_HEADER_WORDS, WeightsHeader,
 };
 
 use super::{Content, internal};
@@ -59,18 +60,24 @@ pub(super) fn connections(segment: &Segment) -> Result<Content, Failure> {
     Ok(Content { json: json!({ "connections": json }), text: table(&rows) })
 }
 
-/// The names of a segment's round trips: the connection's place in the site file, and the call.
-pub(super) fn round_trips(segment: &Segment) -> Vec<String> {
-    let connections = 0..segment.header().slots() / RoundTrip::COUNT;
-    connections.flat_map(|place| RoundTrip::ALL.iter().map(move |call| format!("{place}.{call}"))).collect()
+/// The histograms of a segment by their names: of a round trip the connection's place in the site file, and the call.
+pub(super) fn named_histograms(segment: &Segment) -> Result<Vec<(String, Snapshot)>, Failure> {
+    let names: Vec<String> = match segment.header().kind() {
+        SegmentKind::RoundTrips => {
+            let connections = 0..segment.header().slots() / RoundTrip::COUNT;
+            connections.flat_map(|place| RoundTrip::ALL.iter().map(move |call| format!("{place}.{call}"))).collect()
+        }
+        SegmentKind::LearnerHistograms => LearnerHistogram::ALL.iter().map(ToString::to_string).collect(),
+        _ => HistogramKind::ALL.iter().map(ToString::to_string).collect(),
+    };
+    let readers = histogram::Reader::all(segment).map_err(internal)?;
+    Ok(names.into_iter().zip(readers.iter().map(histogram::Reader::snapshot)).collect())
 }
 
-/// Histograms with these names.
-pub(super) fn histograms(segment: &Segment, names: &[String]) -> Result<Content, Failure> {
+pub(super) fn histograms(segment: &Segment) -> Result<Content, Failure> {
     let mut json = Map::new();
     let mut rows = vec![["", "count", "min", "p50", "p99", "p99.9", "max"].map(String::from)];
-    for (name, reader) in names.iter().zip(histogram::Reader::all(segment).map_err(internal)?) {
-        let snapshot = reader.snapshot();
+    for (name, snapshot) in named_histograms(segment)? {
         let quantiles = [0.5, 0.99, 0.999].map(|q| snapshot.quantile_ns(q));
         let shown = |value: Option<u64>| value.map_or("-".into(), span);
         let [p50, p99, p999] = quantiles;
@@ -84,7 +91,7 @@ pub(super) fn histograms(segment: &Segment, names: &[String]) -> Result<Content,
             shown(snapshot.max_ns()),
         ]);
         json.insert(
-            name.clone(),
+            name,
             json!({
                 "count": snapshot.count(),
                 "min_ns": snapshot.min_ns(),

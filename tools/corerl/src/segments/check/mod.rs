@@ -177,7 +177,8 @@ fn believed(client: &mut Client, subject: &Subject, findings: &mut Findings) -> 
 
 /// Made for a learner, when it joins.
 fn is_of_learner(kind: SegmentKind) -> bool {
-    matches!(kind, SegmentKind::Weights | SegmentKind::LearnerCounters | SegmentKind::Estimates)
+    use SegmentKind::{Estimates, LearnerCounters, LearnerHistograms, Weights};
+    matches!(kind, Weights | LearnerCounters | Estimates | LearnerHistograms)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! One segment by itself: its owner and writer, its geometry, and what lies in it.
 
-use shm::{Segment, SegmentKind, counters, histogram};
-use shm_layout::{CLAIM_WORD, Counter, CycleLayout, HistogramKind, StepLayout};
+use shm::{Segment, SegmentKind, counters};
+use shm_layout::{CLAIM_WORD, ConnectionCounter, Counter, CycleLayout, StepLayout};
 
 use super::super::found::now_ns;
+use super::super::states::named_histograms;
 use super::finding::{FOREIGN, REPORT};
 use super::{Finding, Findings, Subject, is_of_learner, rings, weights};
 
@@ -24,8 +25,10 @@ pub(in super::super) fn examine_segment(agent: &str, segment: &Segment, subject:
         }
         SegmentKind::Weights => weights::examine(segment, &mut findings),
         SegmentKind::Counters => states(segment, &mut findings),
-        SegmentKind::Histograms => distributions(segment, &mut findings),
-        SegmentKind::LearnerCounters | SegmentKind::Lease => {}
+        SegmentKind::Histograms | SegmentKind::RoundTrips | SegmentKind::LearnerHistograms => {
+            distributions(segment, &mut findings);
+        }
+        SegmentKind::LearnerCounters | SegmentKind::Connections | SegmentKind::Lease => {}
     }
     findings.list
 }
@@ -70,8 +73,16 @@ fn has_right_records(segment: &Segment, subject: &Subject) -> bool {
         SegmentKind::Estimates => Some((header.dims(), shm_layout::ESTIMATE_WORDS)),
         SegmentKind::Counters => Some((header.dims(), Counter::COUNT)),
         SegmentKind::LearnerCounters => Some((header.dims(), shm_layout::LearnerCounter::COUNT)),
+        SegmentKind::Connections => {
+            let connections = count(subject.status.connections.len());
+            Some(([connections, 0, 0, 0], ConnectionCounter::COUNT * connections.max(1) as usize))
+        }
         // Of any size, or of a size that the header was checked for.
-        SegmentKind::Weights | SegmentKind::Histograms | SegmentKind::Lease => return true,
+        SegmentKind::Weights
+        | SegmentKind::Histograms
+        | SegmentKind::RoundTrips
+        | SegmentKind::LearnerHistograms
+        | SegmentKind::Lease => return true,
     };
     expected == Some((header.dims(), header.slot_words()))
 }
@@ -96,14 +107,12 @@ fn states(segment: &Segment, findings: &mut Findings) {
 }
 
 fn distributions(segment: &Segment, findings: &mut Findings) {
-    for &kind in HistogramKind::ALL {
-        let Ok(reader) = histogram::Reader::new(segment, kind) else { continue };
-        let snapshot = reader.snapshot();
+    for (name, snapshot) in named_histograms(segment).unwrap_or_default() {
         // A value that is being recorded raises the largest before it is counted, never after.
         if let (Some(min_ns), Some(max_ns)) = (snapshot.min_ns(), snapshot.max_ns())
             && min_ns > max_ns
         {
-            findings.add(format!("the smallest {kind} is {min_ns} ns, the largest {max_ns} ns"), FOREIGN);
+            findings.add(format!("the smallest {name} is {min_ns} ns, the largest {max_ns} ns"), FOREIGN);
         }
     }
 }

@@ -1,12 +1,14 @@
 //! A segment: what its header says, what lies in it, and how it is, in words.
 
 use serde::Serialize;
-use shm::{Segment, SegmentKind, broadcast, counters, histogram, lease};
-use shm_layout::{CLAIM_WORD, CONTROL_WORD, Counter, HistogramKind, LearnerCounter, Shape, TRIPLE_DIRTY, TRIPLE_SLOTS};
+use shm::{Segment, SegmentKind, broadcast, counters, lease};
+use shm_layout::{
+    CLAIM_WORD, CONTROL_WORD, ConnectionCounter, Counter, LearnerCounter, Shape, TRIPLE_DIRTY, TRIPLE_SLOTS,
+};
 
 use super::super::found::{Facts, Owner, now_ns};
 use super::super::records::mode_name;
-use super::super::states::{layer, weights_slot};
+use super::super::states::{layer, named_histograms, weights_slot};
 use super::super::{internal, states};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, span, table};
@@ -77,7 +79,8 @@ fn state(segment: &Segment) -> Result<Vec<String>, Failure> {
         }
         SegmentKind::Counters => runtime(&counters::Reader::new(segment).map_err(internal)?),
         SegmentKind::LearnerCounters => learner(&counters::Reader::new(segment).map_err(internal)?),
-        SegmentKind::Histograms => distributions(segment)?,
+        SegmentKind::Connections => connections(segment)?,
+        SegmentKind::Histograms | SegmentKind::RoundTrips | SegmentKind::LearnerHistograms => distributions(segment)?,
         SegmentKind::Lease => vec![leased(segment)?],
         SegmentKind::Weights => weights(segment),
     })
@@ -148,18 +151,27 @@ fn ago(then_ns: u64) -> String {
 }
 
 fn distributions(segment: &Segment) -> Result<Vec<String>, Failure> {
-    let told = HistogramKind::ALL.iter().map(|&kind| -> Result<String, Failure> {
-        let snapshot = histogram::Reader::new(segment, kind).map_err(internal)?.snapshot();
+    let told = named_histograms(segment)?.into_iter().map(|(name, snapshot)| {
         let shown = |value: Option<u64>| value.map_or("-".to_owned(), span);
-        Ok(format!(
-            "{kind}: {} values, p50 {}, p99 {}, max {}",
+        format!(
+            "{name}: {} values, p50 {}, p99 {}, max {}",
             snapshot.count(),
             shown(snapshot.quantile_ns(0.5)),
             shown(snapshot.quantile_ns(0.99)),
             shown(snapshot.max_ns())
-        ))
+        )
     });
-    told.collect()
+    Ok(told.collect())
+}
+
+/// What the calls of each connection came to.
+fn connections(segment: &Segment) -> Result<Vec<String>, Failure> {
+    let readers = counters::Reader::<ConnectionCounter>::all(segment).map_err(internal)?;
+    let told = readers.iter().enumerate().map(|(place, reader)| {
+        let counts = ConnectionCounter::ALL.iter().map(|&counter| format!("{counter} {}", reader.get(counter)));
+        format!("connection {place}: {}", counts.collect::<Vec<_>>().join(", "))
+    });
+    Ok(told.collect())
 }
 
 fn leased(segment: &Segment) -> Result<String, Failure> {
