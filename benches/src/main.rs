@@ -4,8 +4,8 @@
 //! - A figure is compared with something that was measured in the same run, in turns; [`harness`] has the rules.
 //! - A missed goal is printed, and no failure: the exit code tells whether the benchmark could be run. Nothing asserts a time.
 //! - Reports go to standard output, messages to standard error. An archived run is never overwritten.
-//! - Processes that a benchmark starts are this program again, the simulated plant, or peers that the command line names; none
-//!   outlives it.
+//! - Processes that a benchmark starts are this program again, the simulated plant, the runtime with its learner, or peers
+//!   that the command line names; none outlives it.
 #![forbid(unsafe_code)]
 
 mod archive;

@@ -70,12 +70,8 @@ fn predictive(url: &str, python: &Path) -> Result<Process, String> {
 }
 
 fn runtime(kind: Kind, plant: &str, seed: u64, url: &str, directory: &Path) -> Result<Process, String> {
-    let template = Path::new(super::SCRIPTS).join(format!("{plant}.yaml"));
-    let text = fs::read_to_string(&template).map_err(|error| format!("{}: {error}", template.display()))?;
-    let pace = format!("{PACE_MS}ms");
-    let text = text.replace("{{url}}", url).replace("{{seed}}", &seed.to_string()).replace("{{pace}}", &pace);
     let site = directory.join("site.yaml");
-    fs::write(&site, text).map_err(|error| format!("{}: {error}", site.display()))?;
+    fs::write(&site, site_file(kind, plant, seed, url)?).map_err(|error| format!("{}: {error}", site.display()))?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("corerl");
     let mut command = Command::new(program);
     command.args(["run", "--arm", "--tether", "--config"]).arg(site);
@@ -85,4 +81,30 @@ fn runtime(kind: Kind, plant: &str, seed: u64, url: &str, directory: &Path) -> R
         command.arg("--no-learner");
     }
     Process::start("corerl run", command)
+}
+
+/// The plant's site file. Whoever does not learn does not try anything either.
+fn site_file(kind: Kind, plant: &str, seed: u64, url: &str) -> Result<String, String> {
+    let template = Path::new(super::SCRIPTS).join(format!("{plant}.yaml"));
+    let text = fs::read_to_string(&template).map_err(|error| format!("{}: {error}", template.display()))?;
+    let explore = if kind == Kind::Agent { "true" } else { "false" };
+    let text = text.replace("{{url}}", url).replace("{{seed}}", &seed.to_string());
+    Ok(text.replace("{{pace}}", &format!("{PACE_MS}ms")).replace("{{explore}}", explore))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PLANTS;
+    use super::*;
+
+    #[test]
+    fn every_site_file_is_accepted_and_only_the_agent_explores() {
+        for (plant, kind) in PLANTS.iter().flat_map(|(plant, kinds)| kinds.iter().map(move |kind| (plant, *kind))) {
+            let text = site_file(kind, plant, 7, "opc.tcp://127.0.0.1:4840").unwrap();
+            let site = rt_config::parse(&text, Path::new("site.yaml"));
+            let refused = site.as_ref().err().map(ToString::to_string);
+            assert_eq!(refused, None, "{plant}");
+            assert!(text.contains(if kind == Kind::Agent { "explore: true" } else { "explore: false" }), "{plant}");
+        }
+    }
 }

@@ -146,7 +146,8 @@ impl Plant {
 
     fn site(&self, url: &str) -> String {
         let pace = format!("{PACE_MS}ms");
-        self.template.replace("{{url}}", url).replace("{{seed}}", "1").replace("{{pace}}", &pace)
+        let text = self.template.replace("{{url}}", url).replace("{{seed}}", "1").replace("{{pace}}", &pace);
+        text.replace("{{explore}}", "true")
     }
 }
 
