@@ -4,8 +4,8 @@
 //! - A figure is compared with something that was measured in the same run, in turns; [`harness`] has the rules.
 //! - A missed goal is printed, and no failure: the exit code tells whether the benchmark could be run. Nothing asserts a time.
 //! - Reports go to standard output, messages to standard error. An archived run is never overwritten.
-//! - Processes that a benchmark starts are this program again, the simulated plant, or peers that the command line names; none
-//!   outlives it.
+//! - Processes that a benchmark starts are this program again, the simulated plant, the runtime with its learner, or peers
+//!   that the command line names; none outlives it.
 #![forbid(unsafe_code)]
 
 mod archive;
@@ -21,7 +21,7 @@ use clap::Parser;
 use archive::Archive;
 use harness::{Machine, Report};
 use peer::Peer;
-use suite::Bench;
+use suite::{Bench, PlantOptions};
 
 /// Allocations are counted where a benchmark claims that there are none.
 #[global_allocator]
@@ -36,10 +36,11 @@ static ALLOCATOR: rt_sys::guard::CountingAllocator = rt_sys::guard::CountingAllo
         cargo xtask bench                            all of them\n  \
         cargo xtask bench kernel                     one of them\n  \
         cargo xtask bench --json > figures.json      a JSON document per benchmark and line\n  \
-        cargo xtask bench cycle --archive my-server  also written to benches/runs/my-server-cycle.json"
+        cargo xtask bench cycle --archive my-server  also written to benches/runs/my-server-cycle.json\n  \
+        cargo xtask bench plants --plant cstr        an agent on somebody else's plant"
 )]
 struct Arguments {
-    /// The benchmark; all of them when there is none.
+    /// The benchmark; all of them but `plants` when there is none.
     #[arg(value_enum)]
     bench: Option<Bench>,
     /// List the benchmarks and exit.
@@ -54,6 +55,8 @@ struct Arguments {
     /// Another one's program that takes part.
     #[arg(long = "peer", hide = true, value_name = "ROLE=PROGRAM")]
     peers: Vec<Peer>,
+    #[command(flatten)]
+    plants: PlantOptions,
     /// What this process does for another one of this program.
     #[arg(long, hide = true, exclusive = true)]
     helper: Option<helper::Duty>,
@@ -86,7 +89,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     for bench in chosen {
         let machine = Machine::describe();
-        let rows = bench.run(&arguments.peers).map_err(|reason| format!("{}: {reason}", bench.name()))?;
+        let rows =
+            bench.run(&arguments.peers, &arguments.plants).map_err(|reason| format!("{}: {reason}", bench.name()))?;
         let report = Report::new(bench.name(), machine, rows);
         if arguments.json {
             println!("{}", serde_json::to_string(&report).map_err(|error| error.to_string())?);

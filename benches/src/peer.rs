@@ -16,6 +16,8 @@ pub(crate) enum Role {
     AsyncOpcuaClient,
     /// A Python that has JAX.
     Jax,
+    /// A Python that has other people's plants.
+    Plants,
 }
 
 /// Such a program, as it stands on the command line: `ROLE=PROGRAM`.

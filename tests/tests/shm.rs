@@ -200,9 +200,9 @@ fn what_there_is_is_listed_with_its_owner_and_shown_by_its_name() {
     let listed = json(&place.corerl(&["shm", "ls", "--json"]).output().unwrap());
     let agents = listed["agents"].as_array().unwrap();
     let pids: Vec<u64> = agents.iter().filter_map(|agent| agent["pid"].as_u64()).collect();
-    assert_eq!(pids, [runtime.process.pid().into(), standby.process.pid().into()]);
+    assert_eq!(pids, [&runtime, &standby].map(|of| u64::from(of.process.pid())));
     let segments = listed["segments"].as_array().unwrap();
-    assert_eq!(segments.len(), 12, "six of each: {segments:?}");
+    assert_eq!(segments.len(), 16, "eight of each: {segments:?}");
     for segment in segments {
         assert_eq!((&segment["owner_program"], &segment["owner_alive"]), (&"corerl-rt".into(), &true.into()));
         assert!(

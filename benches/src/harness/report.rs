@@ -1,5 +1,7 @@
 //! What a benchmark prints and archives.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::{Estimate, Machine};
@@ -15,7 +17,7 @@ pub(crate) struct Row {
     /// The figure.
     value: f64,
     /// Its unit.
-    unit: &'static str,
+    unit: Cow<'static, str>,
     /// Its 95 % interval, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<[f64; 2]>,
@@ -44,8 +46,8 @@ enum Verdict {
 
 impl Row {
     /// A figure that is what it is: a count, a size.
-    pub(crate) fn exact(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), value, unit, interval: None, goal: None, note: "" }
+    pub(crate) fn exact(what: impl Into<String>, value: f64, unit: impl Into<Cow<'static, str>>) -> Self {
+        Self { what: what.into(), value, unit: unit.into(), interval: None, goal: None, note: "" }
     }
 
     /// A figure for which something is missing here.
@@ -54,7 +56,7 @@ impl Row {
     }
 
     /// A measured figure.
-    pub(crate) fn measured(what: impl Into<String>, estimate: Estimate, unit: &'static str) -> Self {
+    pub(crate) fn measured(what: impl Into<String>, estimate: Estimate, unit: impl Into<Cow<'static, str>>) -> Self {
         Self { interval: Some(estimate.interval), ..Self::exact(what, estimate.median, unit) }
     }
 

@@ -4,6 +4,7 @@ mod cycle;
 mod kernel;
 mod learner;
 mod opcua;
+mod plants;
 mod ring;
 mod triple;
 
@@ -11,6 +12,7 @@ use clap::ValueEnum;
 
 use crate::harness::Row;
 use crate::peer::Peer;
+pub(crate) use plants::PlantOptions;
 
 /// One benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,12 +29,14 @@ pub(crate) enum Bench {
     Learner,
     /// A cycle's Read and Write over OPC UA against other people's clients and TCP alone.
     Opcua,
+    /// Agents on other people's plants, beside a constant action and a model-predictive controller; only when it is named.
+    Plants,
 }
 
 impl Bench {
-    /// All of them, in the order of the list.
+    /// All that take part unless one is named, in the order of the list.
     pub(crate) fn all() -> Vec<Self> {
-        Self::value_variants().to_vec()
+        Self::value_variants().iter().copied().filter(|bench| *bench != Self::Plants).collect()
     }
 
     /// Its name on the command line.
@@ -44,11 +48,12 @@ impl Bench {
             Self::Cycle => "cycle",
             Self::Learner => "learner",
             Self::Opcua => "opcua",
+            Self::Plants => "plants",
         }
     }
 
     /// Measures, beside those of `peers` whom it concerns; or the reason why that was not possible.
-    pub(crate) fn run(self, peers: &[Peer]) -> Result<Vec<Row>, String> {
+    pub(crate) fn run(self, peers: &[Peer], plants: &PlantOptions) -> Result<Vec<Row>, String> {
         match self {
             Self::Kernel => kernel::run(),
             Self::Ring => Ok(ring::run()),
@@ -56,13 +61,14 @@ impl Bench {
             Self::Cycle => cycle::run(),
             Self::Learner => learner::run(peers),
             Self::Opcua => opcua::run(peers),
+            Self::Plants => plants::run(peers, plants),
         }
     }
 }
 
 /// Prints what there is.
 pub(crate) fn list() {
-    for bench in Bench::all() {
+    for bench in Bench::value_variants() {
         let value = bench.to_possible_value();
         let help = value.as_ref().and_then(|value| value.get_help()).map(ToString::to_string).unwrap_or_default();
         println!("{:8} {help}", bench.name());

@@ -11,14 +11,19 @@ use crate::workspace;
 
 /// The program with the benchmarks, and the plant that `opcua` talks to where there is no other server.
 const PACKAGES: &[&str] = &["benches", "plant-sim"];
+/// What acts on other people's plants.
+const AGENT: &[&str] = &["corerl", "rt-daemon", "learner"];
+/// Options with a value, which is not a benchmark's name.
+const WITH_VALUE: &[&str] = &["--archive", "--plant", "--steps", "--seeds"];
 
 /// Run the benchmarks, or one of them; --help, --list and everything else are handed on to them.
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
     after_help = "`opcua` compares with open62541's C client where there are cmake and libclang, and with async-opcua's; \
-    `learner` with JAX where there are python3, its venv module and PyPI.\n\n\
-    Examples:\n  cargo xtask bench --list\n  cargo xtask bench kernel --json\n  cargo xtask bench --help"
+    `learner` with JAX where there are python3, its venv module and PyPI, which `plants` needs as well.\n\n\
+    Examples:\n  cargo xtask bench --list\n  cargo xtask bench kernel --json\n  \
+    cargo xtask bench plants --archive my-server\n  cargo xtask bench --help"
 )]
 pub(crate) struct BenchArguments {
     /// Arguments of the benchmark program.
@@ -28,7 +33,10 @@ pub(crate) struct BenchArguments {
 
 pub(crate) fn run(BenchArguments { arguments }: &BenchArguments) -> ExitCode {
     match peers(arguments) {
-        Ok(peers) => workspace::run_released(PACKAGES, "benches", &[arguments.clone(), peers].concat()),
+        Ok(peers) => {
+            let agent = if runs_plants(arguments) { AGENT } else { &[] };
+            workspace::run_released(&[PACKAGES, agent].concat(), "benches", &[arguments.clone(), peers].concat())
+        }
         Err(reason) => {
             eprintln!("xtask: {reason}");
             ExitCode::FAILURE
@@ -45,16 +53,36 @@ fn peers(arguments: &[String]) -> Result<Vec<String>, String> {
     if concerns(arguments, "learner") {
         found.extend(jax()?);
     }
+    if runs_plants(arguments) {
+        found.extend(plants()?);
+    }
     Ok(found)
 }
 
-/// Whether this benchmark is named, or none is, which means all.
+/// Whether this benchmark is named, or none is, which means all but `plants`.
 fn concerns(arguments: &[String], bench: &str) -> bool {
-    let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
-    let mut named =
-        arguments.iter().zip(before).filter(|(word, before)| !word.starts_with('-') && *before != "--archive");
     let only_asks = ["--list", "--help", "-h", "--helper"].iter().any(|flag| arguments.iter().any(|word| word == flag));
-    !only_asks && named.all(|(word, _)| word == bench)
+    !only_asks && named(arguments).all(|word| word == bench)
+}
+
+/// Whether `plants` is to be run: it is named, and more than a question.
+fn runs_plants(arguments: &[String]) -> bool {
+    concerns(arguments, "plants") && named(arguments).next().is_some()
+}
+
+/// The words that are neither options nor their values.
+fn named(arguments: &[String]) -> impl Iterator<Item = &str> {
+    let before = std::iter::once("").chain(arguments.iter().map(String::as_str));
+    let words = arguments.iter().map(String::as_str).zip(before);
+    words.filter(|(word, before)| !word.starts_with('-') && !WITH_VALUE.contains(before)).map(|(word, _)| word)
+}
+
+/// Gets other people's plants if they can be had; the argument that names their Python.
+fn plants() -> Result<Vec<String>, String> {
+    match peers::plants()? {
+        Prepared::There(python) => Ok(vec![format!("--peer=plants={}", python.display())]),
+        Prepared::Absent(why) => Err(format!("other people's plants are not there: {why}")),
+    }
 }
 
 /// Gets JAX if it can be had; the argument that names it.
@@ -101,5 +129,16 @@ mod tests {
             assert!(!concerns(line, "opcua"), "{line}");
         }
         assert!(concerns("learner --json", "learner") && concerns("", "learner") && !concerns("opcua", "learner"));
+    }
+
+    #[test]
+    fn plants_take_part_only_when_they_are_named() {
+        let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
+        for line in ["plants", "plants --plant cstr --steps 200 --seeds 1", "--archive kvm plants"] {
+            assert!(runs_plants(&words(line)), "{line}");
+        }
+        for line in ["", "kernel", "--archive plants", "kernel --archive plants", "plants --help"] {
+            assert!(!runs_plants(&words(line)), "{line}");
+        }
     }
 }

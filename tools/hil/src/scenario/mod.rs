@@ -338,7 +338,7 @@ impl Scenario {
 
 /// A time for people.
 pub(crate) fn seconds(time: Duration) -> String {
-    if time < Duration::from_secs(1) && time.subsec_nanos() % 1_000_000 == 0 {
+    if time < Duration::from_secs(1) && time.subsec_nanos().is_multiple_of(1_000_000) {
         format!("{} ms", time.as_millis())
     } else {
         format!("{} s", (time.as_secs_f64() * 1e3).round() / 1e3)

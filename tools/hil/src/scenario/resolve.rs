@@ -402,20 +402,25 @@ fn expectation(
 ) -> Option<Expectation> {
     let known = "mode, stays, never, settles, modes, event, error, reward, lost_slots, untouched, quality, value";
     let wanted = OneOf::new()
-        .or("mode", &raw.mode, |name| Ok(Wanted::Reaches(mode(*name))))
-        .or("stays", &raw.stays, |name| Ok(Wanted::Stays(mode(*name))))
-        .or("never", &raw.never, |name| Ok(Wanted::Never(mode(*name))))
-        .or("settles", &raw.settles, |name| Ok(Wanted::Settles(mode(*name))))
-        .or("modes", &raw.modes, |names| Ok(Wanted::Passes(names.iter().map(|name| mode(name.value)).collect())))
-        .or("reward", &raw.reward, |at_least| Ok(Wanted::Reward(*at_least)))
-        .or("lost_slots", &raw.lost_slots, |at_most| Ok(Wanted::LostSlots(at_most.0)))
-        .or("event", &raw.event, |event| Err(OfName::Event(event.clone())))
-        .or("error", &raw.error, |error| Err(OfName::Error(error.clone())))
-        .or("untouched", &raw.untouched, |name| Err(OfName::Untouched(name.clone(), raw.untouched.at)))
-        .or("quality", &raw.quality, |quality| Err(OfName::Quality(quality.clone())))
-        .or("value", &raw.value, |value| Err(OfName::Value(value.clone())))
+        .or("mode", &raw.mode, |name| Asked::Plain(Wanted::Reaches(mode(*name))))
+        .or("stays", &raw.stays, |name| Asked::Plain(Wanted::Stays(mode(*name))))
+        .or("never", &raw.never, |name| Asked::Plain(Wanted::Never(mode(*name))))
+        .or("settles", &raw.settles, |name| Asked::Plain(Wanted::Settles(mode(*name))))
+        .or("modes", &raw.modes, |names| {
+            Asked::Plain(Wanted::Passes(names.iter().map(|name| mode(name.value)).collect()))
+        })
+        .or("reward", &raw.reward, |at_least| Asked::Plain(Wanted::Reward(*at_least)))
+        .or("lost_slots", &raw.lost_slots, |at_most| Asked::Plain(Wanted::LostSlots(at_most.0)))
+        .or("event", &raw.event, |event| Asked::Named(OfName::Event(event.clone())))
+        .or("error", &raw.error, |error| Asked::Named(OfName::Error(error.clone())))
+        .or("untouched", &raw.untouched, |name| Asked::Named(OfName::Untouched(name.clone(), raw.untouched.at)))
+        .or("quality", &raw.quality, |quality| Asked::Named(OfName::Quality(quality.clone())))
+        .or("value", &raw.value, |value| Asked::Named(OfName::Value(value.clone())))
         .only(at, known, complaints)?;
-    let wanted = wanted.or_else(|named| named.find(site, complaints).ok_or(())).ok()?;
+    let wanted = match wanted {
+        Asked::Plain(wanted) => wanted,
+        Asked::Named(named) => named.find(site, complaints)?,
+    };
     let after = after(&raw.after, steps, complaints)?;
     let (within, from, to) = (raw.within.value.map(time), raw.from.value.map(time), raw.to.value.map(time));
     complain_of_times(&wanted, raw, complaints);
@@ -464,6 +469,12 @@ fn after(raw: &Field<String>, steps: &[Step], complaints: &mut Complaints<'_>) -
         .map_or_else(|| "name a step with `as:`".to_owned(), |known| format!("did you mean `{known}`?"));
     complaints.error(raw.at, format!("no step is called {}", quoted(label)), help);
     None
+}
+
+/// What is expected, and whether it names something that has to be looked up.
+enum Asked {
+    Plain(Wanted),
+    Named(OfName),
 }
 
 /// What is expected of something with a name, which the site or the runtime has to know.

@@ -5,29 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rt_control::Address;
-use rt_sys::Lifeline;
 use rustix::process::Signal;
 use shm_layout::Counter;
-use tempfile::TempDir;
 
 use super::case::{Case, Ordeal, Security, TOKEN_LIFETIME_MS};
+use super::stage::{PATIENCE, Stage};
 use crate::demo::Observer;
 use crate::peers::{Peer, Server};
-use crate::scratch;
 use children::Child;
-
-/// Each check has to come true within this time; the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The server stays away for so long.
 const OUTAGE: Duration = Duration::from_secs(2);
 
 /// Keys have run out at least twice after this time.
 const RENEWALS: Duration = Duration::from_millis(3 * TOKEN_LIFETIME_MS);
-
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What counts as flowing.
 const SAMPLES_MIN: u64 = 100;
@@ -45,9 +36,7 @@ pub(super) type Push<'a> = dyn FnMut(&'static str, bool, String) + 'a;
 pub(super) struct Rig {
     pub(super) peer: Peer,
     server: Server,
-    programs: PathBuf,
-    directory: TempDir,
-    lifeline: Lifeline,
+    stage: Stage,
 }
 
 /// What the server has counted.
@@ -60,14 +49,12 @@ struct Counts {
 impl Rig {
     /// Cases of `peer`, whose server is started like this, with our programs in that directory.
     pub(super) fn new(peer: Peer, server: Server, programs: &Path) -> Result<Self, String> {
-        let lifeline = Lifeline::new(false).map_err(|error| format!("signals cannot be watched: {error}"))?;
-        let directory = scratch::directory("corerl-interop")?;
-        Ok(Self { peer, server, programs: programs.to_owned(), directory, lifeline })
+        Ok(Self { peer, server, stage: Stage::new(programs)? })
     }
 
     /// Part of the command line of everything that is started.
     pub(super) fn directory(&self) -> &Path {
-        self.directory.path()
+        self.stage.directory()
     }
 
     /// Runs one case; `Err` when it could not come to its checks.
@@ -84,8 +71,8 @@ impl Rig {
         let (mut server, port) = self.start_server(case, &pki, None)?;
         let site = directory.join("site.yaml");
         case.write_site(&site, &pki, port)?;
-        let mut corerl = self.start_corerl(&directory, &site)?;
-        let mut observer = self.attach(&directory, &mut corerl)?;
+        let mut corerl = self.stage.start_corerl(&directory, &site)?;
+        let mut observer = self.stage.attach(self.peer.name(), &directory, &mut corerl)?;
         let mut watch = Watch { rig: self, corerl: &mut corerl, observer: &mut observer, push };
         watch.flows(&mut server, ["samples flow in", "setpoints arrive", "heartbeats arrive"])?;
         match case.ordeal {
@@ -109,7 +96,7 @@ impl Rig {
         for place in [pki.join(name), pki.join("private")] {
             fs::create_dir_all(&place).map_err(|error| format!("{} cannot be made: {error}", place.display()))?;
         }
-        let mut create = Command::new(self.programs.join("corerl"));
+        let mut create = Command::new(self.stage.program("corerl"));
         create.args(["io", "cert", "create", "--host", "127.0.0.1", "--name", name, "--application-uri", uri]);
         create.arg("--cert").arg(certificate(pki, name)).arg("--key").arg(key(pki, name));
         self.finish(&mut create)
@@ -117,7 +104,7 @@ impl Rig {
 
     /// Trusts the server's certificate as an operator does it.
     fn trust_server(&self, pki: &Path) -> Result<(), String> {
-        let mut add = Command::new(self.programs.join("corerl"));
+        let mut add = Command::new(self.stage.program("corerl"));
         add.args(["io", "trust", "add"]).arg(certificate(pki, "server")).arg("--trust-dir").arg(pki.join("trust"));
         self.finish(&mut add)
     }
@@ -135,55 +122,9 @@ impl Rig {
         command.args(["--port", &before.unwrap_or(0).to_string()]);
         case.put_options(&mut command, pki, before.is_some());
         let mut server = Child::start(name, &mut command)?;
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            // Warnings may come first.
-            let Some(line) = server.line(LOOK_EVERY) else {
-                server.check()?;
-                continue;
-            };
-            let facts: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if let Some(port) = facts["port"].as_u64().and_then(|port| u16::try_from(port).ok()) {
-                return Ok((server, port));
-            }
-        }
-        Err(format!("{name}'s server did not start; it said last:\n{}", server.last_lines()))
-    }
-
-    fn start_corerl(&self, directory: &Path, site: &Path) -> Result<Child, String> {
-        Child::start(
-            "corerl run",
-            Command::new(self.programs.join("corerl"))
-                .args(["run", "--arm", "--tether", "--config"])
-                .arg(site)
-                .arg("--runtime-dir")
-                .arg(directory.join("run"))
-                .arg("--checkpoint-dir")
-                .arg(directory.join("checkpoints"))
-                .arg("--programs")
-                .arg(&self.programs),
-        )
-    }
-
-    fn attach(&self, directory: &Path, corerl: &mut Child) -> Result<Observer, String> {
-        let address = Address::new(&directory.join("run"), "interop", "interop", "main").map_err(|e| e.to_string())?;
-        let start = Instant::now();
-        loop {
-            let refusal = match Observer::attach(&address, self.peer.name()) {
-                Ok(observer) => return Ok(observer),
-                Err(refusal) => refusal,
-            };
-            corerl.check()?;
-            if start.elapsed() > PATIENCE {
-                return Err(format!("{refusal}; corerl run said last:\n{}", corerl.last_lines()));
-            }
-            self.pause()?;
-        }
-    }
-
-    /// Waits a moment; Ctrl-C is an error that ends the case.
-    fn pause(&self) -> Result<(), String> {
-        if self.lifeline.wait(LOOK_EVERY).asks_to_stop() { Err("interrupted".to_owned()) } else { Ok(()) }
+        let facts = self.stage.announced(&mut server)?;
+        let port = facts["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        port.map(|port| (server, port)).ok_or_else(|| format!("{name}'s server listens nowhere: {facts}"))
     }
 }
 
@@ -282,7 +223,7 @@ impl Watch<'_, '_> {
 
     /// Waits a moment; whoever has ended meanwhile is an error.
     fn look(&mut self, server: &mut Child) -> Result<(), String> {
-        self.rig.pause()?;
+        self.rig.stage.pause()?;
         self.corerl.check()?;
         server.check()
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, its policies in somebody else's
-//! runtime, environments exchanged with somebody else's agents, and exported recordings in somebody else's programs.
+//! runtime, environments exchanged with somebody else's agents, exported recordings in somebody else's programs, and its agent on
+//! somebody else's plants.
 //!
 //! Every server presents the same nodes, so the run is one table of peers and [`case::CASES`]. In each case samples have to
 //! flow in, setpoints and heartbeats have to arrive (the server counts them), and an ordeal has to be survived.
@@ -8,7 +9,9 @@ mod case;
 mod examine;
 mod gymnasium;
 mod models;
+mod plants;
 mod readers;
+mod stage;
 
 use std::borrow::Cow;
 use std::process::ExitCode;
@@ -24,9 +27,9 @@ use examine::Rig;
 /// Runs `corerl run` against other people's servers: in clear, signed and encrypted, across restarts and renewals.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo xtask interop\n  cargo xtask interop --peer node-opcua\n\n\
-    asyncua, onnxruntime, gymnasium and readers need python3 with its venv module, and PyPI the first time; node-opcua needs node, \
-    npm and their registry; open62541 needs cmake, libclang and python3. A peer that cannot be had is told as not there; \
-    exit code 1: one that is there failed, or none is there.")]
+    asyncua, onnxruntime, gymnasium, readers and plants need python3 with its venv module, and PyPI the first time; node-opcua \
+    needs node, npm and their registry; open62541 needs cmake, libclang and python3. A peer that cannot be had is told as \
+    not there; exit code 1: one that is there failed, or none is there.")]
 pub(crate) struct InteropArguments {
     /// Only this one; may be repeated.
     #[arg(long, value_enum, value_name = "NAME")]
@@ -51,6 +54,8 @@ enum Partner {
     Gymnasium,
     /// Exported recordings.
     Readers,
+    /// Simulated plants: a reactor, tanks, heaters, a pendulum.
+    Plants,
 }
 
 /// One check of one case of one peer.
@@ -102,6 +107,7 @@ fn perform(arguments: &InteropArguments) -> Result<Results, String> {
             Partner::Onnxruntime => models::examine(&mut results.checks, &mut results.absent)?,
             Partner::Readers => readers::examine(&mut results.checks, &mut results.absent)?,
             Partner::Gymnasium => gymnasium::examine(&mut results.checks, &mut results.absent)?,
+            Partner::Plants => plants::examine(&mut results.checks, &mut results.absent)?,
         }
     }
     Ok(results)

@@ -109,8 +109,19 @@ pub(crate) fn jax() -> Result<Prepared<PathBuf>, String> {
     python_with("jax", &place("jax")?)
 }
 
+/// A Python that has other people's plants. The list is complete, and what it leaves out of what its packages ask for is
+/// heavy and not needed here.
+pub(crate) fn plants() -> Result<Prepared<PathBuf>, String> {
+    python_with_options("plants", &place("plants")?, &["--no-deps"])
+}
+
 /// A Python in a virtual environment with what a package needs.
 fn python_with(package: &str, place: &Path) -> Result<Prepared<PathBuf>, String> {
+    python_with_options(package, place, &[])
+}
+
+/// The same, with these options for pip.
+fn python_with_options(package: &str, place: &Path, options: &[&str]) -> Result<Prepared<PathBuf>, String> {
     let requirements = scripts(package).join("requirements.txt");
     let python = place.join("bin/python");
     let fetch = || {
@@ -119,7 +130,11 @@ fn python_with(package: &str, place: &Path) -> Result<Prepared<PathBuf>, String>
             "a virtual environment needs python3 and its venv module (Debian: python3-venv)",
         )?;
         run(
-            Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements),
+            Command::new(&python)
+                .args(["-m", "pip", "install", "--quiet"])
+                .args(options)
+                .arg("--requirement")
+                .arg(&requirements),
             &format!("{package} cannot be installed from PyPI"),
         )
     };

@@ -225,8 +225,11 @@ impl Heart {
     }
 }
 
+/// What is told, about which segment, and what it is told of.
+type Damage<'a> = (&'a str, Option<SegmentKind>, fn(&mut Works));
+
 /// Damages sound works in each of these ways, and asserts that it is told so, about that segment.
-fn assert_found(damages: &[(&str, Option<SegmentKind>, fn(&mut Works))]) {
+fn assert_found(damages: &[Damage<'_>]) {
     for (expected, about, damage) in damages {
         let mut works = Works::new();
         damage(&mut works);
