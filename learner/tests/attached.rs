@@ -16,8 +16,8 @@ use rt_control::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use shm::broadcast::Next;
-use shm::{Segment, Spec, broadcast, counters, triple};
-use shm_layout::{ESTIMATE_WORDS, EstimateRecord, LearnerCounter, StepHead, StepLayout};
+use shm::{Segment, Spec, broadcast, counters, histogram, triple};
+use shm_layout::{ESTIMATE_WORDS, EstimateRecord, LearnerCounter, LearnerHistogram, StepHead, StepLayout};
 
 /// How long anything may take before the test gives up.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -32,7 +32,7 @@ fn site_text() -> String {
     rt_config::example().replace("  ensemble: 2\n", small).replace("warmup_period: 1s", "warmup_period: 50ms")
 }
 
-/// The runtime's side of the four segments.
+/// The runtime's side of the five segments.
 struct Segments {
     layout: StepLayout,
     steps_segment: Segment,
@@ -44,6 +44,8 @@ struct Segments {
     counters: counters::Reader<LearnerCounter>,
     estimates_segment: Segment,
     estimates: broadcast::Reader,
+    durations_segment: Segment,
+    durations: histogram::Reader,
     verifier: Verifier,
     epoch: u64,
     /// What the status says: 0 until a learner has joined.
@@ -60,6 +62,7 @@ impl Segments {
         let weights_segment = Segment::create(&Spec::weights(words).generation(epoch)).unwrap();
         let counters_segment = Segment::create(&Spec::counters::<LearnerCounter>().generation(epoch)).unwrap();
         let estimates_segment = Segment::create(&Spec::estimates(STEPS_KEPT).generation(epoch)).unwrap();
+        let durations_segment = Segment::create(&Spec::learner_histograms().generation(epoch)).unwrap();
         let mut verifier = Verifier::new(&spec, site.tag_list_hash(), Kernel::best()).unwrap();
         verifier.grant(epoch);
         Self {
@@ -67,12 +70,14 @@ impl Segments {
             weights: triple::Reader::new(&weights_segment).unwrap(),
             counters: counters::Reader::new(&counters_segment).unwrap(),
             estimates: broadcast::Reader::new(&estimates_segment, broadcast::Start::Oldest).unwrap(),
+            durations: histogram::Reader::all(&durations_segment).unwrap().remove(LearnerHistogram::Step as usize),
             layout,
             steps_segment,
             sequence: 0,
             weights_segment,
             counters_segment,
             estimates_segment,
+            durations_segment,
             verifier,
             epoch,
             granted: 0,
@@ -125,9 +130,10 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
             Received::Request(Request::JoinAsLearner { tag_list_hash }) => {
                 assert_eq!(tag_list_hash, site.tag_list_hash());
                 let steps = segments.steps_segment.read_only_fd().unwrap();
-                let own = [&segments.weights_segment, &segments.counters_segment, &segments.estimates_segment];
-                let [weights, counters, estimates] = own.map(|segment| segment.as_fd());
-                let descriptors = [steps.as_fd(), weights, counters, estimates];
+                let Segments { weights_segment, counters_segment, estimates_segment, durations_segment, .. } = segments;
+                let own = [&*weights_segment, &*counters_segment, &*estimates_segment, &*durations_segment];
+                let [weights, counters, estimates, durations] = own.map(|segment| segment.as_fd());
+                let descriptors = [steps.as_fd(), weights, counters, estimates, durations];
                 let grant = LearnerGrant { epoch: segments.epoch, generation: 3 };
                 segments.granted = segments.epoch;
                 // A caller that has lost its patience meanwhile comes again.
@@ -231,6 +237,7 @@ fn it_learns_publishes_survives_the_runtime_and_goes_on_from_its_checkpoint() {
     });
     assert!(generations[0] > 3, "later than the one that the runtime had");
     assert!(generations.windows(2).all(|pair| pair[0] < pair[1]));
+    assert!(segments.durations.snapshot().count() > 0, "what an update takes is told");
     let beat = segments.counters.get(LearnerCounter::Heartbeat);
     play(&server, &site, &mut segments, |segments| segments.counters.get(LearnerCounter::Heartbeat) != beat);
     assert!(segments.counters.get(LearnerCounter::BestGeneration) >= generations[0]);

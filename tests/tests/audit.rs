@@ -8,7 +8,7 @@ use std::process::Output;
 use rt_control::{Act, CallError, Refusal};
 use rustix::process::Signal;
 use serde_json::Value;
-use shm_layout::{Counter, EventKind};
+use shm_layout::{Counter, EventKind, EventRecord};
 use tests::{Place, Runtime, SiteFile, not_judged, wait_for, wait_for_more};
 
 /// A user who is neither the runtime's nor an operator.
@@ -273,8 +273,10 @@ fn f21_s6_another_user_gets_no_descriptor_and_no_answer_and_is_recorded() {
     let listed = String::from_utf8(place.as_user(STRANGER, "corerl", &["shm", "ls"]).stdout).unwrap();
     let segments: Vec<_> = listed.lines().filter(|line| line.contains("rig/agent")).collect();
     assert!(segments.len() >= 7 && segments.iter().all(|line| line.contains(&sentence)), "{listed}");
-    let refused = events.next(EventKind::AccessRefused);
-    assert_eq!((refused.uid, refused.text()), (STRANGER, "a segment"));
+    let of_segment =
+        |event: &EventRecord| event.kind() == Some(EventKind::AccessRefused) && event.text() == "a segment";
+    let refused = wait_for("a segment that is refused", || events.drain().into_iter().find(of_segment));
+    assert_eq!(refused.uid, STRANGER);
     let requests: [(&str, &[&str]); 4] = [
         ("corerl", &["shm", "dump", "counters"]),
         ("corerl", &["agent", "arm"]),

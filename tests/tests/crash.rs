@@ -138,7 +138,7 @@ fn owners_of_segments(place: &Place) -> BTreeSet<u32> {
     let listed = place.corerl(&["shm", "ls", "--json"]).output().unwrap();
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let segments = listed["segments"].as_array().unwrap();
-    assert_eq!(segments.len(), 9, "{listed}");
+    assert_eq!(segments.len(), 12, "{listed}");
     segments.iter().map(|segment| u32::try_from(segment["owner_pid"].as_u64().unwrap()).unwrap()).collect()
 }
 

@@ -173,7 +173,7 @@ fn a_sound_runtime_passes_the_check_and_one_that_was_stopped_or_killed_does_not(
     wait_for_more(&runtime.counters(), Counter::PoliciesAdopted, 1);
     let sound = check();
     assert_eq!(sound.status.code(), Some(0), "{sound:?}");
-    assert_eq!((&json(&sound)["segments"], &json(&sound)["findings"]), (&9.into(), &Value::Array(Vec::new())));
+    assert_eq!((&json(&sound)["segments"], &json(&sound)["findings"]), (&12.into(), &Value::Array(Vec::new())));
 
     learner.kill();
     runtime.wait_for_status("the learner's loss", |status| !status.learner.alive);

@@ -70,8 +70,11 @@ fn text() -> String {
         table("SegmentKind", SegmentKind::ALL.iter().map(|entry| entry.name())),
         table("Counter", Counter::ALL.iter().map(|entry| entry.name())),
         table("LearnerCounter", LearnerCounter::ALL.iter().map(|entry| entry.name())),
+        table("ConnectionCounter", ConnectionCounter::ALL.iter().map(|entry| entry.name())),
         table("EventKind", EventKind::ALL.iter().map(|entry| entry.name())),
         table("HistogramKind", HistogramKind::ALL.iter().map(|entry| entry.name())),
+        table("RoundTrip", RoundTrip::ALL.iter().map(|entry| entry.name())),
+        table("LearnerHistogram", LearnerHistogram::ALL.iter().map(|entry| entry.name())),
         table("Activation", Activation::ALL.iter().map(|entry| entry.name())),
     ];
     let numbers = [

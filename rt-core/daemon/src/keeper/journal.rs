@@ -221,6 +221,9 @@ fn audit_entry(record: &EventRecord, text: String, pid: Option<u32>) -> rt_state
 /// The line of an event; skipped slots come in crowds and are for those who ask.
 fn log(record: &EventRecord, message: &str) {
     let (cycle, event) = (record.cycle, record.kind().map_or("unknown", EventKind::name));
+    // A line says something, also where the event's name says it all.
+    let named = event.replace('_', " ");
+    let message = if message.is_empty() { &named } else { message };
     match Concern::of(record) {
         Concern::Detail => tracing::debug!(cycle, event, "{message}"),
         Concern::Warning => tracing::warn!(cycle, event, "{message}"),

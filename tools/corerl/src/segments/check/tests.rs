@@ -12,8 +12,8 @@ use rt_control::{
 use shm::lease;
 use shm::{Spec, broadcast, counters, histogram, triple};
 use shm_layout::{
-    CONTROL_WORD, Counter, CycleHead, CycleLayout, DATA_WORD, EVENT_WORDS, EventKind, EventRecord, HISTOGRAM_WORDS,
-    LearnerCounter, StepLayout, WEIGHTS_HEADER_WORDS,
+    CONTROL_WORD, ConnectionCounter, Counter, CycleHead, CycleLayout, DATA_WORD, EVENT_WORDS, EventKind, EventRecord,
+    HISTOGRAM_WORDS, LearnerCounter, StepLayout, WEIGHTS_HEADER_WORDS,
 };
 
 use super::super::found::now_ns;
@@ -51,10 +51,13 @@ impl Works {
             Spec::events(8),
             Spec::counters::<Counter>(),
             Spec::histograms(),
+            Spec::connections(0),
+            Spec::round_trips(0),
             Spec::lease(),
             Spec::weights(slot_words(&testing_policy()).unwrap()).generation(1),
             Spec::counters::<LearnerCounter>().generation(1),
             Spec::estimates(4).generation(1),
+            Spec::learner_histograms().generation(1),
         ];
         let segments: BTreeMap<_, _> = specs.iter().map(|spec| created(spec.owner(1, now_ns()))).collect();
         let events = broadcast::Writer::new(&segments[&SegmentKind::Events]).unwrap();
@@ -63,6 +66,9 @@ impl Works {
         let counters = counters::Writer::new(&segments[&SegmentKind::Counters]).unwrap();
         let learner = counters::Writer::new(&segments[&SegmentKind::LearnerCounters]).unwrap();
         let _claimed = broadcast::Writer::new(&segments[&SegmentKind::Estimates]).unwrap();
+        let _claimed = counters::writers::<ConnectionCounter>(&segments[&SegmentKind::Connections]).unwrap();
+        let _claimed = [SegmentKind::RoundTrips, SegmentKind::LearnerHistograms]
+            .map(|kind| histogram::all_writers(&segments[&kind]).unwrap());
         let lease = lease::Lease::new(&segments[&SegmentKind::Lease], TERM_NS).unwrap();
         counters.set(Counter::Period, PERIOD_NS);
         counters.set(Counter::LearnerEpoch, 1);
