@@ -19,6 +19,8 @@ use crate::target::Target;
 
 /// What every JSON of this command says of itself.
 const SCHEMA: &str = "corerl.hil/1";
+/// Characters of a cell of a table, at most.
+const CELL_MAX: usize = 64;
 /// The library of this project, from its directory.
 const LIBRARY: &str = "tests/hil";
 
@@ -216,17 +218,29 @@ fn told(summaries: &[Summary]) -> String {
     for summary in summaries {
         let of_verdict = |verdict: &Verdict| row(&summary.scenario, verdict);
         rows.extend(summary.verdicts.iter().map(of_verdict));
-        let why = summary.why.clone().unwrap_or_default();
-        rows.push([summary.scenario.clone(), summary.outcome.to_uppercase(), why, String::new(), String::new()]);
+        rows.push([&summary.scenario, &summary.outcome.to_uppercase(), "", "", ""].map(cell));
     }
     let count = |outcome: &str| summaries.iter().filter(|summary| summary.outcome == outcome).count();
     let counts = ["passed", "failed", "skipped", "broken"].map(|outcome| format!("{} {outcome}", count(outcome)));
-    format!("{}\n{} scenarios: {}\n", table(&rows), summaries.len(), counts.join(", "))
+    let reasons = summaries.iter().filter_map(|summary| {
+        let why = summary.why.as_ref()?;
+        Some(format!("{} {}: {why}\n", summary.scenario, summary.outcome))
+    });
+    format!("{}\n{}{} scenarios: {}\n", table(&rows), reasons.collect::<String>(), summaries.len(), counts.join(", "))
 }
 
 fn row(scenario: &str, verdict: &Verdict) -> [String; 5] {
     let ok = if verdict.ok { "ok" } else { "NOT" };
-    [scenario, &verdict.expectation, &verdict.found, &verdict.required, ok].map(str::to_owned)
+    [scenario, &verdict.expectation, &verdict.found, &verdict.required, ok].map(cell)
+}
+
+/// As much of a text as a table can bear: its first line, cut where that is long. JSON, JUnit and the page have all of it.
+fn cell(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= CELL_MAX && line.len() == text.len() {
+        return line.to_owned();
+    }
+    line.chars().take(CELL_MAX - 1).chain(['…']).collect()
 }
 
 fn list(paths: &[PathBuf], json: bool) -> Result<Exit, Failure> {
@@ -306,4 +320,18 @@ fn record(arguments: &RecordArguments) -> Result<Exit, Failure> {
         None => print_text(&recorded.text)?,
     }
     Ok(Exit::Fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_has_the_first_line_of_a_text_and_says_that_there_is_more() {
+        assert_eq!(cell("within 5 s"), "within 5 s");
+        assert_eq!(cell("refused: site.yaml\n  ^"), "refused: site.yaml…");
+        assert_eq!(cell(&"ö".repeat(CELL_MAX)).chars().count(), CELL_MAX);
+        let cut = cell(&"ö".repeat(CELL_MAX + 1));
+        assert!(cut.chars().count() == CELL_MAX && cut.ends_with('…'));
+    }
 }
