@@ -12,7 +12,6 @@
 //! [`targets`] are what is fuzzed.
 #![forbid(unsafe_code)]
 
-mod forger;
 mod place;
 mod plant;
 mod process;
@@ -25,8 +24,7 @@ mod site;
 pub mod soak;
 pub mod targets;
 
-pub use forger::Forger;
-pub use hil::Proxy;
+pub use hil::{Forger, Proxy};
 pub use place::Place;
 pub use plant::Plant;
 pub use process::{Process, is_alive, signal_to};

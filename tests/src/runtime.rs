@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use hil::Forger;
 use rt_control::{Address, Client, Status};
 use shm::{Access, Segment, counters};
 use shm_layout::{Counter, SegmentKind};
 
-use crate::{Cycles, Events, Process, wait_for};
+use crate::{Cycles, Events, Process, SiteFile, wait_for};
 
 /// How long the control socket may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -36,6 +37,15 @@ impl Runtime {
     /// A client, as soon as the runtime listens, wherever that is.
     pub fn client(&self) -> Client {
         wait_for("the control socket", || self.connect())
+    }
+
+    /// A learner that says what the test wants it to say, in the place of the present one.
+    ///
+    /// # Panics
+    /// It is not admitted.
+    pub fn forger(&self, site: &SiteFile) -> Forger {
+        let site = rt_config::load(site.path()).expect("the rig's site").site;
+        Forger::join(&mut self.client(), &site).expect("a grant")
     }
 
     fn connect(&self) -> Option<Client> {

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use rt_control::{CallError, Refusal};
 use rustix::process::Signal;
 use shm_layout::{Counter, EventKind, WEIGHTS_HEADER_WORDS};
-use tests::{Events, Forger, Place, SiteFile, wait_for, wait_for_count, wait_for_more};
+use tests::{Events, Place, SiteFile, wait_for, wait_for_count, wait_for_more};
 
 /// Runs a runtime on such a site until it complains about its connection: the complaint. It waits, writes nothing, and ends
 /// in order.
@@ -138,7 +138,7 @@ fn f05_to_f12_weights_that_are_not_what_they_should_be_are_refused_counted_and_n
     let (counters, mut events) = (runtime.counters(), runtime.events());
     events.drain();
 
-    let mut forger = Forger::join(&runtime, &site);
+    let mut forger = runtime.forger(&site);
     let payload = WEIGHTS_HEADER_WORDS;
     let forgeries = [
         ("magic", changed(forger.sound(), 0, 1)),

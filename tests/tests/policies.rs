@@ -3,7 +3,7 @@
 use rt_core::mode::Mode;
 use rustix::process::Signal;
 use shm_layout::{Counter, EventKind};
-use tests::{Forger, Place, assert_equal, replayed, wait_for, wait_for_count, wait_for_more};
+use tests::{Place, assert_equal, replayed, wait_for, wait_for_count, wait_for_more};
 
 /// A plant that follows at once, and a probation that calls a fall by one standard deviation a collapse.
 const QUICK: [(&str, &str); 3] = [
@@ -22,7 +22,7 @@ fn f10_a_policy_whose_reward_collapses_makes_room_for_the_one_before_and_the_rec
     let (counters, mut events) = (runtime.counters(), runtime.events());
     events.drain();
 
-    let mut forger = Forger::join(&runtime, &site);
+    let mut forger = runtime.forger(&site);
     // A quarter of the range holds the level, all of it lets the vessel overflow.
     forger.publish(&forger.constant(0.25));
     assert_eq!(events.next(EventKind::PolicyProven).a, 1);
@@ -56,7 +56,7 @@ fn f10_a_policy_whose_outputs_saturate_never_drives_the_plant() {
     let mut runtime = place.runtime(&site, &["--arm"]);
     runtime.wait_for_mode("run");
     let (counters, mut events) = (runtime.counters(), runtime.events());
-    let mut forger = Forger::join(&runtime, &site);
+    let mut forger = runtime.forger(&site);
     forger.publish(&forger.constant(1.5));
     let failed = events.next(EventKind::PolicyFailedTrial);
     assert_eq!((failed.a, failed.text()), (1, "saturation: 1.00 of its outputs, at most 0.5"));

@@ -217,9 +217,9 @@ impl<'s> Crew<'s> {
             Some(forger) => forger,
             None => Forger::join(&mut self.client()?, &self.scenario.site)?,
         };
-        let published = forger.publish(forgery);
+        forger.forge(forgery);
         self.forger = Some(forger);
-        published
+        Ok(())
     }
 
     /// The runtime that stands by shall lead.

@@ -23,11 +23,12 @@ const BEYOND: f32 = 1.5;
 
 /// A learner that has joined.
 #[derive(Debug)]
-pub(crate) struct Forger {
+pub struct Forger {
     weights: triple::Writer,
     counters: counters::Writer<LearnerCounter>,
     spec: PolicySpec,
-    publication: Publication,
+    /// What it says of its next network.
+    pub publication: Publication,
 }
 
 impl Forger {
@@ -35,9 +36,9 @@ impl Forger {
     ///
     /// # Errors
     /// A sentence: it is not admitted.
-    pub(crate) fn join(client: &mut Client, site: &Site) -> Result<Self, String> {
+    pub fn join(client: &mut Client, site: &Site) -> Result<Self, String> {
         let tag_list_hash = site.tag_list_hash();
-        let (grant, [_, weights, counters, _, _]) = client.join_as_learner(tag_list_hash).map_err(said)?;
+        let (grant, [_, weights, counters, ..]) = client.join_as_learner(tag_list_hash).map_err(said)?;
         let attach = |descriptor, kind| Segment::attach(descriptor, Access::ReadWrite, kind).map_err(said);
         Ok(Self {
             weights: triple::Writer::new(&attach(weights, SegmentKind::Weights)?).map_err(said)?,
@@ -53,56 +54,26 @@ impl Forger {
         })
     }
 
-    /// Publishes what was ordered; series take a while.
+    /// The words of a network that the runtime would believe, but for the changes of `publication` and `parameters`.
     ///
-    /// # Errors
-    /// A sentence: the runtime's memory is not what it should be.
-    pub(crate) fn publish(&mut self, forgery: Forgery) -> Result<(), String> {
-        match forgery {
-            Forgery::Sound => self.put(&self.network(|_| {})?),
-            Forgery::Parameter(value) => self.put(&self.network(|parameters| parameters[0] = value)?),
-            Forgery::Saturating => self.put(&self.constant(BEYOND)?),
-            Forgery::OtherShape => self.put(&self.of_other_shape()?),
-            Forgery::Torn => self.put(&self.torn()?),
-            Forgery::HeaderDamaged => self.series(0..WEIGHTS_HEADER_WORDS),
-            Forgery::BitsFlipped => {
-                let words = self.weights.slot_words();
-                self.series((0..FLIPS).map(|flip| flip * (words - 1) / (FLIPS - 1)))
-            }
-        }
-    }
-
-    /// One publication after another, with another bit of another word flipped.
-    fn series(&mut self, words: impl Iterator<Item = usize>) -> Result<(), String> {
-        for (count, word) in words.enumerate() {
-            let mut network = self.network(|_| {})?;
-            if let Some(word) = network.get_mut(word) {
-                *word ^= 1 << (count * 7 % 64);
-            }
-            self.put(&network)?;
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, words: &[u64]) -> Result<(), String> {
-        self.weights.publish(words).map_err(said)?;
-        self.counters.add(LearnerCounter::Heartbeat, 1);
-        self.publication.generation += 1;
-        Ok(())
-    }
-
-    /// A network that the runtime would believe, but for what `change` does to its parameters.
-    fn network(&self, change: impl FnOnce(&mut [f32])) -> Result<Vec<u64>, String> {
+    /// # Panics
+    /// The site has no network, which no valid one is without.
+    pub fn words(&self, change: impl FnOnce(&mut Publication, &mut [f32])) -> Vec<u64> {
+        let mut publication = self.publication;
         let mut parameters = vec![SMALL; self.spec.parameters()];
-        change(&mut parameters);
-        self.encoded(&self.spec, &parameters)
+        change(&mut publication, &mut parameters);
+        self.encoded(&self.spec, &publication, &parameters)
+    }
+
+    /// A network that the runtime believes.
+    pub fn sound(&self) -> Vec<u64> {
+        self.words(|_, _| {})
     }
 
     /// A network that puts every setpoint at this part of its scale, whatever the state.
-    fn constant(&self, action: f32) -> Result<Vec<u64>, String> {
+    pub fn constant(&self, action: f32) -> Vec<u64> {
         let outputs = self.spec.actor.outputs();
-        self.network(|parameters| {
+        self.words(|_, parameters| {
             let first = parameters.len() - outputs;
             parameters.fill(0.0);
             parameters[first..first + outputs / 2].fill(action);
@@ -110,27 +81,69 @@ impl Forger {
     }
 
     /// A sound network for an agent with one column less.
-    fn of_other_shape(&self) -> Result<Vec<u64>, String> {
+    pub fn of_other_shape(&self) -> Vec<u64> {
         let mut spec = self.spec.clone();
         if let Some(layer) = spec.actor.layers.first_mut() {
             layer.inputs -= 1;
         }
-        self.encoded(&spec, &vec![SMALL; spec.parameters()])
+        self.encoded(&spec, &self.publication, &vec![SMALL; spec.parameters()])
     }
 
     /// The beginning of one network and the end of another one.
-    fn torn(&self) -> Result<Vec<u64>, String> {
-        let mut words = self.network(|_| {})?;
-        let other = self.network(|parameters| parameters.fill(-SMALL))?;
+    fn torn(&self) -> Vec<u64> {
+        let mut words = self.sound();
+        let other = self.words(|_, parameters| parameters.fill(-SMALL));
         let half = words.len() / 2;
         words[half..].copy_from_slice(&other[half..]);
-        Ok(words)
+        words
     }
 
-    fn encoded(&self, spec: &PolicySpec, parameters: &[f32]) -> Result<Vec<u64>, String> {
-        let mut words = vec![0; slot_words(&self.spec).map_err(said)?];
-        encode(spec, &self.publication, parameters, &mut words).map_err(said)?;
-        Ok(words)
+    fn encoded(&self, spec: &PolicySpec, publication: &Publication, parameters: &[f32]) -> Vec<u64> {
+        let mut words = vec![0; slot_words(&self.spec).expect("a valid site has a network")];
+        encode(spec, publication, parameters, &mut words).expect("the slot is made for it");
+        words
+    }
+
+    /// Puts these words into its slot.
+    ///
+    /// # Panics
+    /// They are more than a slot has.
+    pub fn publish(&mut self, words: &[u64]) {
+        self.weights.publish(words).expect("the slot is made for it");
+        self.counters.add(LearnerCounter::Heartbeat, 1);
+    }
+
+    /// Publishes what was ordered; series take a while.
+    pub(crate) fn forge(&mut self, forgery: Forgery) {
+        match forgery {
+            Forgery::Sound => self.publish_next(&self.sound()),
+            Forgery::Parameter(value) => self.publish_next(&self.words(|_, parameters| parameters[0] = value)),
+            Forgery::Saturating => self.publish_next(&self.constant(BEYOND)),
+            Forgery::OtherShape => self.publish_next(&self.of_other_shape()),
+            Forgery::Torn => self.publish_next(&self.torn()),
+            Forgery::HeaderDamaged => self.series(0..WEIGHTS_HEADER_WORDS),
+            Forgery::BitsFlipped => {
+                let words = self.weights.slot_words();
+                self.series((0..FLIPS).map(|flip| flip * (words - 1) / (FLIPS - 1)));
+            }
+        }
+    }
+
+    /// One publication after another, with another bit of another word flipped.
+    fn series(&mut self, words: impl Iterator<Item = usize>) {
+        for (count, word) in words.enumerate() {
+            let mut network = self.sound();
+            if let Some(word) = network.get_mut(word) {
+                *word ^= 1 << (count * 7 % 64);
+            }
+            self.publish_next(&network);
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn publish_next(&mut self, words: &[u64]) {
+        self.publish(words);
+        self.publication.generation += 1;
     }
 }
 

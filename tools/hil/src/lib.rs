@@ -47,6 +47,7 @@ mod scenario;
 mod take;
 mod verdict;
 
+pub use forger::Forger;
 pub use library::{find, load_all};
 pub use programs::Programs;
 pub use proxy::Proxy;
