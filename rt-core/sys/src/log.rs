@@ -15,12 +15,20 @@ use crate::unix_time;
 /// Starts logging on standard error for a `service`, of one `agent` when it serves only one; `RUST_LOG` chooses the level,
 /// `info` by default. Allocates and writes: never to be used by a thread with deadlines, which leaves facts in a ring instead.
 pub fn start_logging(service: &'static str, agent: Option<&str>) {
-    start_filtered_logging(service, agent, "info");
+    start(service, agent, EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")));
 }
 
-/// The same with a level of its own, or with several: `warn,LIBRARY=off`.
-pub fn start_filtered_logging(service: &'static str, agent: Option<&str>, unless_chosen: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(unless_chosen));
+/// The same for a service that has an option for its level, or for several: `warn,LIBRARY=off`.
+pub fn start_filtered_logging(service: &'static str, agent: Option<&str>, levels: &str) {
+    start(service, agent, EnvFilter::new(levels));
+}
+
+fn start(service: &'static str, agent: Option<&str>, filter: EnvFilter) {
+    // Why a service ends is said whatever else is not.
+    let filter = match LAST_WORDS_HEARD.parse() {
+        Ok(heard) => filter.add_directive(heard),
+        Err(_) => filter,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let correlation_id = format!("{:x}-{:x}", std::process::id(), unix_time().as_ns());
     // A second start in one process changes nothing and is no reason to fail.
@@ -33,6 +41,8 @@ pub fn start_filtered_logging(service: &'static str, agent: Option<&str>, unless
 
 /// The target of what a service says when it cannot go on.
 const LAST_WORDS: &str = "last_words";
+/// They are let through.
+const LAST_WORDS_HEARD: &str = "last_words=error";
 
 /// Says why a service ends: as a line of the level CRITICAL where it logs JSON, else as a sentence for whoever started it.
 pub fn say_failure(service: &str, failure: &dyn std::fmt::Display) {
