@@ -400,8 +400,11 @@ impl<B: FieldBus> IoLoop<B> {
         let asked = clock.now();
         let outcome = self.bus.read(&mut self.readings, deadline);
         let now = clock.now();
-        let is_round_trip =
-            is_answered(outcome) && self.readings.iter().any(|reading| reading.receipt == Receipt::Asked);
+        // Of a call that was refused the readings say nothing.
+        let is_round_trip = match outcome {
+            Ok(()) => self.readings.iter().any(|reading| reading.receipt == Receipt::Asked),
+            refused => is_answered(refused),
+        };
         self.calls.read = is_round_trip.then(|| now.since(asked));
         self.take_readings(outcome, asked, now)
     }
