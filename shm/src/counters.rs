@@ -195,8 +195,9 @@ impl<C: Table> Reader<C> {
     pub fn all(segment: &Segment) -> Result<Vec<Self>, RoleRefused> {
         check_kind::<C>(segment)?;
         let region = segment.readable(Shape::Counters, C::KIND.name())?;
-        let groups = 0..region.slot_words / C::COUNT;
-        Ok(groups.map(|group| Self::over(Arc::clone(&region), group * C::COUNT)).collect())
+        // Without a connection there is room for one all the same.
+        let groups = (region.slot_words / C::COUNT).min(segment.header().dims()[0] as usize);
+        Ok((0..groups).map(|group| Self::over(Arc::clone(&region), group * C::COUNT)).collect())
     }
 
     fn over(region: Arc<Region>, first: usize) -> Self {

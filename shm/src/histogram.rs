@@ -39,9 +39,8 @@ pub fn heap() -> (Writer, Reader) {
 /// [`RoleRefused`]: another kind, read-only, or claimed before.
 #[cfg(not(loom))]
 pub fn writers(segment: &Segment) -> Result<[Writer; HistogramKind::COUNT], RoleRefused> {
-    let region = segment.claimed::<CLAIM_WORD>(Shape::Histograms, "histogram")?;
-    let mut slots = 0..HistogramKind::COUNT;
-    Ok([(); HistogramKind::COUNT].map(|()| Writer { region: Arc::clone(&region), slot: slots.next().unwrap_or(0) }))
+    let region = claimed(segment)?;
+    Ok(std::array::from_fn(|slot| Writer { region: Arc::clone(&region), slot }))
 }
 
 /// Claims the segment's writer: one per histogram of it, in their order.
@@ -51,8 +50,13 @@ pub fn writers(segment: &Segment) -> Result<[Writer; HistogramKind::COUNT], Role
 /// [`RoleRefused`]: another kind, read-only, or claimed before.
 #[cfg(not(loom))]
 pub fn all_writers(segment: &Segment) -> Result<Vec<Writer>, RoleRefused> {
-    let region = segment.claimed::<CLAIM_WORD>(Shape::Histograms, "histogram")?;
+    let region = claimed(segment)?;
     Ok((0..region.slots).map(|slot| Writer { region: Arc::clone(&region), slot }).collect())
+}
+
+#[cfg(not(loom))]
+fn claimed(segment: &Segment) -> Result<Arc<Region>, RoleRefused> {
+    segment.claimed::<CLAIM_WORD>(Shape::Histograms, "histogram")
 }
 
 /// Adds to a word that no other thread writes.

@@ -37,6 +37,8 @@ class Segment:
         found = (self.memory[:8].decode("latin1"), self.header["layout_version"], f"{self.header['layout_hash']:016x}")
         if found != (ABI["magic"], ABI["layout_version"], ABI["layout_hash"]) or checksum != self.header["checksum"]:
             sys.exit(f"the segment {kind} is not of this layout, or damaged: {found}")
+        if ABI["tables"]["SegmentKind"][self.header["kind"]] != kind or self.header["length_bytes"] != len(self.memory):
+            sys.exit(f"the segment {kind} is another one, or not all of it")
         self.dims = struct.unpack_from("<4I", self.memory, ABI["structs"]["SegmentHeader"]["fields"]["dims"][0])
 
     def word(self, index):
