@@ -222,6 +222,8 @@ pub struct Description {
     pub instance: String,
     /// The runtime's process.
     pub pid: u32,
+    /// A number that no other run of a runtime has; process ids come again.
+    pub run: u64,
     /// Unencrypted connections and unsigned policies are permitted.
     pub lab: bool,
     /// Control period.

@@ -141,10 +141,15 @@ impl Shelf {
     }
 }
 
-/// With the number of this process's instance and the present time in the header.
+/// The number of this run, which no other run of a runtime has.
+pub(crate) fn run() -> u64 {
+    static RUN: OnceLock<u64> = OnceLock::new();
+    *RUN.get_or_init(new_claimant)
+}
+
+/// With the number of this run and the present time in the header.
 fn signed(spec: Spec) -> Spec {
-    static INSTANCE: OnceLock<u64> = OnceLock::new();
-    spec.owner(*INSTANCE.get_or_init(new_claimant), MonotonicClock::new().now().as_ns())
+    spec.owner(run(), MonotonicClock::new().now().as_ns())
 }
 
 /// A name under which nobody else claims a plant.

@@ -35,7 +35,7 @@ use crate::keeper::{
     Watched, WeightsDesk, Wire, describe_setpoints,
 };
 use crate::recorder::{self, Recorder};
-use crate::segments::{Meter, Records, Shelf, Writers};
+use crate::segments::{self, Meter, Records, Shelf, Writers};
 use crate::state::{self, Start};
 use crate::tenure::Tenure;
 
@@ -413,6 +413,7 @@ fn describe(site: &Site) -> Description {
         agent: site.agent_name.clone(),
         instance: site.instance.clone(),
         pid: std::process::id(),
+        run: segments::run(),
         lab: site.lab,
         period_ns: site.runtime.period.as_ns(),
         obs_period_ns: site.interaction.obs_period.as_ns(),

@@ -108,12 +108,19 @@ abi_struct! {
     pub struct TagPart: 24 {
         /// Value in engineering units; NaN when there never was one.
         pub value: f64,
-        /// Age by the monotonic clock, nanoseconds, saturating.
+        /// Age by the monotonic clock, nanoseconds, saturating; all bits are set when there never was a value.
         pub age_ns: u64,
         /// Number of the quality.
         pub quality: u8,
         /// Zero.
         pub reserved: [u8; 7],
+    }
+}
+
+impl TagPart {
+    /// Its age, nanoseconds; `None` when there never was a value.
+    pub fn age(&self) -> Option<u64> {
+        Some(self.age_ns).filter(|age_ns| *age_ns != u64::MAX)
     }
 }
 

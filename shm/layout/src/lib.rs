@@ -35,7 +35,8 @@
 //! the counter `learner_epoch` or the process behind the socket has changed.
 //!
 //! **Counters** ([`Counter`], [`LearnerCounter`]): word `DATA_WORD + code`, each written at once and for itself; no order
-//! between two of them is promised. Names that end in `_bits` are the bits of a double.
+//! between two of them is promised. Names that end in `_bits` are the bits of a double. Of the `dims[0]` connections
+//! ([`ConnectionCounter`], in the site's order) each has a group of its own, one behind the other.
 //!
 //! **Rings** (cycles, transitions, events, estimates): slot `i` begins at word `DATA_WORD + i * (slot_words + 1)` with a stamp;
 //! its record's words follow. Record `n` lies in slot `n mod slots`, and [`CONTROL_WORD`] holds how many were published. The
@@ -47,7 +48,8 @@
 //! bytes: `dims[0]` of the state, and `dims[1]` each of action, lower and upper bounds, mean, sampled and decided action; the
 //! others are one [`EventRecord`] or [`EstimateRecord`].
 //!
-//! **Histograms**: slot `i` begins at word `DATA_WORD + i * slot_words`, in the order of [`HistogramKind`]: the bitwise
+//! **Histograms**: slot `i` begins at word `DATA_WORD + i * slot_words`, in the order of [`HistogramKind`] or
+//! [`LearnerHistogram`], or for connection `c` of `dims[0]` in slot `3 c + code` by [`RoundTrip`]: the bitwise
 //! complement of the smallest value, the largest value, the sum, then [`HISTOGRAM_BUCKETS`] counts. Bucket `b` below 64 counts
 //! the value `b`; above, with `s = b / 32 - 1`, it begins at `(b - 32 s) * 2^s` ([`lower_bound`]) and ends before the next one.
 //!

@@ -310,6 +310,7 @@ mod tests {
             agent: "ph".into(),
             instance: "main".into(),
             pid: 77,
+            run: 1,
             lab: false,
             period_ns: 1_000_000,
             obs_period_ns: 10_000_000,

@@ -1,6 +1,6 @@
 //! Which running agent a command means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -79,9 +79,7 @@ impl Target {
 
     fn named(&self, label: &str) -> Result<Address, Failure> {
         let (leader, standby) = label.strip_suffix(STANDBY).map_or((label, false), |leader| (leader, true));
-        let (site, agent, instance) = parse_label(leader)?;
-        let address = Address::new(&self.directory.path(), site, agent, instance)
-            .map_err(|error| Failure::new(Exit::BadConfiguration, error))?;
+        let address = address(&self.directory.path(), leader)?;
         Ok(if standby { address.standby() } else { address })
     }
 
@@ -109,8 +107,14 @@ impl Target {
     }
 }
 
+/// Where the agent listens that is called `SITE/AGENT[@INSTANCE]`.
+pub(crate) fn address(runtime_dir: &Path, label: &str) -> Result<Address, Failure> {
+    let (site, agent, instance) = parse_label(label)?;
+    Address::new(runtime_dir, site, agent, instance).map_err(|error| Failure::new(Exit::BadConfiguration, error))
+}
+
 /// Site, agent and instance of `SITE/AGENT[@INSTANCE]`.
-pub(crate) fn parse_label(label: &str) -> Result<(&str, &str, &str), Failure> {
+fn parse_label(label: &str) -> Result<(&str, &str, &str), Failure> {
     let (site, rest) = label.split_once('/').ok_or_else(|| {
         Failure::new(
             Exit::BadConfiguration,

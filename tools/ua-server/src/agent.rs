@@ -50,7 +50,7 @@ pub(crate) struct Agents {
 #[derive(Default)]
 struct View {
     /// Of this process.
-    pid: u32,
+    run: u64,
     newest: Newest,
     complaint: String,
 }
@@ -114,9 +114,9 @@ impl View {
         if memory.standstill() > STANDSTILL_MAX {
             return Err(Blind::Standstill);
         }
-        let pid = memory.description().pid;
-        if self.pid != pid {
-            (self.pid, self.newest) = (pid, Newest::default());
+        let run = memory.description().run;
+        if self.run != run {
+            (self.run, self.newest) = (run, Newest::default());
         }
         let missed = memory.cycles(|record| self.newest.take(record));
         if missed.damaged {

@@ -49,12 +49,14 @@ pub struct Agent {
     from: From,
     patience: Duration,
     memory: Option<Memory>,
+    /// What was attached before that, until somebody takes it.
+    former: Option<Memory>,
 }
 
 impl Agent {
     /// The agent at this address. Nothing is asked yet.
     pub fn new(address: Address, from: From) -> Self {
-        Self { address, from, patience: ANSWER_TIMEOUT, memory: None }
+        Self { address, from, patience: ANSWER_TIMEOUT, memory: None, former: None }
     }
 
     /// The same with so much patience for every answer instead of two seconds.
@@ -107,6 +109,12 @@ impl Agent {
         self.memory.as_mut()
     }
 
+    /// The memory of the runtime that led before, once after another one was attached to: it may hold records that nobody has
+    /// read, and the last ones say why it leads no more.
+    pub fn former(&mut self) -> Option<Memory> {
+        self.former.take()
+    }
+
     /// Asks anew each time: whoever leads now may be another process than before, and may have other limits.
     fn ask<T>(&mut self, what: impl FnOnce(&mut Client) -> Result<T, CallError>) -> Result<(&mut Memory, T), Blind> {
         let mut client = Client::connect(&self.address, self.patience).map_err(CallError::from)?;
@@ -118,7 +126,10 @@ impl Agent {
                 memory
             }
             before => match Memory::attach(&mut client, description, self.from) {
-                Ok(memory) => memory,
+                Ok(memory) => {
+                    self.former = before;
+                    memory
+                }
                 Err(blind) => {
                     self.memory = before;
                     return Err(blind);

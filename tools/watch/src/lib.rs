@@ -8,7 +8,8 @@
 //!   was attached stays readable after its runtime has ended.
 //! - **Every call is bounded**: by the length of a ring, or by the time that an answer may take. A writer that never pauses
 //!   keeps nobody here.
-//! - **What is missed is counted.** Records that were overwritten before they were read are told with the next ones.
+//! - **What is missed is counted.** Records that were overwritten before they were read are told with the next ones. Those of a
+//!   runtime that leads no more are there to be [read](Agent::former).
 //! - Nothing here is for a real-time thread: it allocates, and asks over a socket.
 //!
 //! # Nouns

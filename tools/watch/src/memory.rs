@@ -104,8 +104,7 @@ impl Memory {
 
     /// Whether it is the memory of the runtime that says this of itself.
     pub(crate) fn is_of(&self, description: &Description) -> bool {
-        let Description { pid, tag_list_hash, .. } = self.description;
-        (pid, tag_list_hash) == (description.pid, description.tag_list_hash)
+        self.description.run == description.run
     }
 
     /// Limits may have been changed live.

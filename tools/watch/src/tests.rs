@@ -111,6 +111,7 @@ fn description(pid: u32, tags: u32) -> Description {
         agent: "ph".to_owned(),
         instance: "main".to_owned(),
         pid,
+        run: pid.into(),
         lab: false,
         period_ns: 1_000_000,
         obs_period_ns: 1_000_000,

@@ -3,9 +3,8 @@
 use shm::histogram::Snapshot;
 use shm_layout::{bucket_of, upper_bound};
 
+use super::NS_PER_S;
 use super::exposition::Distribution;
-
-const NS_PER_S: f64 = 1e9;
 
 /// The powers of ten of nanoseconds between which a metric has limits: 1, 2 and 5 times each of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

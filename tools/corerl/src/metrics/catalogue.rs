@@ -5,6 +5,7 @@ use rt_core::tag::Quality;
 use shm::histogram::Snapshot;
 use shm_layout::{ConnectionCounter, Counter, HistogramKind, LearnerCounter, LearnerHistogram, RoundTrip};
 
+use super::NS_PER_S;
 use super::buckets::{Span, in_seconds};
 use super::exposition::{Kind, Value};
 use super::meaning::{self, Meaning};
@@ -16,7 +17,6 @@ pub(super) const COMMON_LABELS: [&str; 2] = ["service", "agent_id"];
 
 const RUNTIME: &str = "corerl-rt";
 const LEARNER: &str = "corerl-learner";
-const NS_PER_S: f64 = 1e9;
 
 /// From 100 ns to 1 s: what happens within a period.
 const WITHIN_A_PERIOD: Span = Span { first: 2, last: 9 };
@@ -287,7 +287,9 @@ const PER_TAG: &[Entry] = &[
         of.tags().map(|(name, tag)| labelled([name], Value::Number(tag.value))).collect()
     }),
     ("corerl_rt_tag_age_seconds", Kind::Gauge, &["tag"], "A tag's age, seconds (--per-tag).", |of| {
-        of.tags().map(|(name, tag)| labelled([name], Value::Number(tag.age_ns as f64 / NS_PER_S))).collect()
+        of.tags()
+            .filter_map(|(name, tag)| Some(labelled([name], Value::Number(tag.age()? as f64 / NS_PER_S))))
+            .collect()
     }),
     ("corerl_rt_tag_good", Kind::Gauge, &["tag"], "1 while a tag is good (--per-tag).", |of| {
         of.tags().map(|(name, tag)| labelled([name], truth(tag.quality == Quality::Good as u8))).collect()

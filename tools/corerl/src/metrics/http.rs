@@ -1,7 +1,8 @@
 //! As much of HTTP/1.1 as a scraper needs: GET and HEAD, one request per connection.
 //!
-//! Everything is bounded: so many connections at a time, the others wait in the kernel's queue; a deadline for each; a length
-//! for the request line and for the headers.
+//! Everything that comes in and goes out is bounded: so many connections at a time, the others wait in the kernel's queue; a
+//! deadline for each request and for each answer; a length for the request line and for the headers. How long an answer takes to
+//! be made is up to whoever makes it.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Connections that are served at the same time.
 const CONNECTIONS_MAX: usize = 8;
-/// From its beginning to its end, a connection may take so long; what it asks for is made within that, or not waited for.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// A request may take so long to come in whole, and so may its answer to be taken.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that was answered gets so long to close its end.
 const FAREWELL: Duration = Duration::from_millis(500);
 /// The request line and the headers together, bytes.
@@ -112,7 +113,7 @@ pub(super) fn serve(
 
 /// One request, one answer. A peer that goes away meanwhile is its own affair.
 fn converse(stream: &TcpStream, answer: &impl Fn(&str) -> Response) {
-    let limit = Instant::now() + CONNECTION_TIMEOUT;
+    let limit = Instant::now() + TRANSFER_TIMEOUT;
     let (response, head_only) = match read_head(&mut Timed { stream, limit }) {
         Ok(head) => match parse(&head) {
             Ok(Request { path, head_only }) => (answer(&path), head_only),
@@ -125,7 +126,7 @@ fn converse(stream: &TcpStream, answer: &impl Fn(&str) -> Response) {
     if !head_only {
         text.push_str(&response.body);
     }
-    let sent = Timed { stream, limit: Instant::now() + CONNECTION_TIMEOUT }.write_all(text.as_bytes());
+    let sent = Timed { stream, limit: Instant::now() + TRANSFER_TIMEOUT }.write_all(text.as_bytes());
     if sent.is_ok() && stream.shutdown(Shutdown::Write).is_ok() {
         // What is still coming in would otherwise take the answer away from the peer.
         let mut timed = Timed { stream, limit: Instant::now() + FAREWELL };

@@ -2,9 +2,8 @@
 
 use shm_layout::{Counter, LearnerCounter};
 
+use super::NS_PER_S;
 use super::exposition::{Kind, Value};
-
-const NS_PER_S: f64 = 1e9;
 
 /// How a word is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

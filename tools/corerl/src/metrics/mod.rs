@@ -4,8 +4,8 @@
 //! - It reads shared memory and asks control sockets; it changes nothing, and killing it changes no cycle.
 //! - `/metrics` is Prometheus's text format 0.0.4, and `/healthcheck` JSON: 200 when every agent is there and its cycles
 //!   advance, 503 with the reasons else. Nothing else is served, and nobody can write anything.
-//! - A counter never goes down while its runtime or learner lives. What is counted from cycle records is read once a second,
-//!   while the ring holds a minute of them; what was missed is a metric itself.
+//! - A counter never goes down while its runtime or learner lives, but for what is counted from cycle records, which begins at 0
+//!   with this program. Records are read once a second, far more often than the ring is round; what was missed is a metric itself.
 //! - One agent that does not answer takes two seconds of a scrape.
 //!
 //! # Parts
@@ -35,8 +35,10 @@ use self::http::{Response, Status};
 use self::observatory::{Observatory, up};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
-use crate::target::{Directory, parse_label};
+use crate::target::{Directory, address};
 
+/// Prometheus counts in seconds.
+const NS_PER_S: f64 = rt_core::time::NS_PER_S as f64;
 /// How often agents are looked at while nobody asks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -61,7 +63,7 @@ pub(crate) struct MetricsArguments {
     /// Serve value, age and quality of every tag as well.
     #[arg(long)]
     per_tag: bool,
-    /// Print the metrics once, and end.
+    /// Print the metrics once, and end. That cycles stand still is not seen at one look.
     #[arg(long, conflicts_with = "list")]
     once: bool,
     /// Print a table of all metrics instead, and end.
@@ -79,13 +81,15 @@ pub(crate) fn run(arguments: &MetricsArguments) -> Result<Exit, Failure> {
     if arguments.list {
         return list(arguments.json);
     }
-    for label in &arguments.agents {
-        parse_label(label)?;
-    }
+    let directory = arguments.directory.path();
+    let wanted = arguments.agents.iter().map(|label| Ok(address(&directory, label)?.label()));
+    let wanted = wanted.collect::<Result<_, Failure>>()?;
     // Before any thread exists, so that all of them have the signals blocked.
     let lifeline = Lifeline::new(arguments.tether).map_err(|error| Failure::io("cannot watch for signals", &error))?;
-    let agents = Agents::below(arguments.directory.path(), From::Oldest);
-    let mut observatory = Observatory::new(agents, arguments.agents.clone(), arguments.per_tag);
+    // What was recorded before we came was counted by whoever was here before.
+    let agents = Agents::below(directory, From::Newest);
+    let mut observatory = Observatory::new(agents, wanted, arguments.per_tag);
+    observatory.look();
     if arguments.once {
         print_text(&observatory.page())?;
         let reasons = observatory.health().reasons;
@@ -114,16 +118,16 @@ fn serve(arguments: &MetricsArguments, observatory: Observatory, lifeline: &Life
     announce(address, arguments.json)?;
     tracing::info!("serving http://{address}/metrics and /healthcheck");
     while !lifeline.wait(LOOK_EVERY).asks_to_stop() {
-        lock(&shared).look();
+        drop(looked_at(&shared));
     }
     Ok(Exit::Fine)
 }
 
 fn answer(path: &str, observatory: &Mutex<Observatory>) -> Response {
     match path {
-        "/metrics" => Response::new(Status::Ok, exposition::CONTENT_TYPE, lock(observatory).page()),
+        "/metrics" => Response::new(Status::Ok, exposition::CONTENT_TYPE, looked_at(observatory).page()),
         "/healthcheck" => {
-            let health = lock(observatory).health();
+            let health = looked_at(observatory).health();
             let status = if health.reasons.is_empty() { Status::Ok } else { Status::Unavailable };
             let body = serde_json::to_string(&health).unwrap_or_default();
             Response::new(status, "application/json", format!("{body}\n"))
@@ -132,9 +136,12 @@ fn answer(path: &str, observatory: &Mutex<Observatory>) -> Response {
     }
 }
 
-/// A look that panicked has left nothing half done that the next one would not do again.
-fn lock(observatory: &Mutex<Observatory>) -> std::sync::MutexGuard<'_, Observatory> {
-    observatory.lock().unwrap_or_else(PoisonError::into_inner)
+/// All agents as they are now.
+fn looked_at(observatory: &Mutex<Observatory>) -> std::sync::MutexGuard<'_, Observatory> {
+    // A look that panicked has left nothing half done that the next one would not do again.
+    let mut observatory = observatory.lock().unwrap_or_else(PoisonError::into_inner);
+    observatory.look();
+    observatory
 }
 
 /// Says where it listens; whoever started the program waits for this line.

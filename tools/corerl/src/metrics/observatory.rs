@@ -7,7 +7,7 @@ use rt_control::Status;
 use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
 use serde::Serialize;
-use watch::{Agent, Agents, Memory};
+use watch::{Agent, Agents, From, Memory};
 
 use super::catalogue::{COMMON_LABELS, Family, Sample, families};
 use super::exposition::{Kind, Page, Value};
@@ -80,9 +80,8 @@ impl Observatory {
         }
     }
 
-    /// What is seen now, as Prometheus reads it.
+    /// What was seen, as Prometheus reads it.
     pub(super) fn page(&mut self) -> String {
-        self.look();
         let now_ns = self.clock.now().as_ns();
         let mut page = Page::default();
         page.family(UP, Kind::Gauge, UP_HELP);
@@ -112,9 +111,8 @@ impl Observatory {
         page.into_text()
     }
 
-    /// How everybody is now.
-    pub(super) fn health(&mut self) -> Health {
-        self.look();
+    /// How everybody was.
+    pub(super) fn health(&self) -> Health {
         let trouble = |(label, seen): (&String, &Seen)| Some(format!("{label}: {}", seen.trouble.as_ref()?));
         let mut reasons: Vec<_> = self.seen.iter().filter_map(trouble).collect();
         if self.seen.is_empty() {
@@ -138,7 +136,10 @@ impl Seen {
             Ok((memory, status)) => {
                 self.tally.take(memory);
                 self.status = Some(status);
-                standstill(memory)
+                let trouble = standstill(memory);
+                // Of a run that begins while we look, nobody else has counted the first records.
+                agent.begin_with(From::Oldest);
+                trouble
             }
             Err(blind) => {
                 self.status = None;
@@ -182,7 +183,6 @@ pub(super) const fn up() -> (&'static str, Kind, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use watch::From;
 
     #[test]
     fn an_agent_that_was_named_and_is_not_there_is_down_and_nobody_at_all_is_not_healthy() {
@@ -192,6 +192,7 @@ mod tests {
             Observatory::new(Agents::below(dir.path().to_owned(), From::Oldest), wanted, false)
         };
         let mut named = below(&["works/ph"]);
+        named.look();
         let page = named.page();
         assert!(page.ends_with("corerl_rt_up{service=\"corerl-rt\",agent_id=\"works/ph\"} 0\n"), "{page}");
         let health = named.health();

@@ -12,10 +12,10 @@ pub(super) const LIMITS: [(Acted, &str); 5] = Acted::NAMES;
 pub(super) const QUALITIES: [(Quality, &str); 3] =
     [(Quality::Good, "good"), (Quality::Uncertain, "uncertain"), (Quality::Bad, "bad")];
 
-/// Counts over the records of one runtime: another process begins anew.
+/// Counts over the records of one run of a runtime: another one begins anew.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tally {
-    pid: u32,
+    run: u64,
     /// Per setpoint, in the order of [`LIMITS`]: cycles in which the limit acted.
     pub(super) clamps: Vec<[u64; LIMITS.len()]>,
     /// Records that were not read.
@@ -30,10 +30,10 @@ pub(super) struct Tally {
 impl Tally {
     /// Reads on.
     pub(super) fn take(&mut self, memory: &mut Memory) {
-        let pid = memory.description().pid;
-        if self.pid != pid {
+        let run = memory.description().run;
+        if self.run != run {
             *self =
-                Self { pid, clamps: vec![Default::default(); memory.description().setpoints.len()], ..Self::default() };
+                Self { run, clamps: vec![Default::default(); memory.description().setpoints.len()], ..Self::default() };
         }
         let missed = memory.cycles(|record| self.add(record));
         self.missed += missed.lost + u64::from(missed.damaged);

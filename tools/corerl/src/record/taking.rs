@@ -30,6 +30,8 @@ struct Open {
     path: PathBuf,
     writer: Writer<BufWriter<File>>,
     opening: Opening,
+    /// The run of a runtime that it is of.
+    run: u64,
 }
 
 impl Taking {
@@ -43,14 +45,15 @@ impl Taking {
     /// # Errors
     /// The disk refuses.
     pub(super) fn look(&mut self) -> Result<(), Failure> {
-        let pid = self.open.as_ref().map(|open| open.opening.pid);
-        match self.agent.look().map(|memory| memory.description().pid) {
-            Ok(found) if Some(found) == pid => self.say(None),
+        let run = self.open.as_ref().map(|open| open.run);
+        match self.agent.look().map(|memory| memory.description().run) {
+            Ok(found) if Some(found) == run => self.say(None),
             Ok(_) => {
-                self.close(Closed::RuntimeEnded)?;
+                self.leave()?;
                 self.begin_with_what_holds()?;
             }
             Err(blind) if blind.is_gone() => {
+                self.copy()?;
                 self.close(Closed::RuntimeEnded)?;
                 self.say(Some("the runtime has ended; waiting for the next one".to_owned()));
             }
@@ -65,19 +68,39 @@ impl Taking {
     /// # Errors
     /// The disk refuses.
     pub(super) fn take(&mut self) -> Result<(), Failure> {
-        let (Some(open), Some(memory)) = (&mut self.open, self.agent.memory()) else { return Ok(()) };
-        let copied = copy(memory, &mut open.writer).and_then(|()| open.writer.flush());
-        copied.map_err(|error| cannot_write(&open.path, &error))?;
-        if !self.files.is_full(open.writer.bytes()) {
+        self.copy()?;
+        let Some(Open { writer, opening, run, .. }) = &self.open else { return Ok(()) };
+        if !self.files.is_full(writer.bytes()) {
             return Ok(());
         }
-        let opening = open.opening.clone();
+        let (opening, run) = (opening.clone(), *run);
         self.close(Closed::Full)?;
         // Limits may have been changed live; a runtime that does not answer now has the file that it had.
         match self.agent.site_file() {
-            Ok((memory, file)) if memory.description().pid == opening.pid => self.begin_with_what_holds_in(&file),
-            _ => self.begin(opening),
+            Ok((memory, file)) if memory.description().run == run => self.begin_with_what_holds_in(&file),
+            Ok((_, file)) => {
+                self.begin(opening, run)?;
+                self.leave()?;
+                self.begin_with_what_holds_in(&file)
+            }
+            Err(_) => self.begin(opening, run),
         }
+    }
+
+    /// Writes down what the runtime of the open file has published.
+    fn copy(&mut self) -> Result<(), Failure> {
+        match (&mut self.open, self.agent.memory()) {
+            (Some(open), Some(memory)) => open.take(memory),
+            _ => Ok(()),
+        }
+    }
+
+    /// Another runtime leads: what the one before has published last belongs to its own file, which ends.
+    fn leave(&mut self) -> Result<(), Failure> {
+        if let (Some(open), Some(mut former)) = (&mut self.open, self.agent.former()) {
+            open.take(&mut former)?;
+        }
+        self.close(Closed::RuntimeEnded)
     }
 
     /// Closes the file, if there is one.
@@ -85,7 +108,7 @@ impl Taking {
     /// # Errors
     /// The disk refuses.
     pub(super) fn close(&mut self, closed: Closed) -> Result<(), Failure> {
-        let Some(Open { path, writer, opening }) = self.open.take() else { return Ok(()) };
+        let Some(Open { path, writer, opening, .. }) = self.open.take() else { return Ok(()) };
         let (Written { cycles, events, lost_cycles, lost_events }, bytes) = (writer.written(), writer.bytes());
         let finished = writer.finish(closed).and_then(capture::to_the_disk);
         self.kept.push(Kept {
@@ -150,17 +173,17 @@ impl Taking {
     }
 
     fn begin_with_what_holds_in(&mut self, file: &SiteFile) -> Result<(), Failure> {
-        match self.agent.memory().map(|memory| opening(memory, file)) {
-            Some(opening) => self.begin(opening),
+        match self.agent.memory().map(|memory| (opening(memory, file), memory.description().run)) {
+            Some((opening, run)) => self.begin(opening, run),
             None => Ok(()),
         }
     }
 
-    fn begin(&mut self, opening: Opening) -> Result<(), Failure> {
+    fn begin(&mut self, opening: Opening, run: u64) -> Result<(), Failure> {
         let clocks = Clocks { monotonic_ns: self.clock.now().as_ns(), unix_ns: rt_sys::unix_time().as_ns() };
         let opening = Opening { clocks, reason: Reason::Continuous { number: self.files.number() }, ..opening };
         let (path, writer) = self.files.begin(&opening)?;
-        self.open = Some(Open { path, writer, opening });
+        self.open = Some(Open { path, writer, opening, run });
         Ok(())
     }
 
@@ -170,6 +193,13 @@ impl Taking {
             eprintln!("{}: {text}", self.agent.label());
         }
         self.said = what;
+    }
+}
+
+impl Open {
+    fn take(&mut self, memory: &mut Memory) -> Result<(), Failure> {
+        let copied = copy(memory, &mut self.writer).and_then(|()| self.writer.flush());
+        copied.map_err(|error| cannot_write(&self.path, &error))
     }
 }
 

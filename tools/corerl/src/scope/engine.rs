@@ -181,6 +181,8 @@ impl Scope {
         }
         self.looks_at = self.trigger().signal().and_then(|signal| names.find(signal));
         (self.names, self.period_ns) = (names, period_ns);
+        // A sweep that has no room for as many cycles, or not two of them, becomes one that has.
+        self.acquisition.retime(fitting(self.acquisition.timing, period_ns));
     }
 
     /// Waits for a trigger from now on. What was read before is history, and what is missing of it nobody's loss.
@@ -286,6 +288,15 @@ impl<'a> Picture<'a> {
     pub(super) fn of(capture: &'a Capture) -> Self {
         Self { frame: capture.frame, ended: capture.ended, samples: &capture.samples }
     }
+}
+
+/// This sweep, or the next one to it that [`checked`] permits.
+fn fitting(timing: Timing, period_ns: u64) -> Timing {
+    let period_ns = period_ns.max(1);
+    let (least, most) = (period_ns.saturating_mul(2), period_ns.saturating_mul(SAMPLES_MAX as u64));
+    let span_ns = timing.span_ns.clamp(least, most);
+    let pre_ns = (timing.pre_ns as f64 * (span_ns as f64 / timing.span_ns.max(1) as f64)) as u64;
+    Timing { span_ns, pre_ns: pre_ns.min(span_ns) }
 }
 
 /// A sweep must have room for its samples, and at least two.

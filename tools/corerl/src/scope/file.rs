@@ -19,6 +19,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 
+use rt_core::time::NS_PER_S;
+
 use super::acquisition::{SAMPLES_MAX, Sample};
 use super::capture::{Capture, Frame};
 use super::channel::CHANNELS_MAX;
@@ -29,7 +31,10 @@ const SCHEMA: &str = "corerl.scope/1";
 const FIXED: [&str; 4] = ["time_s", "cycle", "lost", "skipped"];
 /// Lines before the header at most.
 const FACTS_MAX: usize = 64;
-const NS_PER_S: u64 = 1_000_000_000;
+/// The longest sweep that is believed: a year, which no time on a screen or between two cursors overflows.
+const SPAN_NS_MAX: u64 = 365 * 86_400 * NS_PER_S;
+/// The longest line before the header, bytes.
+const FACT_BYTES_MAX: u64 = 4096;
 
 /// A capture with all that is needed to look at it.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +81,8 @@ impl Saved {
             trigger_ns: facts.parsed("trigger_ns")?,
             triggered: facts.parsed("triggered")?,
         };
-        if frame.span_ns == 0 || frame.pre_ns > frame.span_ns {
-            return Err("span_ns must be above zero, and pre_ns not above span_ns".to_owned());
+        if !(1..=SPAN_NS_MAX).contains(&frame.span_ns) || frame.pre_ns > frame.span_ns {
+            return Err(format!("span_ns must be from 1 to {SPAN_NS_MAX}, and pre_ns not above it"));
         }
         let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(from);
         let header = rows.headers().map_err(|error| error.to_string())?.clone();
@@ -143,7 +148,7 @@ impl Facts {
                 return Ok(facts);
             }
             let mut line = String::new();
-            from.read_line(&mut line).map_err(|error| error.to_string())?;
+            from.take(FACT_BYTES_MAX).read_line(&mut line).map_err(|error| error.to_string())?;
             let fact = line.trim_start_matches('#').trim();
             if facts.lines == 0 && fact != SCHEMA {
                 return Err(format!("it begins with `{fact}` and not with `{SCHEMA}`"));
@@ -255,7 +260,7 @@ time_s,cycle,lost,skipped,level [m],\"a, \"\"b\"\"\"
             ("# corerl.scope/1", "# corerl.scope/2", "not with `corerl.scope/1`"),
             ("# span_ns: 5000000\n", "", "no line `# span_ns"),
             ("span_ns: 5000000", "span_ns: long", "`long` cannot be span_ns"),
-            ("pre_ns: 1000000", "pre_ns: 6000000", "not above span_ns"),
+            ("pre_ns: 1000000", "pre_ns: 6000000", "pre_ns not above it"),
             ("time_s,cycle", "time,cycle", "do not begin with time_s"),
             ("0.25", "high", "line 11 is no sample"),
             ("0.003000000", "-0.002", "line 13 is not later"),

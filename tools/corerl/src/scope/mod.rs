@@ -28,6 +28,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::failure::{Exit, Failure};
+use crate::fresh::FreshFile;
 use crate::target::Target;
 use acquisition::{Repeat, Timing};
 use channel::Names;
@@ -64,16 +65,16 @@ pub(crate) struct ScopeArguments {
     #[arg(long, value_name = "TRIGGER", default_value = "none", conflicts_with = "load")]
     trigger: Trigger,
     /// Time per division; a sweep has ten of them [default: 100ms, or ten cycles if that is longer].
-    #[arg(long, value_name = "TIME", value_parser = time_base)]
+    #[arg(long, value_name = "TIME", value_parser = time_base, conflicts_with = "load")]
     timebase: Option<Duration>,
     /// Share of the sweep before the trigger, 0 to 1.
-    #[arg(long, value_name = "FRACTION", default_value_t = 0.2, value_parser = share)]
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.2, value_parser = share, conflicts_with = "load")]
     pre: f64,
     /// One sweep, then stop.
-    #[arg(long, conflicts_with = "continuous")]
+    #[arg(long, conflicts_with_all = ["continuous", "load"])]
     single: bool,
     /// Sweep without a trigger, too, when none comes.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "load")]
     continuous: bool,
     /// Look at a capture that was saved.
     #[arg(long, value_name = "FILE")]
@@ -85,7 +86,7 @@ pub(crate) struct ScopeArguments {
     #[arg(long, conflicts_with = "continuous")]
     headless: bool,
     /// Give up when no trigger has come for so long [default: wait for ever].
-    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "headless")]
+    #[arg(long = "for", value_name = "TIME", value_parser = duration, requires = "headless", conflicts_with = "load")]
     patience: Option<Duration>,
     /// Print JSON.
     #[arg(long, requires = "headless")]
@@ -128,14 +129,13 @@ fn load(path: &Path) -> Result<Saved, Failure> {
     Saved::read(file).map_err(|why| Failure::new(Exit::BadConfiguration, format_args!("{}: {why}", path.display())))
 }
 
-/// Writes a capture.
+/// Writes a capture, in the place of an older one once it is whole.
 fn save(saved: &Saved, path: &Path) -> Result<(), Failure> {
-    let written = File::create(path).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        saved.write(&mut file)?;
-        file.flush()
-    });
-    written.map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
+    let fresh = FreshFile::begin(path, true)?;
+    let mut file = BufWriter::new(fresh.file()?);
+    let written = saved.write(&mut file).and_then(|()| file.flush());
+    written.map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
+    fresh.keep()
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rt_control::Description;
-use watch::{Agent, Blind, From, Memory};
+use watch::{Agent, From, Memory};
 
 use super::ScopeArguments;
 use super::channel::Names;
@@ -18,8 +17,8 @@ const LOOK_EVERY_SILENT: Duration = Duration::from_secs(5);
 /// An agent that is followed.
 pub(super) struct Source {
     agent: Agent,
-    /// Process and tags of the runtime whose memory is read.
-    runtime: (u32, u64),
+    /// The run of the runtime whose memory is read.
+    run: u64,
     look_at: Instant,
     trouble: Option<String>,
 }
@@ -30,16 +29,16 @@ impl Source {
         let (address, _) = arguments.target.connect()?;
         // What the runtime remembers lies before the first trigger.
         let mut agent = Agent::new(address, From::Oldest);
-        let memory = agent.look().map_err(failure)?;
+        let memory = agent.look()?;
         let description = memory.description();
         let names = Names::of(description);
         let setup = arguments.setup(&names, description.period_ns);
-        let runtime = identity(description);
+        let run = description.run;
         let usage = |why: String| Failure::new(Exit::Usage, why);
         let mut scope = Scope::new(setup, names, description.period_ns).map_err(usage)?;
         read(memory, &mut scope);
         scope.begin();
-        Ok((Self { agent, runtime, look_at: now + LOOK_EVERY, trouble: None }, scope))
+        Ok((Self { agent, run, look_at: now + LOOK_EVERY, trouble: None }, scope))
     }
 
     /// The agent's name, `SITE/AGENT`.
@@ -63,17 +62,18 @@ impl Source {
     }
 
     fn look(&mut self, scope: &mut Scope, now: Instant) {
-        let looked = self.agent.look();
+        let looked = self.agent.look().map(|memory| memory.description().clone());
         let is_silent = matches!(&looked, Err(blind) if !blind.is_gone());
         self.look_at = now + if is_silent { LOOK_EVERY_SILENT } else { LOOK_EVERY };
         match looked {
-            Ok(memory) => {
-                let description = memory.description();
-                if identity(description) != self.runtime {
-                    self.runtime = identity(description);
+            Ok(description) => {
+                if description.run != self.run {
+                    self.run = description.run;
+                    if let Some(mut former) = self.agent.former() {
+                        read(&mut former, scope);
+                    }
                     scope.ended();
-                    scope.follow(Names::of(description), description.period_ns);
-                    read(memory, scope);
+                    scope.follow(Names::of(&description), description.period_ns);
                 }
                 self.trouble = None;
             }
@@ -98,15 +98,4 @@ fn read(memory: &mut Memory, scope: &mut Scope) {
     let events = memory.events(|event| scope.event(event));
     let cycles = memory.cycles(|record| scope.record(record));
     scope.missed(cycles, events);
-}
-
-fn identity(description: &Description) -> (u32, u64) {
-    (description.pid, description.tag_list_hash)
-}
-
-fn failure(blind: Blind) -> Failure {
-    match blind {
-        Blind::Call(error) => error.into(),
-        Blind::Memory { .. } => Failure::new(Exit::Unavailable, blind),
-    }
 }

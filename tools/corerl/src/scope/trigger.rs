@@ -98,7 +98,7 @@ fn mode_of(name: &str) -> Result<Mode, String> {
 }
 
 fn event_of(name: &str) -> Result<EventKind, String> {
-    EventKind::ALL.iter().copied().find(|kind| kind.name() == name).ok_or_else(|| {
+    EventKind::from_name(name).ok_or_else(|| {
         let known = EventKind::ALL.iter().map(|kind| kind.name());
         let near = rt_config::nearest(name, known).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
         format!("there is no event `{name}`{near}")

@@ -24,6 +24,8 @@ pub(crate) struct Screen {
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     signals: Signals,
     keys: Keys,
+    /// When the last byte came.
+    heard: Instant,
 }
 
 /// What came before the time was over.
@@ -53,7 +55,12 @@ impl Screen {
         let opened = execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
         match opened {
-            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal), signals, keys: Keys::default() }),
+            Ok(terminal) => Ok(Self {
+                terminal: ManuallyDrop::new(terminal),
+                signals,
+                keys: Keys::default(),
+                heard: Instant::now(),
+            }),
             Err(error) => {
                 give_back();
                 Err(refused(error))
@@ -85,16 +92,20 @@ impl Screen {
                 return Happened::Key(key);
             }
             let left = end.saturating_duration_since(Instant::now());
-            let patience = if self.keys.is_waiting() { left.min(ESCAPE_SETTLES) } else { left };
+            let unsettled = ESCAPE_SETTLES.saturating_sub(self.heard.elapsed());
+            if self.keys.is_waiting()
+                && unsettled.is_zero()
+                && let Some(key) = self.keys.settle()
+            {
+                return Happened::Key(key);
+            }
+            let patience = if self.keys.is_waiting() { left.min(unsettled) } else { left };
             let ready = match self.ready(patience) {
                 Ok(ready) => ready,
                 Err(End) => return Happened::End,
             };
             if ready && self.read().is_err() {
                 return Happened::End;
-            }
-            if !ready && let Some(key) = self.keys.settle() {
-                return Happened::Key(key);
             }
             if !ready && left.is_zero() {
                 return Happened::Nothing;
@@ -131,6 +142,7 @@ impl Screen {
         match rustix::io::read(io::stdin().as_fd(), &mut bytes) {
             Ok(0) => Err(End),
             Ok(length) => {
+                self.heard = Instant::now();
                 self.keys.take(bytes.get(..length).unwrap_or_default());
                 Ok(())
             }

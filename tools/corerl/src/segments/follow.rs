@@ -120,7 +120,11 @@ pub(super) fn run(arguments: &WatchArguments) -> Result<Exit, Failure> {
             follower.read(memory);
         }
         if looked.elapsed() >= LOOK_EVERY {
-            follower.meet(agent.look());
+            let described = agent.look().map(|memory| memory.description().clone());
+            if let Some(mut former) = agent.former() {
+                follower.read(&mut former);
+            }
+            follower.meet(described);
             looked = Instant::now();
         }
         if !follower.has_enough() && lifeline.wait(READ_EVERY).asks_to_stop() {
@@ -145,7 +149,9 @@ struct Follower {
     count: Option<u64>,
     json: bool,
     places: Vec<Place>,
+    /// Of the runtime that leads: its process, and the number of its run.
     pid: u32,
+    run: u64,
     /// The runtime cannot be seen, for this reason.
     blind: Option<String>,
     /// Records up to this release were looked at.
@@ -166,10 +172,11 @@ impl Follower {
         Ok(Self {
             places: places.collect::<Result<_, _>>()?,
             names: arguments.names.clone(),
-            every_ns: arguments.every.filter(|_| !arguments.on_change).map(|every| every.as_ns().max(1)),
+            every_ns: arguments.every.map(|every| every.as_ns().max(1)),
             count: arguments.count,
             json: arguments.json,
             pid: description.pid,
+            run: description.run,
             blind: None,
             since_ns: 0,
             first_ns: None,
@@ -255,14 +262,13 @@ impl Follower {
     }
 
     /// What asking who leads has led to.
-    fn meet(&mut self, looked: Result<&mut Memory, Blind>) {
+    fn meet(&mut self, looked: Result<Description, Blind>) {
         match looked {
-            Ok(memory) => {
-                let description = memory.description();
-                if description.pid != self.pid {
-                    self.pid = description.pid;
+            Ok(description) => {
+                if description.run != self.run {
+                    (self.pid, self.run) = (description.pid, description.run);
                     self.restarts += 1;
-                    self.places = self.names.iter().map(|name| Place::find(name, description)).collect();
+                    self.places = self.names.iter().map(|name| Place::find(name, &description)).collect();
                     self.shown = None;
                     self.say("restarted", &format!("another runtime leads: process {}", self.pid));
                     self.miss_places();
@@ -299,7 +305,7 @@ impl Follower {
         if self.json {
             self.print(&json!({ "event": "end", "lines": lines, "lost": lost, "restarts": restarts }).to_string());
         } else {
-            eprintln!("{text}");
+            self.mention(&text);
         }
     }
 
@@ -308,8 +314,13 @@ impl Follower {
         if self.json {
             self.print(&json!({ "event": event, "message": text, "pid": self.pid }).to_string());
         } else {
-            eprintln!("{text}");
+            self.mention(text);
         }
+    }
+
+    /// Says something beside the values.
+    fn mention(&mut self, text: &str) {
+        self.nobody_reads |= writeln!(io::stderr(), "{text}").is_err();
     }
 
     /// Whoever read it may have gone (`corerl … | head`): there is nothing left to do then.
@@ -323,7 +334,7 @@ fn value_of(place: &Place, cycle: &CycleRef<'_>) -> Value {
     let (tag, setpoint) = place.parts(cycle);
     let mut value = json!({
         "value": tag.map(|part| part.value), "quality": tag.map(|part| quality_name(part.quality)),
-        "age_ns": tag.map(|part| part.age_ns), "unit": place.unit,
+        "age_ns": tag.and_then(TagPart::age), "unit": place.unit,
     });
     if let (Some(part), Some(value)) = (setpoint, value.as_object_mut()) {
         value.insert("sent".to_owned(), json!(part.sent));

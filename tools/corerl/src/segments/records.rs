@@ -147,7 +147,7 @@ fn cycle(sequence: u64, record: &CycleRef<'_>, names: &Description) -> (Value, [
         })
     });
     let tags = record.tags.iter().enumerate().map(|(index, part)| {
-        json!({ "name": tag_name(index), "value": part.value, "age_ns": part.age_ns, "quality": part.quality })
+        json!({ "name": tag_name(index), "value": part.value, "age_ns": part.age(), "quality": part.quality })
     });
     let json = json!({
         "sequence": sequence,

@@ -64,7 +64,7 @@ pub(super) fn connections(segment: &Segment) -> Result<Content, Failure> {
 pub(super) fn named_histograms(segment: &Segment) -> Result<Vec<(String, Snapshot)>, Failure> {
     let names: Vec<String> = match segment.header().kind() {
         SegmentKind::RoundTrips => {
-            let connections = 0..segment.header().slots() / RoundTrip::COUNT;
+            let connections = 0..segment.header().dims()[0];
             connections.flat_map(|place| RoundTrip::ALL.iter().map(move |call| format!("{place}.{call}"))).collect()
         }
         SegmentKind::LearnerHistograms => LearnerHistogram::ALL.iter().map(ToString::to_string).collect(),

@@ -15,6 +15,7 @@ pub(super) fn names() -> Description {
         agent: "ph".into(),
         instance: "main".into(),
         pid: 1,
+        run: 1,
         lab: true,
         period_ns: 1,
         obs_period_ns: 1,
@@ -49,7 +50,11 @@ fn every_kind_of_segment_can_be_dumped_before_anything_was_written() {
         Spec::histograms(),
         Spec::lease(),
         Spec::estimates(4),
+        Spec::connections(1),
+        Spec::round_trips(1),
+        Spec::learner_histograms(),
     ];
+    assert_eq!(specs.len(), SegmentKind::COUNT);
     for (spec, &kind) in specs.iter().zip(SegmentKind::ALL) {
         let segment = Segment::create(spec).unwrap();
         assert_eq!(segment.header().kind(), kind);

@@ -139,6 +139,9 @@ fn look_at_threads(
 
 fn take_in(model: &mut Model, agent: &mut Agent, answer: Option<Result<Status, Blind>>) {
     let now = Instant::now();
+    if let Some(mut former) = agent.former() {
+        read(model, &mut former, now);
+    }
     match answer {
         Some(Ok(status)) => {
             if let Some(memory) = agent.memory() {

@@ -172,7 +172,7 @@ fn of_tag<'a>(part: &TagPart) -> [Value<'a>; TAG.len()] {
         Value::Number(part.value),
         Value::Choice(part.quality, quality_name(part.quality)),
         // The age of what never came is the end of the scale.
-        Value::Number(if part.age_ns == u64::MAX { f64::NAN } else { part.age_ns as f64 / 1e9 }),
+        Value::Number(part.age().map_or(f64::NAN, |age_ns| age_ns as f64 / 1e9)),
     ]
 }
 

@@ -14,11 +14,13 @@ pub(in crate::scope) struct Scale {
     pub(in crate::scope) per_division: f64,
     /// It follows the values by itself.
     pub(in crate::scope) is_automatic: bool,
+    /// It was made for values, and not before there were any.
+    is_fitted: bool,
 }
 
 impl Scale {
     pub(in crate::scope) const fn automatic() -> Self {
-        Self { middle: 0.0, per_division: 1.0, is_automatic: true }
+        Self { middle: 0.0, per_division: 1.0, is_automatic: true, is_fitted: false }
     }
 
     /// Where a value lies: 0 at the bottom, 1 at the top.
@@ -30,8 +32,7 @@ impl Scale {
     pub(in crate::scope) fn follow(&mut self, min: f64, max: f64) {
         let [low, high] = [min, max].map(|value| self.height(value));
         let is_small = max - min < self.per_division && max > min;
-        if self.is_automatic && (low < 0.0 || high > 1.0 || is_small || self.per_division == 1.0 && self.middle == 0.0)
-        {
+        if self.is_automatic && (low < 0.0 || high > 1.0 || is_small || !self.is_fitted) {
             self.fit(min, max);
         }
     }
@@ -45,6 +46,7 @@ impl Scale {
         let step = self.per_division / 2.0;
         let middle = ((min / 2.0 + max / 2.0) / step).round() * step;
         self.middle = if middle.is_finite() { middle } else { 0.0 };
+        self.is_fitted = true;
     }
 
     /// The next scale with more (1) or fewer (-1) units per division, about the same middle.

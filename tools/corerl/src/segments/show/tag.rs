@@ -36,7 +36,8 @@ struct Known<'a> {
 struct Read {
     value: f64,
     quality: String,
-    age_ns: u64,
+    /// `None`: there never was a value.
+    age_ns: Option<u64>,
 }
 
 /// What is done to it.
@@ -119,7 +120,7 @@ impl Trace {
     fn known<'a>(&'a self, agent: String, description: &Description) -> Option<Known<'a>> {
         let newest = self.newest.as_ref()?;
         let read =
-            newest.tag.map(|part| Read { value: part.value, quality: quality_name(part.quality), age_ns: part.age_ns });
+            newest.tag.map(|part| Read { value: part.value, quality: quality_name(part.quality), age_ns: part.age() });
         let described = self.place.setpoint.and_then(|index| description.setpoints.get(index));
         let setpoint = newest.setpoint.zip(described).map(|(part, described)| Driven {
             range: [described.lo, described.hi],
@@ -165,7 +166,8 @@ fn for_people(known: &Known<'_>) -> String {
     let mut rows = vec![[what.to_owned(), format!("{} of {}, in cycle {}", known.name, known.agent, known.cycle)]];
     let mut row = |title: &str, text: String| rows.push([title.to_owned(), text]);
     if let Some(read) = &known.read {
-        row("value", format!("{}, {}, {} old", with_unit(read.value), read.quality, span(read.age_ns)));
+        let age = read.age_ns.map_or("never read".to_owned(), |age_ns| format!("{} old", span(age_ns)));
+        row("value", format!("{}, {}, {age}", with_unit(read.value), read.quality));
     }
     let value = known.read.as_ref().map(|read| read.value);
     match &known.setpoint {

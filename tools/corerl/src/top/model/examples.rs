@@ -46,6 +46,7 @@ pub(in crate::top) fn description(pid: u32, setpoints: &[&str], tags: &[&str]) -
         agent: "ph".into(),
         instance: "main".into(),
         pid,
+        run: pid.into(),
         lab: false,
         period_ns: 1_000_000,
         obs_period_ns: 10_000_000,

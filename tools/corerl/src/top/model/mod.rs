@@ -112,10 +112,9 @@ impl Counters {
 }
 
 impl Model {
-    /// Who answers. Another process, or one with other tags, is another life: what the one before showed is forgotten.
+    /// Who answers. Another run of a runtime is another life: what the one before showed is forgotten.
     pub(super) fn describe(&mut self, description: &Description) {
-        let identity = |of: &Description| (of.pid, of.tag_list_hash);
-        if self.description.as_ref().is_some_and(|before| identity(before) != identity(description)) {
+        if self.description.as_ref().is_some_and(|before| before.run != description.run) {
             let events = std::mem::take(&mut self.events);
             *self = Self { events, ..Self::default() };
         }
@@ -156,9 +155,13 @@ impl Model {
         self.setpoints = setpoints.map(|(at, part)| Setpoint { part: *part, acted: acted(at) | part.acted }).collect();
     }
 
-    /// Takes in an event.
+    /// Takes in an event. A runtime that stood by has a past of its own, so its events may be older than those that are known.
     pub(super) fn event(&mut self, event: &EventRecord) {
-        keep(&mut self.events, *event, EVENTS_MAX);
+        let place = self.events.partition_point(|known| known.time_ns <= event.time_ns);
+        self.events.insert(place, *event);
+        if self.events.len() > EVENTS_MAX {
+            self.events.pop_front();
+        }
     }
 
     /// Takes in what the critics expected of a decision.

@@ -48,9 +48,9 @@ fn wrap(text: &str, width: usize, theme: Theme) -> Vec<String> {
     let mut rest = text;
     while rest.chars().count() > width && lines.len() < LINES_MAX {
         let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
+        let (line, behind) = rest.split_at(end);
         // A word that ends where the line does fits.
-        let up_to = rest.get(..=end).unwrap_or(rest);
-        let cut = up_to.rfind(' ').filter(|cut| *cut > 0).unwrap_or(end);
+        let cut = if behind.starts_with(' ') { end } else { line.rfind(' ').filter(|cut| *cut > 0).unwrap_or(end) };
         let (line, behind) = rest.split_at(cut);
         if let Some(last) = lines.last_mut() {
             line.clone_into(last);
@@ -73,6 +73,7 @@ mod tests {
         let theme = Theme { colour: false, unicode: false };
         assert_eq!(wrap("one two three", 8, theme), ["one two", "three"]);
         assert_eq!(wrap("einszweidrei vier", 6, theme), ["einszw", "eidrei", "vier"]);
+        assert_eq!(wrap("aaaa bbb öccc dddd", 9, theme), ["aaaa bbb", "öccc dddd"]);
         assert_eq!(wrap("a b c d e f", 3, theme), ["a b", "c d", "e f"]);
         assert_eq!(wrap("a b c d e f g", 3, theme)[2], "e ~");
         assert_eq!(wrap("", 3, theme), [""]);

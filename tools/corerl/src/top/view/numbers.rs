@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-/// Significant digits of a value.
+/// Significant digits of a value, and the most decimals.
 const DIGITS: i32 = 5;
+/// Characters of the longest number.
+const NUMBER_WIDTH: usize = 8;
 
-/// A value in at most nine characters; a dash for what is not a number.
+/// A value in at most [`NUMBER_WIDTH`] characters; a dash for what is not a number.
 pub(super) fn number(value: f64) -> String {
     if value.is_nan() {
         return "-".into();
@@ -20,7 +22,12 @@ pub(super) fn number(value: f64) -> String {
             let decimals = (DIGITS - 1 - size.log10().floor() as i32).clamp(0, DIGITS);
             format!("{value:.*}", decimals as usize)
         }
-        _ => format!("{value:.2e}"),
+        // The exponent says more than the last digits.
+        _ => {
+            let shown = [2, 1].map(|decimals| format!("{value:.decimals$e}"));
+            let fits = shown.into_iter().find(|shown| shown.len() <= NUMBER_WIDTH);
+            fits.unwrap_or_else(|| format!("{value:.0e}"))
+        }
     }
 }
 
@@ -51,12 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_has_five_digits_and_nine_characters_at_most() {
+    fn a_number_has_five_digits_and_eight_characters_at_most() {
         let shown = [7.0, -0.012_345_67, 123_456.7, 1e-7, -1.5e300, f64::NAN, f64::NEG_INFINITY, 0.0].map(number);
-        assert_eq!(shown, ["7.0000", "-0.01235", "123457", "1.00e-7", "-1.50e300", "-", "-inf", "0"]);
+        assert_eq!(shown, ["7.0000", "-0.01235", "123457", "1.00e-7", "-1.5e300", "-", "-inf", "0"]);
         for exponent in -320..308 {
             let value = -1.234_567 * 10_f64.powi(exponent);
-            assert!(number(value).len() <= 10, "{}", number(value));
+            assert!(number(value).len() <= NUMBER_WIDTH, "{}", number(value));
         }
     }
 

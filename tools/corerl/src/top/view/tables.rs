@@ -14,8 +14,6 @@ use crate::top::model::{Policy, Thread, printable};
 
 /// A wide screen has longer bars and more columns.
 const WIDE: u16 = 110;
-/// An age that stands for: never.
-const NEVER_NS: u64 = u64::MAX;
 
 impl Picture<'_> {
     pub(super) fn tags(&self, width: u16) -> Grid {
@@ -25,7 +23,7 @@ impl Picture<'_> {
             Column::number("value", 10),
             Column::text("unit", 8),
             Column::text("quality", 9),
-            Column::number("age", 8),
+            Column::number("age", 10),
             Column::text("range seen", bar),
             Column::number("lowest", 10).from(WIDE),
             Column::number("highest", 10).from(WIDE),
@@ -35,9 +33,9 @@ impl Picture<'_> {
                 self.model.description.as_ref().and_then(|of| of.tags.get(index)).map(|tag| printable(&tag.unit));
             let (quality, look) = quality(tag.part.quality);
             let (value, [lo, hi]) = (tag.part.value, tag.seen);
-            let age = match tag.part.age_ns {
-                NEVER_NS => Cell::number("never", f64::INFINITY),
-                ns => Cell::number(age(ns), ns as f64),
+            let age = match tag.part.age() {
+                None => Cell::number("never", f64::INFINITY),
+                Some(ns) => Cell::number(age(ns), ns as f64),
             };
             let share = (value - lo) / (hi - lo);
             vec![
