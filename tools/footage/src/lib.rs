@@ -18,6 +18,7 @@ mod ending;
 pub mod export;
 mod file;
 mod legend;
+pub mod mcap;
 mod recording;
 pub mod report;
 mod wall;

@@ -395,7 +395,7 @@ impl Desk {
     }
 
     fn save_as(&mut self, text: &str) -> Result<String, String> {
-        let path = super::csv_file(text)?;
+        let path = super::capture_file(text)?;
         let of_scope = |scope: &Scope| Some(scope.saved(self.agent.clone(), scope.last()?));
         let saved = self.loaded.clone().or_else(|| self.scope.as_ref().and_then(of_scope));
         let saved = saved.ok_or("there is no sweep yet: stop what rolls by with space, and save that")?;

@@ -33,7 +33,7 @@ use crate::target::Target;
 use acquisition::{Repeat, Timing};
 use channel::Names;
 use engine::Setup;
-use file::Saved;
+use file::{Format, Saved};
 use trigger::Trigger;
 
 /// Divisions of a sweep.
@@ -48,7 +48,7 @@ const DIVISION_CYCLES: u64 = 10;
                         corerl shm scope level u.sent u.readback --trigger 'level rising 0.5 hysteresis 0.01'\n  \
                         corerl shm scope lateness execution --trigger 'lateness above 200' --timebase 5ms --pre 0.5\n  \
                         corerl shm scope u.raw u.sent mode --headless --trigger 'mode to hold' --for 60s --save hold.csv\n  \
-                        corerl shm scope --load hold.csv\n\n\
+                        corerl shm scope --load hold.csv --headless --save hold.mcap     for Foxglove and PlotJuggler\n\n\
                         Channels: TAG, SETPOINT.raw, SETPOINT.sent, SETPOINT.readback, reward, lateness, execution, response (us), \
                         mode, policy; `tag:NAME` for a tag that is called like one of those.\n\
                         Triggers: none, CHANNEL rising|falling|either LEVEL [hysteresis H], CHANNEL above|below LEVEL, mode, \
@@ -79,8 +79,8 @@ pub(crate) struct ScopeArguments {
     /// Look at a capture that was saved.
     #[arg(long, value_name = "FILE")]
     load: Option<PathBuf>,
-    /// Where captures are saved: with --headless at once, on the screen with `s`.
-    #[arg(long, value_name = "FILE.csv", value_parser = csv_file)]
+    /// Where captures are saved, FILE.csv or FILE.mcap: with --headless at once, on the screen with `s`.
+    #[arg(long, value_name = "FILE", value_parser = capture_file)]
     save: Option<PathBuf>,
     /// Without a screen: take one sweep, save it, and print what was measured.
     #[arg(long, conflicts_with = "continuous")]
@@ -125,15 +125,18 @@ impl ScopeArguments {
 
 /// Reads a capture.
 fn load(path: &Path) -> Result<Saved, Failure> {
+    let format = Format::of(path).map_err(|why| Failure::new(Exit::Usage, why))?;
     let file = File::open(path).map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))?;
-    Saved::read(file).map_err(|why| Failure::new(Exit::BadConfiguration, format_args!("{}: {why}", path.display())))
+    Saved::read(format, file)
+        .map_err(|why| Failure::new(Exit::BadConfiguration, format_args!("{}: {why}", path.display())))
 }
 
 /// Writes a capture, in the place of an older one once it is whole.
 fn save(saved: &Saved, path: &Path) -> Result<(), Failure> {
+    let format = Format::of(path).map_err(|why| Failure::new(Exit::Usage, why))?;
     let fresh = FreshFile::begin(path, true)?;
     let mut file = BufWriter::new(fresh.file()?);
-    let written = saved.write(&mut file).and_then(|()| file.flush());
+    let written = saved.write(format, &mut file).and_then(|()| file.flush());
     written.map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
     fresh.keep()
 }
@@ -157,10 +160,9 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "write a number from 0 to 1".to_owned())
 }
 
-fn csv_file(text: &str) -> Result<PathBuf, String> {
+fn capture_file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
-    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
-    if is_csv { Ok(path) } else { Err("captures are saved as CSV: give it a name that ends in .csv".to_owned()) }
+    Format::of(&path).map(|_| path)
 }
 
 #[cfg(test)]
@@ -195,7 +197,7 @@ mod tests {
             ("--pre|1.5", "a number from 0 to 1"),
             ("--timebase|fast", "500ms or the like"),
             ("--timebase|0s", "longer than nothing"),
-            ("--save|hold.txt", "ends in .csv"),
+            ("--save|hold.txt", "ends in .csv or .mcap"),
             ("--single|--continuous", "cannot be used with"),
             ("--headless|--continuous", "cannot be used with"),
             ("--for|3s", "--headless"),

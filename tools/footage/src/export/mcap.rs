@@ -10,15 +10,13 @@ use std::io::BufWriter;
 use rt_recording::Concern;
 use shm_layout::{CycleRef, EventRecord};
 
-use super::column::{Field, Subject, Topic, Value, topics};
-use super::container::{Container, Texts};
-use super::protobuf::Message;
-use super::{ExportError, Instant, Sink, schema};
+use super::column::{Field, Kind, Subject, Topic, Value, topics};
+use super::{ExportError, Instant, Sink};
 use crate::file::Footage;
 use crate::legend::Legend;
+use crate::mcap::{Container, Message, Schema, Texts, Type};
 use crate::words::told;
 
-const ENCODING: &str = "protobuf";
 /// Levels of foxglove.Log.
 const DEBUG: u64 = 1;
 const INFO: u64 = 2;
@@ -48,9 +46,8 @@ impl McapFile {
         container.metadata("corerl", &origin(footage))?;
         let legend = footage.legend().clone();
         let channels = channels(&mut container, &legend)?;
-        let log = schema::log();
-        let id = container.schema(&log.name, ENCODING, &log.descriptors)?;
-        let events = container.channel(id, "/events", ENCODING, &Texts::new())?;
+        let log = container.schema(&Schema::log())?;
+        let events = container.channel(log, "/events", &Texts::new())?;
         Ok(Self { container, channels, events, legend, message: Message::default(), sequence: 0 })
     }
 
@@ -87,16 +84,32 @@ fn channels(container: &mut Container<BufWriter<File>>, legend: &Legend) -> Resu
         let schema_id = match schemas.get(message) {
             Some(id) => *id,
             None => {
-                let schema = schema::of_fields(message, &topic.fields);
-                let id = container.schema(&schema.name, ENCODING, &schema.descriptors)?;
+                let id = container.schema(&schema(message, &topic.fields))?;
                 schemas.insert(message, id);
                 id
             }
         };
-        let id = container.channel(schema_id, &path, ENCODING, &metadata(&topic, legend))?;
+        let id = container.channel(schema_id, &path, &metadata(&topic, legend))?;
         channels.push(Channel { id, topic });
     }
     Ok(channels)
+}
+
+/// A message with these fields. Beside the number of a choice stands its name: Foxglove and PlotJuggler plot numbers, people
+/// read names.
+fn schema(name: &str, fields: &[Field]) -> Schema {
+    let beside: Vec<String> = fields.iter().map(|field| format!("{}_name", field.name)).collect();
+    let mut typed = Vec::new();
+    for (field, name_beside) in fields.iter().zip(&beside) {
+        match field.kind {
+            Kind::Number => typed.push((field.name, Type::Double)),
+            Kind::Time | Kind::Count => typed.push((field.name, Type::Uint64)),
+            Kind::Switch => typed.push((field.name, Type::Bool)),
+            Kind::Word => typed.push((field.name, Type::String)),
+            Kind::Choice => typed.extend([(field.name, Type::Uint64), (name_beside, Type::String)]),
+        }
+    }
+    Schema::of(name, &typed)
 }
 
 /// Units of a channel's fields, what they are, and the ranges of what it is about.

@@ -8,12 +8,9 @@
 
 mod arrow;
 mod column;
-mod container;
 mod csv;
 mod mcap;
 mod parquet;
-mod protobuf;
-mod schema;
 mod table;
 
 use std::fs::File;

@@ -115,7 +115,7 @@ fn a_capture_that_was_saved_is_looked_at_and_left_again() {
     let file = dir.path().join("held.csv");
     let mut desk = held();
     type_in(&mut desk, 's', "held.txt");
-    assert!(desk.message.contains("ends in .csv"), "{}", desk.message);
+    assert!(desk.message.contains("ends in .csv or .mcap"), "{}", desk.message);
     type_in(&mut desk, 's', file.to_str().unwrap());
     assert!(desk.message.contains("samples are in"), "{}", desk.message);
     let before = format!("{:?}", desk.picture().unwrap().samples);

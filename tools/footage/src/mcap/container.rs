@@ -1,37 +1,16 @@
-//! The container of MCAP files (mcap.dev, "Format Specification"): messages in chunks with indexes, and a summary at the end,
-//! so that viewers find any time in a file of any size. Written from beginning to end; nothing is held but one chunk and the
-//! index of the chunks.
+//! Writing: messages in chunks with indexes, and a summary at the end, so that viewers find any time in a file of any size.
+//! From beginning to end; nothing is held but one chunk and the index of the chunks.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-const MAGIC: &[u8; 8] = b"\x89MCAP0\r\n";
+use super::{ENCODING, MAGIC, Schema, Texts, UNCHECKED, op};
+
 /// A chunk is closed once it has so many bytes.
 const CHUNK_BYTES: usize = 1 << 20;
-/// A checksum that is none.
-const UNCHECKED: u32 = 0;
-
-/// Kinds of records.
-mod op {
-    pub(super) const HEADER: u8 = 0x01;
-    pub(super) const FOOTER: u8 = 0x02;
-    pub(super) const SCHEMA: u8 = 0x03;
-    pub(super) const CHANNEL: u8 = 0x04;
-    pub(super) const MESSAGE: u8 = 0x05;
-    pub(super) const CHUNK: u8 = 0x06;
-    pub(super) const MESSAGE_INDEX: u8 = 0x07;
-    pub(super) const CHUNK_INDEX: u8 = 0x08;
-    pub(super) const STATISTICS: u8 = 0x0b;
-    pub(super) const METADATA: u8 = 0x0c;
-    pub(super) const METADATA_INDEX: u8 = 0x0d;
-    pub(super) const DATA_END: u8 = 0x0f;
-}
-
-/// Text by name, as records have it.
-pub(super) type Texts = BTreeMap<String, String>;
 
 /// A file that is being written.
-pub(super) struct Container<W> {
+pub struct Container<W> {
     output: W,
     /// Bytes so far.
     position: u64,
@@ -75,7 +54,11 @@ struct Totals {
 }
 
 impl<W: Write> Container<W> {
-    pub(super) fn begin(mut output: W, library: &str) -> io::Result<Self> {
+    /// Begins a file of a program.
+    ///
+    /// # Errors
+    /// As the output, here and below.
+    pub fn begin(mut output: W, library: &str) -> io::Result<Self> {
         output.write_all(MAGIC)?;
         let (position, totals) = (MAGIC.len() as u64, Totals::default());
         let (chunk, declared, indexes) = (Chunk::default(), Vec::new(), Vec::new());
@@ -87,8 +70,8 @@ impl<W: Write> Container<W> {
         Ok(container)
     }
 
-    /// Names of things, for those who look at the file's metadata.
-    pub(super) fn metadata(&mut self, name: &str, entries: &Texts) -> io::Result<()> {
+    /// Texts about the whole, for those who look at the file's metadata.
+    pub fn metadata(&mut self, name: &str, entries: &Texts) -> io::Result<()> {
         let written = record(op::METADATA, |content| {
             text(content, name);
             texts(content, entries);
@@ -105,21 +88,21 @@ impl<W: Write> Container<W> {
     }
 
     /// Declares a schema; its number.
-    pub(super) fn schema(&mut self, name: &str, encoding: &str, data: &[u8]) -> io::Result<u16> {
+    pub fn schema(&mut self, schema: &Schema) -> io::Result<u16> {
         self.totals.schemas += 1;
         let id = self.totals.schemas;
         let written = record(op::SCHEMA, |content| {
             content.extend(id.to_le_bytes());
-            text(content, name);
-            text(content, encoding);
-            bytes(content, data);
+            text(content, &schema.name);
+            text(content, ENCODING);
+            bytes(content, &schema.descriptors);
         });
         self.declare(&written)?;
         Ok(id)
     }
 
     /// Declares a channel of messages; its number.
-    pub(super) fn channel(&mut self, schema: u16, topic: &str, encoding: &str, metadata: &Texts) -> io::Result<u16> {
+    pub fn channel(&mut self, schema: u16, topic: &str, metadata: &Texts) -> io::Result<u16> {
         let id = self.totals.channels;
         self.totals.channels = id
             .checked_add(1)
@@ -128,7 +111,7 @@ impl<W: Write> Container<W> {
             content.extend(id.to_le_bytes());
             content.extend(schema.to_le_bytes());
             text(content, topic);
-            text(content, encoding);
+            text(content, ENCODING);
             texts(content, metadata);
         });
         self.declare(&written)?;
@@ -136,7 +119,7 @@ impl<W: Write> Container<W> {
     }
 
     /// Appends a message.
-    pub(super) fn message(&mut self, channel: u16, sequence: u32, time: u64, data: &[u8]) -> io::Result<()> {
+    pub fn message(&mut self, channel: u16, sequence: u32, time: u64, data: &[u8]) -> io::Result<()> {
         let at = self.chunk.records.len() as u64;
         self.chunk.records.extend(record(op::MESSAGE, |content| {
             content.extend(channel.to_le_bytes());
@@ -154,7 +137,7 @@ impl<W: Write> Container<W> {
     }
 
     /// Writes what is still missing: the last chunk and the summary.
-    pub(super) fn finish(mut self) -> io::Result<W> {
+    pub fn finish(mut self) -> io::Result<W> {
         self.end_chunk()?;
         self.write(&record(op::DATA_END, |content| content.extend(UNCHECKED.to_le_bytes())))?;
         let summary_start = self.position;
