@@ -128,7 +128,7 @@ sections! {
         adopted: Whole<0, 1000>, Default("0");
         /// The length of the timeline, 10 min at most.
         duration: Span, Required;
-        /// Determines what is left to chance: the plant's noise, the learner.
+        /// Determines the noise of a simulated plant. The learner's seed is the site file's: `with: {seed: 2}` makes it another one.
         seed: Whole<0, 4294967295>, Default("1");
         /// What happens, and when.
         timeline: Vec<At<Step>>, Default("[]");
