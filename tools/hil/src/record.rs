@@ -89,6 +89,10 @@ fn text(take: &Take, site_file: &Path, plant: &str) -> String {
     let _ = writeln!(yaml, "about: what was recorded of a running agent");
     let _ = writeln!(yaml, "site: {}", quoted(&site_file.display().to_string()));
     let _ = writeln!(yaml, "plant:\n  {plant}");
+    let learnt = |event: &EventSeen| event.at >= 0 && event.kind == EventKind::PolicyAdopted.name();
+    if take.events.iter().any(learnt) {
+        yaml.push_str("learner: true\n");
+    }
     if begin == Mode::Shadow {
         yaml.push_str("arm: false\n");
     }
@@ -178,6 +182,7 @@ mod tests {
             event(6 * S, EventKind::ModeChange, "run -> hold: hold_command"),
             event(7 * S, EventKind::ModeChange, "hold -> release: release_command"),
             event(8 * S, EventKind::Disarmed, ""),
+            event(8 * S, EventKind::PolicyAdopted, ""),
             event(600 * S + 1, EventKind::Disarmed, ""),
         ];
         take.end = 600 * S + 1;
@@ -205,9 +210,11 @@ mod tests {
     #[test]
     fn what_was_recorded_on_a_rig_says_in_a_comment_what_hands_did() {
         let scenario = recorded(&take(), "existing: {rig: bench}");
+        assert!(scenario.learner);
         assert_eq!(scenario.steps.len(), 6);
         let mut quiet = take();
         quiet.events.truncate(2);
-        assert_eq!(recorded(&quiet, "existing: {rig: bench}").steps.len(), 0);
+        let scenario = recorded(&quiet, "existing: {rig: bench}");
+        assert_eq!((scenario.steps.len(), scenario.learner), (0, false));
     }
 }

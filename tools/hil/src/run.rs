@@ -401,6 +401,7 @@ mod tests {
         let programs = Programs::find(nowhere).unwrap();
         let with = Circumstances { programs, rig: None, patience: Patience::default(), stop: Stop::default() };
         with.stop.ask();
-        assert_eq!(run(&scenario, &with, |_, _| {}).outcome, Outcome::Skipped(STOPPED.to_owned()));
+        let result = run(&scenario, &with, |now, _| panic!("{now}"));
+        assert_eq!(result.outcome, Outcome::Skipped(STOPPED.to_owned()));
     }
 }
