@@ -184,6 +184,8 @@ impl Program {
 pub(crate) enum Forgery {
     /// A parameter that is this.
     Parameter(f32),
+    /// Parameters that are permitted one by one, and whose outputs are not.
+    Overflowing,
     /// Single bits flipped, one publication after another.
     BitsFlipped,
     /// Words of two publications, as a torn read would see them.
@@ -445,6 +447,7 @@ impl std::fmt::Display for Forgery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Parameter(value) => write!(f, "a network with the parameter {value:e}"),
+            Self::Overflowing => f.write_str("a network whose outputs overflow"),
             Self::BitsFlipped => f.write_str("networks with a flipped bit"),
             Self::Torn => f.write_str("a network that is half another one"),
             Self::HeaderDamaged => f.write_str("networks with a damaged header"),

@@ -54,6 +54,8 @@ choices! {
         Infinite = "infinite",
         /// A parameter is huge.
         Huge = "huge",
+        /// Every parameter is one that is permitted, and what they make of any state is not.
+        Overflowing = "overflowing",
         /// Single bits are flipped, in one publication after another.
         BitsFlipped = "bits_flipped",
         /// Words of two publications are mixed, as a torn read would see them.

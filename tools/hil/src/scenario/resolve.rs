@@ -318,6 +318,7 @@ const fn forgery(name: raw::ForgeryName) -> Forgery {
         raw::ForgeryName::Nan => Forgery::Parameter(f32::NAN),
         raw::ForgeryName::Infinite => Forgery::Parameter(f32::INFINITY),
         raw::ForgeryName::Huge => Forgery::Parameter(f32::MAX),
+        raw::ForgeryName::Overflowing => Forgery::Overflowing,
         raw::ForgeryName::BitsFlipped => Forgery::BitsFlipped,
         raw::ForgeryName::Torn => Forgery::Torn,
         raw::ForgeryName::HeaderDamaged => Forgery::HeaderDamaged,
