@@ -2,7 +2,8 @@
 //! behind.
 //!
 //! Every child has a process group of its own, so that Ctrl-C reaches this program alone, which then stops the others
-//! in order; and a pipe as standard input, whose end tells a tethered child that we are gone. Children inherit which
+//! in order; and a pipe as standard input, whose end tells a tethered child that we are gone. What a child has started in its
+//! group ends with it. Children inherit which
 //! signals are blocked here: only one that reads its signals from a descriptor can be stopped by a signal, the others
 //! are let go.
 //!
@@ -21,19 +22,25 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 /// Lines of a child's messages that are kept for the case that it dies.
 const TAIL_LINES: usize = 20;
+
+/// The longest line, bytes; what is longer is told as several.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+
+/// Lines that wait for whoever asks for them; when nobody does, further ones are in the tail alone.
+const LINES_MAX: usize = 8192;
 
 /// How often a child that shall end is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -52,6 +59,8 @@ type Tail = Arc<Mutex<VecDeque<String>>>;
 pub struct Child {
     name: &'static str,
     process: std::process::Child,
+    /// How it ended, once that was asked for: from then on its number may be somebody else's.
+    status: Option<ExitStatus>,
     output: Receiver<String>,
     tail: Tail,
     /// They read what it prints, to its end.
@@ -78,10 +87,11 @@ impl Child {
             .spawn()
             .map_err(|error| format!("{name} cannot be started: {error}"))?;
         let tail = Tail::default();
-        let (lines, output) = mpsc::channel();
+        let (lines, output) = mpsc::sync_channel(LINES_MAX);
         let stdout = process.stdout.take().map(|stdout| listen(stdout, tail.clone(), Some(lines)));
         let stderr = process.stderr.take().map(|stderr| listen(stderr, tail.clone(), None));
-        Ok(Self { name, process, output, tail, listeners: stdout.into_iter().chain(stderr).collect() })
+        let listeners = stdout.into_iter().chain(stderr).collect();
+        Ok(Self { name, process, status: None, output, tail, listeners })
     }
 
     /// Its process number.
@@ -99,9 +109,24 @@ impl Child {
         self.output.recv_timeout(patience).ok()
     }
 
-    /// How it ended, once it has.
+    /// How it ended, once it has; the others of its group are killed then.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.process.try_wait().ok().flatten()
+        if self.status.is_none() && self.has_ended() {
+            self.kill();
+        }
+        self.status
+    }
+
+    /// Whether it has ended; its number stays its own, and its group's.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        self.number().is_some_and(|pid| waitid(WaitId::Pid(pid), options).is_ok_and(|ended| ended.is_some()))
+    }
+
+    /// The number of it and of its group, as long as it is theirs.
+    fn number(&self) -> Option<Pid> {
+        let number = self.status.is_none().then(|| self.process.id())?;
+        i32::try_from(number).ok().and_then(Pid::from_raw)
     }
 
     /// An error when it has ended though nobody asked it to: how, and what it said last.
@@ -146,8 +171,16 @@ impl Child {
 
     /// Sends a signal; a child that has ended already does not mind.
     pub fn signal(&self, signal: Signal) {
-        if let Some(pid) = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw) {
+        if let Some(pid) = self.number() {
             let _ = kill_process(pid, signal);
+        }
+    }
+
+    /// Sends a signal to it and to everything that it has started in its group.
+    pub fn signal_group(&self, signal: Signal) {
+        if let Some(group) = self.number() {
+            // Failing means that it has ended.
+            let _ = kill_process_group(group, signal);
         }
     }
 
@@ -175,9 +208,12 @@ impl Child {
         None
     }
 
+    /// Kills it and its group, and waits until the kernel has forgotten it.
     fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.signal_group(Signal::KILL);
+        if self.status.is_none() {
+            self.status = self.process.wait().ok();
+        }
     }
 }
 
@@ -188,9 +224,10 @@ impl Drop for Child {
 }
 
 /// Reads a child's output to its end on a thread of its own.
-fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<Sender<String>>) -> JoinHandle<()> {
+fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<SyncSender<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
-        for line in BufReader::new(source).lines().map_while(Result::ok) {
+        let mut source = BufReader::new(source);
+        while let Some(line) = next_line(&mut source) {
             let mut kept = tail.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             if kept.len() == TAIL_LINES {
                 kept.pop_front();
@@ -198,11 +235,20 @@ fn listen(source: impl Read + Send + 'static, tail: Tail, lines: Option<Sender<S
             kept.push_back(line.clone());
             drop(kept);
             if let Some(lines) = &lines {
-                // Nobody may be listening any more.
-                let _ = lines.send(line);
+                // Nobody may be listening any more; a child never waits for whoever does.
+                let _ = lines.try_send(line);
             }
         }
     })
+}
+
+/// The next line without its end, as far as it is text; `None` at the end of what can be read.
+pub fn next_line(source: &mut impl BufRead) -> Option<String> {
+    let mut line = Vec::new();
+    source.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line).ok().filter(|bytes| *bytes > 0)?;
+    let text = String::from_utf8_lossy(&line);
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Some(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// Processes whose command line holds `text`, this one left out.
@@ -291,6 +337,75 @@ mod tests {
         assert!(found.iter().any(|(pid, _)| *pid == child.process.id()), "{found:?}");
         drop(child);
         assert!(processes_with(&mark).is_empty());
+    }
+
+    /// A child that has started another one, whose number it says.
+    fn family(script: &str) -> (Child, Pid) {
+        let mut child = shell(&format!("while :; do sleep 0.01; done & echo $!; {script}"));
+        let other = child.line(PATIENCE).unwrap().parse().unwrap();
+        (child, Pid::from_raw(other).unwrap())
+    }
+
+    /// What the kernel says a process does: R, S, T … `None` when it is gone, or all but gone.
+    fn state(pid: Pid) -> Option<char> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        text.rsplit_once(") ")?.1.chars().next().filter(|state| *state != 'Z')
+    }
+
+    fn wait_for(what: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !what() {
+            assert!(start.elapsed() < PATIENCE, "it never came");
+            std::thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    #[test]
+    fn what_a_child_has_started_is_stopped_continued_and_killed_with_it() {
+        let (child, other) = family("while :; do sleep 0.01; done");
+        child.signal_group(Signal::STOP);
+        wait_for(|| state(other) == Some('T'));
+        child.signal_group(Signal::CONT);
+        wait_for(|| state(other) != Some('T'));
+        drop(child);
+        wait_for(|| state(other).is_none());
+    }
+
+    #[test]
+    fn what_a_child_leaves_in_its_group_ends_when_its_end_is_seen() {
+        let (mut child, other) = family("exit 3");
+        assert_eq!(end(&mut child).code(), Some(3));
+        wait_for(|| state(other).is_none());
+        assert_eq!(child.ended().and_then(|status| status.code()), Some(3));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_end_nothing() {
+        let mut child = shell(r"printf 'a\377b\n'; echo more; cat");
+        assert_eq!(child.line(PATIENCE).as_deref(), Some("a\u{fffd}b"));
+        assert_eq!(child.line(PATIENCE).as_deref(), Some("more"));
+        assert_eq!(child.let_go(PATIENCE).and_then(|status| status.code()), Some(0));
+    }
+
+    #[test]
+    fn a_line_without_an_end_comes_in_pieces() {
+        let long = vec![b'x'; LINE_BYTES_MAX as usize + 1];
+        let said = [&long[..], b"\r\nlast"].concat();
+        let mut source = said.as_slice();
+        assert_eq!(next_line(&mut source).map(|line| line.len()), Some(LINE_BYTES_MAX as usize));
+        assert_eq!(next_line(&mut source).as_deref(), Some("x"));
+        assert_eq!(next_line(&mut source).as_deref(), Some("last"));
+        assert_eq!(next_line(&mut source), None);
+    }
+
+    #[test]
+    fn a_child_to_whom_nobody_listens_writes_on() {
+        let script = format!("i=0; while [ $i -lt {} ]; do i=$((i + 1)); echo line $i; done", LINES_MAX + 100);
+        let mut child = shell(&script);
+        assert!(end(&mut child).success());
+        child.hear_out();
+        assert!(child.last_lines().ends_with(&format!("line {}", LINES_MAX + 100)));
+        assert_eq!(std::iter::from_fn(|| child.line(Duration::ZERO)).count(), LINES_MAX);
     }
 
     #[test]

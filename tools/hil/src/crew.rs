@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use children::Child;
 use rt_control::{Address, Client};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,6 +17,7 @@ use crate::link::{Ledger, Link};
 use crate::programs::Programs;
 use crate::proxy::Proxy;
 use crate::rig::Rig;
+use crate::run::{Circumstances, STOPPED, Stop};
 use crate::scenario::{Cable, Forgery, Plant, Program, Scenario};
 
 /// How long a program of ours may take until it serves: ten times what it needs on a machine that does other things, too.
@@ -29,7 +30,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What the runtime records as the cause of what is asked of it.
-pub(crate) const CAUSE: &str = "hardware in the loop";
+const CAUSE: &str = "hardware in the loop";
 
 /// Starts a program that knows nothing of tethers, and ends it when the tether is cut.
 const TETHERED: &str =
@@ -42,6 +43,7 @@ const BUSY: &str = "while kill -0 \"$PPID\"; do i=0; while [ \"$i\" -lt 10000 ];
 pub(crate) struct Crew<'s> {
     scenario: &'s Scenario,
     programs: &'s Programs,
+    stop: &'s Stop,
     place: TempDir,
     address: Address,
     /// The path behind the plant's port.
@@ -63,8 +65,8 @@ impl<'s> Crew<'s> {
     /// Starts plant, cable, runtime and learner, in this order, and waits until each serves.
     ///
     /// # Errors
-    /// A sentence: one of them does not start.
-    pub(crate) fn start(scenario: &'s Scenario, programs: &'s Programs, rig: Option<&Rig>) -> Result<Self, String> {
+    /// A sentence: one of them does not start, or it was stopped.
+    pub(crate) fn start(scenario: &'s Scenario, with: &'s Circumstances) -> Result<Self, String> {
         let said = |error: std::io::Error| format!("no temporary directory can be made: {error}");
         let place = tempfile::Builder::new().prefix("corerl-hil-").tempdir().map_err(said)?;
         let site = &scenario.site;
@@ -72,7 +74,8 @@ impl<'s> Crew<'s> {
             .map_err(|error| error.to_string())?;
         let mut crew = Self {
             scenario,
-            programs,
+            programs: &with.programs,
+            stop: &with.stop,
             address,
             path: String::new(),
             port: 0,
@@ -88,7 +91,7 @@ impl<'s> Crew<'s> {
             forger: None,
             place,
         };
-        crew.reach_plant(rig)?;
+        crew.reach_plant(with.rig.as_ref())?;
         crew.write_site()?;
         if scenario.disk_full {
             symlink("/dev/full", crew.file("full.rec"))
@@ -115,7 +118,7 @@ impl<'s> Crew<'s> {
     ///
     /// # Errors
     /// A sentence: nobody leads.
-    pub(crate) fn client(&self) -> Result<Client, String> {
+    fn client(&self) -> Result<Client, String> {
         Client::connect(&self.address, ANSWER_TIMEOUT).map_err(|error| error.to_string())
     }
 
@@ -143,16 +146,24 @@ impl<'s> Crew<'s> {
     }
 
     /// Lets the cable do something, or nothing any more.
-    pub(crate) fn set_cable(&self, what: Cable, begins: bool) {
-        let Some(cable) = &self.cable else { return };
+    ///
+    /// # Errors
+    /// A sentence: this machine has no such cables.
+    pub(crate) fn set_cable(&self, what: Cable, begins: bool) -> Result<(), String> {
+        let Some(cable) = &self.cable else { return Ok(()) };
+        let lose = |percent| {
+            let lost = cable.try_lose(if begins { percent } else { 0 });
+            lost.map_err(|error| format!("this machine's kernel filters no packets: {error}"))
+        };
         match what {
-            Cable::Pulled => cable.lose(if begins { 100 } else { 0 }),
-            Cable::Loss(percent) => cable.lose(if begins { percent } else { 0 }),
+            Cable::Pulled => lose(100)?,
+            Cable::Loss(percent) => lose(percent)?,
             Cable::Silent => cable.swallow(begins),
             Cable::Delay(by) => cable.delay(if begins { by } else { Duration::ZERO }),
             Cable::Reset => cable.reset(),
             Cable::Forgotten => cable.forget(),
         }
+        Ok(())
     }
 
     /// Starts a program and waits until it serves.
@@ -169,6 +180,10 @@ impl<'s> Crew<'s> {
             Program::Learner => self.started_learner()?,
         };
         *self.slot(program) = Some(child);
+        if matches!(program, Program::Runtime | Program::Learner) {
+            // It has another runtime now, or none: it would publish into memory that nobody reads.
+            self.forger = None;
+        }
         Ok(())
     }
 
@@ -177,13 +192,13 @@ impl<'s> Crew<'s> {
     /// # Errors
     /// A sentence: it does not run.
     pub(crate) fn kill(&mut self, program: Program) -> Result<(), String> {
-        let child = self.slot(program).take().ok_or_else(|| format!("{} does not run", program.name()))?;
-        if let Some(group) = i32::try_from(child.pid()).ok().and_then(Pid::from_raw) {
-            // It leads its group; a program that was started by a command is in it, too. Failing means that it has ended.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        let child = self.slot(program).take();
+        drop(child.ok_or_else(|| format!("{} does not run", program.name()))?);
         if program == Program::Plant {
             self.link = None;
+        }
+        if program == Program::Runtime {
+            self.forger = None;
         }
         Ok(())
     }
@@ -194,7 +209,7 @@ impl<'s> Crew<'s> {
     /// A sentence: it does not run.
     pub(crate) fn pause(&mut self, program: Program, begins: bool) -> Result<(), String> {
         let child = self.slot(program).as_ref().ok_or_else(|| format!("{} does not run", program.name()))?;
-        child.signal(if begins { Signal::STOP } else { Signal::CONT });
+        child.signal_group(if begins { Signal::STOP } else { Signal::CONT });
         Ok(())
     }
 
@@ -222,11 +237,28 @@ impl<'s> Crew<'s> {
         Ok(())
     }
 
+    /// An operator's command to the runtime that leads.
+    ///
+    /// # Errors
+    /// A sentence: it is refused, or nobody leads.
+    pub(crate) fn command(&self, act: rt_control::Act) -> Result<(), String> {
+        self.client()?.act(act, CAUSE).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// A setpoint goes back to the policy.
+    ///
+    /// # Errors
+    /// A sentence: it is refused, or nobody leads.
+    pub(crate) fn hand_back(&self, setpoint: &str) -> Result<(), String> {
+        self.client()?.hand_back(Some(setpoint), CAUSE).map(drop).map_err(|error| error.to_string())
+    }
+
     /// The runtime that stands by shall lead.
     ///
     /// # Errors
     /// A sentence: it is refused.
-    pub(crate) fn hand_over(&self) -> Result<(), String> {
+    pub(crate) fn hand_over(&mut self) -> Result<(), String> {
+        self.forger = None;
         let standby = Client::connect(&self.address.standby(), ANSWER_TIMEOUT).map_err(|error| error.to_string())?;
         let mut standby = standby;
         standby.act(rt_control::Act::HandOver, CAUSE).map(drop).map_err(|error| error.to_string())
@@ -252,7 +284,7 @@ impl<'s> Crew<'s> {
         let mut troubles = Vec::new();
         for program in [Program::Learner, Program::Standby, Program::Runtime] {
             let Some(child) = self.slot(program) else { continue };
-            child.signal(Signal::CONT);
+            child.signal_group(Signal::CONT);
             match child.stop(Signal::TERM, END_PATIENCE) {
                 Some(status) if status.success() => {}
                 Some(status) => troubles.push(child.obituary(status)),
@@ -260,10 +292,13 @@ impl<'s> Crew<'s> {
             }
         }
         if let Some(plant) = &mut self.plant {
-            plant.signal(Signal::CONT);
+            plant.signal_group(Signal::CONT);
             if plant.let_go(END_PATIENCE).is_none() {
                 troubles.push("the plant did not end when it was let go, and was killed".to_owned());
             }
+        }
+        if let Some(link) = self.link.take() {
+            link.hear_out();
         }
         troubles
     }
@@ -318,7 +353,12 @@ impl<'s> Crew<'s> {
             command.args(["--security", "encrypt"]);
         }
         let mut child = Child::start("the plant", command.current_dir(self.place.path()))?;
-        let line = child.line(START_PATIENCE).unwrap_or_default();
+        let mut line = None;
+        wait_until(START_PATIENCE, self.stop, &mut child, "it says where it listens", |child| {
+            line = child.line(LOOK_EVERY);
+            line.is_some()
+        })?;
+        let line = line.unwrap_or_default();
         let said: Value = serde_json::from_str(&line).unwrap_or_default();
         let Some(url) = said["url"].as_str() else {
             child.check()?;
@@ -344,7 +384,7 @@ impl<'s> Crew<'s> {
         command.current_dir(directory.as_deref().unwrap_or(self.place.path()));
         let mut child = Child::start("the plant", rt_sys::without_blocked_signals(&mut command))?;
         let (server, path) = server_of(&filled(endpoint))?;
-        wait_until(*timeout, &mut child, "the plant listens", |child| match ready {
+        wait_until(*timeout, self.stop, &mut child, "the plant listens", |child| match ready {
             Some(ready) => child.line(LOOK_EVERY).is_some_and(|line| line.contains(ready)),
             None => TcpStream::connect_timeout(&server, LOOK_EVERY).is_ok(),
         })?;
@@ -376,7 +416,7 @@ impl<'s> Crew<'s> {
         let mut child = Child::start(program.name(), command.current_dir(self.place.path()))?;
         let pid = child.pid();
         let places = [self.address.clone(), self.address.standby()];
-        wait_until(START_PATIENCE, &mut child, "its control socket answers", |_| {
+        wait_until(START_PATIENCE, self.stop, &mut child, "its control socket answers", |_| {
             places.iter().any(|address| answers(address, pid))
         })?;
         Ok(child)
@@ -397,9 +437,10 @@ fn answers(address: &Address, pid: u32) -> bool {
         .is_some_and(|described| described.pid == pid)
 }
 
-/// Waits until `serves` is true; an error when the child ends or does not come to it.
+/// Waits until `serves` is true; an error when the child ends or does not come to it, or when it was stopped.
 fn wait_until(
     patience: Duration,
+    stop: &Stop,
     child: &mut Child,
     what: &str,
     mut serves: impl FnMut(&mut Child) -> bool,
@@ -407,6 +448,9 @@ fn wait_until(
     let begin = Instant::now();
     while !serves(child) {
         child.check()?;
+        if stop.is_asked() {
+            return Err(STOPPED.to_owned());
+        }
         if begin.elapsed() >= patience {
             let (name, last) = (child.name(), child.last_lines());
             return Err(format!("{name} was started, and {what} not even after {patience:?}; it said last:\n{last}"));

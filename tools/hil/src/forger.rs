@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use policy::PolicySpec;
-use policy::wire::{Publication, encode, slot_words};
+use policy::wire::{PARAMETER_MAX, Publication, encode, slot_words};
 use rt_config::Site;
 use rt_control::Client;
 use shm::{Access, Segment, SegmentKind, counters, triple};
@@ -18,6 +18,8 @@ const PAUSE: Duration = Duration::from_millis(25);
 const FLIPS: usize = 16;
 /// A parameter that a runtime believes.
 const SMALL: f32 = 0.01;
+/// A parameter that a runtime believes, as long as it is not one of many.
+const LARGE: f32 = 0.9 * PARAMETER_MAX;
 /// Far beyond the end of a setpoint's scale.
 const BEYOND: f32 = 1.5;
 
@@ -118,6 +120,7 @@ impl Forger {
         match forgery {
             Forgery::Sound => self.publish_next(&self.sound()),
             Forgery::Parameter(value) => self.publish_next(&self.words(|_, parameters| parameters[0] = value)),
+            Forgery::Overflowing => self.publish_next(&self.words(|_, parameters| parameters.fill(LARGE))),
             Forgery::Saturating => self.publish_next(&self.constant(BEYOND)),
             Forgery::OtherShape => self.publish_next(&self.of_other_shape()),
             Forgery::Torn => self.publish_next(&self.torn()),

@@ -10,13 +10,14 @@
 //!   kept can be judged again.
 //! - **Times are bounds of liveness**, chosen by the scenario for a machine that does other things, too. Nothing here says how
 //!   fast anything is.
+//! - **What was missed is told**: cycles, events or writes that nobody saw, and steps that came much too late, are a verdict, too.
 //! - Setpoints inside their ranges and within their rates, and a plant that is written nothing else, are expected of every
 //!   scenario without being written down.
 //!
 //! # Nouns
-//! A [`Scenario`] says what is started ([`Plant`]), what happens ([`Step`]) and what has to be seen ([`Expectation`]). [`run()`] makes
-//! a [`Take`] of it under [`Circumstances`], and [`judge`] gives its [`Verdict`]s. A [`Rig`] is real hardware. [`Summary`], [`junit`]
-//! and [`page`] tell what came of it. A [`Proxy`] is the cable between runtime and plant.
+//! A [`Scenario`] says what is started, what happens and what has to be seen. [`run()`] makes a [`Take`] of it under
+//! [`Circumstances`], and [`judge`] gives its [`Verdict`]s. A [`Rig`] is real hardware. [`Summary`], [`junit`] and [`page`] tell what
+//! came of it. A [`Proxy`] is the cable between runtime and plant.
 //!
 //! # Example
 //! ```no_run
@@ -52,11 +53,9 @@ pub use library::{find, load_all};
 pub use programs::Programs;
 pub use proxy::Proxy;
 pub use record::{Recorded, record};
-pub use report::{Summary, json, junit, page};
+pub use report::{Counts, Summary, json, junit, page};
 pub use rig::Rig;
 pub use run::{Circumstances, Outcome, Result, Stop, run};
-pub use scenario::{
-    Act, After, Cable, Expectation, Forgery, Plant, PlantFault, Program, Scenario, ScenarioError, Step, Wanted,
-};
-pub use take::{CycleSeen, EventSeen, Sent, SetpointSeen, StepOutcome, StepSeen, TagSeen, Take, WriteSeen};
-pub use verdict::{Patience, Verdict, judge, not_possible};
+pub use scenario::{Scenario, ScenarioError};
+pub use take::Take;
+pub use verdict::{Patience, Verdict, judge};

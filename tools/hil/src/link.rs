@@ -4,8 +4,10 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use children::next_line;
 use rt_core::ports::Clock as _;
 use rt_core::time::MonoTime;
 use rt_sys::MonotonicClock;
@@ -25,16 +27,30 @@ pub(crate) struct Told {
 
 /// What was heard of writes so far.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ledger(Arc<Mutex<Vec<Told>>>);
+pub(crate) struct Ledger(Arc<Mutex<Heard>>);
+
+/// Writes that were told, and how many the plant could not tell.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    pub(crate) writes: Vec<Told>,
+    pub(crate) lost: u64,
+}
 
 impl Ledger {
     /// Everything that was heard since the last time.
-    pub(crate) fn take(&self) -> Vec<Told> {
+    pub(crate) fn take(&self) -> Heard {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn enter(&self, told: Told) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(told);
+    /// Enters what the plant says in a line.
+    fn enter(&self, line: &str) {
+        let said: Value = serde_json::from_str(line).unwrap_or_default();
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.lost += said["lost"].as_u64().unwrap_or_default();
+        let write = &said["write"];
+        let (Some(node), Some(status)) = (write["node"].as_str(), write["status"].as_str()) else { return };
+        let (at, value) = (MonotonicClock::new().now(), write["value"].as_f64());
+        heard.writes.push(Told { at, node: node.to_owned(), value, status: status.to_owned() });
     }
 }
 
@@ -42,6 +58,7 @@ impl Ledger {
 #[derive(Debug)]
 pub(crate) struct Link {
     asking: BufReader<UnixStream>,
+    hearing: JoinHandle<()>,
 }
 
 impl Link {
@@ -57,8 +74,14 @@ impl Link {
         exchange(&mut listening, &json!({ "do": "writes" }))?;
         listening.get_ref().set_read_timeout(None)?;
         let ledger = ledger.clone();
-        std::thread::spawn(move || hear(listening, &ledger));
-        Ok(Self { asking: connected()? })
+        let asking = connected()?;
+        Ok(Self { asking, hearing: std::thread::spawn(move || hear(listening, &ledger)) })
+    }
+
+    /// Waits until everything is in the ledger that a plant has told before its end.
+    pub(crate) fn hear_out(self) {
+        // Whoever hears has nothing that could panic.
+        let _ = self.hearing.join();
     }
 
     /// Asks for something; what was done.
@@ -86,12 +109,26 @@ fn exchange(stream: &mut BufReader<UnixStream>, request: &Value) -> io::Result<V
 }
 
 /// Writes down what the plant tells, until it ends.
-fn hear(telling: BufReader<UnixStream>, ledger: &Ledger) {
-    for line in telling.lines().map_while(Result::ok) {
-        let told: Value = serde_json::from_str(&line).unwrap_or_default();
-        let write = &told["write"];
-        let (Some(node), Some(status)) = (write["node"].as_str(), write["status"].as_str()) else { continue };
-        let at = MonotonicClock::new().now();
-        ledger.enter(Told { at, node: node.to_owned(), value: write["value"].as_f64(), status: status.to_owned() });
+fn hear(mut telling: BufReader<UnixStream>, ledger: &Ledger) {
+    while let Some(line) = next_line(&mut telling) {
+        ledger.enter(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ledger_has_every_write_and_how_many_could_not_be_told() {
+        let ledger = Ledger::default();
+        let (plant, listening) = UnixStream::pair().unwrap();
+        let said = b"{\"write\": {\"node\": \"u\", \"value\": 0.5, \"status\": \"Good\"}}\n\xff\n{\"lost\": 7}\n{\"lost\": 2}\n";
+        (&plant).write_all(said).unwrap();
+        drop(plant);
+        hear(BufReader::new(listening), &ledger);
+        let heard = ledger.take();
+        assert_eq!((heard.writes.len(), heard.writes[0].value, heard.lost), (1, Some(0.5), 9));
+        assert_eq!(ledger.take().lost, 0);
     }
 }

@@ -22,6 +22,8 @@ const PUBLISH_ANSWER: [u8; 4] = [1, 0, 0x3D, 0x03];
 const SEQUENCE_NUMBER: Range<usize> = 16..20;
 /// No peer of ours sends longer ones.
 const CHUNK_BYTES_MAX: usize = 1 << 20;
+/// A server that has not answered by then is not there; others who connect wait meanwhile.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Nothing is worth sending after so long.
 const HOLD_MAX: Duration = Duration::from_secs(3_600);
 
@@ -143,11 +145,23 @@ impl Proxy {
     /// # Panics
     /// The kernel filters no packets.
     pub fn lose(&self, percent: u32) {
+        self.try_lose(percent).expect("the kernel filters packets");
+    }
+
+    /// The same where the kernel may be one that filters no packets.
+    ///
+    /// # Errors
+    /// It does not; then none is lost.
+    pub(crate) fn try_lose(&self, percent: u32) -> io::Result<()> {
+        let mut lost = Ok(());
         self.set(|state| {
-            state.loss_percent = percent;
-            filter(&self.cable.listener, percent);
-            state.lines.iter().filter_map(Weak::upgrade).for_each(|line| line.lose(percent));
+            lost = state.lose(&self.cable.listener, percent);
+            if lost.is_err() {
+                // Taking a filter away needs nothing that is not there.
+                let _ = state.lose(&self.cable.listener, 0);
+            }
         });
+        lost
     }
 
     /// Resets all connections: each side gets RST.
@@ -210,7 +224,10 @@ impl Cable {
     fn lay(self: &Arc<Self>, client: TcpStream, server: TcpStream) {
         let line = Arc::new(Line { client, server, forgotten: Mutex::new(false) });
         let mut state = self.state();
-        line.lose(state.loss_percent);
+        if line.lose(state.loss_percent).is_err() {
+            // Over a cable that loses packets there is no connection that loses none.
+            return;
+        }
         state.lines.retain(|line| line.strong_count() > 0);
         state.lines.push(Arc::downgrade(&line));
         for towards in [Towards::Server, Towards::Client] {
@@ -221,6 +238,12 @@ impl Cable {
 }
 
 impl State {
+    fn lose(&mut self, listener: &TcpListener, percent: u32) -> io::Result<()> {
+        self.loss_percent = percent;
+        filter(listener, percent)?;
+        self.lines.iter().filter_map(Weak::upgrade).try_for_each(|line| line.lose(percent))
+    }
+
     fn time_of(&self, bytes: usize) -> Duration {
         let transfer = self.bytes_per_s.map_or(0.0, |rate| bytes as f64 / f64::from(rate.get()));
         if self.ended { Duration::ZERO } else { self.delay + Duration::from_secs_f64(transfer).min(HOLD_MAX) }
@@ -296,9 +319,9 @@ impl Line {
         self.end();
     }
 
-    fn lose(&self, percent: u32) {
-        filter(&self.client, percent);
-        filter(&self.server, percent);
+    fn lose(&self, percent: u32) -> io::Result<()> {
+        filter(&self.client, percent)?;
+        filter(&self.server, percent)
     }
 }
 
@@ -315,7 +338,7 @@ fn accept(cable: &Arc<Cable>) {
         }
         drop(state);
         // Who is not let in by the server is not let in here.
-        if let Ok(server) = TcpStream::connect(cable.server)
+        if let Ok(server) = TcpStream::connect_timeout(&cable.server, CONNECT_TIMEOUT)
             && client.set_nodelay(true).and_then(|()| server.set_nodelay(true)).is_ok()
         {
             cable.lay(client, server);
@@ -340,26 +363,24 @@ fn next_chunk(from: &mut impl Read) -> io::Result<Vec<u8>> {
 
 /// Lets the kernel throw so many of a hundred packets away before TCP sees them: the peer gets no acknowledgement, as behind
 /// a pulled cable, and no privileges are needed.
-fn filter(socket: &impl std::os::fd::AsFd, loss_percent: u32) {
+fn filter(socket: &impl std::os::fd::AsFd, loss_percent: u32) -> io::Result<()> {
     const LOAD: u16 = 0x20;
     const JUMP_AT_LEAST: u16 = 0x35;
     const RETURN: u16 = 0x06;
     /// Where the kernel keeps a random word for filters (SKF_AD_RANDOM).
     const RANDOM: u32 = 0xFFFF_F000 + 56;
     let socket = SockRef::from(socket);
-    let filtered = if loss_percent == 0 {
+    if loss_percent == 0 {
         // There may be none.
         let _ = socket.detach_filter();
-        Ok(())
-    } else {
-        socket.attach_filter(&[
-            SockFilter::new(LOAD, 0, 0, RANDOM),
-            SockFilter::new(JUMP_AT_LEAST, 0, 1, (u32::MAX / 100).saturating_mul(loss_percent)),
-            SockFilter::new(RETURN, 0, 0, u32::MAX),
-            SockFilter::new(RETURN, 0, 0, 0),
-        ])
-    };
-    filtered.expect("the kernel filters packets");
+        return Ok(());
+    }
+    socket.attach_filter(&[
+        SockFilter::new(LOAD, 0, 0, RANDOM),
+        SockFilter::new(JUMP_AT_LEAST, 0, 1, (u32::MAX / 100).saturating_mul(loss_percent)),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ])
 }
 
 #[cfg(test)]

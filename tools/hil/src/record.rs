@@ -13,11 +13,13 @@ use rt_control::Address;
 use rt_core::mode::Mode;
 use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
+use serde_json::Value;
 use shm_layout::EventKind;
 
 use crate::follow::{Follower, blank};
 use crate::run::Stop;
-use crate::take::{CycleSeen, EventSeen, Take};
+use crate::scenario::{DURATION_MAX, DURATION_MIN};
+use crate::take::{CycleSeen, EventSeen, Take, seconds};
 
 /// How often rings are read.
 const TICK: Duration = Duration::from_millis(20);
@@ -80,41 +82,56 @@ pub fn record(
 fn text(take: &Take, site_file: &Path, plant: &str) -> String {
     let during: Vec<_> = take.cycles.iter().filter(|cycle| cycle.at >= 0).collect();
     let begin = during.first().and_then(|cycle| cycle.mode()).unwrap_or(Mode::Startup);
-    let length_s = seconds(take.end).max(0.1);
+    let length_s = seconds(take.end).clamp(DURATION_MIN.as_secs_f64(), DURATION_MAX.as_secs_f64());
+    let is_simulated = plant.starts_with("simulated");
     let mut yaml =
         String::from("# Recorded from a running agent: what people did is the timeline, what it did is expected.\n");
     let _ = writeln!(yaml, "about: what was recorded of a running agent");
-    let _ = writeln!(yaml, "site: {:?}", site_file.display().to_string());
+    let _ = writeln!(yaml, "site: {}", quoted(&site_file.display().to_string()));
     let _ = writeln!(yaml, "plant:\n  {plant}");
+    let learnt = |event: &EventSeen| event.at >= 0 && event.kind == EventKind::PolicyAdopted.name();
+    if take.events.iter().any(learnt) {
+        yaml.push_str("learner: true\n");
+    }
+    if begin == Mode::Shadow {
+        yaml.push_str("arm: false\n");
+    }
     let _ = writeln!(yaml, "begin: {}\nduration: {length_s:.3}s", begin.name());
-    let steps: Vec<_> =
-        take.events.iter().filter(|event| event.at >= 0).filter_map(|event| step(event, take)).collect();
-    let _ = writeln!(yaml, "timeline:{}", if steps.is_empty() { " []" } else { "" });
-    steps.iter().for_each(|step| _ = writeln!(yaml, "  - {step}"));
+    let events = take.events.iter().filter(|event| event.at >= 0 && seconds(event.at) <= length_s);
+    let steps: Vec<_> = events.filter_map(|event| step(event, take, is_simulated)).collect();
+    let is_empty = steps.iter().all(|step| step.starts_with('#'));
+    let _ = writeln!(yaml, "timeline:{}", if is_empty { " []" } else { "" });
+    steps.iter().for_each(|step| _ = writeln!(yaml, "  {step}"));
     yaml.push_str("expect:\n");
     expectations(&during, length_s).iter().for_each(|expectation| _ = writeln!(yaml, "  - {expectation}"));
     yaml
 }
 
-/// What a person did.
-fn step(event: &EventSeen, take: &Take) -> Option<String> {
-    let at = format!("when: {:.3}s", seconds(event.at));
+/// What a person did; a comment where a scenario cannot do it again, because only a simulated plant has hands.
+fn step(event: &EventSeen, take: &Take, is_simulated: bool) -> Option<String> {
+    let at = format!("- {{when: {:.3}s", seconds(event.at));
     let setpoint = || take.setpoints.get(usize::try_from(event.a).ok()?);
     Some(match EventKind::from_name(&event.kind)? {
         EventKind::OperatorTook => {
             let index = usize::try_from(event.a).ok()?;
             let after = take.cycles.iter().find(|cycle| cycle.at >= event.at)?;
             let value = after.setpoints.get(index)?.readback?;
-            format!("{{{at}, set: {{node: {}, value: {value}}}}}", setpoint()?.node)
+            let comment = if is_simulated { "" } else { "# by hand: " };
+            format!("{comment}{at}, set: {{node: {}, value: {value}}}}}", quoted(&setpoint()?.node))
         }
-        EventKind::OperatorReturned => format!("{{{at}, hand_back: {}}}", setpoint()?.name),
-        EventKind::Armed => format!("{{{at}, command: arm}}"),
-        EventKind::Disarmed => format!("{{{at}, command: disarm}}"),
-        EventKind::TripReset => format!("{{{at}, command: reset}}"),
-        EventKind::ModeChange if event.text.ends_with("hold_command") => format!("{{{at}, command: hold}}"),
-        EventKind::ModeChange if event.text.ends_with("release_command") => format!("{{{at}, command: release}}"),
+        EventKind::OperatorReturned => format!("{at}, hand_back: {}}}", quoted(&setpoint()?.name)),
+        EventKind::Armed => format!("{at}, command: arm}}"),
+        EventKind::Disarmed => format!("{at}, command: disarm}}"),
+        EventKind::TripReset => format!("{at}, command: reset}}"),
+        EventKind::ModeChange if event.text.ends_with("hold_command") => format!("{at}, command: hold}}"),
+        EventKind::ModeChange if event.text.ends_with("release_command") => format!("{at}, command: release}}"),
         _ => return None,
     })
+}
+
+/// A text as YAML has it, too.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 /// What the runtime did.
@@ -133,6 +150,71 @@ fn expectations(cycles: &[&CycleSeen], length_s: f64) -> Vec<String> {
     expectations
 }
 
-fn seconds(at: i64) -> f64 {
-    at as f64 / 1e9
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Act, Scenario};
+    use crate::take::{Sent, SetpointSeen};
+
+    const S: i64 = 1_000_000_000;
+
+    fn cycle(at: i64, mode: Mode) -> CycleSeen {
+        let sent = Sent { sent: None, last: None, readback: Some(1e-7), written: false };
+        let (setpoints, tags) = (vec![sent], Vec::new());
+        CycleSeen { at, dt_ns: 0, skipped: 2, mode: mode as u8, lateness_ns: 0, reward: None, setpoints, tags }
+    }
+
+    /// Everything that people can do, once.
+    fn take() -> Take {
+        let mut take = Take::new("recorded");
+        take.setpoints = vec![SetpointSeen { name: "u".into(), node: "u".into(), ..SetpointSeen::default() }];
+        take.cycles =
+            vec![cycle(-1, Mode::Run), cycle(0, Mode::Shadow), cycle(4 * S, Mode::Run), cycle(9 * S, Mode::Hold)];
+        let event =
+            |at, kind: EventKind, text: &str| EventSeen { at, kind: kind.name().into(), text: text.into(), a: 0 };
+        take.events = vec![
+            event(-1, EventKind::Disarmed, ""),
+            event(S, EventKind::OperatorTook, ""),
+            event(2 * S, EventKind::OperatorReturned, ""),
+            event(3 * S, EventKind::Armed, ""),
+            event(4 * S, EventKind::ModeChange, "shadow -> run: armed"),
+            event(5 * S, EventKind::TripReset, ""),
+            event(6 * S, EventKind::ModeChange, "run -> hold: hold_command"),
+            event(7 * S, EventKind::ModeChange, "hold -> release: release_command"),
+            event(8 * S, EventKind::Disarmed, ""),
+            event(8 * S, EventKind::PolicyAdopted, ""),
+            event(600 * S + 1, EventKind::Disarmed, ""),
+        ];
+        take.end = 600 * S + 1;
+        take
+    }
+
+    fn recorded(take: &Take, plant: &str) -> Scenario {
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil");
+        let text = text(take, &library.join("sites/saturation.yaml"), plant);
+        Scenario::parse(&text, &library.join("recorded.yaml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    #[test]
+    fn what_was_recorded_is_a_scenario() {
+        let scenario = recorded(&take(), "simulated: {name: saturation}");
+        let times: Vec<_> = scenario.steps.iter().map(|step| step.at.as_secs()).collect();
+        assert_eq!(times, [1, 2, 3, 5, 6, 7, 8]);
+        assert!(matches!(&scenario.steps[0].act, Act::Plant(fault) if fault.request["value"] == 1e-7));
+        assert_eq!(scenario.steps[4].act, Act::Command(rt_control::Act::Hold));
+        assert_eq!((scenario.begin, scenario.arm, scenario.duration.as_secs()), (Mode::Shadow, false, 600));
+        let expected: Vec<_> = scenario.expectations.iter().map(ToString::to_string).collect();
+        assert_eq!(expected.first().map(String::as_str), Some("modes run, hold"));
+    }
+
+    #[test]
+    fn what_was_recorded_on_a_rig_says_in_a_comment_what_hands_did() {
+        let scenario = recorded(&take(), "existing: {rig: bench}");
+        assert!(scenario.learner);
+        assert_eq!(scenario.steps.len(), 6);
+        let mut quiet = take();
+        quiet.events.truncate(2);
+        let scenario = recorded(&quiet, "existing: {rig: bench}");
+        assert_eq!((scenario.steps.len(), scenario.learner), (0, false));
+    }
 }

@@ -7,8 +7,9 @@ use rt_core::ports::Clock as _;
 use rt_core::time::MonoTime;
 use rt_sys::MonotonicClock;
 
-use crate::crew::{CAUSE, Crew, leftovers};
+use crate::crew::{Crew, leftovers};
 use crate::follow::{Follower, blank};
+use crate::link::Ledger;
 use crate::programs::Programs;
 use crate::rig::Rig;
 use crate::scenario::{Act, Plant, Scenario, Step};
@@ -21,6 +22,11 @@ const TICK: Duration = Duration::from_millis(10);
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 /// What a plant answers to writes that it has accepted.
 const ACCEPTED: &str = "Good";
+/// Why no clock jumps.
+const CLOCK: &str = "a clock belongs to the whole machine, and a time namespace moves the monotonic one alone; `skewed` moves \
+                     the plant's";
+/// What is told of a scenario that somebody has stopped.
+pub(crate) const STOPPED: &str = "it was stopped";
 
 /// A wish to end that several threads see.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +58,7 @@ pub struct Circumstances {
 }
 
 /// How a scenario ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything was as expected.
     Passed,
@@ -62,6 +68,26 @@ pub enum Outcome {
     Skipped(String),
     /// It could not be run to its end: why.
     Broken(String),
+}
+
+impl Outcome {
+    /// Its name for scripts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped(_) => "skipped",
+            Self::Broken(_) => "broken",
+        }
+    }
+
+    /// Why it was skipped or is broken.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Passed | Self::Failed => None,
+            Self::Skipped(why) | Self::Broken(why) => Some(why),
+        }
+    }
 }
 
 /// What came of a scenario.
@@ -79,18 +105,26 @@ pub struct Result {
     pub last_words: Vec<(String, String)>,
 }
 
+impl Result {
+    /// Of a scenario that could not be run: why.
+    pub fn broken(scenario: &Scenario, why: &str) -> Self {
+        let take = blank(&scenario.name, &scenario.site);
+        without_verdicts(Outcome::Broken(why.to_owned()), take, Instant::now())
+    }
+}
+
 /// Runs a scenario. `tell` hears what happens now, and how much of it is over, from 0 to 1.
 pub fn run(scenario: &Scenario, with: &Circumstances, mut tell: impl FnMut(&str, f64)) -> Result {
     let begun = Instant::now();
     let take = blank(&scenario.name, &scenario.site);
     if let Some(why) = cannot_run(scenario, with) {
-        let outcome = Outcome::Skipped(why);
-        return Result { outcome, verdicts: Vec::new(), take, took: Duration::ZERO, last_words: Vec::new() };
+        return without_verdicts(Outcome::Skipped(why), take, begun);
     }
     tell("its programs are started", 0.0);
-    let mut scene = match Crew::start(scenario, &with.programs, with.rig.as_ref()) {
+    let mut scene = match Crew::start(scenario, with) {
         Ok(crew) => Scene::new(scenario, crew, take),
-        Err(why) => return broken(why, take, begun),
+        Err(_) if with.stop.is_asked() => return without_verdicts(Outcome::Skipped(STOPPED.to_owned()), take, begun),
+        Err(why) => return without_verdicts(Outcome::Broken(why), take, begun),
     };
     let played = scene.play(with, &mut tell);
     tell("its programs are ended", 1.0);
@@ -106,12 +140,15 @@ pub fn run(scenario: &Scenario, with: &Circumstances, mut tell: impl FnMut(&str,
     Result { outcome, verdicts, take, took: begun.elapsed(), last_words }
 }
 
-fn broken(why: String, take: Take, begun: Instant) -> Result {
-    Result { outcome: Outcome::Broken(why), verdicts: Vec::new(), take, took: begun.elapsed(), last_words: Vec::new() }
+fn without_verdicts(outcome: Outcome, take: Take, begun: Instant) -> Result {
+    Result { outcome, verdicts: Vec::new(), take, took: begun.elapsed(), last_words: Vec::new() }
 }
 
-/// Real hardware is touched only when it was named.
+/// Real hardware is touched only when it was named, and nothing when everybody ends.
 fn cannot_run(scenario: &Scenario, with: &Circumstances) -> Option<String> {
+    if with.stop.is_asked() {
+        return Some(STOPPED.to_owned());
+    }
     let Plant::Existing { rig: wanted } = &scenario.plant else { return None };
     match &with.rig {
         None => Some(format!("it is for the rig `{wanted}`: name its file with --rig")),
@@ -197,7 +234,7 @@ impl<'s> Scene<'s> {
     /// Reads what is new, and sees to it that everybody lives.
     fn look(&mut self, with: &Circumstances) -> std::result::Result<(), String> {
         if with.stop.is_asked() {
-            return Err("it was stopped".to_owned());
+            return Err(STOPPED.to_owned());
         }
         self.read();
         self.crew.check()
@@ -206,66 +243,56 @@ impl<'s> Scene<'s> {
     fn read(&mut self) {
         let now = self.clock.now();
         self.follower.read(&mut self.take, now);
-        let (Some(ledger), Some(writes)) = (self.crew.ledger(), &mut self.take.writes) else { return };
-        let names: Vec<_> = self.take.setpoints.iter().map(|setpoint| setpoint.node.as_str()).collect();
-        let told =
-            ledger.take().into_iter().filter(|told| told.status == ACCEPTED && names.contains(&told.node.as_str()));
-        writes.extend(told.map(|told| WriteSeen {
-            at: self.follower.told(told.at.as_ns()),
-            node: told.node,
-            value: told.value,
-            status: told.status,
-        }));
+        enter(self.crew.ledger(), &self.follower, &mut self.take);
     }
 
     fn act(&mut self, moment: Moment) {
         let step = &self.scenario.steps[moment.step];
         let at = self.follower.told(self.clock.now().as_ns());
-        let done = self.done(step, moment.begins);
+        let is_possible = !matches!(self.take.steps[moment.step].outcome, StepOutcome::NotPossibleHere(_));
+        let done = if is_possible { self.done(step, moment.begins) } else { Ok(()) };
         let seen = &mut self.take.steps[moment.step];
         if moment.begins {
             seen.begun = Some(at);
             seen.outcome = outcome(step, done);
         } else {
             seen.ended = Some(at);
-            if let Err(why) = done {
+            if let Err(NotDone::NotPossibleHere(why) | NotDone::Refused(why)) = done {
                 seen.outcome = StepOutcome::Failed(format!("it could not be taken back: {why}"));
             }
         }
     }
 
-    /// Does a step, or takes it back. An error is a sentence.
-    fn done(&mut self, step: &Step, begins: bool) -> std::result::Result<(), String> {
+    /// Does a step, or takes it back.
+    fn done(&mut self, step: &Step, begins: bool) -> std::result::Result<(), NotDone> {
         let crew = &mut self.crew;
-        match &step.act {
+        let done = match &step.act {
+            Act::Cable(cable) => return crew.set_cable(*cable, begins).map_err(NotDone::NotPossibleHere),
+            Act::ClockJump(_) => return Err(NotDone::NotPossibleHere(CLOCK.to_owned())),
             Act::Plant(fault) if begins => crew.ask_plant(&fault.request).map(drop),
-            Act::Plant(fault) => crew.ask_plant(&serde_json::json!({ "do": "clear", "node": fault.node })).map(drop),
-            Act::Cable(cable) => {
-                crew.set_cable(*cable, begins);
-                Ok(())
-            }
+            Act::Plant(fault) => crew.ask_plant(&fault.end()).map(drop),
             Act::Kill(program) if begins => crew.kill(*program),
             Act::Kill(program) | Act::Start(program) => crew.start_program(*program),
             Act::Pause(program) => crew.pause(*program, begins),
             Act::Publish(forgery) => crew.publish(*forgery),
             Act::Busy(count) => crew.busy(if begins { *count } else { 0 }),
-            Act::ClockJump(_) => Ok(()),
             Act::Command(rt_control::Act::HandOver) => crew.hand_over(),
-            Act::Command(act) => crew.client()?.act(*act, CAUSE).map(drop).map_err(|error| error.to_string()),
-            Act::HandBack(setpoint) => {
-                crew.client()?.hand_back(Some(setpoint), CAUSE).map(drop).map_err(|error| error.to_string())
-            }
+            Act::Command(act) => crew.command(*act),
+            Act::HandBack(setpoint) => crew.hand_back(setpoint),
             Act::Apply(values) => crew.apply(values),
-        }
+        };
+        done.map_err(NotDone::Refused)
     }
 
     /// Ends the programs, and reads what they left: the take, what they said, and what is left of them.
     fn end(self) -> (Take, Vec<(String, String)>, Verdict) {
         let Self { crew, mut follower, mut take, clock, .. } = self;
         let (last_words, place) = (crew.last_words(), crew.place().to_owned());
+        let ledger = crew.ledger().cloned();
         let mut troubles = crew.end();
         // A dead runtime's memory is still there for whoever has it mapped.
         follower.read(&mut take, clock.now());
+        enter(ledger.as_ref(), &follower, &mut take);
         troubles.extend(leftovers(&place));
         let left = Verdict {
             expectation: "all programs end in order and leave nothing".to_owned(),
@@ -281,27 +308,47 @@ fn due(scenario: &Scenario, step: &Step) -> StepSeen {
     StepSeen { title: scenario.title(step), begun: None, ended: None, outcome: StepOutcome::Due }
 }
 
-fn outcome(step: &Step, done: std::result::Result<(), String>) -> StepOutcome {
-    if matches!(step.act, Act::ClockJump(_)) {
-        let why = "a clock belongs to the whole machine, and a time namespace moves the monotonic one alone; `skewed` moves \
-                   the plant's";
-        return StepOutcome::NotPossibleHere(why.to_owned());
-    }
+/// Why a step was not done: a sentence.
+#[derive(Debug)]
+enum NotDone {
+    /// Somebody refused it.
+    Refused(String),
+    /// This machine cannot do it.
+    NotPossibleHere(String),
+}
+
+fn outcome(step: &Step, done: std::result::Result<(), NotDone>) -> StepOutcome {
     match (done, step.refused) {
         (Ok(()), false) => StepOutcome::Done,
         (Ok(()), true) => StepOutcome::Failed("it was done, and should have been refused".to_owned()),
-        (Err(why), true) => StepOutcome::Refused(why),
-        (Err(why), false) => StepOutcome::Failed(why),
+        (Err(NotDone::NotPossibleHere(why)), _) => StepOutcome::NotPossibleHere(why),
+        (Err(NotDone::Refused(why)), true) => StepOutcome::Refused(why),
+        (Err(NotDone::Refused(why)), false) => StepOutcome::Failed(why),
     }
 }
 
-/// All begins and ends, by rising time.
+/// Takes over what the plant told of writes that it has accepted of setpoints.
+fn enter(ledger: Option<&Ledger>, follower: &Follower, take: &mut Take) {
+    let (Some(ledger), Some(writes)) = (ledger, &mut take.writes) else { return };
+    let heard = ledger.take();
+    take.missed_writes += heard.lost;
+    let names: Vec<_> = take.setpoints.iter().map(|setpoint| setpoint.node.as_str()).collect();
+    let told = heard.writes.into_iter().filter(|told| told.status == ACCEPTED && names.contains(&told.node.as_str()));
+    writes.extend(told.map(|told| WriteSeen {
+        at: follower.told(told.at.as_ns()),
+        node: told.node,
+        value: told.value,
+        status: told.status,
+    }));
+}
+
+/// All begins and ends, by rising time; what ends makes way for what begins.
 fn moments(steps: &[Step]) -> Vec<Moment> {
     let begins = steps.iter().enumerate().map(|(step, of)| Moment { at: of.at, step, begins: true });
     let ends =
         steps.iter().enumerate().filter_map(|(step, of)| Some(Moment { at: of.at + of.lasts?, step, begins: false }));
     let mut moments: Vec<_> = begins.chain(ends).collect();
-    moments.sort_by_key(|moment| moment.at);
+    moments.sort_by_key(|moment| (moment.at, moment.begins));
     moments
 }
 
@@ -311,4 +358,50 @@ fn elapsed(begin: MonoTime, now: MonoTime) -> Duration {
 
 fn share(now: Duration, of: Duration) -> f64 {
     (now.as_secs_f64() / of.as_secs_f64()).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Cable, Program};
+
+    fn step(at_s: u64, lasts_s: Option<u64>, act: Act) -> Step {
+        let [at, lasts] = [Some(at_s), lasts_s].map(|time| time.map(Duration::from_secs));
+        Step { at: at.unwrap_or_default(), lasts, label: None, refused: false, act }
+    }
+
+    #[test]
+    fn moments_come_by_rising_time_and_an_end_makes_way_for_a_begin() {
+        let steps = [
+            step(1, Some(2), Act::Cable(Cable::Loss(3))),
+            step(2, None, Act::Kill(Program::Learner)),
+            step(3, Some(1), Act::Cable(Cable::Pulled)),
+        ];
+        let told: Vec<_> = moments(&steps).iter().map(|m| (m.at.as_secs(), m.step, m.begins)).collect();
+        assert_eq!(told, [(1, 0, true), (2, 1, true), (3, 0, false), (3, 2, true), (4, 2, false)]);
+    }
+
+    #[test]
+    fn what_this_machine_cannot_do_is_not_possible_here_even_where_it_has_to_be_refused() {
+        let mut step = step(1, None, Act::Cable(Cable::Pulled));
+        for refused in [false, true] {
+            step.refused = refused;
+            let done = Err(NotDone::NotPossibleHere("no filters".to_owned()));
+            assert_eq!(outcome(&step, done), StepOutcome::NotPossibleHere("no filters".to_owned()));
+        }
+        assert_eq!(outcome(&step, Err(NotDone::Refused("no".into()))), StepOutcome::Refused("no".into()));
+        assert!(matches!(outcome(&step, Ok(())), StepOutcome::Failed(_)));
+    }
+
+    #[test]
+    fn a_scenario_that_waits_when_somebody_stops_is_skipped() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/steady.yaml");
+        let scenario = Scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        let nowhere = |_: &str| Some("/nowhere/at/all".into());
+        let programs = Programs::find(nowhere).unwrap();
+        let with = Circumstances { programs, rig: None, patience: Patience::default(), stop: Stop::default() };
+        with.stop.ask();
+        let result = run(&scenario, &with, |now, _| panic!("{now}"));
+        assert_eq!(result.outcome, Outcome::Skipped(STOPPED.to_owned()));
+    }
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 use rt_core::mode::Mode;
 use serde::{Deserialize, Serialize};
 
+use crate::scenario::Scenario;
+
 /// What a kept take says of itself.
 const SCHEMA: &str = "corerl.take/1";
 
@@ -15,130 +17,136 @@ const SCHEMA: &str = "corerl.take/1";
 pub struct Take {
     schema: String,
     /// The scenario's name.
-    pub scenario: String,
+    pub(crate) scenario: String,
     /// The control period.
-    pub period_ns: u64,
+    pub(crate) period_ns: u64,
     /// The setpoints in the order of the cycles.
-    pub setpoints: Vec<SetpointSeen>,
+    pub(crate) setpoints: Vec<SetpointSeen>,
     /// The tags in the order of the cycles.
-    pub tags: Vec<TagSeen>,
+    pub(crate) tags: Vec<TagSeen>,
     /// Every cycle of whoever led, by rising time.
-    pub cycles: Vec<CycleSeen>,
+    pub(crate) cycles: Vec<CycleSeen>,
     /// Cycles that were overwritten before they were read.
-    pub missed: u64,
+    pub(crate) missed: u64,
+    /// Events that were.
+    #[serde(default)]
+    pub(crate) missed_events: u64,
+    /// Writes that the plant could not tell, because it was not listened to in time.
+    #[serde(default)]
+    pub(crate) missed_writes: u64,
     /// Events, as they came.
-    pub events: Vec<EventSeen>,
+    pub(crate) events: Vec<EventSeen>,
     /// Writes that the plant told of; `None` where it tells nothing.
-    pub writes: Option<Vec<WriteSeen>>,
+    pub(crate) writes: Option<Vec<WriteSeen>>,
     /// What was done, in the order of the scenario's steps.
-    pub steps: Vec<StepSeen>,
+    pub(crate) steps: Vec<StepSeen>,
     /// The runtimes that led, one after another: when each was followed from.
-    pub leaders: Vec<i64>,
+    pub(crate) leaders: Vec<i64>,
     /// The timeline's end.
-    pub end: i64,
+    pub(crate) end: i64,
 }
 
 /// A setpoint of a take.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SetpointSeen {
+pub(crate) struct SetpointSeen {
     /// Its tag.
-    pub name: String,
+    pub(crate) name: String,
     /// What the plant calls it.
-    pub node: String,
+    pub(crate) node: String,
     /// Engineering unit.
-    pub unit: String,
+    pub(crate) unit: String,
     /// How far it may move in a second; `None` without limit.
-    pub rate_per_s: Option<f64>,
+    pub(crate) rate_per_s: Option<f64>,
     /// Its range, from when on.
-    pub ranges: Vec<(i64, f64, f64)>,
+    pub(crate) ranges: Vec<(i64, f64, f64)>,
 }
 
 /// A tag of a take.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TagSeen {
+pub(crate) struct TagSeen {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Engineering unit.
-    pub unit: String,
+    pub(crate) unit: String,
 }
 
 /// One cycle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CycleSeen {
+pub(crate) struct CycleSeen {
     /// The slot's release.
-    pub at: i64,
+    pub(crate) at: i64,
     /// Time since the cycle before.
-    pub dt_ns: u64,
+    pub(crate) dt_ns: u64,
     /// Slots skipped before it.
-    pub skipped: u32,
+    pub(crate) skipped: u32,
     /// The mode's number.
-    pub mode: u8,
+    pub(crate) mode: u8,
     /// Lateness of the wake-up, nanoseconds.
-    pub lateness_ns: u32,
+    pub(crate) lateness_ns: u32,
     /// The reward of the step that ended here.
-    pub reward: Option<f64>,
+    pub(crate) reward: Option<f64>,
     /// One for each setpoint.
-    pub setpoints: Vec<Sent>,
+    pub(crate) setpoints: Vec<Sent>,
     /// One for each tag: value and number of the quality.
-    pub tags: Vec<(Option<f64>, u8)>,
+    pub(crate) tags: Vec<(Option<f64>, u8)>,
 }
 
 /// A setpoint in one cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// What the envelope let through; `None` with `written` for what is not finite.
-    pub sent: Option<f64>,
+    pub(crate) sent: Option<f64>,
     /// The change was measured from this.
-    pub last: Option<f64>,
+    pub(crate) last: Option<f64>,
     /// What the plant showed.
-    pub readback: Option<f64>,
+    pub(crate) readback: Option<f64>,
     /// It went to the plant.
-    pub written: bool,
+    pub(crate) written: bool,
 }
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EventSeen {
+pub(crate) struct EventSeen {
     /// When.
-    pub at: i64,
+    pub(crate) at: i64,
     /// Its kind.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Its text.
-    pub text: String,
+    pub(crate) text: String,
     /// Its first number, as the kind defines it.
-    pub a: u64,
+    pub(crate) a: u64,
 }
 
 /// A write as the plant saw it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WriteSeen {
+pub(crate) struct WriteSeen {
     /// When it was told.
-    pub at: i64,
+    pub(crate) at: i64,
     /// The plant's name of the input.
-    pub node: String,
+    pub(crate) node: String,
     /// What was written, where it was a number.
-    pub value: Option<f64>,
+    pub(crate) value: Option<f64>,
     /// The answer.
-    pub status: String,
+    pub(crate) status: String,
 }
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepSeen {
+pub(crate) struct StepSeen {
     /// What it is, for people.
-    pub title: String,
+    pub(crate) title: String,
     /// When it began; `None` when it was not done.
-    pub begun: Option<i64>,
+    pub(crate) begun: Option<i64>,
     /// When it was taken back.
-    pub ended: Option<i64>,
+    pub(crate) ended: Option<i64>,
     /// What came of it.
-    pub outcome: StepOutcome,
+    pub(crate) outcome: StepOutcome,
 }
 
 /// What can become of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum StepOutcome {
+pub(crate) enum StepOutcome {
     /// It is still to come.
     Due,
     /// It was done, as it should have been.
@@ -153,14 +161,14 @@ pub enum StepOutcome {
 
 impl CycleSeen {
     /// The mode, if it is one.
-    pub fn mode(&self) -> Option<Mode> {
+    pub(crate) fn mode(&self) -> Option<Mode> {
         Mode::from_number(self.mode)
     }
 }
 
 impl Take {
     /// Nothing seen yet.
-    pub fn new(scenario: &str) -> Self {
+    pub(crate) fn new(scenario: &str) -> Self {
         Self { schema: SCHEMA.to_owned(), scenario: scenario.to_owned(), ..Self::default() }
     }
 
@@ -190,13 +198,83 @@ impl Take {
     }
 
     /// Whether all parts of each cycle are there: a file may say anything.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         let (setpoints, tags) = (self.setpoints.len(), self.tags.len());
         self.cycles.iter().all(|cycle| cycle.setpoints.len() == setpoints && cycle.tags.len() == tags)
     }
+
+    /// Whether it can be judged by this scenario.
+    ///
+    /// # Errors
+    /// A sentence: it is another one's, or damaged.
+    pub fn check_that_it_is_of(&self, scenario: &Scenario) -> Result<(), String> {
+        let of_another = |how: String| Err(format!("the take is of another scenario: {how}"));
+        if self.scenario != scenario.name {
+            return of_another(format!("it is of `{}`, and this is `{}`", self.scenario, scenario.name));
+        }
+        let steps = (self.steps.len(), scenario.steps.len());
+        if steps.0 != steps.1 {
+            return of_another(format!("it has {} steps, `{}` has {}", steps.0, scenario.name, steps.1));
+        }
+        let whole = self.is_whole();
+        whole.then_some(()).ok_or_else(|| "the take is damaged: a cycle lacks setpoints or tags".to_owned())
+    }
+
+    /// How many cycles were seen.
+    pub fn cycle_count(&self) -> usize {
+        self.cycles.len()
+    }
+}
+
+/// A time of a take in seconds.
+pub(crate) fn seconds(at: i64) -> f64 {
+    at as f64 / 1e9
 }
 
 /// A number that can be kept: what is not finite is nothing.
 pub(crate) fn finite(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take() -> Take {
+        let mut take = Take::new("steady");
+        take.setpoints =
+            vec![SetpointSeen { name: "u".into(), ranges: vec![(-5, 0.0, 1.0)], ..SetpointSeen::default() }];
+        take.tags = vec![TagSeen::default()];
+        let sent = Sent { sent: Some(0.1), last: None, readback: Some(1.0 / 3.0), written: true };
+        let (dt_ns, skipped, mode, lateness_ns) = (5, 1, 2, 7);
+        let (reward, setpoints, tags) = (Some(-0.5), vec![sent], vec![(None, 2)]);
+        take.cycles = vec![CycleSeen { at: -3, dt_ns, skipped, mode, lateness_ns, reward, setpoints, tags }];
+        take.events = vec![EventSeen { at: 1, kind: "trip".into(), text: "chatter".into(), a: 3 }];
+        take.writes = Some(vec![WriteSeen { at: 2, node: "u".into(), value: Some(0.1), status: "Good".into() }]);
+        (take.missed, take.missed_events, take.missed_writes, take.end) = (1, 2, 3, 4);
+        take
+    }
+
+    #[test]
+    fn a_take_that_was_kept_is_read_as_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("take.json");
+        take().keep(&file).unwrap();
+        assert_eq!(Take::read(&file), Ok(take()));
+        std::fs::write(&file, std::fs::read_to_string(&file).unwrap().replace("take/1", "take/9")).unwrap();
+        assert!(Take::read(&file).unwrap_err().contains("this program reads `corerl.take/1`"));
+    }
+
+    #[test]
+    fn a_take_is_judged_by_its_own_scenario_alone() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/steady.yaml");
+        let scenario = Scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(take().check_that_it_is_of(&scenario), Ok(()));
+        let of_other = Take { scenario: "bumpless".into(), ..take() };
+        assert!(
+            of_other.check_that_it_is_of(&scenario).unwrap_err().contains("it is of `bumpless`, and this is `steady`")
+        );
+        let damaged = Take { tags: Vec::new(), ..take() };
+        assert!(damaged.check_that_it_is_of(&scenario).unwrap_err().contains("a cycle lacks"));
+    }
 }

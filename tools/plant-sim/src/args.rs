@@ -65,8 +65,8 @@ pub(crate) struct Args {
 
     /// Switch faults on and off at this local socket, a JSON object a line: {"do": "frozen", "node": "level"}. There are frozen,
     /// stale, nan, forced (value), offset (by), noise (deviation), quality (status) and skewed (by_s) for outputs; refuse
-    /// (status), ignore, load (by) and set (value) for inputs; clear, for one node or all; and writes, which tells every write
-    /// of an input from then on. Without this option there is no such socket.
+    /// (status), ignore, load (by) and set (value) for inputs; clear, for one node (and one kind) or all; and writes, which tells
+    /// every write of an input from then on. Without this option there is no such socket; it is removed at the end.
     #[arg(long, value_name = "PATH")]
     pub(crate) faults: Option<PathBuf>,
 

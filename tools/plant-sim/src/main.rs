@@ -58,9 +58,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let (server, handle, space) =
         server::build(port, &access, server::subscription_limits(&args), (&args.plant, &nodes), &book)
             .map_err(Failure::internal)?;
-    if let Some(path) = &args.faults {
-        faults::listen(path, Arc::clone(&book))?;
-    }
+    let _listening = args.faults.as_ref().map(|path| faults::listen(path, Arc::clone(&book))).transpose()?;
     let stepper = Stepper::new(
         plant,
         &nodes,

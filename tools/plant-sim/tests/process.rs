@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -149,4 +150,23 @@ fn an_encrypting_plant_names_its_certificate_and_thumbprint() {
     let plant = Plant::start(&["--port", "0", "--security", "encrypt", "--pki", directory, "--json"]);
     assert!(plant.line.contains("cert.der") && plant.line.contains("thumbprint"), "{}", plant.line);
     assert_eq!(&hello(plant.port()), b"ACK");
+}
+
+#[test]
+fn a_line_that_is_too_long_is_the_last_one_and_the_socket_goes_with_the_program() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("faults");
+    let mut plant = Plant::start(&["--port", "0", "--tether", "--faults", path.to_str().unwrap()]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&[&[b'x'; 4096][..], b"{\"do\": \"clear\"}\n"].concat()).unwrap();
+    let mut answers = Vec::new();
+    // What was not read of the line makes a reset of the end.
+    let _ = stream.read_to_end(&mut answers);
+    let answers = String::from_utf8(answers).unwrap();
+    assert_eq!(answers.lines().count(), 1, "{answers}");
+    assert!(answers.contains("4096 bytes at most"), "{answers}");
+    drop(plant.child.stdin.take());
+    assert_eq!(plant.exit_code(), Some(0));
+    assert!(!path.exists());
 }

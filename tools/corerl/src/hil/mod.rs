@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hil::{Circumstances, Patience, Programs, Rig, Scenario, Stop, Summary, Take, Verdict};
+use hil::{Circumstances, Counts, Patience, Programs, Rig, Scenario, Stop, Summary, Take, Verdict};
 use indicatif::{ProgressBar, ProgressStyle};
 use rt_sys::Lifeline;
 use serde_json::json;
@@ -218,15 +218,19 @@ fn told(summaries: &[Summary]) -> String {
     for summary in summaries {
         let of_verdict = |verdict: &Verdict| row(&summary.scenario, verdict);
         rows.extend(summary.verdicts.iter().map(of_verdict));
-        rows.push([&summary.scenario, &summary.outcome.to_uppercase(), "", "", ""].map(cell));
+        rows.push([&summary.scenario, &summary.outcome.name().to_uppercase(), "", "", ""].map(cell));
     }
-    let count = |outcome: &str| summaries.iter().filter(|summary| summary.outcome == outcome).count();
-    let counts = ["passed", "failed", "skipped", "broken"].map(|outcome| format!("{} {outcome}", count(outcome)));
     let reasons = summaries.iter().filter_map(|summary| {
-        let why = summary.why.as_ref()?;
-        Some(format!("{} {}: {why}\n", summary.scenario, summary.outcome))
+        let why = summary.outcome.why()?;
+        Some(format!("{} {}: {why}\n", summary.scenario, summary.outcome.name()))
     });
-    format!("{}\n{}{} scenarios: {}\n", table(&rows), reasons.collect::<String>(), summaries.len(), counts.join(", "))
+    format!(
+        "{}\n{}{} scenarios: {}\n",
+        table(&rows),
+        reasons.collect::<String>(),
+        summaries.len(),
+        Counts::of(summaries)
+    )
 }
 
 fn row(scenario: &str, verdict: &Verdict) -> [String; 5] {
@@ -270,12 +274,7 @@ fn list(paths: &[PathBuf], json: bool) -> Result<Exit, Failure> {
 fn replay(scenario: &Path, take: &Path, patience: f64, json: bool) -> Result<Exit, Failure> {
     let scenario = load(&[scenario.to_owned()])?.remove(0);
     let take = Take::read(take).map_err(|why| Failure::new(Exit::BadConfiguration, why))?;
-    let steps = (take.steps.len(), scenario.steps.len());
-    if !take.is_whole() || steps.0 != steps.1 {
-        let message =
-            format!("the take is of another scenario: it has {} steps, `{}` has {}", steps.0, scenario.name, steps.1);
-        return Err(Failure::new(Exit::BadConfiguration, message));
-    }
+    take.check_that_it_is_of(&scenario).map_err(|why| Failure::new(Exit::BadConfiguration, why))?;
     let verdicts = hil::judge(&scenario, &take, Patience(patience));
     let failed = verdicts.iter().any(|verdict| !verdict.ok);
     if json {
@@ -315,7 +314,7 @@ fn record(arguments: &RecordArguments) -> Result<Exit, Failure> {
     match &arguments.out {
         Some(file) => {
             write(file, &recorded.text)?;
-            eprintln!("{}: {} cycles seen; run it with `corerl hil run`", file.display(), recorded.take.cycles.len());
+            eprintln!("{}: {} cycles seen; run it with `corerl hil run`", file.display(), recorded.take.cycle_count());
         }
         None => print_text(&recorded.text)?,
     }

@@ -4,20 +4,21 @@ use std::fmt::Write as _;
 
 use chart::escaped;
 
-use super::Summary;
+use super::{Counts, Summary};
+use crate::run::Outcome;
 
 /// The file's text. A scenario that is broken is an error, one that failed has a failure for each expectation.
 pub fn junit(summaries: &[Summary]) -> String {
-    let count = |outcome: &str| summaries.iter().filter(|summary| summary.outcome == outcome).count();
+    let counts = Counts::of(summaries);
     let took: f64 = summaries.iter().map(|summary| summary.took_s).sum();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
         xml,
         "<testsuite name=\"corerl hil\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{took:.3}\">",
         summaries.len(),
-        count("failed"),
-        count("broken"),
-        count("skipped")
+        counts.failed,
+        counts.broken,
+        counts.skipped
     );
     summaries.iter().for_each(|summary| case(&mut xml, summary));
     xml + "</testsuite>\n"
@@ -26,11 +27,11 @@ pub fn junit(summaries: &[Summary]) -> String {
 fn case(xml: &mut String, summary: &Summary) {
     let (name, took) = (attribute(&summary.scenario), summary.took_s);
     let _ = writeln!(xml, "  <testcase classname=\"hil\" name=\"{name}\" time=\"{took:.3}\">");
-    let why = attribute(summary.why.as_deref().unwrap_or_default());
+    let why = attribute(summary.outcome.why().unwrap_or_default());
     match summary.outcome {
-        "broken" => _ = writeln!(xml, "    <error message=\"{why}\"/>"),
-        "skipped" => _ = writeln!(xml, "    <skipped message=\"{why}\"/>"),
-        _ => {}
+        Outcome::Broken(_) => _ = writeln!(xml, "    <error message=\"{why}\"/>"),
+        Outcome::Skipped(_) => _ = writeln!(xml, "    <skipped message=\"{why}\"/>"),
+        Outcome::Passed | Outcome::Failed => {}
     }
     for verdict in summary.verdicts.iter().filter(|verdict| !verdict.ok) {
         let message = format!("{}: {}, required {}", verdict.expectation, verdict.found, verdict.required);
@@ -50,14 +51,13 @@ mod tests {
     use super::*;
     use crate::verdict::Verdict;
 
-    fn summary(name: &str, outcome: &'static str, ok: bool) -> Summary {
+    fn summary(name: &str, outcome: Outcome, ok: bool) -> Summary {
         let verdict = Verdict { expectation: "a < b".into(), found: "\"c\"\n".into(), required: "d".into(), ok };
         Summary {
             scenario: name.into(),
             about: String::new(),
             faults: Vec::new(),
             outcome,
-            why: Some("e & f".into()),
             not_possible: Vec::new(),
             took_s: 1.5,
             verdicts: vec![verdict],
@@ -66,7 +66,11 @@ mod tests {
 
     #[test]
     fn every_scenario_is_a_case_and_says_what_was_wrong() {
-        let all = [summary("one", "passed", true), summary("two", "failed", false), summary("three", "skipped", true)];
+        let all = [
+            summary("one", Outcome::Passed, true),
+            summary("two", Outcome::Failed, false),
+            summary("three", Outcome::Skipped("e & f".into()), true),
+        ];
         let expected = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
             <testsuite name=\"corerl hil\" tests=\"3\" failures=\"1\" errors=\"0\" skipped=\"1\" time=\"4.500\">\n\
             \x20 <testcase classname=\"hil\" name=\"one\" time=\"1.500\">\n  </testcase>\n\

@@ -8,7 +8,7 @@ use rt_core::mode::Mode;
 use super::Summary;
 use crate::run::Result;
 use crate::scenario::Scenario;
-use crate::take::{CycleSeen, SetpointSeen, Take};
+use crate::take::{CycleSeen, SetpointSeen, Take, seconds};
 
 /// Tags that share a plot.
 const TAGS_MAX: usize = COLOURS;
@@ -17,8 +17,8 @@ const TAGS_MAX: usize = COLOURS;
 pub fn page(scenario: &Scenario, result: &Result) -> String {
     let summary = Summary::of(scenario, result);
     let take = &result.take;
-    let mut body = format!("<p>{}</p>\n<p>{}", escaped(&summary.about), summary.outcome);
-    if let Some(why) = &summary.why {
+    let mut body = format!("<p>{}</p>\n<p>{}", escaped(&summary.about), summary.outcome.name());
+    if let Some(why) = summary.outcome.why() {
         let _ = write!(body, ": {}", escaped(why));
     }
     body.push_str("</p>\n");
@@ -61,10 +61,6 @@ fn steps(body: &mut String, take: &Take) {
         let _ = writeln!(body, "<tr><td>{}</td></tr>", cells.join("</td><td>"));
     }
     body.push_str("</table>\n");
-}
-
-fn seconds(at: i64) -> f64 {
-    at as f64 / 1e9
 }
 
 fn marks(take: &Take) -> Vec<(f64, String)> {

@@ -11,9 +11,11 @@ use rt_config::document::Complaints;
 use rt_config::{Complaint, Site};
 use rt_core::mode::Mode;
 use rt_core::tag::Quality;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shm_layout::EventKind;
 
+/// The shortest time that is worth a timeline.
+pub(crate) const DURATION_MIN: Duration = Duration::from_millis(100);
 /// Where the timeline may end at the latest.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(600);
 
@@ -29,17 +31,17 @@ pub struct Scenario {
     /// Its file.
     pub file: PathBuf,
     /// The plant.
-    pub plant: Plant,
+    pub(crate) plant: Plant,
     /// A learner runs beside the runtime.
-    pub learner: bool,
+    pub(crate) learner: bool,
     /// The timeline begins in this mode.
-    pub begin: Mode,
+    pub(crate) begin: Mode,
     /// The timeline's length.
     pub duration: Duration,
     /// What happens, by rising time.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// What has to be seen.
-    pub expectations: Vec<Expectation>,
+    pub(crate) expectations: Vec<Expectation>,
     pub(crate) arm: bool,
     pub(crate) disk_full: bool,
     /// The timeline begins after so many policies were adopted.
@@ -52,7 +54,7 @@ pub struct Scenario {
 
 /// What a scenario is run against.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Plant {
+pub(crate) enum Plant {
     /// `corerl-plant`.
     Simulated {
         /// Its name.
@@ -86,22 +88,22 @@ pub enum Plant {
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub(crate) struct Step {
     /// When, after the timeline's begin.
-    pub at: Duration,
+    pub(crate) at: Duration,
     /// How long it lasts, when it is taken back.
-    pub lasts: Option<Duration>,
+    pub(crate) lasts: Option<Duration>,
     /// Its name.
-    pub label: Option<String>,
+    pub(crate) label: Option<String>,
     /// It has to be refused.
-    pub refused: bool,
+    pub(crate) refused: bool,
     /// What it is.
-    pub act: Act,
+    pub(crate) act: Act,
 }
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Act {
+pub(crate) enum Act {
     /// Something at the plant.
     Plant(PlantFault),
     /// Something between runtime and plant.
@@ -128,16 +130,16 @@ pub enum Act {
 
 /// A request to the simulated plant.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PlantFault {
+pub(crate) struct PlantFault {
     /// The node that it is about.
-    pub node: String,
+    pub(crate) node: String,
     /// As the plant takes it.
-    pub request: Value,
+    pub(crate) request: Value,
 }
 
 /// What a cable does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cable {
+pub(crate) enum Cable {
     /// Nothing is even acknowledged.
     Pulled,
     /// All connections are reset, once.
@@ -154,7 +156,7 @@ pub enum Cable {
 
 /// One of the programs of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
+pub(crate) enum Program {
     /// The plant's server.
     Plant,
     /// The runtime that leads.
@@ -167,7 +169,7 @@ pub enum Program {
 
 impl Program {
     /// Its name for people.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Plant => "the plant",
             Self::Runtime => "the runtime",
@@ -179,9 +181,11 @@ impl Program {
 
 /// What a learner without conscience publishes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Forgery {
+pub(crate) enum Forgery {
     /// A parameter that is this.
     Parameter(f32),
+    /// Parameters that are permitted one by one, and whose outputs are not.
+    Overflowing,
     /// Single bits flipped, one publication after another.
     BitsFlipped,
     /// Words of two publications, as a torn read would see them.
@@ -198,35 +202,44 @@ pub enum Forgery {
 
 /// What has to be seen, and when.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Expectation {
+pub(crate) struct Expectation {
     /// Times count from this; `None` for the timeline's begin.
-    pub after: Option<After>,
+    pub(crate) after: Option<After>,
     /// The latest time.
-    pub within: Option<Duration>,
+    pub(crate) within: Option<Duration>,
     /// The window's begin.
-    pub from: Duration,
+    pub(crate) from: Duration,
     /// The window's end; `None` for the timeline's.
-    pub to: Option<Duration>,
+    pub(crate) to: Option<Duration>,
     /// By how much a bound may be missed.
-    pub tolerance: f64,
+    pub(crate) tolerance: f64,
     /// What it is.
-    pub wanted: Wanted,
+    pub(crate) wanted: Wanted,
 }
 
 /// A step from which times count.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct After {
+pub(crate) struct After {
     /// Its place among the scenario's steps.
-    pub step: usize,
+    pub(crate) step: usize,
     /// They count from its end.
-    pub end: bool,
+    pub(crate) end: bool,
     /// Its name, as the scenario has it.
-    pub name: String,
+    pub(crate) name: String,
+}
+
+impl After {
+    /// When that is, by the timeline.
+    pub(crate) fn origin(&self, steps: &[Step]) -> Duration {
+        steps
+            .get(self.step)
+            .map_or(Duration::ZERO, |step| step.at.saturating_add(step.lasts.filter(|_| self.end).unwrap_or_default()))
+    }
 }
 
 /// What can be expected.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// A mode is reached.
     Reaches(Mode),
     /// A mode holds in every cycle of the window.
@@ -330,7 +343,7 @@ impl Scenario {
     }
 
     /// What a step is, for people.
-    pub fn title(&self, step: &Step) -> String {
+    pub(crate) fn title(&self, step: &Step) -> String {
         let lasts = step.lasts.map_or(String::new(), |lasts| format!(" for {}", seconds(lasts)));
         format!("{}{lasts}", step.act)
     }
@@ -342,6 +355,52 @@ pub(crate) fn seconds(time: Duration) -> String {
         format!("{} ms", time.as_millis())
     } else {
         format!("{} s", (time.as_secs_f64() * 1e3).round() / 1e3)
+    }
+}
+
+impl PlantFault {
+    /// The request that takes it back, and no other fault of its node.
+    pub(crate) fn end(&self) -> Value {
+        json!({ "do": "clear", "node": self.node, "kind": self.request["do"] })
+    }
+}
+
+impl Act {
+    /// What it has to itself while it lasts: another one that has the same would be ended by this one's end.
+    fn claims(&self) -> Option<String> {
+        Some(match self {
+            Self::Plant(fault) => match fault.request["do"].as_str() {
+                Some("set") | None => return None,
+                Some(what) => format!("{what} of {}", fault.node),
+            },
+            Self::Cable(Cable::Pulled | Cable::Loss(_)) => "the loss of packets".to_owned(),
+            Self::Cable(Cable::Silent) => "silence".to_owned(),
+            Self::Cable(Cable::Delay(_)) => "delay".to_owned(),
+            Self::Kill(program) | Self::Pause(program) => program.name().to_owned(),
+            Self::Busy(_) => "the processes that compute".to_owned(),
+            Self::Cable(Cable::Reset | Cable::Forgotten)
+            | Self::Start(_)
+            | Self::Publish(_)
+            | Self::ClockJump(_)
+            | Self::Command(_)
+            | Self::HandBack(_)
+            | Self::Apply(_) => return None,
+        })
+    }
+}
+
+impl Step {
+    /// What both want at the same time, though one of them ends by giving it up.
+    pub(crate) fn collides_with(&self, other: &Self) -> Option<String> {
+        let end = |step: &Self| step.lasts.map_or(Duration::MAX, |lasts| step.at.saturating_add(lasts));
+        // What is killed for good can be started by another step.
+        let claims = |step: &Self| {
+            let for_good = matches!(step.act, Act::Kill(_)) && step.lasts.is_none();
+            step.act.claims().filter(|_| !for_good)
+        };
+        let meet = self.at < end(other) && other.at < end(self);
+        let ends = self.lasts.is_some() || other.lasts.is_some();
+        claims(self).filter(|claim| meet && ends && Some(claim) == claims(other).as_ref())
     }
 }
 
@@ -388,6 +447,7 @@ impl std::fmt::Display for Forgery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Parameter(value) => write!(f, "a network with the parameter {value:e}"),
+            Self::Overflowing => f.write_str("a network whose outputs overflow"),
             Self::BitsFlipped => f.write_str("networks with a flipped bit"),
             Self::Torn => f.write_str("a network that is half another one"),
             Self::HeaderDamaged => f.write_str("networks with a damaged header"),

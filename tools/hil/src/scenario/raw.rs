@@ -54,6 +54,8 @@ choices! {
         Infinite = "infinite",
         /// A parameter is huge.
         Huge = "huge",
+        /// Every parameter is one that is permitted, and what they make of any state is not.
+        Overflowing = "overflowing",
         /// Single bits are flipped, in one publication after another.
         BitsFlipped = "bits_flipped",
         /// Words of two publications are mixed, as a torn read would see them.
@@ -128,7 +130,7 @@ sections! {
         adopted: Whole<0, 1000>, Default("0");
         /// The length of the timeline, 10 min at most.
         duration: Span, Required;
-        /// Determines what is left to chance: the plant's noise, the learner.
+        /// Determines the noise of a simulated plant. The learner's seed is the site file's: `with: {seed: 2}` makes it another one.
         seed: Whole<0, 4294967295>, Default("1");
         /// What happens, and when.
         timeline: Vec<At<Step>>, Default("[]");

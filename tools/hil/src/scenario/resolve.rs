@@ -14,11 +14,9 @@ use shm_layout::EventKind;
 use super::raw::{self, MeasureName, ModeName, ProgramName, QualityName, Raw, ScenarioFile, SecurityName};
 use super::site::Template;
 use super::{
-    Act, After, Cable, DURATION_MAX, Expectation, Forgery, Plant, PlantFault, Program, Scenario, Step, Wanted, seconds,
+    Act, After, Cable, DURATION_MAX, DURATION_MIN, Expectation, Forgery, Plant, PlantFault, Program, Scenario, Step,
+    Wanted, seconds,
 };
-
-/// The shortest time that is worth a timeline.
-const DURATION_MIN: Duration = Duration::from_millis(100);
 
 /// The scenario of the text under examination.
 pub(super) fn scenario(file: &Path, complaints: &mut Complaints<'_>) -> Option<Scenario> {
@@ -216,6 +214,10 @@ fn steps(
         if step.label.is_some() && steps.iter().any(|other| other.label == step.label) {
             complaints.error(raw.r#as.at, "another step has this name", "give each its own");
         }
+        if let Some(claim) = steps.iter().find_map(|other| other.collides_with(&step)) {
+            let message = format!("another step has {claim} at the same time");
+            complaints.error(*at, message, "let one end before the other begins: its end would end both");
+        }
         steps.push(step);
     }
     steps.sort_by_key(|step| step.at);
@@ -316,6 +318,7 @@ const fn forgery(name: raw::ForgeryName) -> Forgery {
         raw::ForgeryName::Nan => Forgery::Parameter(f32::NAN),
         raw::ForgeryName::Infinite => Forgery::Parameter(f32::INFINITY),
         raw::ForgeryName::Huge => Forgery::Parameter(f32::MAX),
+        raw::ForgeryName::Overflowing => Forgery::Overflowing,
         raw::ForgeryName::BitsFlipped => Forgery::BitsFlipped,
         raw::ForgeryName::Torn => Forgery::Torn,
         raw::ForgeryName::HeaderDamaged => Forgery::HeaderDamaged,
@@ -424,8 +427,9 @@ fn expectation(
     let after = after(&raw.after, steps, complaints)?;
     let (within, from, to) = (raw.within.value.map(time), raw.from.value.map(time), raw.to.value.map(time));
     complain_of_times(&wanted, raw, complaints);
+    let origin = after.as_ref().map_or(Duration::ZERO, |after| after.origin(steps));
     if let (Some(to), Some(duration)) = (to, duration)
-        && (to > duration || to <= from.unwrap_or_default())
+        && (origin.saturating_add(to) > duration || to <= from.unwrap_or_default())
     {
         complaints.error(raw.to.at, "the window ends after the timeline, or before it begins", "write an earlier `to`");
     }

@@ -1,9 +1,11 @@
 //! What is expected of every scenario.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::Verdict;
-use crate::take::{CycleSeen, Sent, SetpointSeen, StepOutcome, Take};
+use super::{Patience, Verdict, nanoseconds};
+use crate::scenario::Step;
+use crate::take::{CycleSeen, Sent, SetpointSeen, StepOutcome, Take, seconds};
 
 /// Rounding of a product and two differences.
 const ROUNDING: f64 = 1e-9;
@@ -11,10 +13,14 @@ const ROUNDING: f64 = 1e-9;
 const RANGE_NOTICED: i64 = 2_000_000_000;
 /// When another runtime takes over, cycles of the last moments may not be seen, nanoseconds.
 const CHANGE_OVER: i64 = 2_000_000_000;
+/// A step that comes later than this makes another scenario of it.
+const STEP_LATE_MAX: Duration = Duration::from_secs(1);
 
-pub(super) fn judge(take: &Take) -> Vec<Verdict> {
+pub(super) fn judge(due: &[Step], take: &Take, patience: Patience) -> Vec<Verdict> {
     let mut verdicts = vec![ranges(take), rates(take)];
     verdicts.extend(plant(take));
+    verdicts.push(missed(take));
+    verdicts.extend(punctual(due, take, patience));
     verdicts.extend(steps(take));
     verdicts
 }
@@ -73,7 +79,7 @@ fn rates(take: &Take) -> Verdict {
 }
 
 fn told(cycle: &CycleSeen) -> String {
-    format!("{:.3} s", cycle.at as f64 / 1e9)
+    format!("{:.3} s", seconds(cycle.at))
 }
 
 /// What the plant has accepted are values that some cycle has let through, bit for bit.
@@ -88,11 +94,38 @@ fn plant(take: &Take) -> Option<Verdict> {
     let wrong: Vec<_> = judged
         .clone()
         .filter(|write| write.value.is_none_or(|value| foreign(&write.node, value)))
-        .map(|write| format!("{} = {:?} at {:.3} s", write.node, write.value, write.at as f64 / 1e9))
+        .map(|write| format!("{} = {:?} at {:.3} s", write.node, write.value, seconds(write.at)))
         .collect();
     let count = judged.count();
     // Who has not seen every cycle cannot say what none of them has let through.
     (take.missed == 0).then(|| counted("the plant is written what the envelope let through", &wrong, count, "others"))
+}
+
+/// Whoever has not seen everything cannot say that nothing was wrong.
+fn missed(take: &Take) -> Verdict {
+    let missed = [(take.missed, "cycles"), (take.missed_events, "events"), (take.missed_writes, "writes")];
+    let ok = missed.iter().all(|(count, _)| *count == 0);
+    let found = missed.map(|(count, what)| format!("{count} {what}")).join(", ");
+    Verdict { expectation: "nothing was missed".to_owned(), found, required: "0".to_owned(), ok }
+}
+
+/// Steps began, and were taken back, when the scenario says so.
+fn punctual(due: &[Step], take: &Take, patience: Patience) -> Option<Verdict> {
+    let moments = due.iter().zip(&take.steps).flat_map(|(step, seen)| {
+        let end = step.lasts.map(|lasts| step.at.saturating_add(lasts));
+        [(Some(step.at), seen.begun), (end, seen.ended)].map(|(due, at)| Some((seen, nanoseconds(due?), at?)))
+    });
+    let moments: Vec<_> = moments.flatten().collect();
+    let late_max = nanoseconds(patience.of(STEP_LATE_MAX));
+    let wrong: Vec<_> = moments
+        .iter()
+        .filter(|(_, due, at)| at.saturating_sub(*due) > late_max)
+        .map(|(seen, due, at)| {
+            let [due, at] = [due, at].map(|at| seconds(*at));
+            format!("\"{}\" at {at:.3} s instead of {due:.3} s", seen.title)
+        })
+        .collect();
+    (!moments.is_empty()).then(|| counted("steps come when they should", &wrong, moments.len(), "moments too late"))
 }
 
 /// Every step was done, or refused, as it should be.

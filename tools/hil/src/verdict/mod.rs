@@ -1,7 +1,7 @@
 //! Judging a take: what was expected, what was found, and whether that is enough.
 //!
 //! Some things are expected of every scenario: setpoints inside their ranges, changes within their rates, nothing written at
-//! the plant that no cycle has let through, every step done as it should be. The scenario expects the rest.
+//! the plant that no cycle has let through, every step done as it should be and when it should. The scenario expects the rest.
 
 mod always;
 mod wanted;
@@ -44,7 +44,7 @@ impl Patience {
 
 /// Judges everything that is expected of a scenario's take.
 pub fn judge(scenario: &Scenario, take: &Take, patience: Patience) -> Vec<Verdict> {
-    let mut verdicts = always::judge(take);
+    let mut verdicts = always::judge(&scenario.steps, take, patience);
     verdicts.extend(scenario.expectations.iter().map(|expectation| {
         let window = Window::of(expectation, take, patience);
         window.map_or_else(|missing| missing, |window| wanted::judge(expectation, take, window))
@@ -53,7 +53,7 @@ pub fn judge(scenario: &Scenario, take: &Take, patience: Patience) -> Vec<Verdic
 }
 
 /// Steps that could not be done here, for people.
-pub fn not_possible(take: &Take) -> Vec<String> {
+pub(crate) fn not_possible(take: &Take) -> Vec<String> {
     let why = |outcome: &StepOutcome| match outcome {
         StepOutcome::NotPossibleHere(why) => Some(why.clone()),
         _ => None,

@@ -31,15 +31,19 @@ fn take() -> Take {
     take
 }
 
-/// Whether these expectations, as YAML, are met by the take.
-fn met(expectation: &str, take: &Take) -> bool {
+/// The scenario of the take, with this expectation, as YAML.
+fn scenario(expectation: &str) -> Scenario {
     let text = format!(
         "about: a test\nsite: sites/saturation.yaml\nplant: {{simulated: {{}}}}\nduration: 5s\n\
          timeline:\n  - {{when: 1s, kill: learner, for: 2s, as: step}}\nexpect:\n  - {expectation}\n"
     );
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/test.yaml");
-    let scenario = Scenario::parse(&text, &file).unwrap_or_else(|error| panic!("{error}"));
-    let verdicts = judge(&scenario, take, Patience::default());
+    Scenario::parse(&text, &file).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Whether this expectation is met by the take.
+fn met(expectation: &str, take: &Take) -> bool {
+    let verdicts = judge(&scenario(expectation), take, Patience::default());
     verdicts.last().unwrap().ok
 }
 
@@ -75,7 +79,12 @@ fn a_tolerance_is_granted_and_no_more() {
 fn wrong(change: impl FnOnce(&mut Take)) -> Vec<String> {
     let mut take = take();
     change(&mut take);
-    always::judge(&take).into_iter().filter(|verdict| !verdict.ok).map(|verdict| verdict.expectation).collect()
+    let due = scenario("{stays: run}").steps;
+    always::judge(&due, &take, Patience::default())
+        .into_iter()
+        .filter(|verdict| !verdict.ok)
+        .map(|verdict| verdict.expectation)
+        .collect()
 }
 
 #[test]
@@ -93,4 +102,57 @@ fn ranges_rates_foreign_writes_and_steps_that_failed_are_found_in_every_take() {
 #[test]
 fn outside_of_the_range_only_the_way_back_is_right() {
     assert_eq!(wrong(|take| take.cycles[1] = cycle(S, RUN, 0.55, 0.6)), Vec::<String>::new());
+}
+
+#[test]
+fn a_step_that_begins_or_ends_much_too_late_is_found_unless_there_is_patience() {
+    let late = ["steps come when they should"];
+    assert_eq!(wrong(|take| take.steps[0].begun = Some(2 * S + 1)), late);
+    assert_eq!(wrong(|take| take.steps[0].ended = Some(4 * S + 1)), late);
+    assert_eq!(wrong(|take| take.steps[0].ended = Some(4 * S)), Vec::<String>::new());
+    let (due, mut take) = (scenario("{stays: run}").steps, take());
+    take.steps[0].ended = Some(5 * S);
+    assert!(always::judge(&due, &take, Patience(2.0)).iter().all(|verdict| verdict.ok));
+}
+
+#[test]
+fn what_was_missed_is_told_whatever_it_was() {
+    let missed = ["nothing was missed"];
+    assert_eq!(wrong(|take| take.missed = 1), missed);
+    assert_eq!(wrong(|take| take.missed_events = 1), missed);
+    assert_eq!(wrong(|take| take.missed_writes = 1), missed);
+}
+
+#[test]
+fn after_skipped_slots_a_setpoint_may_not_move_further_than_in_one_period() {
+    let far = |take: &mut Take| take.cycles[1] = CycleSeen { dt_ns: 3_000_000_000, ..cycle(S, RUN, 0.45, 0.25) };
+    assert_eq!(wrong(far), ["changes stay within their rates"]);
+    let soon = |take: &mut Take| take.cycles[1] = CycleSeen { dt_ns: 500_000_000, ..cycle(S, RUN, 0.33, 0.25) };
+    assert_eq!(wrong(soon), ["changes stay within their rates"]);
+}
+
+#[test]
+fn a_setpoint_is_untouched_when_neither_a_cycle_nor_the_plant_says_otherwise() {
+    let hands_off = |take: &mut Take| {
+        take.cycles.iter_mut().for_each(|cycle| cycle.setpoints[0].written = false);
+        take.writes = Some(Vec::new());
+    };
+    let mut nothing = take();
+    hands_off(&mut nothing);
+    assert!(met("{untouched: u}", &nothing));
+    let of = |change: fn(&mut Take)| {
+        let mut take = nothing.clone();
+        change(&mut take);
+        met("{untouched: u}", &take)
+    };
+    assert!(!of(|nothing| nothing.cycles.clear()));
+    assert!(!of(|nothing| nothing.writes = take().writes));
+    assert!(!of(|nothing| nothing.cycles = take().cycles));
+}
+
+#[test]
+fn what_the_programs_do_at_their_end_unsettles_nothing() {
+    let mut take = take();
+    take.cycles.push(cycle(take.end + 1, HOLD, 0.25, 0.25));
+    assert!(met("{settles: run, within: 4s}", &take));
 }

@@ -86,9 +86,9 @@ fn came(at: Option<i64>, window: Window) -> Finding {
     }
 }
 
-/// The first cycle from which on the mode stays to the end.
+/// The first cycle from which on the mode stays to the timeline's end; what the programs' own end does is another matter.
 fn settled(mode: Mode, take: &Take, window: Window) -> Finding {
-    let after = take.cycles.iter().filter(|cycle| cycle.at >= window.from);
+    let after = take.cycles.iter().filter(|cycle| (window.from..=take.end).contains(&cycle.at));
     let stretch = after.rev().take_while(|cycle| cycle.mode() == Some(mode)).last();
     came(stretch.map(|cycle| cycle.at), window)
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use super::request::{OutputFault, Request};
+use super::request::{Kind, OutputFault, Request};
 use crate::catalogue::{Node, Role};
 use crate::space::id_of;
 
@@ -41,9 +41,17 @@ struct Pages {
 
 #[derive(Debug, Default)]
 struct Output {
-    faults: Vec<OutputFault>,
-    /// What was shown last, for those that stand still.
+    faults: Vec<Lie>,
+    /// What was shown last, for those that will stand still.
     shown: Option<DataValue>,
+}
+
+/// A fault that is on.
+#[derive(Debug)]
+struct Lie {
+    fault: OutputFault,
+    /// What was shown when it began, for one that stands still: faults that came later are none of its business.
+    held: Option<DataValue>,
 }
 
 #[derive(Debug, Default)]
@@ -80,18 +88,18 @@ impl Book {
         match request {
             Request::Output { node, fault } => {
                 let output = known(&mut pages.outputs, node, "output")?;
-                output.faults.retain(|old| std::mem::discriminant(old) != std::mem::discriminant(fault));
-                output.faults.push(*fault);
+                output.faults.retain(|old| old.fault.kind() != fault.kind());
+                output.faults.push(Lie { fault: *fault, held: output.shown.clone() });
             }
             Request::Refuse { node, status } => known(&mut pages.inputs, node, "input")?.refused = Some(*status),
             Request::Ignore { node } => known(&mut pages.inputs, node, "input")?.ignored = true,
             Request::Load { node, by } => known(&mut pages.inputs, node, "input")?.load = *by,
             Request::Set { node, value } => known(&mut pages.inputs, node, "input")?.set = Some(*value),
-            Request::Clear { node: None } => {
+            Request::Clear { node: None, .. } => {
                 pages.outputs.values_mut().for_each(Output::clear);
                 pages.inputs.values_mut().for_each(Input::clear);
             }
-            Request::Clear { node: Some(node) } => pages.clear(node)?,
+            Request::Clear { node: Some(node), kind } => pages.clear(node, *kind)?,
             Request::Writes => {}
         }
         Ok(request.done())
@@ -102,8 +110,7 @@ impl Book {
         let mut pages = self.pages.lock();
         let Pages { outputs, chance, .. } = &mut *pages;
         let Some(output) = outputs.get_mut(name) else { return healthy };
-        let before = output.shown.take();
-        let shown = output.faults.iter().fold(healthy, |value, fault| fault.apply(value, before.as_ref(), chance, now));
+        let shown = output.faults.iter_mut().fold(healthy, |value, lie| lie.apply(value, chance, now));
         output.shown = Some(shown.clone());
         shown
     }
@@ -146,11 +153,13 @@ impl Book {
 }
 
 impl Pages {
-    fn clear(&mut self, node: &str) -> Result<(), String> {
-        match (self.outputs.get_mut(node), self.inputs.get_mut(node)) {
-            (Some(output), _) => output.clear(),
-            (None, Some(input)) => input.clear(),
-            (None, None) => {
+    fn clear(&mut self, node: &str, kind: Option<Kind>) -> Result<(), String> {
+        match (self.outputs.get_mut(node), self.inputs.get_mut(node), kind) {
+            (Some(output), _, None) => output.clear(),
+            (Some(output), _, Some(kind)) => output.faults.retain(|lie| lie.fault.kind() != kind),
+            (None, Some(input), None) => input.clear(),
+            (None, Some(input), Some(kind)) => input.clear_one(kind),
+            (None, None, _) => {
                 return Err(format!("there is no input or output `{node}`: `corerl-plant --list` has them"));
             }
         }
@@ -168,6 +177,16 @@ impl Input {
     fn clear(&mut self) {
         *self = Self { id: std::mem::take(&mut self.id), set: self.set, ..Self::default() };
     }
+
+    /// A kind of output faults it never has.
+    fn clear_one(&mut self, kind: Kind) {
+        match kind {
+            Kind::Refuse => self.refused = None,
+            Kind::Ignore => self.ignored = false,
+            Kind::Load => self.load = 0.0,
+            _ => {}
+        }
+    }
 }
 
 fn known<'p, T>(all: &'p mut BTreeMap<String, T>, name: &str, what: &str) -> Result<&'p mut T, String> {
@@ -175,29 +194,31 @@ fn known<'p, T>(all: &'p mut BTreeMap<String, T>, name: &str, what: &str) -> Res
     all.get_mut(name).ok_or_else(|| format!("there is no {what} `{name}`; there are {names}"))
 }
 
-impl OutputFault {
-    fn apply(&self, value: DataValue, before: Option<&DataValue>, chance: &mut Chance, now: DateTime) -> DataValue {
+impl Lie {
+    fn apply(&mut self, value: DataValue, chance: &mut Chance, now: DateTime) -> DataValue {
         let number = |value: &DataValue| match value.value {
             Some(Variant::Double(number)) => number,
             _ => f64::NAN,
         };
         let with = |value: DataValue, number: f64| DataValue { value: Some(Variant::Double(number)), ..value };
-        match (*self, before) {
-            (Self::Frozen, Some(before)) => DataValue { value: before.value.clone(), ..value },
-            (Self::Stale, Some(before)) => before.clone(),
-            (Self::Frozen | Self::Stale, None) => value,
-            (Self::Nan, _) => with(value, f64::NAN),
-            (Self::Forced(to), _) => with(value, to),
-            (Self::Offset(by), _) => {
+        match self.fault {
+            OutputFault::Frozen => {
+                let held = self.held.get_or_insert_with(|| value.clone()).value.clone();
+                DataValue { value: held, ..value }
+            }
+            OutputFault::Stale => self.held.get_or_insert(value).clone(),
+            OutputFault::Nan => with(value, f64::NAN),
+            OutputFault::Forced(to) => with(value, to),
+            OutputFault::Offset(by) => {
                 let number = number(&value) + by;
                 with(value, number)
             }
-            (Self::Noise(deviation), _) => {
+            OutputFault::Noise(deviation) => {
                 let number = number(&value) + deviation * chance.next();
                 with(value, number)
             }
-            (Self::Quality(status), _) => DataValue { status: Some(status), ..value },
-            (Self::Skewed(by), _) => DataValue { source_timestamp: Some(now + by), ..value },
+            OutputFault::Quality(status) => DataValue { status: Some(status), ..value },
+            OutputFault::Skewed(by) => DataValue { source_timestamp: Some(now + by), ..value },
         }
     }
 }
@@ -260,6 +281,49 @@ mod tests {
         assert_eq!((bad.value, bad.status.is_some_and(|status| status.is_bad())), (Some(Variant::Double(0.75)), true));
         ask(&book, r#"{"do": "clear"}"#).unwrap();
         assert_eq!(shown(&book, 0.5).value, Some(Variant::Double(0.5)));
+    }
+
+    #[test]
+    fn what_stands_still_does_so_under_whatever_is_added_later() {
+        for still in ["frozen", "stale"] {
+            let book = book();
+            shown(&book, 0.5);
+            ask(&book, &format!(r#"{{"do": "{still}", "node": "level"}}"#)).unwrap();
+            ask(&book, r#"{"do": "offset", "node": "level", "by": 0.25}"#).unwrap();
+            for level in [0.6, 0.7, 0.8] {
+                assert_eq!(shown(&book, level).value, Some(Variant::Double(0.75)), "{still}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_kind_of_fault_ends_and_the_others_of_the_node_stay() {
+        let book = book();
+        ask(&book, r#"{"do": "offset", "node": "level", "by": 0.25}"#).unwrap();
+        ask(&book, r#"{"do": "quality", "node": "level", "status": "BadSensorFailure"}"#).unwrap();
+        ask(&book, r#"{"do": "clear", "node": "level", "kind": "quality"}"#).unwrap();
+        let left = shown(&book, 0.5);
+        assert_eq!(
+            (left.value, left.status.is_some_and(|status| status.is_bad())),
+            (Some(Variant::Double(0.75)), false)
+        );
+        let u = book.pages.lock().inputs["u"].id.clone();
+        for fault in [r#"{"do": "load", "node": "u", "by": 0.1}"#, r#"{"do": "ignore", "node": "u"}"#] {
+            ask(&book, fault).unwrap();
+        }
+        ask(&book, r#"{"do": "clear", "node": "u", "kind": "load"}"#).unwrap();
+        assert_eq!((book.loaded("u", 0.5), book.instead_of_writing(&u)), (0.5, Some(StatusCode::Good)));
+    }
+
+    #[test]
+    fn the_time_of_a_skewed_output_moves_ahead_or_back_as_it_was_asked() {
+        let book = book();
+        let now = DateTime::now();
+        for (by_s, by_ms) in [(3600.0, 3_600_000), (-3600.0, -3_600_000)] {
+            ask(&book, &format!(r#"{{"do": "skewed", "node": "level", "by_s": {by_s:?}}}"#)).unwrap();
+            let shown = book.shown("level", DataValue::new_at(0.5, now), now);
+            assert_eq!(shown.source_timestamp.map(|time| (time - now).num_milliseconds()), Some(by_ms));
+        }
     }
 
     #[test]

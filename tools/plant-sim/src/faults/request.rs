@@ -41,8 +41,8 @@ pub(crate) enum Request {
     Load { node: String, by: f64 },
     /// Somebody at the plant sets an input.
     Set { node: String, value: f64 },
-    /// All faults of a node end; without a node, all there are.
-    Clear { node: Option<String> },
+    /// Faults end: of a node those of a kind, or all; without a node all there are.
+    Clear { node: Option<String>, kind: Option<Kind> },
     /// This connection hears of every write from now on.
     Writes,
 }
@@ -63,8 +63,60 @@ enum Line {
     Ignore { node: String },
     Load { node: String, by: f64 },
     Set { node: String, value: f64 },
-    Clear { node: Option<String> },
+    Clear { node: Option<String>, kind: Option<Kind> },
     Writes {},
+}
+
+/// What can be wrong with a node, by the word that asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    Frozen,
+    Stale,
+    Nan,
+    Forced,
+    Offset,
+    Noise,
+    Quality,
+    Skewed,
+    Refuse,
+    Ignore,
+    Load,
+}
+
+impl Kind {
+    /// The word.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Stale => "stale",
+            Self::Nan => "nan",
+            Self::Forced => "forced",
+            Self::Offset => "offset",
+            Self::Noise => "noise",
+            Self::Quality => "quality",
+            Self::Skewed => "skewed",
+            Self::Refuse => "refuse",
+            Self::Ignore => "ignore",
+            Self::Load => "load",
+        }
+    }
+}
+
+impl OutputFault {
+    /// Its kind.
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Frozen => Kind::Frozen,
+            Self::Stale => Kind::Stale,
+            Self::Nan => Kind::Nan,
+            Self::Forced(_) => Kind::Forced,
+            Self::Offset(_) => Kind::Offset,
+            Self::Noise(_) => Kind::Noise,
+            Self::Quality(_) => Kind::Quality,
+            Self::Skewed(_) => Kind::Skewed,
+        }
+    }
 }
 
 impl Request {
@@ -87,7 +139,8 @@ impl Request {
             Line::Ignore { node } => Self::Ignore { node },
             Line::Load { node, by } => Self::Load { node, by },
             Line::Set { node, value } => Self::Set { node, value },
-            Line::Clear { node } => Self::Clear { node },
+            Line::Clear { node: None, kind: Some(_) } => return Err("whose fault ends? add the node".to_owned()),
+            Line::Clear { node, kind } => Self::Clear { node, kind },
             Line::Writes {} => Self::Writes,
         })
     }
@@ -109,8 +162,9 @@ impl Request {
             Self::Ignore { node } => format!("writes of {node} are forgotten"),
             Self::Load { node, by } => format!("{by} reaches the plant beside {node}"),
             Self::Set { node, value } => format!("{node} is set to {value} at the plant's next step"),
-            Self::Clear { node: Some(node) } => format!("nothing is wrong with {node}"),
-            Self::Clear { node: None } => "nothing is wrong".to_owned(),
+            Self::Clear { node: Some(node), kind: Some(kind) } => format!("{node} is without {}", kind.name()),
+            Self::Clear { node: Some(node), kind: None } => format!("nothing is wrong with {node}"),
+            Self::Clear { node: None, .. } => "nothing is wrong".to_owned(),
             Self::Writes => "writes are told".to_owned(),
         }
     }
@@ -142,7 +196,9 @@ mod tests {
             Request::parse(r#"{"do": "quality", "node": "level", "status": "UncertainInitialValue"}"#).unwrap();
         let Request::Output { node, fault: OutputFault::Quality(status) } = request else { panic!("{request:?}") };
         assert_eq!((node.as_str(), status.is_uncertain()), ("level", true));
-        assert_eq!(Request::parse(r#"{"do": "clear"}"#), Ok(Request::Clear { node: None }));
+        assert_eq!(Request::parse(r#"{"do": "clear"}"#), Ok(Request::Clear { node: None, kind: None }));
+        let one = Request::Clear { node: Some("level".into()), kind: Some(Kind::Offset) };
+        assert_eq!(Request::parse(r#"{"do": "clear", "node": "level", "kind": "offset"}"#), Ok(one));
     }
 
     #[test]
@@ -152,6 +208,8 @@ mod tests {
             (r#"{"do": "melt", "node": "level"}"#, "unknown variant `melt`"),
             (r#"{"do": "frozen", "node": "level", "for": 3}"#, "unknown field `for`"),
             (r#"{"do": "quality", "node": "level", "status": "Broken"}"#, "no status `Broken`"),
+            (r#"{"do": "clear", "node": "level", "kind": "melted"}"#, "unknown variant `melted`"),
+            (r#"{"do": "clear", "kind": "offset"}"#, "add the node"),
             (r#"{"do": "refuse", "node": "u", "status": "UncertainInitialValue"}"#, "refuses nothing"),
             (r#"{"do": "skewed", "node": "level", "by_s": 1e12}"#, "ten years"),
         ] {

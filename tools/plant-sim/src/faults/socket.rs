@@ -1,6 +1,6 @@
 //! The local socket: a request a line, an answer a line, and writes as they come for whoever has asked for them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -19,17 +19,31 @@ const CONNECTIONS_MAX: usize = 4;
 /// The longest line, bytes.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// Listens at `path`, which is this user's alone, until the program ends.
-pub(crate) fn listen(path: &Path, book: Arc<Book>) -> Result<(), Failure> {
+/// A socket that is there as long as this is.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    path: PathBuf,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Whoever has removed it already has done no harm.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Listens at `path`, which is this user's alone, until the program ends; the socket is removed with what is returned.
+pub(crate) fn listen(path: &Path, book: Arc<Book>) -> Result<Listening, Failure> {
     let refused = |error: std::io::Error| {
         let path = path.display();
         Failure::unavailable(format!("cannot listen for faults at {path}: {error}; name a path that is not there yet"))
     };
     let listener = UnixListener::bind(path).map_err(refused)?;
+    let listening = Listening { path: path.to_owned() };
     let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(path, own).map_err(refused)?;
     tokio::spawn(serve(listener, book));
-    Ok(())
+    Ok(listening)
 }
 
 async fn serve(listener: UnixListener, book: Arc<Book>) {
@@ -50,6 +64,7 @@ async fn converse(stream: UnixStream, book: &Book) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut lines = BufReader::new(reading);
     while let Some(line) = next_line(&mut lines).await? {
+        let is_last = line.is_err();
         let request = line.and_then(|line| Request::parse(&line));
         let answer = match request.as_ref().map_err(String::clone).and_then(|request| book.take(request)) {
             Ok(done) => json!({ "done": done }),
@@ -58,6 +73,9 @@ async fn converse(stream: UnixStream, book: &Book) -> std::io::Result<()> {
         let hears = request == Ok(Request::Writes);
         let written = hears.then(|| book.listen());
         say(&mut writing, &answer).await?;
+        if is_last {
+            break;
+        }
         if let Some(mut written) = written {
             loop {
                 match written.recv().await {

@@ -246,4 +246,15 @@ mod tests {
         assert!(sight.take(r#"{"inputs": [], "setpoints": 8, "heartbeats": 2}"#));
         assert_eq!((sight.outside, sight.setpoints), (2, 8));
     }
+
+    #[test]
+    fn one_input_outside_of_its_range_is_enough() {
+        let mut sight = Sight::new(vec![Input { low: 0.0, high: 1.0 }, Input { low: 0.0, high: 2.0 }]);
+        let step =
+            |first: f64, second: f64| format!(r#"{{"inputs": [{first}, {second}], "setpoints": 1, "heartbeats": 1}}"#);
+        assert!(sight.take(&step(1.0, 2.0)));
+        assert_eq!(sight.outside, 0);
+        assert!(sight.take(&step(1.5, 1.5)) && sight.take(&step(0.5, 2.5)));
+        assert_eq!(sight.outside, 2);
+    }
 }
