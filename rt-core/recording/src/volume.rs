@@ -16,6 +16,11 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)
 }
 
+/// A new file that is its owner's alone; nothing that is there already is touched.
+pub(crate) fn create_new_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
 /// Hands everything to the disk.
 pub(crate) fn to_the_disk(mut file: BufWriter<File>) -> io::Result<()> {
     file.flush()?;

@@ -30,8 +30,8 @@ h1 { font-size: 1.4em; } h2 { font-size: 1.05em; margin: 1.8em 0 .3em; }
 table { border-collapse: collapse; } td { padding: .15em 1em .15em 0; vertical-align: top; } td:first-child { color: var(--faint); }
 body svg { width: 100%; height: auto; } svg text { fill: var(--text); font-size: 12px; } svg text.tick { fill: var(--faint); font-size: 11px; }
 polyline { fill: none; stroke-width: 1.4; } .grid { stroke: var(--grid); } line.mark { stroke: var(--mark); stroke-dasharray: 2 3; }
-.bar { fill: var(--c0); } rect.c0 { fill: var(--c0); } rect.c1 { fill: var(--c1); } rect.c2 { fill: var(--c2); }
-rect.c3 { fill: var(--c3); } rect.c4 { fill: var(--c4); } rect.c5 { fill: var(--c5); } .legend { margin: 0; color: var(--faint); font-size: 13px; } span.mark { color: var(--mark); }
+.bar { fill: var(--c0); }
+.legend { margin: 0; color: var(--faint); font-size: 13px; } span.mark { color: var(--mark); }
 polyline.c0 { stroke: var(--c0); } polyline.c1 { stroke: var(--c1); } polyline.c2 { stroke: var(--c2); }
 polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c5 { stroke: var(--c5); }
 span.c0 { color: var(--c0); } span.c1 { color: var(--c1); } span.c2 { color: var(--c2); }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use footage::export::{Bound, Contents, ExportError, Exported, Format, Pick, Selection, export};
-use footage::{Footage, FootageRefused};
+use footage::{Footage, FootageRefused, Moment};
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
@@ -26,7 +26,8 @@ const CYCLE: &str = "cycle:";
                         the envelope let through), SP.written (before), SP.readback, SP.limits and SP.withheld. Times are wall-clock \
                         times, UTC, told from one instant that the file knows by both clocks.\n\n\
                         What is cut, damaged or missing in FILE is said on standard error, and everything before it is exported.\n\n\
-                        Exit codes: 0 exported, 1 nothing in the file can be read, 2 the output is there already, 69 the file is not.")]
+                        Exit codes: 0 exported, 1 nothing in the file can be read, 2 the output is there already, \
+                        or nothing lies in the range, 69 the file is not there.")]
 pub(crate) struct ExportArguments {
     /// The recording or capture.
     #[arg(value_name = "FILE")]
@@ -115,6 +116,15 @@ pub(crate) fn run(arguments: &ExportArguments) -> Result<Exit, Failure> {
     let exported = export(&mut footage, &selection, (format, contents), fresh.file()?, |bytes| progress.at(bytes));
     progress.end();
     let exported = exported.map_err(|error| failed(&arguments.file, &out, &error))?;
+    let is_empty = exported.cycles_between == 0 && exported.events == 0;
+    let is_chosen = arguments.from.is_some() || arguments.until.is_some();
+    if is_empty
+        && is_chosen
+        && let Some(range) = range(&arguments.file)?
+    {
+        let message = format!("nothing lies between --from and --until: it has {range}");
+        return Err(Failure::new(Exit::Usage, message).about(&arguments.file));
+    }
     if exported.cycles_read == 0 && exported.events == 0 {
         let why = exported.ending.as_ref().map(ToString::to_string).unwrap_or_default();
         return Err(
@@ -140,6 +150,27 @@ pub(crate) fn open(path: &Path) -> Result<Footage, Failure> {
     })
 }
 
+/// From where to where a file goes, for people; nothing when it holds no cycle.
+fn range(path: &Path) -> Result<Option<String>, Failure> {
+    let mut footage = open(path)?;
+    let mut ends = None;
+    loop {
+        let moment = footage.next_moment();
+        match moment.map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))? {
+            Moment::Cycle(record) => {
+                let here = (record.head.cycle, record.head.release_ns);
+                ends = Some((ends.map_or(here, |(first, _)| first), here));
+            }
+            Moment::Event(_) | Moment::Gap(_) => {}
+            Moment::End(_) => break,
+        }
+    }
+    Ok(ends.map(|((first, first_ns), (last, last_ns))| {
+        let seconds = last_ns.saturating_sub(first_ns) as f64 / 1e9;
+        format!("the cycles {first} to {last}, from 0 to {seconds:.3} s")
+    }))
+}
+
 fn failed(from: &Path, to: &Path, error: &ExportError) -> Failure {
     let (file, exit) = match error {
         ExportError::Read(error) if error.kind() == std::io::ErrorKind::PermissionDenied => (from, Exit::NoPermission),
@@ -154,7 +185,7 @@ fn warn(file: &Path, exported: &Exported) {
     let Exported { cycles_missing, events_missing, .. } = exported;
     let file = file.display();
     if *cycles_missing > 0 {
-        eprintln!("warning: {file}: {cycles_missing} cycles among those that were read are missing");
+        eprintln!("warning: {file}: {cycles_missing} cycles before, among or behind those that were read are missing");
     }
     if *events_missing > 0 {
         eprintln!("warning: {file}: {events_missing} events are missing");

@@ -1,6 +1,7 @@
 //! Files that are there as a whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,8 +26,18 @@ impl FreshFile {
             return Err(Failure::new(Exit::Usage, message));
         }
         let under_way = path.with_added_extension("part");
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(&under_way);
-        let file = file.map_err(|error| Failure::io(format_args!("cannot write {}", under_way.display()), &error))?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&under_way);
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                let message = format!(
+                    "{} is there already: another command writes it, or one was cut off; remove it if nothing writes it, \
+                     or name another file with --out",
+                    under_way.display()
+                );
+                Failure::new(Exit::Usage, message)
+            }
+            _ => Failure::io(format_args!("cannot write {}", under_way.display()), &error),
+        })?;
         Ok(Self { path: path.to_owned(), under_way, file })
     }
 
@@ -76,5 +87,10 @@ mod tests {
         forced.file().unwrap().write_all(b"two").unwrap();
         forced.keep().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
+        let foreign = directory.path().join("out.csv.part");
+        fs::write(&foreign, "of somebody else").unwrap();
+        let refused = FreshFile::begin(&path, true).unwrap_err();
+        assert!(refused.to_string().contains("remove it if nothing writes it"), "{refused}");
+        assert_eq!((refused.exit(), fs::read(&foreign).unwrap()), (Exit::Usage, b"of somebody else".to_vec()));
     }
 }

@@ -113,10 +113,10 @@ enum Source<R> {
 }
 
 impl<R: BufRead> Source<R> {
-    /// Looks at the name of the format, which both kinds begin with.
-    fn open(mut input: R) -> Result<Self, FootageRefused> {
+    /// Looks at the name of the format, which both kinds begin with. `input` reads `file`.
+    fn open(mut input: R, file: File) -> Result<Self, FootageRefused> {
         if input.fill_buf()?.starts_with(&capture::MAGIC) {
-            Capture::open(input).map(Self::Capture)
+            Capture::open(input, file).map(Self::Capture)
         } else {
             Recording::open(input).map(Self::Recording)
         }
@@ -167,7 +167,7 @@ impl Footage {
     pub fn open(path: &Path) -> Result<Self, FootageRefused> {
         let file = File::open(path)?;
         let bytes_total = file.metadata().map_or(0, |metadata| metadata.len());
-        let mut source = Source::open(BufReader::new(file))?;
+        let mut source = Source::open(BufReader::new(file.try_clone()?), file)?;
         let (provenance, site) = (source.provenance(), source.site()?);
         let layout = layout_of(&site)?;
         let ahead = source.next()?;
@@ -234,6 +234,11 @@ impl Footage {
         self.ending = Some(ending.clone());
         Moment::End(ending)
     }
+}
+
+/// Nobody sees by the numbers of cycles that this is missing: it is before the first one or behind the last.
+pub(crate) fn is_at_an_end(gap: &Gap) -> bool {
+    gap.after.is_none() || gap.before.is_none()
 }
 
 /// The site that a file opens with. Passwords that it refers to are not fetched.

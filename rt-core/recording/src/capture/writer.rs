@@ -11,12 +11,12 @@ use super::frame::{Closed, FORMAT, Frame, Gap, Opening, Trigger, What};
 use crate::chain::{self, Previous};
 use crate::volume;
 
-/// Begins a file that is its owner's alone; what lies at `path` is overwritten.
+/// Begins a file that is its owner's alone.
 ///
 /// # Errors
-/// The disk refuses.
+/// The disk refuses, or something lies at `path` already, which stays as it is.
 pub fn create(path: &Path, opening: &Opening) -> io::Result<Writer<BufWriter<File>>> {
-    Writer::begin(BufWriter::new(volume::create_private(path)?), opening)
+    Writer::begin(BufWriter::new(volume::create_new_private(path)?), opening)
 }
 
 /// Hands a finished file to the disk.

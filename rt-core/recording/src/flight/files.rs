@@ -1,8 +1,11 @@
 //! The flight recorder's files: their names, and how many there are.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::volume;
 
 /// How all of them end.
 const ENDING: &str = "cap";
@@ -22,6 +25,22 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The file that will be written: locked, so that everybody sees that its writer lives.
+    pub(super) fn create(&self) -> io::Result<File> {
+        loop {
+            let file = volume::create_new_private(&self.part)?;
+            match file.try_lock() {
+                // Where nothing can be locked, nobody takes it for a leftover either.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+                Err(TryLockError::WouldBlock) => continue,
+            }
+            // Before it was locked, whoever looks for leftovers may have taken it for one.
+            if fs::metadata(&self.part).is_ok_and(|found| file.metadata().is_ok_and(|own| own.ino() == found.ino())) {
+                return Ok(file);
+            }
+        }
+    }
+
     /// From now on it is whole.
     pub(super) fn give_name(&self) -> io::Result<()> {
         fs::rename(&self.part, &self.path)
@@ -46,21 +65,23 @@ impl Shelf {
         fs::create_dir_all(&self.directory)?;
         let time: String = time.chars().filter(|character| !matches!(character, '-' | ':')).collect();
         let name = format!("{}{time}-{cause}", self.beginning);
+        let further = (2..).map(|number| format!("{name}-{number}"));
+        let path = |name: &str| self.directory.join(format!("{name}.{ENDING}"));
+        let is_free = |name: &String| fs::symlink_metadata(path(name)).is_err();
+        let name = std::iter::once(name.clone()).chain(further).find(is_free).unwrap_or(name);
         let pid = std::process::id();
-        Ok(Place {
-            part: self.directory.join(format!(".{name}.{pid}.part")),
-            path: self.directory.join(format!("{name}.{ENDING}")),
-        })
+        Ok(Place { part: self.directory.join(format!(".{name}.{pid}.part")), path: path(&name) })
     }
 
-    /// Removes the oldest files until all have at most so many bytes; never the newest. How many.
-    pub(super) fn make_room(&self, bytes_max: u64, newest: &Path) -> usize {
+    /// Removes the oldest files until all have at most so many bytes; never the newest, if one is named. How many went, and the
+    /// bytes of those that stay.
+    pub(super) fn make_room(&self, bytes_max: u64, newest: Option<&Path>) -> (usize, u64) {
         let mut files = self.files();
         // Names begin with the time.
         files.sort();
         let mut bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
         let mut removed = 0;
-        for (path, size) in files.iter().filter(|(path, _)| path != newest) {
+        for (path, size) in files.iter().filter(|(path, _)| Some(path.as_path()) != newest) {
             if bytes <= bytes_max {
                 break;
             }
@@ -68,19 +89,26 @@ impl Shelf {
                 (bytes, removed) = (bytes - size, removed + 1);
             }
         }
-        removed
+        (removed, bytes)
     }
 
     /// Gives what processes that are no more have left a name that says what it is.
     pub(super) fn keep_leftovers(&self) -> Vec<PathBuf> {
         let mut kept = Vec::new();
         for (name, path) in self.entries() {
-            let Some((name, pid)) = name.strip_prefix('.').and_then(|name| {
+            let Some((name, _)) = name.strip_prefix('.').and_then(|name| {
                 name.strip_suffix(".part")?.rsplit_once('.').filter(|(name, _)| name.starts_with(&self.beginning))
             }) else {
                 continue;
             };
-            if is_another_that_lives(pid) {
+            // Another runtime of the same agent, one that stands by say, may be writing a file of its own. The lock is held until
+            // the file has its other name.
+            let Ok(file) = File::open(&path) else { continue };
+            if file.try_lock().is_err() {
+                continue;
+            }
+            if file.metadata().is_ok_and(|found| found.len() == 0) {
+                let _ = fs::remove_file(&path);
                 continue;
             }
             let to = self.directory.join(format!("{name}-cut.{ENDING}"));
@@ -93,7 +121,7 @@ impl Shelf {
 
     /// The files that have their names, with their bytes.
     fn files(&self) -> Vec<(PathBuf, u64)> {
-        let is_ours = |name: &str| name.starts_with(&self.beginning) && name.ends_with(ENDING);
+        let is_ours = |name: &str| name.starts_with(&self.beginning) && name.ends_with(&format!(".{ENDING}"));
         let ours = self.entries().filter(|(name, _)| is_ours(name));
         ours.filter_map(|(_, path)| Some((path.clone(), fs::metadata(path).ok()?.len()))).collect()
     }
@@ -102,9 +130,4 @@ impl Shelf {
         let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
         entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
     }
-}
-
-/// Another runtime of the same agent, one that stands by say, may be writing a file of its own.
-fn is_another_that_lives(pid: &str) -> bool {
-    pid != std::process::id().to_string() && Path::new("/proc").join(pid).exists()
 }

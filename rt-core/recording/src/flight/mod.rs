@@ -6,13 +6,15 @@
 //! 2. **A file has its name when it is whole.** Until then it is a hidden `….part`; what a crash left of one is found by the
 //!    next start, and kept under a name that says so.
 //! 3. **The disk is not filled.** Triggers while a file is being written belong to that file and make it longer, up to a limit. For what
-//!    can come again and again there is a pause between files; all files together have a budget, and the oldest go first.
+//!    can come again and again there is a pause between files, and a trip or a command that a file is too long for begins
+//!    another one. All files together have a budget, what crashes left included; the oldest go first, before there is a new one.
 //! 4. A disk that refuses costs the file, and is told. What was overwritten before it was read is in the file as a gap.
 //! 5. It is told the time and never sleeps; it blocks as long as the disk does, and is nothing for a real-time thread.
 
 mod files;
 mod saving;
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +30,8 @@ use saving::{Rings, Saving};
 const LONGER_MAX: u64 = 8;
 /// Triggers that one file lists beside its first; what happened then is among its events anyway.
 const LISTED_MAX: usize = 256;
+/// So often within the time that a file reaches back it is noted how many events there were.
+const MARKS_MAX: u64 = 32;
 
 /// What is saved, when, and where.
 #[derive(Clone, Debug)]
@@ -89,6 +93,12 @@ pub struct Flight {
     /// Where triggers are looked for.
     events: broadcast::Reader,
     saving: Option<Saving>,
+    /// Bytes of the finished files.
+    finished_bytes: u64,
+    /// Files that made room since the last one was told.
+    removed: usize,
+    /// When how many events had been published, now and then, as far back as a file reaches.
+    marks: VecDeque<(MonoTime, u64)>,
     /// For lost slots and faults no file is begun before.
     quiet_until: MonoTime,
 }
@@ -102,10 +112,29 @@ impl Flight {
         events: broadcast::Reader,
     ) -> (Self, Vec<FlightNotice>) {
         let shelf = Shelf::new(options.directory.clone(), options.prefix.clone());
-        let found = shelf.keep_leftovers().into_iter().map(|path| FlightNotice::Found { path }).collect();
+        let found: Vec<_> = shelf.keep_leftovers().into_iter().map(|path| FlightNotice::Found { path }).collect();
         let watched = events.again(Start::Newest);
         let rings = Rings { cycles, layout, events };
-        (Self { options, shelf, rings, events: watched, saving: None, quiet_until: MonoTime::ZERO }, found)
+        let (removed, finished_bytes) = shelf.make_room(options.bytes_max, None);
+        let mut flight = Self {
+            options,
+            shelf,
+            rings,
+            events: watched,
+            saving: None,
+            finished_bytes,
+            removed,
+            marks: VecDeque::new(),
+            quiet_until: MonoTime::ZERO,
+        };
+        // What was before this recorder, nobody counted.
+        flight.marks.push_back((MonoTime::ZERO, flight.events.cursor()));
+        (flight, found)
+    }
+
+    /// From now on files open with this site: limits were changed live, say.
+    pub fn set_site_text(&mut self, text: String) {
+        self.options.opening.site_text = text;
     }
 
     /// Looks for triggers, and goes on with the file that is being written.
@@ -115,11 +144,33 @@ impl Flight {
                 self.trigger(Trigger::of(kind, &event), now, unix_ns, &mut tell);
             }
         }
+        self.mark(now);
         let Some(saving) = &mut self.saving else { return };
         match saving.turn(now) {
-            Ok(None) => {}
+            Ok(None) => self.make_room(),
             Ok(Some(closed)) => self.finish(closed, now, tell),
             Err(error) => tell(self.give_up(error, now)),
+        }
+    }
+
+    /// Keeps in mind how many events there were, at most [`MARKS_MAX`] times.
+    fn mark(&mut self, now: MonoTime) {
+        let before = self.options.before;
+        if self.marks.back().is_none_or(|(at, _)| now.since(*at).as_ns() >= before.as_ns() / MARKS_MAX) {
+            self.marks.push_back((now, self.events.cursor()));
+        }
+        while self.marks.get(1).is_some_and(|(at, _)| now.since(*at) > before) {
+            self.marks.pop_front();
+        }
+    }
+
+    /// Finished files make room for the one that is being written.
+    fn make_room(&mut self) {
+        let bytes = self.saving.as_ref().map_or(0, Saving::bytes);
+        let left = self.options.bytes_max.saturating_sub(bytes);
+        if self.finished_bytes > left {
+            let (removed, finished_bytes) = self.shelf.make_room(left, None);
+            (self.removed, self.finished_bytes) = (self.removed + removed, finished_bytes);
         }
     }
 
@@ -162,13 +213,27 @@ impl Flight {
     }
 
     fn trigger(&mut self, trigger: Trigger, now: MonoTime, unix_ns: u64, tell: &mut impl FnMut(FlightNotice)) {
+        let after = self.options.after;
+        let is_too_long = |saving: &Saving| !trigger.is_frequent() && !saving.has_room_for(&trigger, after);
+        if self.saving.as_ref().is_some_and(is_too_long) {
+            self.end_for_another(now, tell);
+        }
         let failed = match &mut self.saving {
-            Some(saving) => saving.go_on_for(trigger, self.options.after).err(),
+            Some(saving) => saving.go_on_for(trigger, after).err(),
             None if trigger.is_frequent() && now < self.quiet_until => None,
             None => self.begin(trigger, now, unix_ns, tell).err(),
         };
         if let Some(error) = failed {
             tell(self.give_up(error, now));
+        }
+    }
+
+    /// Ends the file with what there is: the next one goes on.
+    fn end_for_another(&mut self, now: MonoTime, tell: &mut impl FnMut(FlightNotice)) {
+        let Some(saving) = &mut self.saving else { return };
+        match saving.turn(now) {
+            Ok(closed) => self.finish(closed.unwrap_or(Closed::Full), now, tell),
+            Err(error) => tell(self.give_up(error, now)),
         }
     }
 
@@ -185,7 +250,10 @@ impl Flight {
         let time = (self.options.utc)(clocks.unix_ns_at(trigger.time_ns));
         let place = self.shelf.place(&time, trigger.kind.name())?;
         let path = place.path.clone();
-        self.saving = Some(Saving::begin(&self.options, &self.rings, place, &opening, &trigger, now)?);
+        let events_before = self.marks.front().map_or(0, |(_, events)| *events);
+        let saving = Saving::begin(&self.options, &self.rings, place, &opening, &trigger, (now, events_before))?;
+        self.saving = Some(saving);
+        self.make_room();
         tell(FlightNotice::Began { path, trigger });
         Ok(())
     }
@@ -195,7 +263,9 @@ impl Flight {
         self.quiet_until = now + self.options.pause;
         tell(match saving.finish(closed) {
             Ok((path, written)) => {
-                let removed = self.shelf.make_room(self.options.bytes_max, &path);
+                let (removed, bytes) = self.shelf.make_room(self.options.bytes_max, Some(&path));
+                self.finished_bytes = bytes;
+                let removed = removed + std::mem::take(&mut self.removed);
                 FlightNotice::Saved { path, written, removed }
             }
             Err(error) => FlightNotice::Failed(error),

@@ -42,6 +42,7 @@ pub(super) struct Saving {
     cycles: Side,
     events: Side,
     layout: CycleLayout,
+    period_ns: u64,
     /// Records of this time are wanted.
     from_ns: u64,
     until_ns: u64,
@@ -56,36 +57,43 @@ pub(super) struct Saving {
 struct Side {
     ring: broadcast::Reader,
     words: Vec<u64>,
-    /// A record behind the end was seen.
-    is_past: bool,
+    /// `words` is this record, which lies behind the end, and is looked at again when the file becomes longer.
+    held: Option<u64>,
+    /// Number of the next record, if none is missing.
+    expected: u64,
+    /// When the record before it was.
+    last_ns: Option<u64>,
 }
 
 impl Side {
-    fn new(ring: broadcast::Reader) -> Self {
-        Self { words: vec![0; ring.slot_words()], ring, is_past: false }
+    fn new(ring: broadcast::Reader, expected: u64) -> Self {
+        Self { words: vec![0; ring.slot_words()], ring, held: None, expected, last_ns: None }
     }
 }
 
 impl Saving {
+    /// Begins a file at its place. `events_before` events or more had been published when the file's time began.
     pub(super) fn begin(
         options: &FlightOptions,
         rings: &Rings,
         place: Place,
         opening: &Opening,
         trigger: &Trigger,
-        now: MonoTime,
+        (now, events_before): (MonoTime, u64),
     ) -> io::Result<Self> {
-        let writer = capture::create(&place.part, opening)?;
+        let writer = Writer::begin(BufWriter::new(place.create()?), opening)?;
         let after_ns = options.after.as_ns();
         let from_ns = trigger.time_ns.saturating_sub(options.before.as_ns());
         // Skipped slots have no record, so this many records reach back as far or farther.
         let records = now.as_ns().saturating_sub(from_ns) / opening.period_ns.max(1) + 2;
+        let cycles_before = rings.cycles.again(Start::Newest).cursor().saturating_sub(records);
         Ok(Self {
             place,
             writer,
-            cycles: Side::new(rings.cycles.again(Start::Back(records))),
-            events: Side::new(rings.events.again(Start::Oldest)),
+            cycles: Side::new(rings.cycles.again(Start::Back(records)), cycles_before),
+            events: Side::new(rings.events.again(Start::Oldest), events_before),
             layout: rings.layout,
+            period_ns: opening.period_ns.max(1),
             from_ns,
             until_ns: trigger.time_ns.saturating_add(after_ns),
             until_ns_max: trigger.time_ns.saturating_add(after_ns.saturating_mul(LONGER_MAX)),
@@ -96,6 +104,16 @@ impl Saving {
 
     pub(super) fn path(&self) -> &Path {
         &self.place.path
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.writer.bytes()
+    }
+
+    /// Whether the file can become long enough for what was before and after this trigger.
+    pub(super) const fn has_room_for(&self, trigger: &Trigger, after: Span) -> bool {
+        trigger.time_ns.saturating_add(after.as_ns()) <= self.until_ns_max
     }
 
     /// Another trigger: the file lists it and becomes longer.
@@ -120,44 +138,68 @@ impl Saving {
         Ok((is_drained && is_over).then_some(Closed::Complete))
     }
 
-    /// Whether the ring was read to its end.
+    /// Whether the ring was read to its end, or to the file's.
     fn take_cycles(&mut self) -> io::Result<bool> {
-        let Self { cycles, writer, layout, from_ns, until_ns, bytes_max, .. } = self;
-        cycles.take(|record, words| match record {
-            Record::Missing(count) => {
-                writer.missing(What::Cycles, count);
-                Ok(true)
+        for _ in 0..TURN_RECORDS_MAX {
+            let Some(sequence) = self.cycles.next()? else { return Ok(true) };
+            let release_ns = self.release_ns();
+            if release_ns > self.until_ns {
+                self.cycles.held = Some(sequence);
+                return Ok(true);
             }
-            Record::Whole => {
-                let release_ns = layout.view(words).map_or(0, |record| record.head.release_ns);
-                if (*from_ns..=*until_ns).contains(&release_ns) {
-                    writer.cycle(words)?;
-                }
-                Ok(release_ns <= *until_ns && writer.bytes() < *bytes_max)
+            let missing = self.missing_cycles(sequence, release_ns);
+            self.writer.missing(What::Cycles, missing);
+            (self.cycles.expected, self.cycles.last_ns) = (sequence + 1, Some(release_ns));
+            if release_ns >= self.from_ns {
+                self.writer.cycle(&self.cycles.words)?;
             }
-        })
+            if self.writer.bytes() >= self.bytes_max {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn release_ns(&self) -> u64 {
+        self.layout.view(&self.cycles.words).map_or(0, |record| record.head.release_ns)
+    }
+
+    /// Cycle records of the file's time that are missing before this one: not more than were published, and not more than
+    /// there were slots for.
+    fn missing_cycles(&self, sequence: u64, release_ns: u64) -> u64 {
+        let period_ns = self.period_ns;
+        let behind_last = self.cycles.last_ns.map_or(0, |last_ns| last_ns.saturating_add(period_ns));
+        let (first_ns, last_ns) =
+            (behind_last.max(self.from_ns), self.until_ns.min(release_ns.saturating_sub(period_ns)));
+        let slots = last_ns.checked_sub(first_ns).map_or(0, |span_ns| span_ns / period_ns + 1);
+        sequence.saturating_sub(self.cycles.expected).min(slots)
     }
 
     fn take_events(&mut self) -> io::Result<bool> {
-        let Self { events, writer, from_ns, until_ns, .. } = self;
-        events.take(|record, words| {
-            match (record, words.first_chunk::<EVENT_WORDS>()) {
-                // Nobody knows whether those before the first one were of this time.
-                (Record::Missing(count), _) if writer.written().events > 0 => writer.missing(What::Events, count),
-                (Record::Whole, Some(words)) => {
-                    let event = EventRecord::from_words(words);
-                    if (*from_ns..=*until_ns).contains(&event.time_ns) {
-                        writer.event(&event)?;
-                    }
-                }
-                _ => {}
+        for _ in 0..TURN_RECORDS_MAX {
+            let Some(sequence) = self.events.next()? else { return Ok(true) };
+            let Some(words) = self.events.words.first_chunk::<EVENT_WORDS>() else { continue };
+            let event = EventRecord::from_words(words);
+            // Those that are missing were between this one and the one before.
+            let may_be_wanted =
+                event.time_ns >= self.from_ns && self.events.last_ns.is_none_or(|last_ns| last_ns <= self.until_ns);
+            if may_be_wanted {
+                self.writer.missing(What::Events, sequence.saturating_sub(self.events.expected));
             }
-            Ok(true)
-        })
+            (self.events.expected, self.events.last_ns) = (sequence + 1, Some(event.time_ns));
+            if (self.from_ns..=self.until_ns).contains(&event.time_ns) {
+                self.writer.event(&event)?;
+            }
+        }
+        Ok(false)
     }
 
     /// Closes the file and gives it its name.
-    pub(super) fn finish(self, closed: Closed) -> io::Result<(PathBuf, Written)> {
+    pub(super) fn finish(mut self, closed: Closed) -> io::Result<(PathBuf, Written)> {
+        if let Some(sequence) = self.cycles.held {
+            let missing = self.missing_cycles(sequence, self.release_ns());
+            self.writer.missing(What::Cycles, missing);
+        }
         let Self { writer, place, .. } = self;
         let written = writer.written();
         let named = writer.finish(closed).and_then(|file| {
@@ -183,26 +225,20 @@ impl Saving {
     }
 }
 
-/// What a ring gave.
-enum Record {
-    Whole,
-    Missing(u64),
-}
-
 impl Side {
-    /// Reads on until nothing more comes or `put` has had enough; whether this ring has nothing more to give.
-    fn take(&mut self, mut put: impl FnMut(Record, &[u64]) -> io::Result<bool>) -> io::Result<bool> {
-        for _ in 0..TURN_RECORDS_MAX {
-            if self.is_past {
-                return Ok(true);
-            }
+    /// Reads the next record that is still there; its number. `None` when there is none yet.
+    fn next(&mut self) -> io::Result<Option<u64>> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        loop {
             match self.ring.next(&mut self.words) {
-                Next::Record { .. } => self.is_past = !put(Record::Whole, &self.words)?,
-                Next::Lost(count) => self.is_past = !put(Record::Missing(count), &[])?,
-                Next::Empty => return Ok(true),
+                Next::Record { sequence } => return Ok(Some(sequence)),
+                // The next one's number tells how many.
+                Next::Lost(_) => {}
+                Next::Empty => return Ok(None),
                 Next::Damaged { .. } => return Err(io::Error::other("the ring of records is damaged")),
             }
         }
-        Ok(false)
     }
 }

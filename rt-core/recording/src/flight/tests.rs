@@ -6,7 +6,7 @@ use shm::broadcast::heap;
 use shm_layout::EVENT_WORDS;
 
 use super::*;
-use crate::capture::{Ending, Frame, Next, Reader};
+use crate::capture::{Ending, Frame, Gap, Next, Reader, What};
 
 const SLOTS: usize = 64;
 
@@ -56,6 +56,19 @@ impl Rig {
     fn event(&mut self, kind: EventKind) {
         let event = EventRecord::new(kind, self.now_ms, self.now_ms * 1_000_000);
         self.events.publish(&event.to_words()).unwrap();
+    }
+
+    /// What the recorder of the next start finds.
+    fn next_one(&self, change: impl FnOnce(&mut FlightOptions)) -> Vec<FlightNotice> {
+        let mut options = options(self.directory.path());
+        change(&mut options);
+        let (cycles, events) = (self.cycles.reader(Start::Newest), self.events.reader(Start::Newest));
+        Flight::new(options, cycles, self.layout, events).1
+    }
+
+    /// What a crash leaves of the recorder.
+    fn die(&mut self) {
+        self.flight.saving = None;
     }
 
     fn saved(&self) -> Vec<PathBuf> {
@@ -155,6 +168,85 @@ fn triggers_while_a_file_is_written_are_listed_in_it_and_make_it_longer_up_to_a_
 }
 
 #[test]
+fn a_trigger_that_comes_when_later_cycles_were_seen_already_has_its_own_cycles_in_the_file() {
+    let mut rig = Rig::new(|_| {});
+    rig.run_to(20);
+    rig.event(EventKind::SlotsSkipped);
+    // A cycle behind the file's end was seen, and the file still waits for late events.
+    rig.run_to(50);
+    assert!(rig.saved().is_empty());
+    rig.event(EventKind::Trip);
+    rig.run_to(300);
+    assert_eq!(rig.saved().len(), 1, "{:?}", rig.told);
+    let (_, frames, cycles, _) = read(&rig.saved()[0]);
+    assert_eq!(cycles, (10..=55).collect::<Vec<_>>());
+    assert!(!frames.iter().any(|frame| matches!(frame, Frame::Gap(_))));
+}
+
+#[test]
+fn a_trip_that_a_file_is_too_long_for_begins_another_one_and_what_comes_in_crowds_does_not() {
+    let mut rig = Rig::new(|_| {});
+    rig.run_to(20);
+    while rig.now_ms < 70 {
+        rig.event(EventKind::SlotsSkipped);
+        rig.run_to(rig.now_ms + 1);
+    }
+    rig.event(EventKind::Trip);
+    rig.run_to(400);
+    let [first, second] = &rig.saved()[..] else { panic!("{:?}", rig.told) };
+    let (_, _, cycles, ending) = read(first);
+    assert_eq!((cycles, ending), ((10..=60).collect(), Ending::Closed(Closed::Full)));
+    let (reason, _, cycles, ending) = read(second);
+    assert!(matches!(reason, Reason::Flight(Trigger { kind: TriggerKind::Trip, cycle: 70, .. })), "{reason:?}");
+    assert_eq!((cycles, ending), ((60..=75).collect(), Ending::Closed(Closed::Complete)));
+}
+
+#[test]
+fn what_the_ring_did_not_hold_any_more_when_a_file_began_is_a_gap_at_its_beginning() {
+    let mut rig = Rig::new(|options| options.before = Span::from_ms(500));
+    rig.run_to(300);
+    rig.event(EventKind::Trip);
+    rig.run_to(500);
+    let (_, frames, cycles, _) = read(&rig.saved()[0]);
+    let first = cycles[0];
+    assert!(first > 200, "the ring holds {SLOTS}");
+    // Cycle 1 is the first that was published.
+    let gap = Gap { what: What::Cycles, count: first - 1, after: None, before: Some(first) };
+    assert_eq!(frames.iter().find(|frame| matches!(frame, Frame::Gap(_))), Some(&Frame::Gap(gap)));
+}
+
+#[test]
+fn events_that_were_overwritten_before_they_were_read_are_counted_when_they_may_be_of_the_files_time() {
+    let mut rig = Rig::new(|options| options.after = Span::from_ms(500));
+    rig.run_to(20);
+    rig.event(EventKind::Trip);
+    // The first turn of the file finds no event of its time that is still there.
+    rig.run_to(21);
+    for _ in 0..3 * SLOTS {
+        rig.event(EventKind::PolicyAdopted);
+    }
+    rig.run_to(1_000);
+    let (_, frames, ..) = read(&rig.saved()[0]);
+    let lost: u64 = frames.iter().map(|frame| if let Frame::Gap(gap) = frame { gap.count } else { 0 }).sum();
+    let held = frames.iter().filter(|frame| matches!(frame, Frame::Event(_))).count() as u64;
+    assert_eq!((held + lost, lost > SLOTS as u64), (3 * SLOTS as u64 + 1, true));
+
+    let mut rig = Rig::new(|options| options.before = Span::from_ms(500));
+    for _ in 0..3 * SLOTS {
+        rig.event(EventKind::PolicyAdopted);
+        rig.now_ms += 1;
+        rig.turn();
+    }
+    rig.event(EventKind::Trip);
+    rig.run_to(1_000);
+    let (_, frames, ..) = read(&rig.saved()[0]);
+    let gap = frames.iter().find(|frame| matches!(frame, Frame::Gap(Gap { what: What::Events, .. })));
+    let Some(Frame::Gap(Gap { count, after: None, .. })) = gap else { panic!("{gap:?}") };
+    let held = frames.iter().filter(|frame| matches!(frame, Frame::Event(_))).count() as u64;
+    assert_eq!(held + count, 3 * SLOTS as u64 + 1);
+}
+
+#[test]
 fn lost_slots_begin_no_file_in_the_pause_and_a_trip_and_a_command_do() {
     let mut rig = Rig::new(|_| {});
     rig.run_to(20);
@@ -251,11 +343,53 @@ fn what_a_crash_left_is_kept_under_a_name_that_says_so() {
     rig.event(EventKind::Trip);
     rig.run_to(22);
     let part = rig.names().remove(0);
-    let options = options(rig.directory.path());
-    let (_next, told) =
-        Flight::new(options, rig.cycles.reader(Start::Newest), rig.layout, rig.events.reader(Start::Newest));
+    let told = rig.next_one(|_| {});
+    assert!(told.is_empty() && rig.names() == [part.clone()], "whoever writes lives: {told:?}");
+    rig.die();
+    let told = rig.next_one(|_| {});
     let [FlightNotice::Found { path }] = &told[..] else { panic!("{told:?}, {part}") };
     assert!(path.to_str().unwrap().ends_with("-trip-cut.cap"));
     let (_, _, cycles, ending) = read(path);
     assert_eq!((cycles.last(), ending), (Some(&22), Ending::Cut { surplus_bytes: 0 }));
+}
+
+#[test]
+fn what_crashes_left_counts_as_the_other_files_do_and_room_is_made_before_there_is_a_new_one() {
+    let mut rig = Rig::new(|_| {});
+    for file in 1..=5 {
+        rig.run_to(file * 1_000);
+        rig.event(EventKind::Trip);
+        rig.run_to(file * 1_000 + 2);
+        rig.die();
+        rig.next_one(|_| {});
+    }
+    assert_eq!(rig.names().len(), 5, "{:?}", rig.names());
+    let bytes = |rig: &Rig| {
+        let entries = fs::read_dir(rig.directory.path().join("flight")).unwrap();
+        entries.map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    let budget = bytes(&rig) / 2;
+    rig.next_one(|options| options.bytes_max = budget);
+    assert!(bytes(&rig) <= budget && rig.names().iter().all(|name| !name.contains("001.0000")), "{:?}", rig.names());
+
+    let mut rig = Rig::new(|options| options.bytes_max = 6_000);
+    for file in 1..=6 {
+        rig.run_to(file * 1_000);
+        rig.event(EventKind::Trip);
+        while rig.now_ms < file * 1_000 + 200 {
+            rig.run_to(rig.now_ms + 1);
+            assert!(bytes(&rig) <= 6_000 + 500, "a turn behind at most: {}", bytes(&rig));
+        }
+    }
+}
+
+#[test]
+fn files_of_the_same_moment_do_not_take_each_others_place() {
+    let mut rig = Rig::new(|options| options.utc = |_| "T".to_owned());
+    for file in 1..=2 {
+        rig.run_to(file * 1_000);
+        rig.event(EventKind::Trip);
+    }
+    rig.run_to(3_000);
+    assert_eq!(rig.names(), ["works.ph.main.flight-T-trip-2.cap", "works.ph.main.flight-T-trip.cap"]);
 }

@@ -21,6 +21,8 @@ pub(super) struct Files {
     finished: VecDeque<(PathBuf, u64)>,
     /// Files that were begun.
     number: u64,
+    /// Names that were passed over because others have them.
+    taken: u64,
     removed: u64,
 }
 
@@ -48,7 +50,7 @@ impl Files {
                 .map_err(|error| Failure::io(format_args!("cannot make the directory {}", out.display()), &error))?;
             Place::Directory(out.to_owned())
         };
-        Ok(Self { place, file_bytes_max, budget_bytes, finished: VecDeque::new(), number: 0, removed: 0 })
+        Ok(Self { place, file_bytes_max, budget_bytes, finished: VecDeque::new(), number: 0, taken: 0, removed: 0 })
     }
 
     /// Begins the next file.
@@ -62,11 +64,23 @@ impl Files {
             self.finished = of_before(directory, &prefix(opening)).into();
         }
         self.make_room();
-        let path = self.next_path(opening);
-        let writer = capture::create(&path, opening)
-            .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
-        self.number += 1;
-        Ok((path, writer))
+        loop {
+            let path = self.next_path(opening);
+            match capture::create(&path, opening) {
+                Ok(writer) => {
+                    self.number += 1;
+                    return Ok((path, writer));
+                }
+                // It is of an earlier recording, which stays. The first file was not there, and is named by a person.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && self.is_numbered() => self.taken += 1,
+                Err(error) => return Err(Failure::io(format_args!("cannot write {}", path.display()), &error)),
+            }
+        }
+    }
+
+    /// Whether the next file may be called otherwise.
+    const fn is_numbered(&self) -> bool {
+        self.number > 0 || matches!(self.place, Place::Directory(_))
     }
 
     /// A file of so many bytes is long enough.
@@ -110,12 +124,13 @@ impl Files {
             Place::File(first) if self.number == 0 => first.clone(),
             Place::File(first) => {
                 let stem = first.file_stem().unwrap_or_default().to_string_lossy();
-                first.with_file_name(format!("{stem}-{}.{ENDING}", self.number + 1))
+                first.with_file_name(format!("{stem}-{}.{ENDING}", self.number + self.taken + 1))
             }
             Place::Directory(directory) => {
                 let time = rt_state::audit::utc(opening.clocks.unix_ns);
                 let time: String = time.chars().filter(|character| !matches!(character, '-' | ':')).collect();
-                directory.join(format!("{}{time}.{ENDING}", prefix(opening)))
+                let further = if self.taken > 0 { format!("-{}", self.taken + 1) } else { String::new() };
+                directory.join(format!("{}{time}{further}.{ENDING}", prefix(opening)))
             }
         }
     }
@@ -191,5 +206,11 @@ mod tests {
         let mut files = Files::at(&out, 1 << 20, 4 << 20).unwrap();
         assert_eq!([one(&mut files, 0), one(&mut files, 1)], [out.clone(), directory.path().join("run-2.cap")]);
         assert_eq!(Files::at(&out, 1, 1).unwrap_err().report(), Exit::Usage);
+        fs::remove_file(&out).unwrap();
+        fs::write(directory.path().join("run-2.cap"), "of an earlier recording").unwrap();
+        let mut files = Files::at(&out, 1 << 20, 4 << 20).unwrap();
+        let next = [one(&mut files, 0), one(&mut files, 1), one(&mut files, 2)];
+        assert_eq!(next, [out, directory.path().join("run-3.cap"), directory.path().join("run-4.cap")]);
+        assert_eq!(fs::read(directory.path().join("run-2.cap")).unwrap(), b"of an earlier recording");
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
-use rt_control::{Address, Description, SiteFile};
+use rt_control::{Address, CallError, Description, SiteFile};
 use rt_core::ports::Clock as _;
 use rt_recording::capture::{self, Clocks, Closed, Opening, Reason, What, Writer, Written};
 use rt_sys::MonotonicClock;
@@ -164,7 +164,7 @@ impl Taking {
                 self.begin_with_what_holds_in(&file)
             }
             Err(blind) if blind.is_gone() => Ok(()),
-            Err(Blind::Call(error)) => Err(error.into()),
+            Err(Blind::Call(error)) if !is_passing(&error) => Err(error.into()),
             Err(blind) => {
                 self.say(Some(blind.to_string()));
                 Ok(())
@@ -242,6 +242,27 @@ fn copy(memory: &mut Memory, writer: &mut Writer<BufWriter<File>>) -> io::Result
     events.iter().try_for_each(|event| writer.event(event))
 }
 
+/// A runtime that comes back may have other cares: it is asked again.
+const fn is_passing(error: &CallError) -> bool {
+    matches!(error, CallError::TimedOut(_) | CallError::Closed | CallError::Io(_))
+}
+
 fn cannot_write(path: &std::path::Path, error: &io::Error) -> Failure {
     Failure::io(format_args!("cannot write {}", path.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rt_control::Refusal;
+
+    use super::*;
+
+    #[test]
+    fn a_runtime_that_does_not_answer_in_time_is_asked_again_and_one_that_refuses_is_not() {
+        assert!(is_passing(&CallError::TimedOut(Duration::from_secs(1))) && is_passing(&CallError::Closed));
+        assert!(!is_passing(&CallError::Refused(Refusal::NotPermitted { uid: 7 })));
+        assert!(!is_passing(&CallError::NotUnderstood));
+    }
 }

@@ -21,7 +21,7 @@ use serde::Serialize;
 use shm_layout::{CycleHead, CycleRef, EventRecord};
 
 use crate::ending::Ending;
-use crate::file::{Footage, Moment};
+use crate::file::{Footage, Moment, is_at_an_end};
 
 /// A format that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,6 +78,8 @@ pub struct Selection {
 pub struct Exported {
     /// Cycles in the file that was read, up to where reading stopped.
     pub cycles_read: u64,
+    /// Cycles between the selection's ends, whichever of them were picked.
+    pub cycles_between: u64,
     /// Cycles that were written.
     pub cycles: u64,
     /// Events that were written.
@@ -206,8 +208,6 @@ enum Choice {
 /// Chooses, and counts.
 struct Chooser {
     selection: Selection,
-    /// Cycles between the ends so far.
-    between: u64,
     /// Number of the last cycle that was read.
     last: Option<u64>,
     exported: Exported,
@@ -217,6 +217,7 @@ impl Chooser {
     fn new(selection: Selection) -> Self {
         let exported = Exported {
             cycles_read: 0,
+            cycles_between: 0,
             cycles: 0,
             events: 0,
             cycles_missing: 0,
@@ -225,7 +226,7 @@ impl Chooser {
             last_cycle: None,
             ending: None,
         };
-        Self { selection, between: 0, last: None, exported }
+        Self { selection, last: None, exported }
     }
 
     fn cycle(&mut self, head: &CycleHead, seconds: f64) -> Choice {
@@ -235,15 +236,16 @@ impl Chooser {
         self.exported.cycles_read += 1;
         let expected = self.last.map(|last| last.saturating_add(1).saturating_add(head.skipped.into()));
         self.last = Some(head.cycle);
-        self.exported.cycles_missing += expected.map_or(0, |expected| head.cycle.saturating_sub(expected));
+        let missing = expected.map_or(0, |expected| head.cycle.saturating_sub(expected));
+        self.exported.cycles_missing = self.exported.cycles_missing.saturating_add(missing);
         if !self.is_after_begin(head.cycle, seconds) {
             return Choice::Pass;
         }
         let is_chosen = match self.selection.pick {
-            Pick::Every(n) => self.between.is_multiple_of(n.max(1)),
+            Pick::Every(n) => self.exported.cycles_between.is_multiple_of(n.max(1)),
             Pick::Decisions => head.has(CycleHead::DECISION_SLOT),
         };
-        self.between += 1;
+        self.exported.cycles_between += 1;
         if !is_chosen {
             return Choice::Pass;
         }
@@ -253,11 +255,14 @@ impl Chooser {
         Choice::Take
     }
 
-    /// Missing cycles are counted by the numbers of those around them; missing events have none.
+    /// Cycles that are missing between others are counted by the numbers of those; missing events have none.
     fn gap(&mut self, gap: &Gap) {
-        if gap.what == What::Events {
-            self.exported.events_missing += gap.count;
-        }
+        let count = match gap.what {
+            What::Events => &mut self.exported.events_missing,
+            What::Cycles if is_at_an_end(gap) => &mut self.exported.cycles_missing,
+            What::Cycles => return,
+        };
+        *count = count.saturating_add(gap.count);
     }
 
     fn event(&mut self, event: &EventRecord, seconds: f64) -> bool {

@@ -19,8 +19,12 @@ const ALL: Selection = Selection { from: None, until: None, pick: Pick::Every(1)
 const LEVELS: [f64; 6] = [50.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 1e-300];
 
 fn recorded() -> Staged {
+    recorded_up_to(LEVELS.len())
+}
+
+fn recorded_up_to(cycles: usize) -> Staged {
     let mut staged = Staged::new();
-    for (number, level) in LEVELS.into_iter().enumerate() {
+    for (number, level) in LEVELS.into_iter().enumerate().take(cycles) {
         let number = number as u64;
         let tripped = EventKind::Latched { cause: Cause::OutputNotFinite };
         let fallback = EventKind::ModeChanged { from: Mode::Run, to: Mode::Fallback, cause: Cause::OutputNotFinite };
@@ -96,15 +100,9 @@ fn what_is_missing_is_counted_and_where_records_end_is_told() {
 #[test]
 fn a_file_that_is_cut_anywhere_gives_every_whole_cycle_before_the_cut() {
     let whole = recorded().closed().bytes().to_vec();
-    let ends: Vec<usize> = (0..=LEVELS.len())
-        .map(|count| {
-            let mut staged = Staged::new();
-            (0..count as u64).for_each(|number| _ = staged.cycle(number, |_| (), Vec::new()));
-            staged.bytes().len()
-        })
-        .collect();
+    let ends: Vec<usize> = (0..=LEVELS.len()).map(|count| recorded_up_to(count).bytes().len()).collect();
     let opening = ends[0];
-    for length in (0..whole.len()).step_by(29) {
+    for length in (0..whole.len()).step_by(7) {
         let (_directory, path) = staged::file(&whole[..length]);
         match Footage::open(&path) {
             Err(refused) => assert!(length < opening, "{refused}"),
@@ -121,16 +119,15 @@ fn a_file_that_is_cut_anywhere_gives_every_whole_cycle_before_the_cut() {
                     }
                 };
                 assert!(matches!(ending, Ending::Cut { .. }), "{ending}");
-                assert!(cycles <= LEVELS.len() as u64);
+                let whole = ends.iter().skip(1).filter(|end| **end <= length).count();
+                assert_eq!(cycles, whole as u64, "cut at {length}");
             }
         }
     }
 }
 
-/// A flight recorder's file: two cycles, lost events, and a trip that it was written for.
-fn captured() -> Vec<u8> {
-    let layout = shm_layout::CycleLayout::new(1, 2).unwrap();
-    let trigger = Trigger { kind: TriggerKind::Trip, cycle: 8, time_ns: 8_000_000, text: "overruns".to_owned() };
+/// A flight recorder's file that was just begun.
+fn capture_of(trigger: Trigger) -> capture::Writer<Vec<u8>> {
     let opening = capture::Opening {
         program: "9.9.9".to_owned(),
         site_file: "site.yaml".to_owned(),
@@ -146,13 +143,29 @@ fn captured() -> Vec<u8> {
         clocks: capture::Clocks { monotonic_ns: 9_000_000, unix_ns: FIRST_UNIX_NS },
         reason: capture::Reason::Flight(trigger),
     };
-    let mut writer = capture::Writer::begin(Vec::new(), &opening).unwrap();
+    capture::Writer::begin(Vec::new(), &opening).unwrap()
+}
+
+fn overruns() -> Trigger {
+    Trigger { kind: TriggerKind::Trip, cycle: 8, time_ns: 8_000_000, text: "overruns".to_owned() }
+}
+
+/// The words of a cycle that was released so many milliseconds after the clock's beginning.
+fn words_of(number: u64, fill: impl FnOnce(&mut shm_layout::CycleMut<'_>)) -> Vec<u64> {
+    let layout = shm_layout::CycleLayout::new(1, 2).unwrap();
+    let mut words = vec![0; layout.words()];
+    let mut record = layout.view_mut(&mut words).unwrap();
+    (record.head.cycle, record.head.release_ns) = (number, number * 1_000_000);
+    record.tags[1].value = 40.0;
+    fill(&mut record);
+    words
+}
+
+/// Two cycles, lost events, and a trip that it was written for.
+fn captured() -> Vec<u8> {
+    let mut writer = capture_of(overruns());
     for number in [7, 8] {
-        let mut words = vec![0; layout.words()];
-        let record = layout.view_mut(&mut words).unwrap();
-        (record.head.cycle, record.head.release_ns) = (number, number * 1_000_000);
-        record.tags[1].value = 40.0;
-        writer.cycle(&words).unwrap();
+        writer.cycle(&words_of(number, |_| ())).unwrap();
     }
     writer.missing(What::Events, 3);
     let mut event = EventRecord::new(shm_layout::EventKind::Trip, 8, 8_000_000);
@@ -173,6 +186,50 @@ fn a_capture_is_exported_like_a_recording_by_its_own_clocks_and_its_losses_are_t
     let footage = Footage::open(&path).unwrap();
     assert!(footage.provenance().why.contains("a trip in cycle 8: overruns"), "{}", footage.provenance().why);
     assert_eq!(footage.provenance().cause_ns, Some(8_000_000));
+}
+
+/// As a writer takes it turn by turn: all the cycles, then all the events, which two threads told in their own order.
+fn taken_in_one_turn() -> Vec<u8> {
+    let mut writer = capture_of(overruns());
+    writer.missing(What::Cycles, 4);
+    for number in 0..20 {
+        let fill = |record: &mut shm_layout::CycleMut<'_>| {
+            record.head.mode = if number < 8 { Mode::Run } else { Mode::Fallback } as u8;
+            record.tags[1].value = if number == 8 { 95.0 } else { 40.0 };
+        };
+        writer.cycle(&words_of(number, fill)).unwrap();
+    }
+    for (kind, number) in [(shm_layout::EventKind::PolicyAdopted, 11), (shm_layout::EventKind::Trip, 8)] {
+        writer.event(&EventRecord::new(kind, number, number * 1_000_000)).unwrap();
+    }
+    writer.missing(What::Cycles, 3);
+    writer.finish(capture::Closed::Full).unwrap()
+}
+
+#[test]
+fn an_event_of_a_capture_comes_behind_its_cycle_wherever_it_lies() {
+    for until in [Bound::Cycle(9), Bound::Seconds(0.009)] {
+        let selection = Selection { until: Some(until), ..ALL };
+        let (exported, text) = csv_of(&taken_in_one_turn(), &selection, Contents::Events);
+        assert_eq!((exported.cycles, exported.events), (10, 1), "{until:?}");
+        assert!(text.lines().nth(1).unwrap().contains(",8,trip,"), "{text}");
+    }
+}
+
+#[test]
+fn what_a_capture_lacks_at_its_ends_is_counted() {
+    let (exported, _) = csv_of(&taken_in_one_turn(), &ALL, Contents::Cycles);
+    assert_eq!((exported.cycles, exported.cycles_missing, exported.events), (20, 7, 2));
+}
+
+#[test]
+fn a_report_tells_a_trip_of_a_capture_with_the_state_of_its_cycle() {
+    let (_directory, path) = staged::file(&taken_in_one_turn());
+    let report = crate::report::Report::read(&mut Footage::open(&path).unwrap(), |_| ()).unwrap();
+    let page = crate::report::page(&report, "a.cap");
+    assert!(page.contains("<li>mode run since 0.000 s</li>"), "{page}");
+    assert!(page.contains("was in its red zone"));
+    assert!(page.contains("7 cycles are missing"));
 }
 
 #[test]
@@ -279,5 +336,42 @@ proptest! {
             prop_assert_eq!(stored, (!given.is_nan()).then_some(*bits));
             prop_assert_eq!(cell.parse::<f64>().ok().map(f64::to_bits), given.is_finite().then_some(*bits));
         }
+    }
+}
+
+/// Numbers that no runtime writes.
+fn foreign() -> impl Strategy<Value = u64> {
+    prop_oneof![any::<u64>(), Just(u64::MAX), Just(u64::MAX - 1), Just(1 << 63), 0..40_u64]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_numbers_a_file_holds_it_is_exported_and_reported_on(
+        cycles in prop::collection::vec(prop::collection::vec(foreign(), shm_layout::CycleLayout::new(1, 2).unwrap().words()), 1..6),
+        events in prop::collection::vec(prop::array::uniform16(foreign()), 0..6),
+        gaps in prop::collection::vec(foreign(), 0..4),
+    ) {
+        let mut writer = capture_of(overruns());
+        for (at, words) in cycles.iter().enumerate() {
+            gaps.get(at).iter().for_each(|count| writer.missing(What::Events, **count));
+            gaps.get(at).iter().for_each(|count| writer.missing(What::Cycles, **count));
+            if let Some(words) = events.get(at) {
+                let mut event = [0; shm_layout::EVENT_WORDS];
+                event.iter_mut().zip(words).for_each(|(to, word)| *to = *word);
+                writer.event(&EventRecord::from_words(&event)).unwrap();
+            }
+            writer.cycle(words).unwrap();
+        }
+        let bytes = writer.finish(capture::Closed::Complete).unwrap();
+        for format in [Format::Mcap, Format::Parquet, Format::Csv] {
+            for contents in [Contents::Cycles, Contents::Events] {
+                exported(&bytes, &ALL, (format, contents));
+            }
+        }
+        let (_directory, path) = staged::file(&bytes);
+        let report = crate::report::Report::read(&mut Footage::open(&path).unwrap(), |_| ()).unwrap();
+        crate::report::page(&report, "a.cap");
     }
 }

@@ -7,8 +7,6 @@ mod tracks;
 
 use std::io;
 
-use rt_recording::capture::What;
-
 use crate::file::{Footage, Moment};
 use story::Story;
 
@@ -32,8 +30,7 @@ impl Report {
             match footage.next_moment()? {
                 Moment::Cycle(record) => story.cycle(&record),
                 Moment::Event(event) => story.event(&event),
-                Moment::Gap(gap) if gap.what == What::Events => story.events_missing += gap.count,
-                Moment::Gap(_) => {}
+                Moment::Gap(gap) => story.gap(&gap),
                 Moment::End(ending) => {
                     story.end(ending);
                     return Ok(Self { story });

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rt_core::mode::Mode;
 use rt_recording::Concern;
+use rt_recording::capture::{Gap, What};
 use shm_layout::{CycleHead, CycleRef, EventKind, EventRecord};
 
 use super::envelope::{Envelope, Spread};
 use super::tracks::{SetpointTrack, TagTrack};
 use crate::ending::Ending;
-use crate::file::{Footage, Provenance};
+use crate::file::{Footage, Provenance, is_at_an_end};
 use crate::legend::Legend;
 use crate::wall::WallClock;
 use crate::words::{limit_names, mode_name, told};
@@ -147,6 +148,16 @@ impl Story {
         self.span_ns.map_or(0.0, |(first_ns, last_ns)| last_ns.saturating_sub(first_ns) as f64 / 1e9)
     }
 
+    /// Cycles that are missing between others are counted by the numbers of those.
+    pub(super) fn gap(&mut self, gap: &Gap) {
+        let count = match gap.what {
+            What::Events => &mut self.events_missing,
+            What::Cycles if is_at_an_end(gap) => &mut self.cycles_missing,
+            What::Cycles => return,
+        };
+        *count = count.saturating_add(gap.count);
+    }
+
     pub(super) fn cycle(&mut self, record: &CycleRef<'_>) {
         let head = record.head;
         let (first_ns, _) = *self.span_ns.get_or_insert((head.release_ns, head.release_ns));
@@ -168,10 +179,11 @@ impl Story {
 
     fn count_slots(&mut self, head: &CycleHead) {
         let expected = self.last.map(|last| last.saturating_add(1).saturating_add(head.skipped.into()));
-        self.cycles_missing += expected.map_or(0, |expected| head.cycle.saturating_sub(expected));
+        let missing = expected.map_or(0, |expected| head.cycle.saturating_sub(expected));
+        self.cycles_missing = self.cycles_missing.saturating_add(missing);
         self.last = Some(head.cycle);
         if head.skipped > 0 {
-            self.slots_lost += u64::from(head.skipped);
+            self.slots_lost = self.slots_lost.saturating_add(head.skipped.into());
             self.losses.push((self.since_s(head.release_ns), head.skipped, head.lateness_ns));
             self.losses.sort_by_key(|loss| std::cmp::Reverse(loss.1));
             self.losses.truncate(LOSSES_MAX);
@@ -181,7 +193,7 @@ impl Story {
     fn follow_mode(&mut self, head: &CycleHead) {
         let at_s = self.since_s(head.release_ns);
         if let Some(time) = self.mode_ns.get_mut(usize::from(head.mode)) {
-            *time += head.dt_ns;
+            *time = time.saturating_add(head.dt_ns);
         }
         match self.modes.last_mut() {
             Some(last) if last.mode == head.mode => last.to_s = at_s,
@@ -242,7 +254,9 @@ impl Story {
         let oldest_ns = happening.time_ns.saturating_sub(BEFORE_NS);
         let before = self.recent.iter().filter(|before| before.time_ns >= oldest_ns).cloned().collect();
         let mut state = Vec::new();
-        if let Some(last) = self.modes.last() {
+        // The record of the cycle that tripped tells the mode that it went into.
+        let earlier = self.modes.iter().rev().find(|mode| mode.from_s < happening.since_s);
+        if let Some(last) = earlier.or(self.modes.last()) {
             state.push(format!("mode {} since {:.3} s", mode_name(last.mode), last.from_s));
         }
         let worried = self.tags.iter().filter_map(|tag| Some(format!("{} was {}", tag.legend.name, tag.worry?)));
@@ -263,7 +277,10 @@ impl Story {
             warnings.push(format!("{} cycles before this file were not recorded", self.provenance.lost_before));
         }
         if self.cycles_missing > 0 {
-            warnings.push(format!("{} cycles are missing among those that were read", self.cycles_missing));
+            warnings.push(format!(
+                "{} cycles are missing before, among or behind those that were read",
+                self.cycles_missing
+            ));
         }
         if self.events_missing > 0 {
             warnings.push(format!("{} events are missing", self.events_missing));

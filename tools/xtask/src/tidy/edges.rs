@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plants", &[]),
     ("chart", &[]),
     ("children", &[]),
-    ("footage", &["chart", "policy", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout"]),
+    ("footage", &["chart", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout"]),
     ("ua-host", &["rt-sys"]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
     (
