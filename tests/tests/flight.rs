@@ -137,6 +137,25 @@ fn a_command_saves_and_sigterm_closes_what_is_being_saved() {
 }
 
 #[test]
+fn what_is_saved_after_limits_were_changed_live_opens_with_the_site_that_holds() {
+    let place = Place::new();
+    let site = site(&place, "opc.tcp://127.0.0.1:1", "{on: [], after: 10ms}");
+    let mut runtime = place.runtime(&site, &[]);
+    wait_for_count(&runtime.counters(), Counter::Cycles, 50);
+    let text = std::fs::read_to_string(site.path()).unwrap();
+    let other = place.path("other.yaml");
+    std::fs::write(&other, format!("{text}\n# narrower\n")).unwrap();
+    let output =
+        place.corerl(&["config", "apply", other.to_str().unwrap(), "--cause", "night shift"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(place.corerl(&["agent", "save-flight"]).status().unwrap().success());
+    let path = wait_for("the file", || flights(&place, "-command.cap").pop());
+    let reader = Reader::open(std::fs::File::open(&path).unwrap()).unwrap();
+    assert!(reader.opening().site_text.ends_with("# narrower\n"), "{}", reader.opening().site_text);
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+}
+
+#[test]
 fn a_runtime_that_is_killed_while_it_saves_leaves_no_half_file_under_the_final_name_and_the_next_one_keeps_it() {
     let place = Place::new();
     let site = site(&place, "opc.tcp://127.0.0.1:1", "{on: [], after: 10min}");

@@ -1,10 +1,11 @@
 //! The flight recorder's thread, and what it has to tell.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use rt_config::{FlightTrigger, Site};
 use rt_core::ports::Clock as _;
 use rt_recording::capture::{Clocks, Opening, Reason, TriggerKind, Written};
@@ -21,7 +22,7 @@ use crate::state;
 const TURN: Duration = Duration::from_millis(20);
 /// Notices that may wait for the keeper.
 const NOTICES_WAITING_MAX: usize = 64;
-/// How long the recorder may take to begin a file that somebody asked for, and the keeper with it.
+/// How long the recorder may take to begin a file that somebody asked for.
 const SAVE_PATIENCE: Duration = Duration::from_millis(1_000);
 /// How long the last file may take to be closed.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(200);
@@ -82,10 +83,34 @@ const fn kind(trigger: FlightTrigger) -> TriggerKind {
     }
 }
 
+/// The newest text of the site, until the recorder has taken it.
+type NewText = Arc<Mutex<Option<String>>>;
+
 /// Somebody asks for a file.
 struct Ask {
     cause: String,
     answer: Sender<std::io::Result<PathBuf>>,
+}
+
+/// Somebody waits for a file to be begun.
+pub(crate) struct Asked {
+    answered: Receiver<std::io::Result<PathBuf>>,
+    deadline: Instant,
+}
+
+impl Asked {
+    /// Where the file will be, or why there is none, for people; nothing while the recorder is still at it.
+    pub(crate) fn answer(&self) -> Option<Result<PathBuf, String>> {
+        match self.answered.try_recv() {
+            Ok(begun) => Some(begun.map_err(|error| format!("the flight recorder cannot write: {error}"))),
+            Err(TryRecvError::Empty) if Instant::now() < self.deadline => None,
+            Err(_) => Some(Err(busy())),
+        }
+    }
+}
+
+fn busy() -> String {
+    "the flight recorder waits for its disk: try again".to_owned()
 }
 
 /// The running flight recorder, as the keeper sees it.
@@ -93,6 +118,7 @@ pub(crate) struct FlightRecorder {
     /// Dropped, it asks the thread to end.
     asks: Option<Sender<Ask>>,
     notices: Receiver<FlightNotice>,
+    site_text: NewText,
     thread: JoinHandle<()>,
     /// The same failure is told once, until something was saved again.
     failed: bool,
@@ -106,26 +132,27 @@ impl FlightRecorder {
     pub(crate) fn start(recorder: AtRest, cpus: &[usize], clock: MonotonicClock) -> std::io::Result<Self> {
         let (tell, notices) = bounded(NOTICES_WAITING_MAX);
         let (asks, asked) = bounded(1);
-        let thread = rt_sys::spawn_helper("corerl-flight", cpus, move || record(recorder, clock, &asked, &tell))?;
-        Ok(Self { asks: Some(asks), notices, thread, failed: false })
+        let site_text = NewText::default();
+        let new_text = Arc::clone(&site_text);
+        let work = move || record(recorder, clock, &asked, &new_text, &tell);
+        let thread = rt_sys::spawn_helper("corerl-flight", cpus, work)?;
+        Ok(Self { asks: Some(asks), notices, site_text, thread, failed: false })
     }
 
-    /// Has it save what was just now; where that will be.
+    /// Has it save what was just now; never waits for it.
     ///
     /// # Errors
     /// Why it does not, for people.
-    pub(crate) fn save(&self, cause: &str) -> Result<PathBuf, String> {
+    pub(crate) fn save(&self, cause: &str) -> Result<Asked, String> {
         let (answer, answered) = bounded(1);
         let ask = Ask { cause: cause.to_owned(), answer };
         let sent = self.asks.as_ref().is_some_and(|asks| asks.try_send(ask).is_ok());
-        let busy = || "the flight recorder waits for its disk: try again".to_owned();
-        if !sent {
-            return Err(busy());
-        }
-        match answered.recv_timeout(SAVE_PATIENCE) {
-            Ok(begun) => begun.map_err(|error| format!("the flight recorder cannot write: {error}")),
-            Err(_) => Err(busy()),
-        }
+        if sent { Ok(Asked { answered, deadline: Instant::now() + SAVE_PATIENCE }) } else { Err(busy()) }
+    }
+
+    /// Limits were changed live: files that are begun from now on open with this text.
+    pub(crate) fn set_site_text(&self, text: &str) {
+        *self.site_text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
     }
 
     /// Turns what the recorder has to tell into events.
@@ -175,14 +202,24 @@ impl FlightRecorder {
 }
 
 /// Looks and saves until asked to stop, then saves what is left.
-fn record(recorder: AtRest, clock: MonotonicClock, asked: &Receiver<Ask>, tell: &Sender<FlightNotice>) {
+fn record(
+    recorder: AtRest,
+    clock: MonotonicClock,
+    asked: &Receiver<Ask>,
+    new_text: &NewText,
+    tell: &Sender<FlightNotice>,
+) {
     let AtRest { mut flight, found } = recorder;
     // A keeper that does not listen has other cares.
     let tell = |notice| drop(tell.try_send(notice));
     found.into_iter().for_each(tell);
     loop {
         let unix_ns = || rt_sys::unix_time().as_ns();
-        match asked.recv_timeout(TURN) {
+        let ask = asked.recv_timeout(TURN);
+        if let Some(text) = new_text.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            flight.set_site_text(text);
+        }
+        match ask {
             Ok(Ask { cause, answer }) => {
                 let _ = answer.send(flight.save(cause, clock.now(), unix_ns(), tell));
             }

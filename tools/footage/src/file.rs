@@ -109,14 +109,14 @@ pub(crate) enum Found {
 #[derive(Debug)]
 enum Source<R> {
     Recording(Recording<R>),
-    Capture(Capture<R>),
+    Capture(Box<Capture<R>>),
 }
 
 impl<R: BufRead> Source<R> {
     /// Looks at the name of the format, which both kinds begin with. `input` reads `file`.
     fn open(mut input: R, file: File) -> Result<Self, FootageRefused> {
         if input.fill_buf()?.starts_with(&capture::MAGIC) {
-            Capture::open(input, file).map(Self::Capture)
+            Capture::open(input, file).map(|capture| Self::Capture(Box::new(capture)))
         } else {
             Recording::open(input).map(Self::Recording)
         }

@@ -1,7 +1,7 @@
 //! What was recorded of an agent: read, exported into formats that other programs open, and reported on.
 //!
 //! # Contract
-//! 1. **Nothing is held in memory but the present.** A [`Footage`] reads moment by moment, an [`export`](export::export)
+//! 1. **Nothing is held in memory but the present**, and the events of a capture. A [`Footage`] reads moment by moment, an [`export`](export::export)
 //!    writes as it reads, a [`Report`](report::Report) keeps a fixed number of points per curve. Files may have any size.
 //! 2. **Nothing is guessed.** Names, units and limits are those of the site file that the recording opens with. What was
 //!    lost, cut or damaged is told with its place; everything before it is there.

@@ -26,7 +26,7 @@ use shm::spsc::{Consumer, Producer};
 use shm_layout::{Counter, EventKind};
 
 use crate::adapters::Order;
-use crate::flight::FlightRecorder;
+use crate::flight::{Asked, FlightRecorder};
 use crate::recorder::Recorder;
 
 pub(crate) use audit::{ACT_PATIENCE, Audit, START_PATIENCE};
@@ -73,13 +73,20 @@ pub(crate) struct Keeper {
     pub(crate) journal: Journal,
     pub(crate) lease: LeaseDesk,
     pub(crate) service: Service,
-    pub(crate) callers: Vec<Conversation>,
+    pub(crate) callers: Vec<Caller>,
     /// When the control socket failed last, as far as the log tells.
     pub(crate) complained: Option<MonoTime>,
     pub(crate) warm: Warmth,
     pub(crate) recorder: Option<Recorder>,
     pub(crate) flight: Option<FlightRecorder>,
     pub(crate) expiry: Expiry,
+}
+
+/// Somebody at the control socket.
+pub(crate) struct Caller {
+    conversation: Conversation,
+    /// Waits for this, and is not listened to before it has come.
+    awaits: Option<Asked>,
 }
 
 /// Whether the loop has warmed up, and the control thread's page faults at that moment.
@@ -109,7 +116,7 @@ impl Keeper {
                 self.expiry.turn(rt_sys::unix_time().as_s(), &mut self.journal);
                 self.lease.guard_the_address(&mut self.server);
                 if !self.lease.status().leads {
-                    self.service.follow(&mut self.journal);
+                    self.service.follow(&mut self.journal, self.flight.as_ref());
                 }
                 if watchdog.sees_progress(cycles) {
                     self.tell_manager("WATCHDOG=1");
@@ -166,19 +173,30 @@ impl Keeper {
                 if self.callers.len() == CALLERS_MAX {
                     self.callers.remove(0);
                 }
-                self.callers.push(caller);
+                self.callers.push(Caller { conversation: caller, awaits: None });
             }
             Ok(None) => {}
             Err(error) => self.cannot_listen(&error),
         }
         let Self { callers, service, lease, desk, orders, journal, counters, flight, .. } = self;
         let flight = flight.as_ref();
-        callers.retain_mut(|caller| match caller.receive(Duration::ZERO) {
-            Received::Nothing => true,
-            Received::Gone => false,
-            Received::Request(request) => service
-                .answer(caller, request, service::Means { desk, lease, orders, journal, counters, flight })
-                .is_ok(),
+        callers.retain_mut(|Caller { conversation, awaits: later }| {
+            if let Some(asked) = later {
+                let Some(begun) = asked.answer() else { return true };
+                *later = None;
+                return conversation.answer(&service::flight_begun(begun), &[]).is_ok();
+            }
+            match conversation.receive(Duration::ZERO) {
+                Received::Nothing => true,
+                Received::Gone => false,
+                Received::Request(request) => service
+                    .answer(
+                        conversation,
+                        request,
+                        service::Means { desk, lease, orders, journal, counters, flight, later },
+                    )
+                    .is_ok(),
+            }
         });
     }
 

@@ -20,7 +20,7 @@ use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
 
 use crate::adapters::Order;
-use crate::flight::FlightRecorder;
+use crate::flight::{Asked, FlightRecorder};
 use crate::keeper::{ACT_PATIENCE, Configuration, Journal, LeaseDesk, WeightsDesk};
 use crate::pending::keep_pending;
 use crate::segments::Shelf;
@@ -52,6 +52,8 @@ pub(crate) struct Means<'a> {
     pub(crate) journal: &'a mut Journal,
     pub(crate) counters: &'a counters::Writer<Counter>,
     pub(crate) flight: Option<&'a FlightRecorder>,
+    /// What this caller is answered with later.
+    pub(crate) later: &'a mut Option<Asked>,
 }
 
 /// One connection's state, and where its undecided certificates go.
@@ -119,10 +121,13 @@ impl Service {
                 let answer = self.hand_back(peer, setpoint.as_deref(), &cause, means);
                 caller.answer(&answer, &[])
             }
-            Request::SaveFlight { cause } => {
-                let answer = save_flight(peer, &cause, means);
-                caller.answer(&answer, &[])
-            }
+            Request::SaveFlight { cause } => match save_flight(peer, &cause, &means) {
+                Ok(asked) => {
+                    *means.later = Some(asked);
+                    Ok(())
+                }
+                Err(message) => caller.answer(&flight_begun(Err(message)), &[]),
+            },
             Request::Configure { text, cause } => {
                 let answer = self.configure(peer, &text, &cause, &mut means);
                 caller.answer(&answer, &[])
@@ -204,16 +209,23 @@ impl Service {
     }
 
     /// Has the limits of the runtime that leads, while this one stands by.
-    pub(crate) fn follow(&mut self, journal: &mut Journal) {
+    pub(crate) fn follow(&mut self, journal: &mut Journal, flight: Option<&FlightRecorder>) {
         match self.configuration.follow() {
             Ok(None) => {}
             Ok(Some(number)) => {
                 self.description.setpoints = describe_setpoints(self.configuration.site());
+                self.tell_flight(flight);
                 let text = format!("change {number}: what was applied to the runtime that leads");
                 journal.entry(EventKind::Configured).numbers(number, 0).text(&text).publish();
             }
             Err(reason) => journal.note(EventKind::Fault, &format!("cannot follow the runtime that leads: {reason}")),
         }
+    }
+
+    /// What the flight recorder saves is understood with the limits that hold now.
+    fn tell_flight(&self, flight: Option<&FlightRecorder>) {
+        let (_, text) = self.configuration.file();
+        flight.inspect(|flight| flight.set_site_text(text));
     }
 
     fn names_of(&self, setpoints: u32) -> Vec<String> {
@@ -394,6 +406,7 @@ impl Service {
             }
         };
         self.description.setpoints = describe_setpoints(self.configuration.site());
+        self.tell_flight(means.flight);
         let kept = match self.configuration.applied() {
             Some(path) => format!("kept in {} for the next start, unless the site file is edited", path.display()),
             None => "it is the file that the runtime was started with".to_owned(),
@@ -455,17 +468,21 @@ fn stand_by(caller: &mut Conversation, means: Means<'_>) -> io::Result<()> {
 }
 
 /// Changes nothing that the plant gets, so it is in the log and not in the audit log.
-fn save_flight(peer: Peer, cause: &str, means: Means<'_>) -> Answer {
-    let not_now = |message| Answer::Refused(Refusal::NotNow { message });
-    let Some(flight) = means.flight else {
-        return not_now("the flight recorder is off: `runtime.recorder.flight` in the site file".to_owned());
-    };
-    match flight.save(cause) {
+fn save_flight(peer: Peer, cause: &str, means: &Means<'_>) -> Result<Asked, String> {
+    let off = "the flight recorder is off: `runtime.recorder.flight` in the site file";
+    let asked = means.flight.ok_or_else(|| off.to_owned())?.save(cause)?;
+    tracing::info!(uid = peer.uid, pid = peer.pid, "save-flight: {cause}");
+    Ok(asked)
+}
+
+/// Whether a file was begun, for the one who asked.
+pub(crate) fn flight_begun(begun: Result<PathBuf, String>) -> Answer {
+    match begun {
         Ok(path) => {
-            tracing::info!(uid = peer.uid, pid = peer.pid, "save-flight: {cause}");
-            Answer::Done { message: format!("what was before, and the seconds to come, go to {}", path.display()) }
+            let path = path.display();
+            Answer::Done { message: format!("what was before, and the seconds to come, go to {path}") }
         }
-        Err(message) => not_now(message),
+        Err(message) => Answer::Refused(Refusal::NotNow { message }),
     }
 }
 

@@ -115,6 +115,31 @@ def duck(path, ours):
     check("DuckDB: the same extremes", (lowest, highest) == (min(values, default=None), max(values, default=None)), f"{lowest} to {highest}")
 
 
+def scope(path, table):
+    """A capture of the scope, beside the table that it was made from."""
+    with open(table, newline="", encoding="utf-8") as file:
+        lines = file.readlines()
+    facts = dict(line[2:].strip().split(": ", 1) for line in lines if line.startswith("# ") and ": " in line)
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    topics, times = {}, []
+    with open(path, "rb") as file:
+        reader = make_reader(file, validate_crcs=True, decoder_factories=[DecoderFactory()])
+        for _, channel, message, decoded in reader.iter_decoded_messages():
+            topics.setdefault(channel.topic, []).append(decoded)
+            if channel.topic == "/sample":
+                times.append(message.log_time)
+        found = {metadata.name: metadata.metadata for metadata in reader.iter_metadata()}
+    since = [int(facts["trigger_ns"]) + round(float(row["time_s"]) * 1e9) for row in rows]
+    counts = [(str(one.cycle), str(one.lost), str(one.skipped)) for one in topics["/sample"]]
+    check("mcap: a capture of the scope has its samples at their times", times == since
+          and counts == [(row["cycle"], row["lost"], row["skipped"]) for row in rows], f"{len(times)} samples")
+    for title in ["level [m]", "u.sent [%]"]:
+        ours = [number(row[title]) for row in rows]
+        theirs = [one.value for one in topics.get(f"/scope/{title}", [])]
+        check(f"mcap: a capture of the scope has the values of {title}", same(ours, theirs), theirs)
+    check("mcap: a capture of the scope has its facts", found.get("corerl.scope/1") == facts, found)
+
+
 def main(directory):
     ours = columns(directory / "run.csv")
     events = read_csv(directory / "events.csv")
@@ -122,6 +147,7 @@ def main(directory):
     mcap(directory / "run.mcap", ours, events)
     parquet(directory / "run.parquet", ours)
     duck(directory / "run.parquet", ours)
+    scope(directory / "scope.mcap", pathlib.Path(__file__).with_name("scope.csv"))
     json.dump({"checks": checks}, sys.stdout)
 
 

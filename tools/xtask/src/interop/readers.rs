@@ -52,6 +52,7 @@ pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Res
     for (file, options) in FILES {
         export(&programs, &recording, &directory.path().join(file), options)?;
     }
+    convert(&programs, &directory.path().join("scope.mcap"))?;
     let mut read = Command::new(python);
     read.arg(scripts(NAME).join("read.py")).arg(directory.path()).stdin(Stdio::null());
     let output = read.output().map_err(|error| format!("python cannot be started: {error}"))?;
@@ -73,10 +74,20 @@ pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Res
 
 fn export(programs: &Path, recording: &Path, out: &Path, options: &[&str]) -> Result<(), String> {
     let mut export = Command::new(programs.join("corerl"));
-    export.arg("export").arg(recording).arg("--out").arg(out).args(options).stdin(Stdio::null());
-    let output = export.output().map_err(|error| format!("corerl cannot be started: {error}"))?;
+    has_worked(export.arg("export").arg(recording).arg("--out").arg(out).args(options))
+}
+
+/// A capture of the scope, from one format into the other.
+fn convert(programs: &Path, out: &Path) -> Result<(), String> {
+    let mut scope = Command::new(programs.join("corerl"));
+    scope.args(["shm", "scope", "--headless", "--load"]).arg(scripts(NAME).join("scope.csv"));
+    has_worked(scope.arg("--save").arg(out))
+}
+
+fn has_worked(command: &mut Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("corerl cannot be started: {error}"))?;
     match output.status.success() {
         true => Ok(()),
-        false => Err(format!("corerl export: {}", String::from_utf8_lossy(&output.stderr))),
+        false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
     }
 }
