@@ -54,8 +54,8 @@ fn every_program_logs_json_lines_with_the_same_fields() {
     scada.wait_until_it_says("rig/agent");
     assert_eq!((metrics.stop(Signal::TERM), scada.stop(Signal::TERM), plant.process.stop(Signal::TERM)), (0, 0, 0));
 
-    check(&runtime.process.said(), "corerl-rt", Some("agent"));
-    check(&learner.said(), "corerl-learner", Some("agent"));
+    check(&runtime.process.said(), "corerl-rt", Some("rig/agent"));
+    check(&learner.said(), "corerl-learner", Some("rig/agent"));
     check(&metrics.said(), "corerl-metrics", None);
     check(&scada.said(), "corerl-ua-server", None);
     check(&plant.process.said(), "corerl-plant", None);
@@ -70,7 +70,7 @@ fn the_last_words_of_a_service_that_cannot_go_on_are_critical() {
     let mut runtime = Process::start(command);
     assert_ne!(runtime.exit_code(), 0);
     let said = wait_for("its last words", || Some(runtime.said()).filter(|said| said.contains("CRITICAL")));
-    let last = check(&said, "corerl-rt", Some("agent"));
+    let last = check(&said, "corerl-rt", Some("rig/agent"));
     assert_eq!(last["level"], "CRITICAL");
     assert!(last["exception"].as_str().is_some_and(|exception| exception.contains("/dev/null/none")), "{last}");
 }

@@ -33,7 +33,7 @@ pub(crate) struct Ready {
 pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option<Ready>, Failure> {
     let loaded = rt_config::load(&arguments.config).map_err(|refused| Failure::Config(refused.to_string()))?;
     let site = loaded.site;
-    rt_sys::start_logging("corerl-learner", Some(&site.agent_name));
+    rt_sys::start_logging("corerl-learner", Some(&rt_control::label(&site.name, &site.agent_name, &site.instance)));
     let runtime_dir = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
     let address = Address::new(&runtime_dir, &site.name, &site.agent_name, &site.instance)?;
     let threads = give_way(&site, arguments.threads);

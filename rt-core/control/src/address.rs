@@ -52,8 +52,7 @@ impl Address {
                 return Err(AddressError::BadName { what, name: name.into() });
             }
         }
-        let file = if instance == "main" { format!("{agent}.sock") } else { format!("{agent}@{instance}.sock") };
-        let address = Self { socket: runtime_dir.join(site).join(file) };
+        let address = Self { socket: runtime_dir.join(format!("{}.sock", label(site, agent, instance))) };
         let longest = address.standby().socket;
         let bytes = longest.as_os_str().len();
         if bytes > SOCKET_PATH_BYTES_MAX {
@@ -92,6 +91,11 @@ impl Address {
         let part = |p: Option<&std::ffi::OsStr>| p.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         format!("{}/{}", part(self.socket.parent().and_then(Path::file_name)), part(self.socket.file_stem()))
     }
+}
+
+/// `SITE/AGENT`, with `@INSTANCE` behind it unless that is `main`: what an agent is called everywhere.
+pub fn label(site: &str, agent: &str, instance: &str) -> String {
+    if instance == "main" { format!("{site}/{agent}") } else { format!("{site}/{agent}@{instance}") }
 }
 
 /// The runtime directory when none is given: `CORERL_RUNTIME_DIR`, else `/run/corerl` for root and wherever it exists,

@@ -37,7 +37,7 @@ mod message;
 mod packet;
 mod server;
 
-pub use address::{Address, AddressError, STANDBY, default_runtime_dir, list};
+pub use address::{Address, AddressError, STANDBY, default_runtime_dir, label, list};
 pub use client::{CallError, Client, ConnectError};
 pub use message::{
     Act, Answer, AuditStatus, CONFIGURATION_BYTES_MAX, ConnectionStatus, Description, LearnerGrant, LearnerHealth,

@@ -45,7 +45,7 @@ pub(crate) struct Start {
 pub(crate) fn start(config: &Path) -> Result<Start, Failure> {
     let Loaded { site, text: base, notices, .. } =
         rt_config::load(config).map_err(|refused| Failure::Config(refused.to_string()))?;
-    rt_sys::start_logging("corerl-rt", Some(&site.agent_name));
+    rt_sys::start_logging("corerl-rt", Some(&rt_control::label(&site.name, &site.agent_name, &site.instance)));
     notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let directory = directory(site.runtime.state_dir.clone(), config).map_err(Failure::resource(PATH))?;
     let file = |what: &str| directory.join(file_name(&site, what));

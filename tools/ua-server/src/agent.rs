@@ -10,8 +10,6 @@ use watch::{Agent, From, Memory};
 
 /// How long a runtime may take for an answer; the other agents wait meanwhile.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-/// An agent whose cycles stand still for so long is gone, whatever its socket says.
-const STANDSTILL_MAX: Duration = Duration::from_secs(3);
 
 /// One agent at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +109,7 @@ impl View {
     }
 
     fn look(&mut self, memory: &mut Memory) -> Result<Seen, Blind> {
-        if memory.standstill() > STANDSTILL_MAX {
+        if memory.standstill().is_some() {
             return Err(Blind::Standstill);
         }
         let run = memory.description().run;

@@ -14,6 +14,10 @@ use shm_layout::{
 use crate::agent::Blind;
 use crate::segment::segment;
 
+/// Cycles that do not advance for so long, and for so many periods, stand still, whatever the socket says.
+const STANDSTILL_MAX: Duration = Duration::from_secs(3);
+const STANDSTILL_PERIODS: u32 = 3;
+
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum From {
@@ -203,13 +207,15 @@ impl Memory {
         })
     }
 
-    /// For how long no cycle was seen to be executed, as far as anybody looked: whoever asks rarely learns it late.
-    pub fn standstill(&mut self) -> Duration {
+    /// For how long no cycle was seen to be executed, if that is too long: three seconds, and three periods. Whoever asks rarely
+    /// learns it late.
+    pub fn standstill(&mut self) -> Option<Duration> {
         let cycles = self.counter(Counter::Cycles);
         if cycles != self.moved.0 {
             self.moved = (cycles, Instant::now());
         }
-        self.moved.1.elapsed()
+        let period = Duration::from_nanos(self.description.period_ns);
+        Some(self.moved.1.elapsed()).filter(|still| *still > STANDSTILL_MAX.max(period * STANDSTILL_PERIODS))
     }
 }
 

@@ -225,6 +225,25 @@ fn of_a_runtime_that_comes_back_everything_is_new_where_that_is_asked_for() {
 }
 
 #[test]
+fn the_last_records_of_a_runtime_are_there_once_when_another_one_has_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runtime = Runtime::start(&address(&dir), 7, 2);
+    let mut agent = Agent::new(address(&dir), From::Oldest).within(Duration::from_secs(1));
+    runtime.cycle(1);
+    assert_eq!(read(agent.look().unwrap()).0, [1]);
+    assert!(agent.former().is_none());
+    runtime.cycle(2);
+    runtime.end();
+    let mut next = Runtime::start(&address(&dir), 8, 2);
+    next.cycle(7);
+    assert_eq!(read(agent.look().unwrap()).0, [7]);
+    let mut former = agent.former().expect("it has a record that nobody read");
+    assert_eq!((former.description().run, read(&mut former).0), (7, vec![2]));
+    assert!(agent.former().is_none(), "it is told once");
+    next.end();
+}
+
+#[test]
 fn a_segment_of_another_layout_version_is_refused_and_says_what_it_is() {
     let segment = Segment::create(&Spec::events(SLOTS).generation(5)).unwrap();
     let file = std::fs::File::from(segment.as_fd().try_clone_to_owned().unwrap());

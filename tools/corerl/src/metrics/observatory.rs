@@ -1,7 +1,6 @@
 //! The agents as they were seen last: looked at again and again, shown as a page of metrics, judged as healthy or not.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rt_control::Status;
 use rt_core::ports::Clock as _;
@@ -13,10 +12,6 @@ use super::catalogue::{COMMON_LABELS, Family, Sample, families};
 use super::exposition::{Kind, Page, Value};
 use super::sight::Sight;
 use super::tally::Tally;
-
-/// An agent whose cycles stand still for so long, and for so many periods, is not well.
-const STANDSTILL_MAX: Duration = Duration::from_secs(3);
-const STANDSTILL_PERIODS: u32 = 3;
 
 /// The one metric that an agent has when nothing is seen of it.
 const UP: &str = "corerl_rt_up";
@@ -163,10 +158,8 @@ impl Seen {
 
 /// What is wrong with an agent that answers, if its cycles do not advance.
 fn standstill(memory: &mut Memory) -> Option<String> {
-    let period = Duration::from_nanos(memory.description().period_ns);
-    let still = memory.standstill();
-    (still > STANDSTILL_MAX.max(period * STANDSTILL_PERIODS))
-        .then(|| format!("it answers, but its cycles have been standing still for more than {} s", still.as_secs()))
+    let still = memory.standstill()?.as_secs();
+    Some(format!("it answers, but its cycles have been standing still for more than {still} s"))
 }
 
 fn write(page: &mut Page, family: &Family, label: &str, sample: &Sample) {

@@ -102,9 +102,7 @@ fn is_one_of_several(target: &Target) -> Result<bool, Failure> {
     match &target.agent {
         Some(label) if label.ends_with(rt_control::STANDBY) => Err(Failure::new(
             Exit::Usage,
-            format_args!(
-                "{label} stands by and has no cycles: name the runtime that leads; `corerl agent status` shows both"
-            ),
+            format_args!("{label} stands by: name the runtime that leads; `corerl agent status` shows both"),
         )),
         Some(_) => Ok(false),
         None => Ok(target.directory.running()?.iter().filter(|(address, _)| !address.is_standby()).count() > 1),
