@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
