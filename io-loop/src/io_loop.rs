@@ -476,7 +476,9 @@ impl<B: FieldBus> IoLoop<B> {
                 }
                 _ => {}
             }
-            output.take(outcome, value, *result, now);
+            if let Some(status) = output.take(outcome, value, *result, now) {
+                self.news.tell(News::SetpointRefused { setpoint: output.place, value, status });
+            }
         }
         self.tally.setpoints_written += u64::from(written.count_ones());
         self.tally.setpoints_refused += u64::from(refused.count_ones());

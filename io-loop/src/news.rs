@@ -8,7 +8,7 @@ use crate::bus::{ConnectFailure, FeedState, Loss};
 const NEWS_WAITING_MAX: usize = 64;
 
 /// A change of the connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// It is up.
     Up {
@@ -23,6 +23,15 @@ pub enum News {
     Down(Loss),
     /// The plant has begun or ceased to tell by itself what changes. An input is counted as the bus counts them.
     Feed(FeedState),
+    /// The plant refuses to take a setpoint. Told when it begins, or gives another reason.
+    SetpointRefused {
+        /// Its place in the site's list.
+        setpoint: u8,
+        /// The value that was to be written.
+        value: f64,
+        /// The status code.
+        status: u32,
+    },
     /// The plant refuses to write the tag of the claim: nothing is sent as long as it does. Told once per connection.
     ClaimRefused {
         /// Its status code.

@@ -12,6 +12,8 @@ pub(crate) struct Output {
     /// An unchanged value is sent again after this long.
     pub(crate) refresh: Span,
     state: State,
+    /// The status with which the plant refuses it at present; 0 while it does not.
+    refusal: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,7 @@ enum State {
 
 impl Output {
     pub(crate) fn new(place: u8, refresh: Span) -> Self {
-        Self { place, refresh, state: State::Fresh }
+        Self { place, refresh, state: State::Fresh, refusal: 0 }
     }
 
     /// What is to be sent at `now` of what is wanted; nothing is wanted while somebody else may move it.
@@ -48,21 +50,35 @@ impl Output {
         }
     }
 
-    /// What became of the request that `value` was part of, and of it in there.
-    pub(crate) fn take(&mut self, outcome: Result<(), BusError>, value: f64, result: WriteResult, at: MonoTime) {
+    /// What became of the request that `value` was part of, and of it in there. The status of a refusal that is new.
+    pub(crate) fn take(
+        &mut self,
+        outcome: Result<(), BusError>,
+        value: f64,
+        result: WriteResult,
+        at: MonoTime,
+    ) -> Option<u32> {
         match outcome {
             Ok(()) => self.answered(value, result, at),
             Err(BusError::Refused { status }) => self.answered(value, WriteResult::Refused { status }, at),
-            Err(BusError::NotSent) => {}
-            Err(BusError::Unknown | BusError::Lost(_)) => self.lost_sight(),
+            Err(BusError::NotSent) => None,
+            Err(BusError::Unknown | BusError::Lost(_)) => {
+                self.lost_sight();
+                None
+            }
         }
     }
 
     /// The plant answered for `value`.
-    fn answered(&mut self, value: f64, result: WriteResult, at: MonoTime) {
-        if result != WriteResult::NotAsked {
-            self.state = State::Answered { value, at, confirmed: result == WriteResult::Done };
-        }
+    fn answered(&mut self, value: f64, result: WriteResult, at: MonoTime) -> Option<u32> {
+        let before = self.refusal;
+        self.refusal = match result {
+            WriteResult::Done => 0,
+            WriteResult::Refused { status } => status,
+            WriteResult::NotAsked => return None,
+        };
+        self.state = State::Answered { value, at, confirmed: result == WriteResult::Done };
+        Some(self.refusal).filter(|refusal| *refusal != 0 && *refusal != before)
     }
 
     /// `value` was sent and nothing is known of it.
@@ -86,7 +102,7 @@ impl Output {
 
     /// A new connection: what the old one confirmed is no longer known to hold.
     pub(crate) fn forget(&mut self) {
-        self.state = State::Fresh;
+        (self.state, self.refusal) = (State::Fresh, 0);
     }
 }
 

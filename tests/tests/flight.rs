@@ -99,6 +99,7 @@ fn a_trip_leaves_a_file_with_the_records_of_before_and_after_as_they_lie_in_the_
     assert_eq!(held.ending, Ending::Closed(Closed::Complete));
     let Reason::Flight(Trigger { kind, cycle, .. }) = held.reason else { panic!("{:?}", held.reason) };
     assert_eq!((kind, cycle), (TriggerKind::Trip, trip.cycle));
+    assert_eq!(counters.get(Counter::Trips), 1);
     assert_eq!((held.pid, said.a, said.b), (runtime.process.pid(), held.cycles.len() as u64, 0));
     assert!(held.events.contains(&EventKind::Trip) && held.events.contains(&EventKind::SlotsSkipped));
     let wanted = trip.time_ns - 500_000_000..=trip.time_ns + 300_000_000;

@@ -289,6 +289,22 @@ fn f48_a_refused_value_is_not_repeated_blindly_and_another_one_is_tried() {
     rig.set(8.0, None);
     rig.slot();
     assert_eq!(rig.io.tally().setpoints_refused, 2);
+    let refusals =
+        |rig: &Rig| rig.news.try_iter().filter(|news| matches!(news, News::SetpointRefused { .. })).collect();
+    let told: Vec<News> = refusals(&rig);
+    assert_eq!(told, [News::SetpointRefused { setpoint: 0, value: 9.0, status: REFUSAL }], "the second is no news");
+    rig.plant().faults.refuse = Some(REFUSAL + 1);
+    rig.set(7.0, None);
+    rig.slot();
+    rig.plant().faults.refuse = None;
+    rig.set(6.0, None);
+    rig.slot();
+    rig.plant().faults.refuse = Some(REFUSAL + 1);
+    rig.set(5.0, None);
+    rig.slot();
+    let told: Vec<News> = refusals(&rig);
+    let expected = [7.0, 5.0].map(|value| News::SetpointRefused { setpoint: 0, value, status: REFUSAL + 1 });
+    assert_eq!(told, expected, "another reason, and a refusal after a value was taken");
 }
 
 #[test]

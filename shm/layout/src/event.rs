@@ -36,7 +36,8 @@ abi_table! {
         ConnectionUp => "connection_up",
         /// The plant connection is down. a: number of the connection.
         ConnectionDown => "connection_down",
-        /// The server refused a setpoint. a: setpoint, b: status code.
+        /// The server refused setpoints. a: their bits. b: 0 for each write that it refused; the status code when it begins to
+        /// refuse one, or does with another.
         SetpointRejected => "setpoint_rejected",
         /// The data type of a setpoint's node is known. a: setpoint.
         SetpointKind => "setpoint_kind",

@@ -108,7 +108,7 @@ pub(crate) enum Found {
 /// The kinds of files.
 #[derive(Debug)]
 enum Source<R> {
-    Recording(Recording<R>),
+    Recording(Box<Recording<R>>),
     Capture(Box<Capture<R>>),
 }
 
@@ -118,7 +118,7 @@ impl<R: BufRead> Source<R> {
         if input.fill_buf()?.starts_with(&capture::MAGIC) {
             Capture::open(input, file).map(|capture| Self::Capture(Box::new(capture)))
         } else {
-            Recording::open(input).map(Self::Recording)
+            Recording::open(input).map(|recording| Self::Recording(Box::new(recording)))
         }
     }
 

@@ -32,15 +32,24 @@ pub(crate) fn withheld_name(state: u32) -> Option<&'static str> {
 /// What happened, as one would tell it: with the names of what it is about.
 pub fn told(event: &EventRecord, legend: &Legend) -> String {
     let what = event.kind().map_or("unknown event", EventKind::name).replace('_', " ");
-    let text = match subject(event, legend) {
-        Some(name) => name.to_owned(),
-        None => event.text().to_owned(),
+    let text = match (event.kind(), subject(event, legend)) {
+        // The one with a status says more.
+        (Some(EventKind::SetpointRejected), _) if event.b == 0 => names(event.a, legend),
+        (_, Some(name)) => name.to_owned(),
+        (_, None) => event.text().to_owned(),
     };
     match (event.kind(), text.is_empty()) {
         (_, true) => what,
         (Some(EventKind::Alarm), false) => format!("alarm {}: {text}", if event.b == 1 { "raised" } else { "cleared" }),
         (_, false) => format!("{what}: {text}"),
     }
+}
+
+/// The setpoints of these bits, by their names.
+fn names(bits: u64, legend: &Legend) -> String {
+    let named =
+        legend.setpoints.iter().take(u64::BITS as usize).enumerate().filter(|(place, _)| bits >> place & 1 == 1);
+    named.map(|(_, setpoint)| setpoint.name.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// The tag, setpoint or alarm that an event is about.
@@ -54,5 +63,28 @@ fn subject<'a>(event: &EventRecord, legend: &'a Legend) -> Option<&'a str> {
         | EventKind::SetpointUnknown => legend.setpoints.get(index).map(|setpoint| setpoint.name.as_str()),
         EventKind::Alarm => legend.alarms.get(index).map(String::as_str),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::legend::SetpointLegend;
+
+    #[test]
+    fn setpoints_that_were_refused_are_called_by_their_names_and_the_plants_answer_is_told() {
+        let (_directory, path) = crate::staged::Staged::new().closed().file();
+        let mut legend = crate::Footage::open(&path).unwrap().legend().clone();
+        let second = SetpointLegend { name: "ACID_SP".to_owned(), ..legend.setpoints[0].clone() };
+        legend.setpoints.push(second);
+        let mut event = EventRecord::new(EventKind::SetpointRejected, 1, 1);
+        event.set_text("setpoints 0b11");
+        for (bits, names) in [(0b1, "FEED_SP"), (0b10, "ACID_SP"), (0b11, "FEED_SP, ACID_SP"), (0b100, "")] {
+            event.a = bits;
+            assert_eq!(told(&event, &legend), format!("setpoint rejected: {names}").trim_end_matches(": "));
+        }
+        (event.a, event.b) = (0b1, 0x801f_0000);
+        event.set_text("FEED_SP: 9.5 refused, BadUserAccessDenied");
+        assert_eq!(told(&event, &legend), "setpoint rejected: FEED_SP: 9.5 refused, BadUserAccessDenied");
     }
 }

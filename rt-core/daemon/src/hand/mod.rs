@@ -295,7 +295,8 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
                     News::ClaimRefused { .. } => return Err(HandError::ClaimRefused { connection: connection() }),
                     News::Up { .. } | News::Down(_) | News::CannotConnect(_) | News::Feed(_) => {}
                     // A hand has no alarms.
-                    News::AlarmRefused { .. } => {}
+                    // What is written by hand says itself what became of it.
+                    News::AlarmRefused { .. } | News::SetpointRefused { .. } => {}
                 }
             }
         }

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rt_control::{AuditStatus, Peer};
+use rt_core::mode::Mode;
 use rt_core::ports::Clock;
 use rt_core::record::Event;
 use rt_recording::{Concern, event_record};
@@ -201,7 +202,10 @@ fn subject(record: &EventRecord) -> Option<Subject> {
         Kind::ReadBackMismatch | Kind::SetpointKind | Kind::SetpointUnknown | Kind::Subscription | Kind::Alarm => {
             (kind.name(), record.a)
         }
-        Kind::ModeChange | Kind::SetpointRejected | Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
+        // How a plant begins to refuse is not lost among its refusals, nor what a trip does among changes to and fro.
+        Kind::SetpointRejected => (kind.name(), record.b),
+        Kind::ModeChange => (kind.name(), if record.b == Mode::Fallback as u64 { record.b } else { 0 }),
+        Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
         Kind::PolicyAdopted | Kind::PolicyRefused | Kind::LearnerLost | Kind::LearnerAttached => (kind.name(), 0),
         Kind::PolicyOnTrial | Kind::PolicyProven | Kind::PolicyFailedTrial | Kind::PolicyRolledBack => (kind.name(), 0),
         Kind::LearnerStalled | Kind::AccessRefused | Kind::AuditLog => (kind.name(), 0),
@@ -282,6 +286,22 @@ mod tests {
         let (events, entries) = kept(every_cycle, COUNTED);
         assert_eq!(events, EVENTS);
         assert!(entries.len() <= 8 && entries[0].starts_with("change 0 "), "{entries:?}");
+    }
+
+    #[test]
+    fn what_a_trip_does_and_how_a_plant_begins_to_refuse_are_said_behind_a_hundred_others() {
+        use rt_core::mode::Cause;
+        let to = |from, to| CoreEvent::ModeChanged { from, to, cause: Cause::Overruns };
+        let noise_and_a_trip = |journal: &mut Journal| {
+            for cycle in 0..100 {
+                journal.record(&event(cycle, to(Mode::Run, Mode::Hold)));
+                journal.record(&event(cycle, CoreEvent::WriteRefused { setpoints: 1 }));
+            }
+            journal.entry(EventKind::SetpointRejected).numbers(1, 0x801f_0000).text("u: 1 refused").publish();
+            journal.record(&event(100, to(Mode::Hold, Mode::Fallback)));
+        };
+        let (events, entries) = kept(noise_and_a_trip, "hold -> fallback: overruns");
+        assert_eq!((events, entries.len()), (202, 9), "{entries:?}");
     }
 
     #[test]

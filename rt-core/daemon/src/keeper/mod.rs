@@ -215,6 +215,7 @@ impl Keeper {
             self.service.note(&event);
             self.journal.record(&event);
             if let CoreEvent::Latched { cause } = event.kind {
+                self.counters.add(Counter::Trips, 1);
                 self.desk.trip(cause, &mut self.journal);
             }
         }

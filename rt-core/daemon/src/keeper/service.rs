@@ -182,6 +182,13 @@ impl Service {
                 let text = format!("{}: {}", wired.status.id, wired.describe_feed(*state));
                 journal.entry(EventKind::Subscription).numbers(index as u64, is_live.into()).text(&text).publish();
             }
+            News::SetpointRefused { setpoint, value, status } => {
+                let name = self.description.setpoints.get(usize::from(*setpoint)).map_or("?", |found| &found.name);
+                let text = format!("{name}: {value} refused, {}", ua_session::StatusName(*status));
+                let bit = 1 << setpoint;
+                journal.entry(EventKind::SetpointRejected).numbers(bit, (*status).into()).text(&text).publish();
+                wired.status.last_error = Some(text);
+            }
             News::ClaimRefused { status } => {
                 let reason = format!(
                     "the server refuses to write the lease tag ({}): nothing is written; correct its access or type, or take \
