@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use children::Child;
@@ -18,6 +18,7 @@ use crate::programs::Programs;
 use crate::proxy::Proxy;
 use crate::rig::Rig;
 use crate::run::{Circumstances, STOPPED, Stop};
+use crate::scenario::site::{CERTIFICATE_FILE, KEY_FILE, TRUST_DIR};
 use crate::scenario::{Cable, Forgery, Plant, Program, Scenario};
 
 /// How long a program of ours may take until it serves: ten times what it needs on a machine that does other things, too.
@@ -49,6 +50,8 @@ pub(crate) struct Crew<'s> {
     /// The path behind the plant's port.
     path: String,
     port: u16,
+    /// Of the certificate that the plant says is its own.
+    thumbprint: Option<String>,
     cable: Option<Proxy>,
     ledger: Ledger,
     link: Option<Link>,
@@ -79,6 +82,7 @@ impl<'s> Crew<'s> {
             address,
             path: String::new(),
             port: 0,
+            thumbprint: None,
             cable: None,
             ledger: Ledger::default(),
             link: None,
@@ -93,6 +97,9 @@ impl<'s> Crew<'s> {
         };
         crew.reach_plant(with.rig.as_ref())?;
         crew.write_site()?;
+        if scenario.plant.encrypts() {
+            crew.make_certificate()?;
+        }
         if scenario.disk_full {
             symlink("/dev/full", crew.file("full.rec"))
                 .map_err(|error| format!("no full disk can be made: {error}"))?;
@@ -245,6 +252,15 @@ impl<'s> Crew<'s> {
         self.client()?.act(act, CAUSE).map(drop).map_err(|error| error.to_string())
     }
 
+    /// A person trusts the certificate that the plant says is its own, out of those that the runtime has put aside.
+    ///
+    /// # Errors
+    /// A sentence: the runtime has not put it aside, or the plant has none.
+    pub(crate) fn trust_plant(&self) -> Result<(), String> {
+        let thumbprint = self.thumbprint.as_deref().ok_or("the plant names no certificate")?;
+        self.operate(&["io", "trust", "add", thumbprint, "--trust-dir", TRUST_DIR])
+    }
+
     /// A setpoint goes back to the policy.
     ///
     /// # Errors
@@ -350,7 +366,8 @@ impl<'s> Crew<'s> {
             command.args(["--heartbeat-timeout", &milliseconds(*timeout)]);
         }
         if *encrypts {
-            command.args(["--security", "encrypt"]);
+            // The runtime is the one whose trust is tried.
+            command.args(["--security", "encrypt", "--trust-all-clients"]);
         }
         let mut child = Child::start("the plant", command.current_dir(self.place.path()))?;
         let mut line = None;
@@ -365,6 +382,7 @@ impl<'s> Crew<'s> {
             return Err(format!("the plant did not say where it listens; it said: {line}"));
         };
         (self.port, self.path) = server_of(url).map(|(server, path)| (server.port(), path))?;
+        self.thumbprint = said["thumbprint"].as_str().map(str::to_owned);
         let link = Link::connect(&socket, &self.ledger);
         self.link = Some(link.map_err(|error| format!("the plant's socket for faults does not answer: {error}"))?);
         self.plant = Some(child);
@@ -402,6 +420,23 @@ impl<'s> Crew<'s> {
         let text = self.scenario.template.text(&self.url());
         std::fs::write(self.file("site.yaml"), text)
             .map_err(|error| format!("the site file cannot be written: {error}"))
+    }
+
+    /// The runtime's own certificate and key, where the site file names them.
+    fn make_certificate(&self) -> Result<(), String> {
+        let uris = self.scenario.site.connections.iter().map(|connection| connection.application_uri.as_str());
+        uris.take(1).try_for_each(|uri| {
+            let files = ["--cert", CERTIFICATE_FILE, "--key", KEY_FILE];
+            self.operate(&[&["io", "cert", "create", "--application-uri", uri][..], &files].concat())
+        })
+    }
+
+    /// Runs a command of `corerl` here, as a person would.
+    fn operate(&self, words: &[&str]) -> Result<(), String> {
+        let mut command = Command::new(&self.programs.operator);
+        let done = command.args(words).current_dir(self.place.path()).stdin(Stdio::null()).output();
+        let done = done.map_err(|error| format!("`corerl` cannot be started: {error}"))?;
+        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).trim().to_owned()) }
     }
 
     fn started_runtime(&self, program: Program) -> Result<Child, String> {

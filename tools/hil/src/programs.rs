@@ -8,6 +8,8 @@ pub struct Programs {
     pub(crate) runtime: PathBuf,
     pub(crate) learner: PathBuf,
     pub(crate) plant: PathBuf,
+    /// What an operator works with.
+    pub(crate) operator: PathBuf,
 }
 
 impl Programs {
@@ -24,7 +26,12 @@ impl Programs {
                 )
             })
         };
-        Ok(Self { runtime: one("corerl-rt")?, learner: one("corerl-learner")?, plant: one("corerl-plant")? })
+        Ok(Self {
+            runtime: one("corerl-rt")?,
+            learner: one("corerl-learner")?,
+            plant: one("corerl-plant")?,
+            operator: one("corerl")?,
+        })
     }
 
     /// All in one directory.

@@ -278,6 +278,7 @@ impl<'s> Scene<'s> {
             Act::Busy(count) => crew.busy(if begins { *count } else { 0 }),
             Act::Command(rt_control::Act::HandOver) => crew.hand_over(),
             Act::Command(act) => crew.command(*act),
+            Act::Trust => crew.trust_plant(),
             Act::HandBack(setpoint) => crew.hand_back(setpoint),
             Act::Apply(values) => crew.apply(values),
         };

@@ -63,6 +63,8 @@ struct Wired {
     inputs: Vec<String>,
     trust_dir: Option<PathBuf>,
     complained: Option<Instant>,
+    /// The certificate that was told of last.
+    untrusted: Option<String>,
 }
 
 impl Service {
@@ -157,6 +159,7 @@ impl Service {
         match news {
             News::Up { server, notices, resumed } => {
                 (wired.status.up, wired.status.last_error, wired.complained) = (true, None, None);
+                wired.untrusted = None;
                 wired.status.url.clone_from(server);
                 let goes_on = if *resumed { ": the session goes on" } else { "" };
                 let text = format!("{}{goes_on}", wired.status.id);
@@ -208,7 +211,10 @@ impl Service {
                 wired.status.last_error = Some(reason);
             }
             News::CannotConnect(failure) => {
-                if let Some(message) = wired.complaint(failure) {
+                let complaint = wired.complaint(failure);
+                if let Some(text) = wired.undecided(failure) {
+                    journal.note(EventKind::Fault, &text);
+                } else if let Some(message) = complaint {
                     journal.complain(index as u64, &wired.status.id, &message);
                 }
             }
@@ -535,7 +541,7 @@ impl Wired {
             last_error: Some("not connected yet".to_owned()),
             claimed: None,
         };
-        Self { status, inputs: crate::plant::input_names(site, index), trust_dir, complained: None }
+        Self { status, inputs: crate::plant::input_names(site, index), trust_dir, complained: None, untrusted: None }
     }
 
     /// How the server tells by itself what changes.
@@ -576,6 +582,17 @@ impl Wired {
             message
         })
     }
+
+    /// What is told of a certificate that nobody has decided about, once while the server shows the same one.
+    fn undecided(&mut self, failure: &ConnectFailure) -> Option<String> {
+        let thumbprint = &failure.untrusted.as_ref()?.thumbprint;
+        if self.untrusted.as_ref() == Some(thumbprint) {
+            return None;
+        }
+        self.untrusted = Some(thumbprint.clone());
+        let said = self.status.last_error.as_deref().unwrap_or(&failure.message);
+        Some(format!("{}: untrusted certificate: {said}", self.status.id))
+    }
 }
 
 fn mode_name(counters: &counters::Writer<Counter>) -> &'static str {
@@ -611,11 +628,29 @@ fn user_id(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use io_loop::UntrustedCertificate;
 
     #[test]
     fn users_are_known_by_name_and_by_number_and_unknown_ones_permit_nobody() {
         assert_eq!(user_id("root"), Some(0));
         assert_eq!(user_id("1234"), Some(1234));
         assert_eq!(user_id("nobody-of-this-name"), None);
+    }
+
+    #[test]
+    fn a_certificate_that_nobody_has_decided_about_is_told_once_and_another_one_again() {
+        let site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).unwrap().site;
+        let mut wired = Wired::new(&site, 0, &site.connections[0]);
+        let told = |wired: &mut Wired, thumbprint: Option<&str>| {
+            let message = "it is refused".to_owned();
+            let untrusted = thumbprint.map(|of| UntrustedCertificate { thumbprint: of.to_owned(), der: Vec::new() });
+            wired.undecided(&ConnectFailure { message, untrusted })
+        };
+        assert_eq!(told(&mut wired, None), None);
+        let first = told(&mut wired, Some("ab")).unwrap();
+        assert!(first.starts_with(&format!("{}: untrusted certificate: ", wired.status.id)), "{first}");
+        assert_eq!(told(&mut wired, Some("ab")), None);
+        assert_eq!(told(&mut wired, None), None);
+        assert!(told(&mut wired, Some("cd")).is_some());
     }
 }

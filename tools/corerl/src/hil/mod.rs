@@ -98,7 +98,7 @@ struct RunArguments {
     /// The real hardware that may be touched.
     #[arg(long, value_name = "RIG.toml")]
     rig: Option<PathBuf>,
-    /// Directory of corerl-rt, corerl-learner and corerl-plant [default: this program's own, then PATH].
+    /// Directory of corerl, corerl-rt, corerl-learner and corerl-plant [default: this program's own, then PATH].
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
     /// Print JSON.

@@ -2,7 +2,7 @@
 
 mod raw;
 mod resolve;
-mod site;
+pub(crate) mod site;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,6 +86,13 @@ pub(crate) enum Plant {
     },
 }
 
+impl Plant {
+    /// Its server shows a certificate, and the runtime has to have one.
+    pub(crate) const fn encrypts(&self) -> bool {
+        matches!(self, Self::Simulated { encrypts: true, .. })
+    }
+}
+
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
@@ -122,6 +129,8 @@ pub(crate) enum Act {
     ClockJump(Duration),
     /// An operator's command.
     Command(rt_control::Act),
+    /// A person trusts the plant's certificate.
+    Trust,
     /// A setpoint is handed back.
     HandBack(String),
     /// Values of the site file, by their dotted path, are applied live.
@@ -383,6 +392,7 @@ impl Act {
             | Self::Publish(_)
             | Self::ClockJump(_)
             | Self::Command(_)
+            | Self::Trust
             | Self::HandBack(_)
             | Self::Apply(_) => return None,
         })
@@ -423,6 +433,7 @@ impl std::fmt::Display for Act {
             Self::Busy(count) => write!(f, "{count} processes compute"),
             Self::ClockJump(by) => write!(f, "the wall clock jumps by {}", seconds(*by)),
             Self::Command(act) => write!(f, "an operator's {}", act.name()),
+            Self::Trust => f.write_str("the plant's certificate is trusted"),
             Self::HandBack(setpoint) => write!(f, "{setpoint} is handed back"),
             Self::Apply(values) => {
                 let values: Vec<_> = values.iter().map(|(path, value)| format!("{path} = {value}")).collect();

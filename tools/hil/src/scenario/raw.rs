@@ -86,6 +86,12 @@ choices! {
         HandOver = "hand_over",
     }
 
+    /// Whose certificate a person trusts.
+    enum TrustName {
+        /// The plant's.
+        Plant = "plant",
+    }
+
     /// How a plant is secured.
     enum SecurityName {
         /// Not at all.
@@ -156,7 +162,7 @@ sections! {
         step: Span, Default("20ms");
         /// How long the controller's heartbeat may stand still before the plant's own logic takes over; without it for ever.
         heartbeat_timeout: Span, Optional;
-        /// How its connections are secured.
+        /// How its connections are secured. With `encrypt` the runtime gets a certificate, and trusts nobody's until a step does.
         security: SecurityName, Default("none");
     }
 
@@ -234,6 +240,8 @@ sections! {
         clock_jump: Span, Optional;
         /// What an operator does.
         command: CommandName, Optional;
+        /// A person trusts this certificate, which the runtime has refused and put aside: `corerl io trust add`.
+        trust: TrustName, Optional;
         /// This setpoint is handed back to the policy.
         hand_back: String, Optional;
         /// Values of the site file that are applied live, by their dotted path.

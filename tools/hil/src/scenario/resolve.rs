@@ -28,7 +28,8 @@ pub(super) fn scenario(file: &Path, complaints: &mut Complaints<'_>) -> Option<S
     let plant = plant(&raw.plant, base, complaints);
     let duration = duration(&raw.duration, complaints);
     let steps = steps(&raw, duration, plant.as_ref(), complaints);
-    let (template, site) = site(&raw, base, complaints)?;
+    let is_secured = plant.as_ref().is_some_and(Plant::encrypts);
+    let (template, site) = site(&raw, base, is_secured, complaints)?;
     if let Some(steps) = &steps {
         check_setpoints(steps, &raw.timeline, &site, complaints);
     }
@@ -180,9 +181,15 @@ fn values(named: &Named<Raw>) -> Vec<(String, Value)> {
 }
 
 /// The site file with the scenario's values; a site file that is refused is a complaint of where it is named.
-fn site(raw: &ScenarioFile, base: &Path, complaints: &mut Complaints<'_>) -> Option<(Template, Site)> {
+fn site(
+    raw: &ScenarioFile,
+    base: &Path,
+    is_secured: bool,
+    complaints: &mut Complaints<'_>,
+) -> Option<(Template, Site)> {
     let with = values(raw.with.value.as_ref()?);
     let checked = Template::read(&base.join(raw.site.value.as_ref()?), &with)
+        .map(|template| if is_secured { template.secured() } else { template })
         .and_then(|template| template.site().map(|site| (template, site)).map_err(|refused| refused.to_string()));
     match checked {
         Ok((_, site)) if site.connections.len() != 1 => {
@@ -226,12 +233,15 @@ fn steps(
 
 fn step(raw: &raw::Step, at: Place, plant: Option<&Plant>, complaints: &mut Complaints<'_>) -> Option<Step> {
     let known = "frozen, stale, nan, forced, offset, noise, quality, skewed, refuse, ignore, load, set, cable, delay, \
-                 loss, kill, pause, start, publish, busy, clock_jump, command, hand_back, apply";
+                 loss, kill, pause, start, publish, busy, clock_jump, command, trust, hand_back, apply";
     let act = disturbing(acting(OneOf::new(), raw), raw).only(at, known, complaints).flatten()?;
     let lasts = raw.r#for.value.map(time);
     complain_of_length(&act, lasts, raw, complaints);
     if matches!(act, Act::Plant(_)) && plant.is_some_and(|plant| !matches!(plant, Plant::Simulated { .. })) {
         complaints.error(at, "only a simulated plant does this on command", "leave it out, or simulate the plant");
+    }
+    if act == Act::Trust && plant.is_some_and(|plant| !plant.encrypts()) {
+        complaints.error(at, "the plant has no certificate", "write `security: encrypt` below `simulated`");
     }
     let label = raw.r#as.value.clone();
     Some(Step { at: time(raw.when.value?), lasts, label, refused: raw.refused.value?, act })
@@ -274,6 +284,7 @@ fn acting(choice: OneOf<Option<Act>>, raw: &raw::Step) -> OneOf<Option<Act>> {
         .or("busy", &raw.busy, |count| Some(Act::Busy(u32::try_from(count.0).ok()?)))
         .or("clock_jump", &raw.clock_jump, |by| Some(Act::ClockJump(time(*by))))
         .or("command", &raw.command, |name| Some(Act::Command(command(*name))))
+        .or("trust", &raw.trust, |raw::TrustName::Plant| Some(Act::Trust))
         .or("hand_back", &raw.hand_back, |setpoint| Some(Act::HandBack(setpoint.clone())))
         .or("apply", &raw.apply, |named| Some(Act::Apply(values(named))))
 }

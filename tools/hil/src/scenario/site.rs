@@ -5,10 +5,17 @@ use std::path::{Path, PathBuf};
 
 use rt_config::document::{Complaints, read, to_json};
 use rt_config::{Loaded, Refused, Site};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The keys by which elements of lists are called.
 const NAMES: [&str; 2] = ["name", "connection_id"];
+
+/// The runtime's certificate, beside the site file that it is started with.
+pub(crate) const CERTIFICATE_FILE: &str = "client.der";
+/// Its key.
+pub(crate) const KEY_FILE: &str = "client.pem";
+/// Whom the runtime trusts, and whom nobody has decided about.
+pub(crate) const TRUST_DIR: &str = "trust";
 
 /// A site file that is complete but for the address of the plant.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +50,19 @@ impl Template {
     pub(crate) fn with(mut self, values: &[(String, Value)]) -> Result<Self, String> {
         values.iter().try_for_each(|(path, value)| self.set(path, value.clone()))?;
         Ok(self)
+    }
+
+    /// The same with a connection that is signed and encrypted, with the runtime's own certificate and trust directory.
+    pub(crate) fn secured(mut self) -> Self {
+        if let Some(connection) = self.values.pointer_mut("/coreio/opc_connections/0") {
+            connection["security_policy"] = json!({
+                "policy": "basic256_sha256",
+                "client_cert_path": CERTIFICATE_FILE,
+                "client_key_path": KEY_FILE,
+                "trust_dir": TRUST_DIR,
+            });
+        }
+        self
     }
 
     /// The text of a site file whose one connection leads to `url`. JSON is YAML, too.
@@ -108,7 +128,6 @@ fn absolute_paths(value: &mut Value, base: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn template(values: Value) -> Template {
         Template { values, file: "site.yaml".into() }
