@@ -311,13 +311,14 @@ mod tests {
 
     #[test]
     fn a_child_that_ends_in_order_is_not_killed_and_a_stubborn_one_is() {
-        // Starts nothing: while a shell starts a program, a signal may go to that alone.
-        let mut obedient = shell("trap 'exit 0' INT; echo ready; while :; do :; done");
+        // Starts nothing: while a shell starts a program, a signal may go to that alone. And TERM, because whoever is started in
+        // the background may have INT ignored for good.
+        let mut obedient = shell("trap 'exit 0' TERM; echo ready; while :; do :; done");
         obedient.line(PATIENCE).unwrap();
-        assert_eq!(obedient.stop(Signal::INT, PATIENCE).and_then(|s| s.code()), Some(0));
-        let mut stubborn = shell("trap '' INT; echo ready; while :; do sleep 0.01; done");
+        assert_eq!(obedient.stop(Signal::TERM, PATIENCE).and_then(|s| s.code()), Some(0));
+        let mut stubborn = shell("trap '' TERM; echo ready; while :; do sleep 0.01; done");
         stubborn.line(PATIENCE).unwrap();
-        assert_eq!(stubborn.stop(Signal::INT, Duration::from_millis(50)), None);
+        assert_eq!(stubborn.stop(Signal::TERM, Duration::from_millis(50)), None);
         assert!(stubborn.ended().is_some());
     }
 
