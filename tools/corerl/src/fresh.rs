@@ -31,7 +31,7 @@ impl FreshFile {
             io::ErrorKind::AlreadyExists => {
                 let message = format!(
                     "{} is there already: another command writes it, or one was cut off; remove it if nothing writes it, \
-                     or name another file with --out",
+                     or name another file",
                     under_way.display()
                 );
                 Failure::new(Exit::Usage, message)

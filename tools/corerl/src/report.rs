@@ -17,7 +17,8 @@ use crate::reading::Progress;
                         corerl report flight.cap                     flight.cap.html\n  \
                         corerl report site.rec --out monday.html\n\n\
                         Reads recordings (`corerl run --record`) and captures (`corerl record`, and the flight \
-                        recorder, whose files are in `flight` below `runtime.state_dir`). The page needs nothing from elsewhere: trips with what came before them, modes, lost slots, limits that acted, the quality of \
+                        recorder, whose files are in `flight` below `runtime.state_dir`). The page needs nothing from elsewhere: \
+                        trips with what came before them, modes, lost slots, limits that acted, the quality of \
                         tags, trends, rewards, the loop's times, events. It can be mailed and printed.\n\n\
                         Exit codes: 0 written, 1 nothing in the file can be read, 2 the page is there already, 69 the file is not.")]
 pub(crate) struct ReportArguments {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rt_config::Site;
 use rt_recording::RecordingRefused;
-use rt_recording::capture::{self, CaptureRefused, Gap};
+use rt_recording::capture::{self, CaptureRefused, Gap, What};
 use shm_layout::{CycleLayout, CycleRef, EventRecord};
 
 use crate::capture::Capture;
@@ -236,9 +236,16 @@ impl Footage {
     }
 }
 
-/// Nobody sees by the numbers of cycles that this is missing: it is before the first one or behind the last.
-pub(crate) fn is_at_an_end(gap: &Gap) -> bool {
-    gap.after.is_none() || gap.before.is_none()
+/// Counts what a gap lacks. Cycles that are missing between others are left out: the numbers of those tell it. Before the first
+/// one and behind the last nobody sees it by numbers.
+pub(crate) fn count_gap(gap: &Gap, cycles: &mut u64, events: &mut u64) {
+    let is_at_an_end = gap.after.is_none() || gap.before.is_none();
+    let count = match gap.what {
+        What::Events => events,
+        What::Cycles if is_at_an_end => cycles,
+        What::Cycles => return,
+    };
+    *count = count.saturating_add(gap.count);
 }
 
 /// The site that a file opens with. Passwords that it refers to are not fetched.

@@ -84,7 +84,7 @@ mod tests {
             assert_eq!(told(&event, &legend), format!("setpoint rejected: {names}").trim_end_matches(": "));
         }
         (event.a, event.b) = (0b1, 0x801f_0000);
-        event.set_text("FEED_SP: 9.5 refused, BadUserAccessDenied");
-        assert_eq!(told(&event, &legend), "setpoint rejected: FEED_SP: 9.5 refused, BadUserAccessDenied");
+        event.set_text("FEED_SP: BadUserAccessDenied for 9.5");
+        assert_eq!(told(&event, &legend), "setpoint rejected: FEED_SP: BadUserAccessDenied for 9.5");
     }
 }

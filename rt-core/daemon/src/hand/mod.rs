@@ -294,8 +294,7 @@ impl<B: FieldBus + Send + 'static> Hand<B> {
                     }
                     News::ClaimRefused { .. } => return Err(HandError::ClaimRefused { connection: connection() }),
                     News::Up { .. } | News::Down(_) | News::CannotConnect(_) | News::Feed(_) => {}
-                    // A hand has no alarms.
-                    // What is written by hand says itself what became of it.
+                    // A hand has no alarms, and says itself what became of what it wrote.
                     News::AlarmRefused { .. } | News::SetpointRefused { .. } => {}
                 }
             }

@@ -203,8 +203,8 @@ fn subject(record: &EventRecord) -> Option<Subject> {
             (kind.name(), record.a)
         }
         // How a plant begins to refuse is not lost among its refusals, nor what a trip does among changes to and fro.
-        Kind::SetpointRejected => (kind.name(), record.b),
-        Kind::ModeChange => (kind.name(), if record.b == Mode::Fallback as u64 { record.b } else { 0 }),
+        Kind::SetpointRejected => (kind.name(), (record.b != 0).into()),
+        Kind::ModeChange => (kind.name(), (record.b == Mode::Fallback as u64).into()),
         Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
         Kind::PolicyAdopted | Kind::PolicyRefused | Kind::LearnerLost | Kind::LearnerAttached => (kind.name(), 0),
         Kind::PolicyOnTrial | Kind::PolicyProven | Kind::PolicyFailedTrial | Kind::PolicyRolledBack => (kind.name(), 0),

@@ -187,7 +187,8 @@ impl Service {
             }
             News::SetpointRefused { setpoint, value, status } => {
                 let name = self.description.setpoints.get(usize::from(*setpoint)).map_or("?", |found| &found.name);
-                let text = format!("{name}: {value} refused, {}", ua_session::StatusName(*status));
+                // What a record has no room for is the end of the value.
+                let text = format!("{name}: {} for {value}", ua_session::StatusName(*status));
                 let bit = 1 << setpoint;
                 journal.entry(EventKind::SetpointRejected).numbers(bit, (*status).into()).text(&text).publish();
                 wired.status.last_error = Some(text);

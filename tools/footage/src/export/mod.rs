@@ -16,12 +16,12 @@ mod table;
 use std::fs::File;
 use std::io;
 
-use rt_recording::capture::{Gap, What};
+use rt_recording::capture::Gap;
 use serde::Serialize;
 use shm_layout::{CycleHead, CycleRef, EventRecord};
 
 use crate::ending::Ending;
-use crate::file::{Footage, Moment, is_at_an_end};
+use crate::file::{Footage, Moment, count_gap};
 
 /// A format that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -255,14 +255,8 @@ impl Chooser {
         Choice::Take
     }
 
-    /// Cycles that are missing between others are counted by the numbers of those; missing events have none.
     fn gap(&mut self, gap: &Gap) {
-        let count = match gap.what {
-            What::Events => &mut self.exported.events_missing,
-            What::Cycles if is_at_an_end(gap) => &mut self.exported.cycles_missing,
-            What::Cycles => return,
-        };
-        *count = count.saturating_add(gap.count);
+        count_gap(gap, &mut self.exported.cycles_missing, &mut self.exported.events_missing);
     }
 
     fn event(&mut self, event: &EventRecord, seconds: f64) -> bool {

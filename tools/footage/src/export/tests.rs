@@ -8,7 +8,7 @@ use ::parquet::record::Field;
 use proptest::prelude::*;
 use rt_core::mode::{Cause, Mode};
 use rt_core::record::EventKind;
-use rt_recording::capture::{self, Trigger, TriggerKind};
+use rt_recording::capture::{self, Trigger, TriggerKind, What};
 
 use super::*;
 use crate::staged::{self, FIRST_UNIX_NS, Staged};

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rt_core::mode::Mode;
 use rt_recording::Concern;
-use rt_recording::capture::{Gap, What};
+use rt_recording::capture::Gap;
 use shm_layout::{CycleHead, CycleRef, EventKind, EventRecord};
 
 use super::envelope::{Envelope, Spread};
 use super::tracks::{SetpointTrack, TagTrack};
 use crate::ending::Ending;
-use crate::file::{Footage, Provenance, is_at_an_end};
+use crate::file::{Footage, Provenance, count_gap};
 use crate::legend::Legend;
 use crate::wall::WallClock;
 use crate::words::{limit_names, mode_name, told};
@@ -148,14 +148,8 @@ impl Story {
         self.span_ns.map_or(0.0, |(first_ns, last_ns)| last_ns.saturating_sub(first_ns) as f64 / 1e9)
     }
 
-    /// Cycles that are missing between others are counted by the numbers of those.
     pub(super) fn gap(&mut self, gap: &Gap) {
-        let count = match gap.what {
-            What::Events => &mut self.events_missing,
-            What::Cycles if is_at_an_end(gap) => &mut self.cycles_missing,
-            What::Cycles => return,
-        };
-        *count = count.saturating_add(gap.count);
+        count_gap(gap, &mut self.cycles_missing, &mut self.events_missing);
     }
 
     pub(super) fn cycle(&mut self, record: &CycleRef<'_>) {
