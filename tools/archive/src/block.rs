@@ -1,0 +1,322 @@
+//! Points of one track in a few bytes each.
+//!
+//! A block has its columns one after another, each in the form in which it repeats itself most: cycles as differences of
+//! differences, states as runs, ages as differences, values as what their bits differ from the value before, the highest bytes of
+//! all of them first. Then lz4, and a checksum over everything. Every bit comes back.
+//!
+//! ```text
+//! crc32 of the rest, 4 bytes | version, 1 | length before lz4, 4 | lz4: count, cycles, states, ages, values
+//! ```
+//! Numbers are LEB128 varints, signed ones in zigzag; the four bytes are little-endian.
+
+use crate::TrackId;
+
+/// One value of a track.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// The cycle in which it was so, counted by its run.
+    pub cycle: u64,
+    /// The value, in engineering units; NaN for none.
+    pub value: f64,
+    /// What is to be known beside it, as its track defines it: a quality, the limits that acted.
+    pub state: u32,
+    /// How old the value was in that cycle, microseconds, saturating.
+    pub age_us: u32,
+}
+
+/// A block that was not written like this: bits have changed, or its end is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a block of samples is damaged")]
+pub struct Damaged;
+
+/// The form of a block.
+const VERSION: u8 = 1;
+/// More in one block are not believed.
+const POINTS_MAX: usize = 1 << 20;
+/// Bytes of a point in columns at most: two varints of 64 bits, two runs' parts and the value.
+const POINT_BYTES_MAX: usize = 10 + 10 + 10 + 10 + 8;
+
+/// Points of rising cycles as a block.
+pub fn pack(points: &[Point]) -> Vec<u8> {
+    let mut columns = Vec::with_capacity(points.len() * 12);
+    put_points(&mut columns, points);
+    seal(&columns)
+}
+
+/// The points of a block.
+///
+/// # Errors
+/// It is [`Damaged`].
+pub fn unpack(block: &[u8]) -> Result<Vec<Point>, Damaged> {
+    let columns = unseal(block)?;
+    let mut rest = &columns[..];
+    take_points(&mut rest).filter(|_| rest.is_empty()).ok_or(Damaged)
+}
+
+/// Points of several tracks as one block; they come back track by track, those of each in their order.
+pub(crate) fn pack_many(points: &[(TrackId, Point)]) -> Vec<u8> {
+    let mut sorted = points.to_vec();
+    sorted.sort_by_key(|(track, _)| *track);
+    let mut columns = Vec::with_capacity(points.len() * 14);
+    let runs = sorted.chunk_by(|(a, _), (b, _)| a == b);
+    put(&mut columns, runs.clone().count() as u64);
+    for run in runs {
+        put(&mut columns, run.first().map_or(0, |(track, _)| track.0.cast_unsigned()));
+        put(&mut columns, run.len() as u64);
+    }
+    // In one table of columns: what many tracks have in one cycle is alike.
+    put_points(&mut columns, &sorted.iter().map(|(_, point)| *point).collect::<Vec<_>>());
+    seal(&columns)
+}
+
+/// The points of such a block.
+///
+/// # Errors
+/// It is [`Damaged`].
+pub(crate) fn unpack_many(block: &[u8]) -> Result<Vec<(TrackId, Point)>, Damaged> {
+    let columns = unseal(block)?;
+    let mut rest = &columns[..];
+    take_many(&mut rest).filter(|_| rest.is_empty()).ok_or(Damaged)
+}
+
+fn take_many(from: &mut &[u8]) -> Option<Vec<(TrackId, Point)>> {
+    let mut tracks = Vec::new();
+    for _ in 0..take(from)? {
+        let track = TrackId(take(from)?.cast_signed());
+        let count = usize::try_from(take(from)?).ok()?;
+        if count > POINTS_MAX - tracks.len() {
+            return None;
+        }
+        tracks.extend(std::iter::repeat_n(track, count));
+    }
+    let points = take_points(from).filter(|points| points.len() == tracks.len())?;
+    Some(tracks.into_iter().zip(points).collect())
+}
+
+fn put_points(columns: &mut Vec<u8>, points: &[Point]) {
+    put(columns, points.len() as u64);
+    put_cycles(columns, points);
+    put_states(columns, points);
+    put_ages(columns, points);
+    put_values(columns, points);
+}
+
+fn take_points(from: &mut &[u8]) -> Option<Vec<Point>> {
+    let count = usize::try_from(take(from)?).ok().filter(|count| *count <= POINTS_MAX)?;
+    let mut points = vec![Point { cycle: 0, value: 0.0, state: 0, age_us: 0 }; count];
+    take_cycles(from, &mut points)?;
+    take_states(from, &mut points)?;
+    take_ages(from, &mut points)?;
+    take_values(from, &mut points)?;
+    Some(points)
+}
+
+/// Columns compressed, behind a checksum.
+fn seal(columns: &[u8]) -> Vec<u8> {
+    let mut body = vec![VERSION];
+    body.extend(u32::try_from(columns.len()).unwrap_or(u32::MAX).to_le_bytes());
+    body.extend(lz4_flex::block::compress(columns));
+    [&crc32fast::hash(&body).to_le_bytes()[..], &body].concat()
+}
+
+fn unseal(block: &[u8]) -> Result<Vec<u8>, Damaged> {
+    let (crc, body) = block.split_first_chunk().ok_or(Damaged)?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
+        return Err(Damaged);
+    }
+    let (&version, rest) = body.split_first().ok_or(Damaged)?;
+    let (length, packed) = rest.split_first_chunk().ok_or(Damaged)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    if version != VERSION || length > POINTS_MAX * POINT_BYTES_MAX {
+        return Err(Damaged);
+    }
+    lz4_flex::block::decompress(packed, length).map_err(|_| Damaged)
+}
+
+/// Cycles at equal distances are zeros.
+fn put_cycles(to: &mut Vec<u8>, points: &[Point]) {
+    let (mut before, mut step) = (0_u64, 0_u64);
+    for point in points {
+        let next = point.cycle.wrapping_sub(before);
+        put_signed(to, next.wrapping_sub(step));
+        (before, step) = (point.cycle, next);
+    }
+}
+
+fn take_cycles(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
+    let (mut before, mut step) = (0_u64, 0_u64);
+    for point in points {
+        step = step.wrapping_add(take_signed(from)?);
+        before = before.wrapping_add(step);
+        point.cycle = before;
+    }
+    Some(())
+}
+
+/// A state, and how many points have it.
+fn put_states(to: &mut Vec<u8>, points: &[Point]) {
+    for run in points.chunk_by(|a, b| a.state == b.state) {
+        put(to, run.first().map_or(0, |point| point.state).into());
+        put(to, run.len() as u64);
+    }
+}
+
+fn take_states(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
+    let mut rest = points;
+    while !rest.is_empty() {
+        let state = take(from)?.try_into().ok()?;
+        let count = usize::try_from(take(from)?).ok().filter(|count| *count > 0)?;
+        let (run, behind) = rest.split_at_mut_checked(count)?;
+        run.iter_mut().for_each(|point| point.state = state);
+        rest = behind;
+    }
+    Some(())
+}
+
+fn put_ages(to: &mut Vec<u8>, points: &[Point]) {
+    let mut before = 0_u64;
+    for age in points.iter().map(|point| u64::from(point.age_us)) {
+        put_signed(to, age.wrapping_sub(before));
+        before = age;
+    }
+}
+
+fn take_ages(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
+    let mut before = 0_u64;
+    for point in points {
+        before = before.wrapping_add(take_signed(from)?);
+        point.age_us = before.try_into().ok()?;
+    }
+    Some(())
+}
+
+/// What the bits of each value differ from those of the one before: first the highest byte of each, last the lowest.
+fn put_values(to: &mut Vec<u8>, points: &[Point]) {
+    for byte in (0..size_of::<f64>()).rev() {
+        let mut before = 0_u64;
+        for bits in points.iter().map(|point| point.value.to_bits()) {
+            to.push(((bits ^ before) >> (8 * byte)) as u8);
+            before = bits;
+        }
+    }
+}
+
+fn take_values(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
+    let mut differences = vec![0_u64; points.len()];
+    for _ in 0..size_of::<f64>() {
+        let (plane, behind) = from.split_at_checked(points.len())?;
+        differences.iter_mut().zip(plane).for_each(|(bits, byte)| *bits = *bits << 8 | u64::from(*byte));
+        *from = behind;
+    }
+    let mut before = 0;
+    for (point, difference) in points.iter_mut().zip(differences) {
+        before ^= difference;
+        point.value = f64::from_bits(before);
+    }
+    Some(())
+}
+
+/// Small numbers of either sign in few bytes.
+fn put_signed(to: &mut Vec<u8>, number: u64) {
+    put(to, number << 1 ^ ((number as i64) >> 63) as u64);
+}
+
+fn take_signed(from: &mut &[u8]) -> Option<u64> {
+    let number = take(from)?;
+    Some(number >> 1 ^ (number & 1).wrapping_neg())
+}
+
+/// Seven bits a byte, the lowest first.
+fn put(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        to.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+fn take(from: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..u64::BITS).step_by(7) {
+        let (&byte, behind) = from.split_first()?;
+        *from = behind;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_point() -> impl Strategy<Value = Point> {
+        (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(cycle, bits, state, age_us)| Point {
+            cycle,
+            value: f64::from_bits(bits),
+            state: state >> (age_us % 32),
+            age_us,
+        })
+    }
+
+    fn bits(points: &[Point]) -> Vec<(u64, u64, u32, u32)> {
+        points.iter().map(|of| (of.cycle, of.value.to_bits(), of.state, of.age_us)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_packed_is_unpacked_with_every_bit(points in prop::collection::vec(any_point(), 0..200)) {
+            prop_assert_eq!(bits(&unpack(&pack(&points)).unwrap()), bits(&points));
+        }
+
+        #[test]
+        fn points_of_many_tracks_come_back_track_by_track(
+            points in prop::collection::vec((0i64..9, any_point()), 0..100)
+        ) {
+            let mut points: Vec<_> = points.into_iter().map(|(track, point)| (TrackId(track), point)).collect();
+            let found = unpack_many(&pack_many(&points)).unwrap();
+            points.sort_by_key(|(track, _)| *track);
+            prop_assert_eq!(format!("{:?}", found), format!("{:?}", points));
+        }
+
+        #[test]
+        fn every_bit_that_changes_and_every_end_that_is_missing_is_noticed(
+            points in prop::collection::vec(any_point(), 1..20), at: prop::sample::Index, bit in 0u8..8,
+        ) {
+            let whole = pack(&points);
+            let mut changed = whole.clone();
+            changed[at.index(whole.len())] ^= 1 << bit;
+            prop_assert_eq!(unpack(&changed), Err(Damaged));
+            prop_assert_eq!(unpack(&whole[..at.index(whole.len())]), Err(Damaged));
+        }
+
+        #[test]
+        fn a_block_that_somebody_made_up_is_no_panic(columns in prop::collection::vec(any::<u8>(), 0..64), length in 0u32..100) {
+            let mut body = vec![VERSION];
+            body.extend(length.to_le_bytes());
+            body.extend(lz4_flex::block::compress(&columns));
+            let mut block = crc32fast::hash(&body).to_le_bytes().to_vec();
+            block.extend(body);
+            let _ = (unpack(&block), unpack_many(&block));
+        }
+    }
+
+    #[test]
+    fn a_slow_measurement_every_second_takes_less_than_five_bytes_a_sample_and_a_constant_almost_none() {
+        let points = |value: fn(u64) -> f64| -> Vec<Point> {
+            (0..1000)
+                .map(|n| Point { cycle: 7 + n * 1000, value: value(n), state: 0, age_us: 900 + (n % 7) as u32 })
+                .collect()
+        };
+        // A transmitter of twelve bits.
+        let measured = points(|n| (2048.0 + 300.0 * (n as f64 / 50.0).sin()).round() * 10.0 / 4096.0);
+        let constant = points(|_| 7.25);
+        let bytes = |points: &[Point]| pack(points).len() as f64 / points.len() as f64;
+        assert!(bytes(&measured) < 5.0, "{}", bytes(&measured));
+        assert!(bytes(&constant) < 1.5, "{}", bytes(&constant));
+    }
+}

@@ -1,0 +1,12 @@
+//! What is kept of agents: samples, setpoints, rewards and events, in days that are hot and days that are sealed.
+#![forbid(unsafe_code)]
+
+mod block;
+mod exception;
+mod rows;
+mod store;
+
+pub use block::{Damaged, Point, pack, unpack};
+pub use exception::{Exceptions, Rule};
+pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
+pub use store::{Commit, Kept, Reader, Store, StoreError};

@@ -1,0 +1,127 @@
+//! What an archive has rows of.
+
+/// A run of a runtime, as it says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The plant's name.
+    pub site: String,
+    /// The agent's.
+    pub agent: String,
+    /// Its instance.
+    pub instance: String,
+    /// A number that no other run has.
+    pub number: u64,
+    /// Control period.
+    pub period_ns: u64,
+}
+
+/// A run's number in one archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunId(pub(crate) i64);
+
+/// A track's number in one archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TrackId(pub(crate) i64);
+
+/// What a track is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TrackKind {
+    /// A tag; the state of its points is the quality.
+    Tag,
+    /// What policy or fallback asked a setpoint for.
+    Raw,
+    /// What the envelope let through; the state of its points is the limits that acted.
+    Sent,
+    /// What was written last.
+    Last,
+    /// What the plant shows.
+    ReadBack,
+    /// The reward.
+    Reward,
+}
+
+impl TrackKind {
+    /// All, in the order of a sample's way.
+    pub const ALL: [Self; 6] = [Self::Tag, Self::Raw, Self::Sent, Self::Last, Self::ReadBack, Self::Reward];
+
+    /// As the archive calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Raw => "setpoint.raw",
+            Self::Sent => "setpoint.sent",
+            Self::Last => "setpoint.last",
+            Self::ReadBack => "setpoint.readback",
+            Self::Reward => "reward",
+        }
+    }
+}
+
+/// A track, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackName {
+    /// What it is of.
+    pub kind: TrackKind,
+    /// Of the tag or setpoint.
+    pub name: String,
+    /// Engineering unit; may be empty.
+    pub unit: String,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its number in the runtime's ring.
+    pub number: u64,
+    /// The cycle in which it happened.
+    pub cycle: u64,
+    /// When, nanoseconds since 1970.
+    pub unix_ns: u64,
+    /// The name of its kind.
+    pub kind: String,
+    /// Cause, as the kind defines it.
+    pub cause: u32,
+    /// Who asked for it.
+    pub uid: Option<u32>,
+    /// First number.
+    pub a: u64,
+    /// Second number.
+    pub b: u64,
+    /// For people.
+    pub text: String,
+}
+
+/// What is counted in a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Cycle records.
+    Cycles,
+    /// Events.
+    Events,
+}
+
+impl Missing {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Cycles => "cycles",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// Something that should be there and is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// What is missing.
+    pub what: Missing,
+    /// The first number of the ring that is.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+    /// The last cycle before it that is kept.
+    pub after_cycle: Option<u64>,
+    /// The first one behind it.
+    pub before_cycle: Option<u64>,
+    /// For people.
+    pub why: String,
+}

@@ -1,0 +1,85 @@
+-- The hot days of an archive. Values are in blocks, which `archive::unpack` reads; everything else is for any SQLite.
+-- Cycles are counted by their run. A cycle's time: of the run's clock with the greatest first_cycle that is not after it,
+-- unix_ns + (cycle - first_cycle) * period_ns.
+
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    site TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    -- No other run of a runtime has it; as 16 hexadecimal digits.
+    number TEXT NOT NULL,
+    period_ns INTEGER NOT NULL,
+    -- The first record of the runtime's rings that is not in here yet, and is not in a gap either.
+    next_cycle_record INTEGER NOT NULL DEFAULT 0,
+    next_event INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (site, agent, instance, number)
+) STRICT;
+
+CREATE TABLE clock (
+    run INTEGER NOT NULL REFERENCES run,
+    first_cycle INTEGER NOT NULL,
+    unix_ns INTEGER NOT NULL,
+    PRIMARY KEY (run, first_cycle)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE track (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES run,
+    -- tag, setpoint.raw, setpoint.sent, setpoint.last, setpoint.readback or reward.
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    UNIQUE (run, kind, name)
+) STRICT;
+CREATE INDEX track_by_name ON track (name, kind);
+
+-- Points of many tracks, as they came: one row for each commit.
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES run,
+    first_cycle INTEGER NOT NULL,
+    last_cycle INTEGER NOT NULL,
+    points BLOB NOT NULL
+) STRICT;
+
+-- Points of one track over a longer time.
+CREATE TABLE block (
+    track INTEGER NOT NULL REFERENCES track,
+    first_cycle INTEGER NOT NULL,
+    last_cycle INTEGER NOT NULL,
+    points INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX block_by_track ON block (track, first_cycle, last_cycle);
+
+CREATE TABLE event (
+    run INTEGER NOT NULL REFERENCES run,
+    -- Its number in the runtime's ring.
+    number INTEGER NOT NULL,
+    cycle INTEGER NOT NULL,
+    unix_ns INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    cause INTEGER NOT NULL,
+    uid INTEGER,
+    a INTEGER NOT NULL,
+    b INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (run, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX event_by_time ON event (unix_ns);
+
+-- What should be here and is not.
+CREATE TABLE gap (
+    run INTEGER NOT NULL REFERENCES run,
+    -- cycles or events.
+    what TEXT NOT NULL,
+    -- The first number of the ring that is missing, and how many are.
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    -- The cycles on both sides of it, as far as they are known.
+    after_cycle INTEGER,
+    before_cycle INTEGER,
+    why TEXT NOT NULL,
+    PRIMARY KEY (run, what, first)
+) STRICT, WITHOUT ROWID;

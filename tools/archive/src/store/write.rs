@@ -1,0 +1,224 @@
+//! Writing: runs, commits, and blocks from the journal.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
+
+use super::{StoreError, open_to_write};
+use crate::block::{Point, pack, pack_many, unpack, unpack_many};
+use crate::rows::{Event, Gap, Run, RunId, TrackId, TrackName};
+
+/// Points of a block at most: a commit's worth of a block is read at once.
+const BLOCK_POINTS: usize = 4096;
+
+/// An archive that is written. There is one writer; SQLite's locks see to it that commits of two would at least follow each other.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+/// What is kept of a run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its number here.
+    pub run: RunId,
+    /// The first cycle record of the ring that is not accounted for.
+    pub next_cycle_record: u64,
+    /// The first event of the ring that is not.
+    pub next_event: u64,
+}
+
+/// What belongs together: all of it is kept, or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Numbers of the ring's records that it accounts for, kept or in a gap: from the first one to the one behind the last.
+    pub cycle_records: std::ops::Range<u64>,
+    /// The same of events.
+    pub events_read: std::ops::Range<u64>,
+    /// In the order of their cycles, track by track or not.
+    pub points: Vec<(TrackId, Point)>,
+    /// In the order of the ring.
+    pub events: Vec<Event>,
+    /// What is missing.
+    pub gaps: Vec<Gap>,
+    /// A new relation between cycles and the wall clock: from this cycle on it is so late, nanoseconds since 1970.
+    pub clock: Option<(u64, u64)>,
+}
+
+impl Store {
+    /// Opens an archive, or begins one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        open_to_write(path).map(|connection| Self { connection })
+    }
+
+    /// What is kept of this run; from now on it is known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn run(&mut self, run: &Run) -> Result<Kept, StoreError> {
+        let number = format!("{:016x}", run.number);
+        self.connection.execute(
+            "INSERT INTO run (site, agent, instance, number, period_ns) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            params![run.site, run.agent, run.instance, number, whole(run.period_ns)],
+        )?;
+        let sql =
+            "SELECT id, next_cycle_record, next_event FROM run WHERE (site, agent, instance, number) = (?, ?, ?, ?)";
+        let kept = self.connection.query_row(sql, params![run.site, run.agent, run.instance, number], |row| {
+            Ok(Kept { run: RunId(row.get(0)?), next_cycle_record: count(row.get(1)?), next_event: count(row.get(2)?) })
+        })?;
+        Ok(kept)
+    }
+
+    /// The numbers of a run's tracks; from now on they are known.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn tracks(&mut self, run: RunId, names: &[TrackName]) -> Result<Vec<TrackId>, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let mut ids = Vec::with_capacity(names.len());
+        for TrackName { kind, name, unit } in names {
+            transaction
+                .prepare_cached("INSERT INTO track (run, kind, name, unit) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")?
+                .execute(params![run.0, kind.name(), name, unit])?;
+            let id = transaction
+                .prepare_cached("SELECT id FROM track WHERE (run, kind, name) = (?, ?, ?)")?
+                .query_row(params![run.0, kind.name(), name], |row| row.get(0))?;
+            ids.push(TrackId(id));
+        }
+        transaction.commit()?;
+        Ok(ids)
+    }
+
+    /// Keeps what a commit brings.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing of it is kept then. That it does not begin where the last one ended is one of them: it would leave
+    /// something out, or bring it twice.
+    pub fn commit(&mut self, run: RunId, commit: &Commit) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        follows(&transaction, run, commit)?;
+        if let Some((first_cycle, unix_ns)) = commit.clock {
+            let sql = "INSERT INTO clock (run, first_cycle, unix_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+            transaction.prepare_cached(sql)?.execute(params![run.0, whole(first_cycle), whole(unix_ns)])?;
+        }
+        put_points(&transaction, run, &commit.points)?;
+        put_events(&transaction, run, &commit.events)?;
+        for Gap { what, first, count, after_cycle, before_cycle, why } in &commit.gaps {
+            let sql = "INSERT INTO gap (run, what, first, count, after_cycle, before_cycle, why) VALUES (?, ?, ?, ?, ?, ?, ?)";
+            let [after, before] = [after_cycle, before_cycle].map(|cycle| cycle.map(whole));
+            let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
+            transaction.prepare_cached(sql)?.execute(row)?;
+        }
+        let sql = "UPDATE run SET next_cycle_record = ?, next_event = ? WHERE id = ?";
+        let next = [commit.cycle_records.end, commit.events_read.end].map(whole);
+        transaction.prepare_cached(sql)?.execute(params![next[0], next[1], run.0])?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Gathers a run's journal into blocks. How many points it held.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the journal stays then. A row of it that is damaged is one of them.
+    pub fn compact(&mut self, run: RunId) -> Result<u64, StoreError> {
+        let transaction = self.connection.transaction()?;
+        let mut tracks: BTreeMap<TrackId, Vec<Point>> = BTreeMap::new();
+        let mut points = 0;
+        {
+            let mut rows = transaction.prepare("SELECT id, points FROM journal WHERE run = ? ORDER BY id")?;
+            let mut rows = rows.query([run.0])?;
+            while let Some(row) = rows.next()? {
+                let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                let held = unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?;
+                points += held.len() as u64;
+                held.into_iter().for_each(|(track, point)| tracks.entry(track).or_default().push(point));
+            }
+        }
+        for (track, points) in &tracks {
+            for points in points.chunks(BLOCK_POINTS) {
+                put_block(&transaction, *track, points)?;
+            }
+        }
+        transaction.execute("DELETE FROM journal WHERE run = ?", [run.0])?;
+        transaction.commit()?;
+        Ok(points)
+    }
+
+    /// The newest point of a track.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn newest(&self, run: RunId, track: TrackId) -> Result<Option<Point>, StoreError> {
+        let mut rows =
+            self.connection.prepare_cached("SELECT id, points FROM journal WHERE run = ? ORDER BY id DESC")?;
+        let mut rows = rows.query([run.0])?;
+        while let Some(row) = rows.next()? {
+            let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            let held = unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?;
+            if let Some((_, point)) = held.into_iter().rfind(|(of, _)| *of == track) {
+                return Ok(Some(point));
+            }
+        }
+        let sql = "SELECT rowid, bytes FROM block WHERE track = ? ORDER BY first_cycle DESC LIMIT 1";
+        let block = self.connection.prepare_cached(sql)?.query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)));
+        let Some((row, bytes)): Option<(i64, Vec<u8>)> = block.optional()? else { return Ok(None) };
+        let points = unpack(&bytes).map_err(|_| StoreError::Damaged { table: "block", row })?;
+        Ok(points.last().copied())
+    }
+}
+
+/// Whether a commit begins where the last one of the run ended.
+fn follows(transaction: &Transaction<'_>, run: RunId, commit: &Commit) -> Result<(), StoreError> {
+    let sql = "SELECT next_cycle_record, next_event FROM run WHERE id = ?";
+    let next = |row: &rusqlite::Row<'_>| Ok([row.get(0)?, row.get(1)?].map(count));
+    let [cycle, event] = transaction.prepare_cached(sql)?.query_row([run.0], next)?;
+    for (what, given, next) in
+        [("cycle", commit.cycle_records.start, cycle), ("event", commit.events_read.start, event)]
+    {
+        if given != next {
+            return Err(StoreError::OutOfOrder { what, given, next });
+        }
+    }
+    Ok(())
+}
+
+fn put_points(transaction: &Transaction<'_>, run: RunId, points: &[(TrackId, Point)]) -> Result<(), StoreError> {
+    let cycles = points.iter().map(|(_, point)| point.cycle);
+    let (Some(first), Some(last)) = (cycles.clone().min(), cycles.max()) else { return Ok(()) };
+    let sql = "INSERT INTO journal (run, first_cycle, last_cycle, points) VALUES (?, ?, ?, ?)";
+    transaction.prepare_cached(sql)?.execute(params![run.0, whole(first), whole(last), pack_many(points)])?;
+    Ok(())
+}
+
+fn put_block(transaction: &Transaction<'_>, track: TrackId, points: &[Point]) -> Result<(), StoreError> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(()) };
+    let sql = "INSERT INTO block (track, first_cycle, last_cycle, points, bytes) VALUES (?, ?, ?, ?, ?)";
+    let row = params![track.0, whole(first.cycle), whole(last.cycle), points.len() as i64, pack(points)];
+    transaction.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+fn put_events(transaction: &Transaction<'_>, run: RunId, events: &[Event]) -> Result<(), StoreError> {
+    let sql = "INSERT INTO event (run, number, cycle, unix_ns, kind, cause, uid, a, b, text)
+               VALUES (:run, :number, :cycle, :unix_ns, :kind, :cause, :uid, :a, :b, :text)";
+    let mut insert = transaction.prepare_cached(sql)?;
+    for Event { number, cycle, unix_ns, kind, cause, uid, a, b, text } in events {
+        insert.execute(named_params! {
+            ":run": run.0, ":number": whole(*number), ":cycle": whole(*cycle), ":unix_ns": whole(*unix_ns), ":kind": kind,
+            ":cause": cause, ":uid": uid, ":a": whole(*a), ":b": whole(*b), ":text": text,
+        })?;
+    }
+    Ok(())
+}
+
+/// SQLite's integers have a sign; the bits stay what they are.
+pub(super) const fn whole(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+pub(super) const fn count(number: i64) -> u64 {
+    number.cast_unsigned()
+}
