@@ -140,6 +140,8 @@ pub enum Start {
     Newest,
     /// So many records before the next one, or at the oldest.
     Back(u64),
+    /// At the record of this number: where another reader stopped. What is overwritten by now is [lost](Next::Lost).
+    At(u64),
 }
 
 /// What a reader found.
@@ -197,12 +199,15 @@ impl<D: Discipline> Reader<D> {
     fn over(region: Arc<Region>, start: Start) -> Self {
         let published = region.control().load(D::LOAD);
         let held = region.slots as u64 - 1;
-        let back = match start {
-            Start::Oldest => held,
-            Start::Newest => 0,
-            Start::Back(back) => back.min(held),
+        let back = |records: u64| published.saturating_sub(records.min(held));
+        let cursor = match start {
+            Start::Oldest => back(held),
+            Start::Newest => published,
+            Start::Back(records) => back(records),
+            // Whoever knows a number that was never published knows another ring.
+            Start::At(record) => record.min(published),
         };
-        Self { region, cursor: published.saturating_sub(back), published, discipline: std::marker::PhantomData }
+        Self { region, cursor, published, discipline: std::marker::PhantomData }
     }
 
     /// Words of a record.
@@ -325,6 +330,9 @@ mod tests {
         assert_eq!(first(Start::Newest), (Next::Empty, 0));
         assert_eq!(first(Start::Back(1)), (Next::Record { sequence: 19 }, 19));
         assert_eq!(first(Start::Back(99)), (Next::Record { sequence: 13 }, 13));
+        assert_eq!(first(Start::At(15)), (Next::Record { sequence: 15 }, 15));
+        assert_eq!(first(Start::At(3)), (Next::Lost(10), 0));
+        assert_eq!(first(Start::At(99)), (Next::Empty, 0));
     }
 
     #[test]

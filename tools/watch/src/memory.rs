@@ -171,6 +171,17 @@ impl Memory {
         self.round_trips.get(call.slot(connection)).map(histogram::Reader::snapshot).unwrap_or_default()
     }
 
+    /// Goes on where another reader of this very run stopped: with the cycle record and the event of these numbers.
+    pub fn go_on_at(&mut self, cycle_record: u64, event: u64) {
+        self.cycles.reader = self.cycles.reader.again(Start::At(cycle_record));
+        self.events.reader = self.events.reader.again(Start::At(event));
+    }
+
+    /// The numbers of the cycle record and of the event that are read next, counted since the runtime started.
+    pub fn next_numbers(&self) -> (u64, u64) {
+        (self.cycles.reader.cursor(), self.events.reader.cursor())
+    }
+
     /// Reads the cycle records since the last time, a ring full at most.
     pub fn cycles(&mut self, mut take: impl FnMut(&CycleRef<'_>)) -> Missed {
         let layout = self.layout;
@@ -188,9 +199,14 @@ impl Memory {
 
     /// Reads the events since the last time, a ring full at most.
     pub fn events(&mut self, mut take: impl FnMut(&EventRecord)) -> Missed {
-        self.events.read(|words, _| {
+        self.events_after_gaps(|record, _| take(record))
+    }
+
+    /// The same, and how many were overwritten between each and the one before.
+    pub fn events_after_gaps(&mut self, mut take: impl FnMut(&EventRecord, u64)) -> Missed {
+        self.events.read(|words, lost| {
             if let Some(words) = words.first_chunk::<EVENT_WORDS>() {
-                take(&EventRecord::from_words(words));
+                take(&EventRecord::from_words(words), lost);
             }
         })
     }

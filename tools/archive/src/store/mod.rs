@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-pub use read::Reader;
+pub use read::{Reader, Timed, TrackInfo};
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.

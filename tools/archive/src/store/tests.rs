@@ -101,3 +101,30 @@ fn other_files_are_refused_and_damage_is_told_with_its_place() {
     other.pragma_update(None, "user_version", VERSION + 1).unwrap();
     assert!(matches!(Store::open(&path), Err(StoreError::TooNew(_))));
 }
+
+#[test]
+fn points_are_found_by_time_across_a_clock_that_was_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hot.sqlite");
+    let mut store = Store::open(&path).unwrap();
+    let kept = store.run(&run(1)).unwrap();
+    let tracks = store.tracks(kept.run, &names()).unwrap();
+    let mut commit = |cycles: std::ops::Range<u64>, unix_ns| {
+        let points = cycles.clone().map(|cycle| (tracks[0], point(cycle))).collect();
+        let clock = Some((cycles.start, unix_ns));
+        store.commit(kept.run, &Commit { points, clock, cycle_records: cycles, ..Commit::default() }).unwrap();
+    };
+    commit(0..10, 1_000_000_000);
+    // An hour back, and from there a millisecond each.
+    commit(10..20, 500_000_000);
+    let reader = Reader::open(&path).unwrap();
+    let [track] = &reader.tracks(Some("level")).unwrap()[..] else { panic!("one track of this name") };
+    assert_eq!((track.agent.as_str(), track.name.kind), ("works/ph", TrackKind::Tag));
+    let found = |from, to| -> Vec<(u64, u64)> {
+        reader.between(track, from, to).unwrap().iter().map(|of| (of.unix_ns, of.point.cycle)).collect()
+    };
+    assert_eq!(found(1_003_000_000, 1_004_999_999), [(1_003_000_000, 3), (1_004_000_000, 4)]);
+    assert_eq!(found(0, 501_000_000), [(500_000_000, 10), (501_000_000, 11)]);
+    assert_eq!(found(0, u64::MAX).len(), 20);
+    assert!(found(600_000_000, 900_000_000).is_empty());
+}

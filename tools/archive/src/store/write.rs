@@ -119,6 +119,17 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
+    /// What a cycle's time is by the run's clock, nanoseconds since 1970; `None` for a run without one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn unix_ns(&self, run: RunId, cycle: u64) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT unix_ns + (?2 - first_cycle) * period_ns FROM clock JOIN run ON run.id = clock.run
+                   WHERE run = ?1 AND first_cycle <= ?2 ORDER BY first_cycle DESC LIMIT 1";
+        let time = self.connection.prepare_cached(sql)?.query_row(params![run.0, whole(cycle)], |row| row.get(0));
+        Ok(time.optional()?.map(count))
+    }
+
     /// Gathers a run's journal into blocks. How many points it held.
     ///
     /// # Errors

@@ -1,0 +1,212 @@
+//! From what one runtime publishes to commits.
+
+use archive::{
+    Commit, Event, Exceptions, Gap, Kept, Missing, Point, Rule, Run, RunId, Store, StoreError, TrackId, TrackKind,
+    TrackName,
+};
+use rt_control::Description;
+use shm_layout::{CycleHead, CycleRef, EventRecord};
+use watch::Memory;
+
+/// A wall clock that moves further than this away from what it was has been set.
+const CLOCK_STEP_NS: u64 = 10_000_000;
+/// A value that does not change is kept again after so long.
+const HEARTBEAT_NS: u64 = 60_000_000_000;
+
+/// One run of a runtime, as far as it is kept.
+pub(crate) struct Intake {
+    run: RunId,
+    tracks: Tracks,
+    exceptions: Exceptions,
+    next: Kept,
+    /// The last cycle that was seen.
+    last_cycle: Option<u64>,
+}
+
+/// The numbers of a run's tracks, as the cycle record has them.
+struct Tracks {
+    tags: Vec<TrackId>,
+    /// Raw, sent, last and read back of each setpoint.
+    setpoints: Vec<[TrackId; 4]>,
+    reward: TrackId,
+}
+
+/// The two clocks at one instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    pub(crate) monotonic_ns: u64,
+    pub(crate) unix_ns: u64,
+}
+
+impl Clocks {
+    fn unix_ns(self, monotonic_ns: u64) -> u64 {
+        self.unix_ns.saturating_add(monotonic_ns).saturating_sub(self.monotonic_ns)
+    }
+}
+
+impl Intake {
+    /// Goes on with a run where it was left, or begins with it.
+    pub(crate) fn begin(store: &mut Store, memory: &mut Memory) -> Result<Self, StoreError> {
+        let of = memory.description();
+        let next = store.run(&Run {
+            site: of.site.clone(),
+            agent: of.agent.clone(),
+            instance: of.instance.clone(),
+            number: of.run,
+            period_ns: of.period_ns,
+        })?;
+        let names = names(of);
+        let ids = store.tracks(next.run, &names)?;
+        let tracks = Tracks::of(&ids, of);
+        let rule = Rule::ByException { deadband: 0.0, heartbeat_cycles: (HEARTBEAT_NS / of.period_ns.max(1)).max(1) };
+        let mut exceptions = Exceptions::default();
+        for (track, name) in ids.iter().zip(&names).filter(|(_, name)| name.kind == TrackKind::Tag) {
+            debug_assert!(!name.name.is_empty());
+            exceptions.add(*track, rule, store.newest(next.run, *track)?);
+        }
+        memory.go_on_at(next.next_cycle_record, next.next_event);
+        Ok(Self { run: next.run, tracks, exceptions, next, last_cycle: None })
+    }
+
+    /// Its number in the archive.
+    pub(crate) const fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Keeps what was published since the last time.
+    pub(crate) fn take(&mut self, store: &mut Store, memory: &mut Memory, clocks: Clocks) -> Result<(), StoreError> {
+        let mut commit = Commit::default();
+        let layout = memory.layout();
+        let (mut number, mut release) = (self.next.next_cycle_record, None);
+        let missed = memory.cycle_words(|words, lost| {
+            let Ok(record) = layout.view(words) else { return };
+            if lost > 0 {
+                commit.gaps.push(self.gap(Missing::Cycles, number, lost, Some(record.head.cycle)));
+                self.exceptions.gap();
+            }
+            number += lost + 1;
+            release.get_or_insert((record.head.cycle, record.head.release_ns));
+            self.points(&record, &mut commit.points);
+            self.last_cycle = Some(record.head.cycle);
+        });
+        let mut event_number = self.next.next_event;
+        let lost_events = memory.events_after_gaps(|record, lost| {
+            if lost > 0 {
+                commit.gaps.push(self.gap(Missing::Events, event_number, lost, None));
+            }
+            event_number += lost;
+            commit.events.push(event(record, event_number, clocks));
+            event_number += 1;
+        });
+        let (cycles_end, events_end) = memory.next_numbers();
+        self.ends(&mut commit, (number, cycles_end), (event_number, events_end), missed.damaged || lost_events.damaged);
+        if let Some((cycle, release_ns)) = release {
+            commit.clock = self.clock(store, cycle, clocks.unix_ns(release_ns))?;
+        }
+        if commit.cycle_records.is_empty() && commit.events_read.is_empty() {
+            return Ok(());
+        }
+        match store.commit(self.run, &commit) {
+            Ok(()) => {
+                (self.next.next_cycle_record, self.next.next_event) =
+                    (commit.cycle_records.end, commit.events_read.end);
+                Ok(())
+            }
+            Err(error) => {
+                // It is read once more, as far as the rings still hold it.
+                memory.go_on_at(self.next.next_cycle_record, self.next.next_event);
+                Err(error)
+            }
+        }
+    }
+
+    /// What lies between the last record and where reading goes on is missing, too.
+    fn ends(&self, commit: &mut Commit, cycles: (u64, u64), events: (u64, u64), damaged: bool) {
+        for (what, (number, end)) in [(Missing::Cycles, cycles), (Missing::Events, events)] {
+            if end > number {
+                let mut gap = self.gap(what, number, end - number, None);
+                if damaged {
+                    gap.why = "the ring was damaged".to_owned();
+                }
+                commit.gaps.push(gap);
+            }
+        }
+        commit.cycle_records = self.next.next_cycle_record..cycles.0.max(cycles.1);
+        commit.events_read = self.next.next_event..events.0.max(events.1);
+    }
+
+    fn gap(&self, what: Missing, first: u64, count: u64, before_cycle: Option<u64>) -> Gap {
+        let why = match self.last_cycle {
+            None => "overwritten before the historian came",
+            Some(_) => "overwritten before it was read",
+        };
+        Gap { what, first, count, after_cycle: self.last_cycle, before_cycle, why: why.to_owned() }
+    }
+
+    /// A relation of clocks that is not known yet, or has changed.
+    fn clock(&self, store: &Store, cycle: u64, unix_ns: u64) -> Result<Option<(u64, u64)>, StoreError> {
+        let known = store.unix_ns(self.run, cycle)?;
+        let holds = known.is_some_and(|known| known.abs_diff(unix_ns) <= CLOCK_STEP_NS);
+        Ok((!holds).then_some((cycle, unix_ns)))
+    }
+
+    /// Of tags what the pipeline observed, by exception; of setpoints what was decided and written; every reward.
+    fn points(&mut self, record: &CycleRef<'_>, to: &mut Vec<(TrackId, Point)>) {
+        let CycleRef { head, setpoints, tags } = record;
+        let cycle = head.cycle;
+        if head.has(CycleHead::OBSERVATION_SLOT) {
+            for (track, tag) in self.tracks.tags.iter().zip(*tags) {
+                let age_us = u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX);
+                let point = Point { cycle, value: tag.value, state: tag.quality.into(), age_us };
+                if self.exceptions.keeps(*track, &point) {
+                    to.push((*track, point));
+                }
+            }
+        }
+        if head.has(CycleHead::DECISION_SLOT) || head.has(CycleHead::WROTE) {
+            for (tracks, part) in self.tracks.setpoints.iter().zip(*setpoints) {
+                let values = [(part.desired, 0), (part.sent, part.acted), (part.last, part.state), (part.readback, 0)];
+                let points = values.map(|(value, state)| Point { cycle, value, state, age_us: 0 });
+                to.extend(tracks.iter().copied().zip(points));
+            }
+        }
+        if !head.reward.is_nan() {
+            to.push((self.tracks.reward, Point { cycle, value: head.reward, state: 0, age_us: 0 }));
+        }
+    }
+}
+
+impl Tracks {
+    /// In the order of [`names`].
+    fn of(ids: &[TrackId], description: &Description) -> Self {
+        let (tags, rest) = ids.split_at(description.tags.len());
+        let (setpoints, reward) = rest.as_chunks::<4>();
+        Self { tags: tags.to_vec(), setpoints: setpoints.to_vec(), reward: reward[0] }
+    }
+}
+
+/// The tracks of a run: its tags, four of each setpoint, the reward.
+fn names(description: &Description) -> Vec<TrackName> {
+    let name = |kind, name: &str, unit: &str| TrackName { kind, name: name.to_owned(), unit: unit.to_owned() };
+    let mut names: Vec<_> = description.tags.iter().map(|tag| name(TrackKind::Tag, &tag.name, &tag.unit)).collect();
+    for setpoint in &description.setpoints {
+        let kinds = [TrackKind::Raw, TrackKind::Sent, TrackKind::Last, TrackKind::ReadBack];
+        names.extend(kinds.map(|kind| name(kind, &setpoint.name, &setpoint.unit)));
+    }
+    names.push(name(TrackKind::Reward, "reward", ""));
+    names
+}
+
+fn event(record: &EventRecord, number: u64, clocks: Clocks) -> Event {
+    Event {
+        number,
+        cycle: record.cycle,
+        unix_ns: clocks.unix_ns(record.time_ns),
+        kind: record.kind().map_or("unknown", shm_layout::EventKind::name).to_owned(),
+        cause: record.cause,
+        uid: (record.uid != u32::MAX).then_some(record.uid),
+        a: record.a,
+        b: record.b,
+        text: record.text().to_owned(),
+    }
+}
