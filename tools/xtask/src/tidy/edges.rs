@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-core", &[]),
     ("ua-session", &[]),
     ("plants", &[]),
+    ("archive", &[]),
     ("chart", &[]),
     ("children", &[]),
     ("footage", &["chart", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout"]),
