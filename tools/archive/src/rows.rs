@@ -32,17 +32,36 @@ pub enum TrackKind {
     Raw,
     /// What the envelope let through; the state of its points is the limits that acted.
     Sent,
-    /// What was written last.
-    Last,
+    /// What was written last; the state of its points is why nothing is written now.
+    Written,
     /// What the plant shows.
     ReadBack,
     /// The reward.
     Reward,
+    /// The mode's number; the state of its points is the flags of the cycle that say whether it was armed, and latched.
+    Mode,
+    /// The generation of the policy in use, 0 for the nominal one.
+    Policy,
+    /// What the critics expect from a decision on.
+    Value,
+    /// How far they disagree about it.
+    Spread,
 }
 
 impl TrackKind {
     /// All, in the order of a sample's way.
-    pub const ALL: [Self; 6] = [Self::Tag, Self::Raw, Self::Sent, Self::Last, Self::ReadBack, Self::Reward];
+    pub const ALL: [Self; 10] = [
+        Self::Tag,
+        Self::Raw,
+        Self::Sent,
+        Self::Written,
+        Self::ReadBack,
+        Self::Reward,
+        Self::Mode,
+        Self::Policy,
+        Self::Value,
+        Self::Spread,
+    ];
 
     /// As the archive calls it.
     pub const fn name(self) -> &'static str {
@@ -50,9 +69,13 @@ impl TrackKind {
             Self::Tag => "tag",
             Self::Raw => "setpoint.raw",
             Self::Sent => "setpoint.sent",
-            Self::Last => "setpoint.last",
+            Self::Written => "setpoint.written",
             Self::ReadBack => "setpoint.readback",
             Self::Reward => "reward",
+            Self::Mode => "mode",
+            Self::Policy => "policy",
+            Self::Value => "value",
+            Self::Spread => "spread",
         }
     }
 }
@@ -62,10 +85,21 @@ impl TrackKind {
 pub struct TrackName {
     /// What it is of.
     pub kind: TrackKind,
-    /// Of the tag or setpoint.
+    /// Of the tag or setpoint; what it is, for the others.
     pub name: String,
     /// Engineering unit; may be empty.
     pub unit: String,
+}
+
+impl TrackName {
+    /// As people ask for it: a tag by its name, a setpoint with `.raw`, `.sent`, `.written` or `.readback` behind its name, the
+    /// others by what they are.
+    pub fn address(&self) -> String {
+        match self.kind.name().strip_prefix("setpoint") {
+            Some(part) => format!("{}{part}", self.name),
+            None => self.name.clone(),
+        }
+    }
 }
 
 /// An event.

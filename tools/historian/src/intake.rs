@@ -5,7 +5,7 @@ use archive::{
     TrackName,
 };
 use rt_control::Description;
-use shm_layout::{CycleHead, CycleRef, EventRecord};
+use shm_layout::{CycleHead, CycleRef, EstimateRecord, EventRecord};
 use watch::Memory;
 
 /// A wall clock that moves further than this away from what it was has been set.
@@ -21,15 +21,30 @@ pub(crate) struct Intake {
     next: Kept,
     /// The last cycle that was seen.
     last_cycle: Option<u64>,
+    /// The cycle of the last decision of which the critics' estimate is kept.
+    estimated: Option<u64>,
 }
 
 /// The numbers of a run's tracks, as the cycle record has them.
 struct Tracks {
     tags: Vec<TrackId>,
-    /// Raw, sent, last and read back of each setpoint.
-    setpoints: Vec<[TrackId; 4]>,
+    /// Raw, sent, written and read back of each setpoint.
+    setpoints: Vec<[TrackId; SETPOINT.len()]>,
     reward: TrackId,
+    mode: TrackId,
+    policy: TrackId,
+    value: TrackId,
+    spread: TrackId,
 }
+
+/// What is kept of each setpoint.
+const SETPOINT: [TrackKind; 4] = [TrackKind::Raw, TrackKind::Sent, TrackKind::Written, TrackKind::ReadBack];
+/// What is kept of a run as a whole.
+const WHOLE: [TrackKind; 5] =
+    [TrackKind::Reward, TrackKind::Mode, TrackKind::Policy, TrackKind::Value, TrackKind::Spread];
+/// What does not change for a long time is kept by exception: its changes, and that it was looked at.
+const BY_EXCEPTION: [TrackKind; 5] =
+    [TrackKind::Tag, TrackKind::Written, TrackKind::ReadBack, TrackKind::Mode, TrackKind::Policy];
 
 /// The two clocks at one instant.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +75,12 @@ impl Intake {
         let tracks = Tracks::of(&ids, of);
         let rule = Rule::ByException { deadband: 0.0, heartbeat_cycles: (HEARTBEAT_NS / of.period_ns.max(1)).max(1) };
         let mut exceptions = Exceptions::default();
-        for (track, name) in ids.iter().zip(&names).filter(|(_, name)| name.kind == TrackKind::Tag) {
-            debug_assert!(!name.name.is_empty());
+        for (track, _) in ids.iter().zip(&names).filter(|(_, name)| BY_EXCEPTION.contains(&name.kind)) {
             exceptions.add(*track, rule, store.newest(next.run, *track)?);
         }
+        let estimated = store.newest(next.run, tracks.value)?.map(|point| point.cycle);
         memory.go_on_at(next.next_cycle_record, next.next_event);
-        Ok(Self { run: next.run, tracks, exceptions, next, last_cycle: None })
+        Ok(Self { run: next.run, tracks, exceptions, next, last_cycle: None, estimated })
     }
 
     /// Its number in the archive.
@@ -98,6 +113,7 @@ impl Intake {
             commit.events.push(event(record, event_number, clocks));
             event_number += 1;
         });
+        self.estimates(memory, &mut commit.points);
         let (cycles_end, events_end) = memory.next_numbers();
         self.ends(&mut commit, (number, cycles_end), (event_number, events_end), missed.damaged || lost_events.damaged);
         if let Some((cycle, release_ns)) = release {
@@ -113,7 +129,8 @@ impl Intake {
                 Ok(())
             }
             Err(error) => {
-                // It is read once more, as far as the rings still hold it.
+                // It is read once more, as far as the rings still hold it, and what counted as kept is not.
+                self.exceptions.gap();
                 memory.go_on_at(self.next.next_cycle_record, self.next.next_event);
                 Err(error)
             }
@@ -150,29 +167,53 @@ impl Intake {
         Ok((!holds).then_some((cycle, unix_ns)))
     }
 
-    /// Of tags what the pipeline observed, by exception; of setpoints what was decided and written; every reward.
+    /// Of tags what the pipeline observed, by exception; of setpoints what was decided and written; every reward; changes of mode
+    /// and policy.
     fn points(&mut self, record: &CycleRef<'_>, to: &mut Vec<(TrackId, Point)>) {
         let CycleRef { head, setpoints, tags } = record;
         let cycle = head.cycle;
+        let mut keep = |track: TrackId, value: f64, state: u32, age_us: u32| {
+            let point = Point { cycle, value, state, age_us };
+            if self.exceptions.keeps(track, &point) {
+                to.push((track, point));
+            }
+        };
+        keep(self.tracks.mode, head.mode.into(), (head.flags & (CycleHead::ARMED | CycleHead::LATCHED)).into(), 0);
+        // No double is exact beyond 2^53 generations, which nobody will publish.
+        keep(self.tracks.policy, head.policy_generation as f64, 0, 0);
         if head.has(CycleHead::OBSERVATION_SLOT) {
             for (track, tag) in self.tracks.tags.iter().zip(*tags) {
-                let age_us = u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX);
-                let point = Point { cycle, value: tag.value, state: tag.quality.into(), age_us };
-                if self.exceptions.keeps(*track, &point) {
-                    to.push((*track, point));
-                }
+                keep(*track, tag.value, tag.quality.into(), u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX));
             }
         }
-        if head.has(CycleHead::DECISION_SLOT) || head.has(CycleHead::WROTE) {
-            for (tracks, part) in self.tracks.setpoints.iter().zip(*setpoints) {
-                let values = [(part.desired, 0), (part.sent, part.acted), (part.last, part.state), (part.readback, 0)];
-                let points = values.map(|(value, state)| Point { cycle, value, state, age_us: 0 });
-                to.extend(tracks.iter().copied().zip(points));
+        let acts = head.has(CycleHead::DECISION_SLOT) || head.has(CycleHead::WROTE);
+        for ([raw, sent, written, readback], part) in self.tracks.setpoints.iter().zip(*setpoints) {
+            if acts {
+                keep(*raw, part.desired, 0, 0);
+                keep(*sent, part.sent, part.acted, 0);
+            }
+            if acts || head.has(CycleHead::OBSERVATION_SLOT) {
+                keep(*written, part.last, part.state, 0);
+                keep(*readback, part.readback, 0, 0);
             }
         }
         if !head.reward.is_nan() {
-            to.push((self.tracks.reward, Point { cycle, value: head.reward, state: 0, age_us: 0 }));
+            keep(self.tracks.reward, head.reward, 0, 0);
         }
+    }
+
+    /// What the critics expected of decisions; of those that are read once more after a restart, none twice. Nothing depends on
+    /// them, so what is missing is no gap.
+    fn estimates(&mut self, memory: &mut Memory, to: &mut Vec<(TrackId, Point)>) {
+        let Self { tracks, estimated, .. } = self;
+        let _ = memory.estimates(|EstimateRecord { cycle, value, spread, .. }| {
+            if estimated.is_none_or(|last| last < *cycle) {
+                *estimated = Some(*cycle);
+                for (track, value) in [(tracks.value, *value), (tracks.spread, *spread)] {
+                    to.push((track, Point { cycle: *cycle, value, state: 0, age_us: 0 }));
+                }
+            }
+        });
     }
 }
 
@@ -180,21 +221,22 @@ impl Tracks {
     /// In the order of [`names`].
     fn of(ids: &[TrackId], description: &Description) -> Self {
         let (tags, rest) = ids.split_at(description.tags.len());
-        let (setpoints, reward) = rest.as_chunks::<4>();
-        Self { tags: tags.to_vec(), setpoints: setpoints.to_vec(), reward: reward[0] }
+        let (setpoints, _) = rest.as_chunks();
+        let setpoints = setpoints[..description.setpoints.len()].to_vec();
+        let [reward, mode, policy, value, spread] = *ids.last_chunk().expect("every run has these tracks");
+        Self { tags: tags.to_vec(), setpoints, reward, mode, policy, value, spread }
     }
 }
 
-/// The tracks of a run: its tags, four of each setpoint, the reward.
+/// The tracks of a run: its tags, four of each setpoint, and those of the whole.
 fn names(description: &Description) -> Vec<TrackName> {
     let name = |kind, name: &str, unit: &str| TrackName { kind, name: name.to_owned(), unit: unit.to_owned() };
-    let mut names: Vec<_> = description.tags.iter().map(|tag| name(TrackKind::Tag, &tag.name, &tag.unit)).collect();
-    for setpoint in &description.setpoints {
-        let kinds = [TrackKind::Raw, TrackKind::Sent, TrackKind::Last, TrackKind::ReadBack];
-        names.extend(kinds.map(|kind| name(kind, &setpoint.name, &setpoint.unit)));
-    }
-    names.push(name(TrackKind::Reward, "reward", ""));
-    names
+    let tags = description.tags.iter().map(|tag| name(TrackKind::Tag, &tag.name, &tag.unit));
+    let setpoints = description
+        .setpoints
+        .iter()
+        .flat_map(|setpoint| SETPOINT.map(|kind| name(kind, &setpoint.name, &setpoint.unit)));
+    tags.chain(setpoints).chain(WHOLE.map(|kind| name(kind, kind.name(), ""))).collect()
 }
 
 fn event(record: &EventRecord, number: u64, clocks: Clocks) -> Event {

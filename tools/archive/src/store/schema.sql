@@ -26,7 +26,7 @@ CREATE TABLE clock (
 CREATE TABLE track (
     id INTEGER PRIMARY KEY,
     run INTEGER NOT NULL REFERENCES run,
-    -- tag, setpoint.raw, setpoint.sent, setpoint.last, setpoint.readback or reward.
+    -- tag, setpoint.raw, setpoint.sent, setpoint.written, setpoint.readback, reward, mode, policy, value or spread.
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
     unit TEXT NOT NULL,
