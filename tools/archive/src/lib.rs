@@ -9,4 +9,4 @@ mod store;
 pub use block::{Damaged, Point, pack, unpack};
 pub use exception::{Exceptions, Rule};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
-pub use store::{Commit, Kept, Reader, Store, StoreError, Timed, TrackInfo};
+pub use store::{Commit, GapInfo, Kept, Reader, RunInfo, Store, StoreError, Timed, TrackInfo};

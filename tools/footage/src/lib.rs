@@ -22,7 +22,7 @@ pub mod mcap;
 mod recording;
 pub mod report;
 mod wall;
-mod words;
+pub mod words;
 
 pub use ending::Ending;
 pub use file::{Footage, FootageRefused, Moment, Provenance};

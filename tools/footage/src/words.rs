@@ -8,24 +8,24 @@ use shm_layout::{EventKind, EventRecord};
 use crate::legend::Legend;
 
 /// A mode's name; `unknown` for a number of another version.
-pub(crate) fn mode_name(number: u8) -> &'static str {
+pub fn mode_name(number: u8) -> &'static str {
     Mode::from_number(number).map_or("unknown", Mode::name)
 }
 
 /// A quality's name.
-pub(crate) fn quality_name(number: u8) -> &'static str {
+pub fn quality_name(number: u8) -> &'static str {
     const NAMES: [(Quality, &str); 3] =
         [(Quality::Good, "good"), (Quality::Uncertain, "uncertain"), (Quality::Bad, "bad")];
     NAMES.iter().find(|(quality, _)| *quality as u8 == number).map_or("unknown", |(_, name)| name)
 }
 
 /// The limits that changed a value.
-pub(crate) fn limit_names(acted: u32) -> impl Iterator<Item = &'static str> {
+pub fn limit_names(acted: u32) -> impl Iterator<Item = &'static str> {
     Acted::NAMES.into_iter().filter(move |(limit, _)| acted & u32::from(limit.bits()) != 0).map(|(_, name)| name)
 }
 
 /// Why nothing was written; `None` when something was.
-pub(crate) fn withheld_name(state: u32) -> Option<&'static str> {
+pub fn withheld_name(state: u32) -> Option<&'static str> {
     Withheld::from_number(state).map(Withheld::name)
 }
 

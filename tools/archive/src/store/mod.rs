@@ -4,14 +4,19 @@
 //! [`Store::compact`] gathers the journal into blocks, one for each track. Everything that a commit brings is there after it, or
 //! nothing: how far a run has been read is kept beside it, so that nothing is stored twice and what is missing is a row.
 
+mod overview;
 mod read;
 mod write;
 
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use crate::rows::RunId;
+use write::{count, whole};
+
+pub use overview::{GapInfo, RunInfo};
 pub use read::{Reader, Timed, TrackInfo};
 pub use write::{Commit, Kept, Store};
 
@@ -88,6 +93,14 @@ fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// What a cycle's time is by its run's clock, nanoseconds since 1970; `None` for a run without one.
+fn unix_ns(connection: &Connection, run: RunId, cycle: u64) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT unix_ns + (?2 - first_cycle) * period_ns FROM clock JOIN run ON run.id = clock.run
+               WHERE run = ?1 AND first_cycle <= ?2 ORDER BY first_cycle DESC LIMIT 1";
+    let time = connection.prepare_cached(sql)?.query_row(params![run.0, whole(cycle)], |row| row.get(0));
+    Ok(time.optional()?.map(count))
 }
 
 fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use rusqlite::{Connection, params};
 
 use super::write::{count, whole};
+use super::overview::label;
 use super::{StoreError, open_to_read};
 use crate::block::{Point, unpack, unpack_many};
 use crate::rows::{Event, RunId, TrackId, TrackKind, TrackName};
@@ -68,6 +69,10 @@ impl Reader {
         open_to_read(path).map(|connection| Self { connection })
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// The points of a track in these cycles, in their order.
     ///
     /// # Errors
@@ -111,12 +116,10 @@ impl Reader {
             let kind: String = row.get(5)?;
             // A kind of a later version is nothing that this one could read.
             let Some(kind) = TrackKind::ALL.into_iter().find(|known| known.name() == kind) else { continue };
-            let [site, agent, instance]: [String; 3] = [row.get(2)?, row.get(3)?, row.get(4)?];
-            let instance = if instance == "main" { String::new() } else { format!("@{instance}") };
             tracks.push(TrackInfo {
                 id: TrackId(row.get(0)?),
                 run: RunId(row.get(1)?),
-                agent: format!("{site}/{agent}{instance}"),
+                agent: label(&[row.get(2)?, row.get(3)?, row.get(4)?]),
                 name: TrackName { kind, name: row.get(6)?, unit: row.get(7)? },
             });
         }

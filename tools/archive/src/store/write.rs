@@ -113,9 +113,10 @@ impl Store {
             let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
             transaction.prepare_cached(sql)?.execute(row)?;
         }
-        let sql = "UPDATE run SET next_cycle_record = ?, next_event = ? WHERE id = ?";
+        let sql = "UPDATE run SET next_cycle_record = ?, next_event = ?, last_cycle = coalesce(?, last_cycle) WHERE id = ?";
         let next = [commit.cycle_records.end, commit.events_read.end].map(whole);
-        transaction.prepare_cached(sql)?.execute(params![next[0], next[1], run.0])?;
+        let last_cycle = commit.points.iter().map(|(_, point)| point.cycle).max().map(whole);
+        transaction.prepare_cached(sql)?.execute(params![next[0], next[1], last_cycle, run.0])?;
         Ok(transaction.commit()?)
     }
 
@@ -124,10 +125,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn unix_ns(&self, run: RunId, cycle: u64) -> Result<Option<u64>, StoreError> {
-        let sql = "SELECT unix_ns + (?2 - first_cycle) * period_ns FROM clock JOIN run ON run.id = clock.run
-                   WHERE run = ?1 AND first_cycle <= ?2 ORDER BY first_cycle DESC LIMIT 1";
-        let time = self.connection.prepare_cached(sql)?.query_row(params![run.0, whole(cycle)], |row| row.get(0));
-        Ok(time.optional()?.map(count))
+        super::unix_ns(&self.connection, run, cycle)
     }
 
     /// Gathers a run's journal into blocks. How many points it held.

@@ -1,0 +1,133 @@
+//! What there is, before anybody asks for points: runs, gaps, the newest of everything.
+
+use std::collections::BTreeMap;
+
+use super::read::Reader;
+use super::write::count;
+use super::StoreError;
+use crate::block::{Point, unpack, unpack_many};
+use crate::rows::{Gap, Missing, RunId, TrackId};
+
+/// A run of a runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunInfo {
+    /// Its number in this archive.
+    pub id: RunId,
+    /// `SITE/AGENT`, with `@INSTANCE` unless that is `main`.
+    pub agent: String,
+    /// Control period.
+    pub period_ns: u64,
+    /// When the first and the last cycle were that are kept, nanoseconds since 1970; `None` for a run of which nothing is.
+    pub times_ns: Option<(u64, u64)>,
+}
+
+/// A gap with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapInfo {
+    /// The run's.
+    pub run: RunId,
+    /// What is missing.
+    pub gap: Gap,
+    /// When the last cycle before it and the first one behind it were, as far as they are known.
+    pub times_ns: (Option<u64>, Option<u64>),
+}
+
+impl Reader {
+    /// All runs, those that came first in front.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn runs(&self) -> Result<Vec<RunInfo>, StoreError> {
+        let sql = "SELECT id, site, agent, instance, period_ns, last_cycle, min(unix_ns) FROM run
+                   LEFT JOIN clock ON clock.run = id GROUP BY id ORDER BY id";
+        let mut rows = self.connection().prepare_cached(sql)?;
+        let mut rows = rows.query([])?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            let id = RunId(row.get(0)?);
+            let (last, first_ns): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
+            let last_ns = self.time(id, last.map(count))?;
+            runs.push(RunInfo {
+                id,
+                agent: label(&[row.get(1)?, row.get(2)?, row.get(3)?]),
+                period_ns: count(row.get(4)?),
+                times_ns: first_ns.map(count).zip(last_ns),
+            });
+        }
+        Ok(runs)
+    }
+
+    /// All gaps, run by run in the order of the rings.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn gaps(&self) -> Result<Vec<GapInfo>, StoreError> {
+        let sql = "SELECT run, what, first, count, after_cycle, before_cycle, why FROM gap ORDER BY run, what, first";
+        let mut rows = self.connection().prepare_cached(sql)?;
+        let mut rows = rows.query([])?;
+        let mut gaps = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (run, what): (_, String) = (RunId(row.get(0)?), row.get(1)?);
+            let [after_cycle, before_cycle]: [Option<i64>; 2] = [row.get(4)?, row.get(5)?];
+            let (after_cycle, before_cycle) = (after_cycle.map(count), before_cycle.map(count));
+            gaps.push(GapInfo {
+                run,
+                times_ns: (self.time(run, after_cycle)?, self.time(run, before_cycle)?),
+                gap: Gap {
+                    what: if what == Missing::Events.name() { Missing::Events } else { Missing::Cycles },
+                    first: count(row.get(2)?),
+                    count: count(row.get(3)?),
+                    after_cycle,
+                    before_cycle,
+                    why: row.get(6)?,
+                },
+            });
+        }
+        Ok(gaps)
+    }
+
+    /// The newest point of each track of a run.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A damaged block is one of them.
+    pub fn newest(&self, run: RunId) -> Result<BTreeMap<TrackId, Point>, StoreError> {
+        let snapshot = self.connection().unchecked_transaction()?;
+        let mut newest = BTreeMap::new();
+        let sql = "SELECT block.rowid, track, bytes FROM block JOIN track ON track.id = track WHERE track.run = ?
+                   GROUP BY track HAVING first_cycle = max(first_cycle)";
+        let mut rows = snapshot.prepare_cached(sql)?;
+        let mut rows = rows.query([run.0])?;
+        while let Some(row) = rows.next()? {
+            let (id, track, bytes): (i64, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let points = unpack(&bytes).map_err(|_| StoreError::Damaged { table: "block", row: id })?;
+            newest.extend(points.last().map(|point| (TrackId(track), *point)));
+        }
+        let mut rows = snapshot.prepare_cached("SELECT id, points FROM journal WHERE run = ? ORDER BY id")?;
+        let mut rows = rows.query([run.0])?;
+        while let Some(row) = rows.next()? {
+            let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            newest.extend(unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?);
+        }
+        Ok(newest)
+    }
+
+    fn time(&self, run: RunId, cycle: Option<u64>) -> Result<Option<u64>, StoreError> {
+        cycle.map_or(Ok(None), |cycle| self.unix_ns(run, cycle))
+    }
+
+    /// What a cycle's time is, nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn unix_ns(&self, run: RunId, cycle: u64) -> Result<Option<u64>, StoreError> {
+        super::unix_ns(self.connection(), run, cycle)
+    }
+}
+
+/// How a run's agent is called.
+pub(super) fn label([site, agent, instance]: &[String; 3]) -> String {
+    match instance.as_str() {
+        "main" => format!("{site}/{agent}"),
+        _ => format!("{site}/{agent}@{instance}"),
+    }
+}

@@ -1,0 +1,122 @@
+//! `corerl data gaps`: what is not kept, and why.
+
+use std::collections::BTreeMap;
+
+use archive::{GapInfo, Missing, RunId, RunInfo};
+use clap::Args;
+use serde::Serialize;
+
+use super::Where;
+use super::time::{TIMES, Window, Zone};
+use crate::failure::{Exit, Failure};
+use crate::output::{print_json, print_text, table};
+
+#[derive(Debug, Args)]
+#[command(after_help = format!("Examples:\n  corerl data gaps --from -1d\n  corerl data gaps --from 2026-03-01 --to 2026-04-01 --json\n\n\
+    Cycles and events are missing when the historian did not read them before they were overwritten; between two runs nothing ran, or \
+    nobody kept it.\n\n{TIMES}"))]
+pub(crate) struct GapsArguments {
+    #[command(flatten)]
+    of: Where,
+    #[command(flatten)]
+    window: Window,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that is not there.
+#[derive(Debug, Serialize)]
+struct Told {
+    agent: String,
+    from: Option<String>,
+    to: Option<String>,
+    /// cycles, events, or run for the time between two of them.
+    what: &'static str,
+    count: Option<u64>,
+    after_cycle: Option<u64>,
+    before_cycle: Option<u64>,
+    why: String,
+    #[serde(skip)]
+    times_ns: (Option<u64>, Option<u64>),
+}
+
+pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        gaps: &'a [Told],
+    }
+    let (from, to, zone) = arguments.window.read()?;
+    let reader = arguments.of.open()?;
+    let runs: Vec<_> = reader.runs()?.into_iter().filter(|run| arguments.of.is_of(&run.agent)).collect();
+    let agents: BTreeMap<RunId, &str> = runs.iter().map(|run| (run.id, run.agent.as_str())).collect();
+    let gaps = reader.gaps()?;
+    let within = gaps.iter().filter_map(|gap| agents.get(&gap.run).map(|agent| of_ring(gap, agent, &zone)));
+    let mut told: Vec<_> = within.chain(between_runs(&runs, &zone)).collect();
+    // What has no end has no place in time that would rule it out.
+    told.retain(|gap| gap.times_ns.0.is_none_or(|begin| begin <= to) && gap.times_ns.1.is_none_or(|end| end >= from));
+    told.sort_by_key(|gap| gap.times_ns);
+    if arguments.json {
+        print_json("corerl.data-gaps/1", &Printed { gaps: &told })?;
+    } else if told.is_empty() {
+        eprintln!("nothing is missing from {} to {}", zone.tell(from), zone.tell(to));
+    } else {
+        print_text(&text(&told))?;
+    }
+    Ok(Exit::Fine)
+}
+
+fn of_ring(info: &GapInfo, agent: &str, zone: &Zone) -> Told {
+    let GapInfo { gap, times_ns, .. } = info;
+    Told {
+        agent: agent.to_owned(),
+        from: times_ns.0.map(|time| zone.tell(time)),
+        to: times_ns.1.map(|time| zone.tell(time)),
+        what: match gap.what {
+            Missing::Cycles => "cycles",
+            Missing::Events => "events",
+        },
+        count: Some(gap.count),
+        after_cycle: gap.after_cycle,
+        before_cycle: gap.before_cycle,
+        why: gap.why.clone(),
+        times_ns: *times_ns,
+    }
+}
+
+/// The times between the runs of each agent.
+fn between_runs(runs: &[RunInfo], zone: &Zone) -> Vec<Told> {
+    let mut ends: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut told = Vec::new();
+    let mut known: Vec<_> = runs.iter().filter_map(|run| Some((run.times_ns?, run.agent.as_str()))).collect();
+    known.sort_unstable();
+    for ((begin, end), agent) in known {
+        // Two runs of one agent lie side by side while one stands by.
+        if let Some(&before) = ends.get(agent).filter(|before| **before < begin) {
+            told.push(Told {
+                agent: agent.to_owned(),
+                from: Some(zone.tell(before)),
+                to: Some(zone.tell(begin)),
+                what: "run",
+                count: None,
+                after_cycle: None,
+                before_cycle: None,
+                why: "between two runs".to_owned(),
+                times_ns: (Some(before), Some(begin)),
+            });
+        }
+        let last = ends.entry(agent).or_insert(end);
+        *last = (*last).max(end);
+    }
+    told
+}
+
+fn text(gaps: &[Told]) -> String {
+    let mut rows = vec![["from", "to", "agent", "missing", "why"].map(str::to_owned)];
+    rows.extend(gaps.iter().map(|gap| {
+        let missing = gap.count.map_or_else(|| "everything".to_owned(), |count| format!("{count} {}", gap.what));
+        let [from, to] = [&gap.from, &gap.to].map(|time| time.clone().unwrap_or_else(|| "-".to_owned()));
+        [from, to, gap.agent.clone(), missing, gap.why.clone()]
+    }));
+    table(&rows)
+}

@@ -1,0 +1,93 @@
+//! `corerl data tags`: what is kept, and how it was last.
+
+use std::collections::BTreeMap;
+
+use archive::{Point, Reader, RunId, TrackId};
+use clap::Args;
+use serde::Serialize;
+
+use super::series::Series;
+use super::time::ZoneArguments;
+use super::{Where, number};
+use crate::failure::{Exit, Failure};
+use crate::output::{print_json, print_text, table};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  corerl data tags\n  corerl data tags --history /var/lib/corerl/history --agent works/ph --json")]
+pub(crate) struct TagsKeptArguments {
+    #[command(flatten)]
+    of: Where,
+    #[command(flatten)]
+    zone: ZoneArguments,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is known of a series without reading it.
+#[derive(Debug, Serialize)]
+struct Entry {
+    agent: String,
+    tag: String,
+    kind: &'static str,
+    unit: String,
+    /// When it was kept last, and with which value.
+    time: Option<String>,
+    value: Option<f64>,
+    state: String,
+}
+
+/// The newest points of a run's tracks.
+type Newest = BTreeMap<TrackId, Point>;
+
+pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        tags: &'a [Entry],
+    }
+    let zone = arguments.zone.zone()?;
+    let reader = arguments.of.open()?;
+    let mut newest: BTreeMap<RunId, Newest> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for series in Series::all(&reader, &arguments.of)? {
+        let found = last(&reader, &series, &mut newest)?;
+        entries.push(Entry {
+            tag: series.address.clone(),
+            kind: series.kind.name(),
+            unit: series.unit.clone(),
+            time: found.map(|(unix_ns, _)| zone.tell(unix_ns)),
+            value: found.map(|(_, point)| point.value).filter(|value| value.is_finite()),
+            state: found.map_or_else(String::new, |(_, point)| series.state(&point)),
+            agent: series.agent,
+        });
+    }
+    if arguments.json {
+        print_json("corerl.data-tags/1", &Printed { tags: &entries })?;
+    } else {
+        print_text(&text(&entries))?;
+    }
+    Ok(Exit::Fine)
+}
+
+/// The newest point of a series with its time; every run is looked through once.
+fn last(reader: &Reader, series: &Series, newest: &mut BTreeMap<RunId, Newest>) -> Result<Option<(u64, Point)>, Failure> {
+    for track in series.tracks().iter().rev() {
+        if !newest.contains_key(&track.run) {
+            newest.insert(track.run, reader.newest(track.run)?);
+        }
+        if let Some(point) = newest.get(&track.run).and_then(|run| run.get(&track.id)) {
+            return Ok(reader.unix_ns(track.run, point.cycle)?.map(|unix_ns| (unix_ns, *point)));
+        }
+    }
+    Ok(None)
+}
+
+fn text(entries: &[Entry]) -> String {
+    let mut rows = vec![["agent", "tag", "newest", "", "at", ""].map(str::to_owned)];
+    rows.extend(entries.iter().map(|entry| {
+        let value = number(entry.value.unwrap_or(f64::NAN));
+        let time = entry.time.clone().unwrap_or_default();
+        [entry.agent.clone(), entry.tag.clone(), value, entry.unit.clone(), time, entry.state.clone()]
+    }));
+    table(&rows)
+}

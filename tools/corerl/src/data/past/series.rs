@@ -1,0 +1,124 @@
+//! One thing over time, whichever run it was kept of.
+
+use archive::{Point, Reader, Timed, TrackInfo, TrackKind};
+use footage::words::{limit_names, mode_name, quality_name, withheld_name};
+use shm_layout::CycleHead;
+
+use super::Where;
+use crate::failure::{Exit, Failure};
+
+/// What does not change is kept once a minute all the same: a value holds for twice that long, and then nobody knows.
+pub(super) const HOLDS_NS: u64 = 120_000_000_000;
+
+/// A tag, a part of a setpoint, or something of an agent as a whole.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) agent: String,
+    /// As people ask for it.
+    pub(super) address: String,
+    pub(super) unit: String,
+    pub(super) kind: TrackKind,
+    tracks: Vec<TrackInfo>,
+}
+
+impl Series {
+    /// Everything that was kept of the agents that are asked for.
+    pub(super) fn all(reader: &Reader, of: &Where) -> Result<Vec<Self>, Failure> {
+        let mut all: Vec<Self> = Vec::new();
+        for track in reader.tracks(None)?.into_iter().filter(|track| of.is_of(&track.agent)) {
+            let (address, kind) = (track.name.address(), track.name.kind);
+            let known = all.iter_mut().find(|known| known.agent == track.agent && known.address == address && known.kind == kind);
+            match known {
+                Some(known) => {
+                    // The newest run says what unit it is.
+                    known.unit.clone_from(&track.name.unit);
+                    known.tracks.push(track);
+                }
+                None => all.push(Self {
+                    agent: track.agent.clone(),
+                    address,
+                    unit: track.name.unit.clone(),
+                    kind,
+                    tracks: vec![track],
+                }),
+            }
+        }
+        if all.is_empty() {
+            let whose = of.agent.as_ref().map_or_else(String::new, |agent| format!(" of {agent}"));
+            return Err(Failure::new(Exit::Unavailable, format!("{}: nothing{whose} is kept there", of.history.display())));
+        }
+        Ok(all)
+    }
+
+    /// Those of these names, in their order, of every agent that has them.
+    pub(super) fn named(reader: &Reader, of: &Where, names: &[String]) -> Result<Vec<Self>, Failure> {
+        let all = Self::all(reader, of)?;
+        let mut found = Vec::new();
+        for name in names {
+            let before = found.len();
+            found.extend(all.iter().filter(|series| series.address == *name).cloned());
+            if found.len() == before {
+                return Err(Failure::new(Exit::Usage, unknown(name, &all)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Its points between two times, in their order.
+    pub(super) fn between(&self, reader: &Reader, from_ns: u64, to_ns: u64) -> Result<Vec<Timed>, Failure> {
+        let mut points = Vec::new();
+        for track in &self.tracks {
+            points.extend(reader.between(track, from_ns, to_ns)?);
+        }
+        // Runs follow each other, unless two of them hold the lease in turn.
+        points.sort_by_key(|timed| timed.unix_ns);
+        Ok(points)
+    }
+
+    /// The point that holds at a time, unless it is too long ago.
+    pub(super) fn at(&self, reader: &Reader, unix_ns: u64) -> Result<Option<Timed>, Failure> {
+        Ok(self.between(reader, unix_ns.saturating_sub(HOLDS_NS), unix_ns)?.pop())
+    }
+
+    /// Of each run that has it, those of older runs first.
+    pub(super) fn tracks(&self) -> &[TrackInfo] {
+        &self.tracks
+    }
+
+    /// Its name with its unit.
+    pub(super) fn heading(&self) -> String {
+        if self.unit.is_empty() { self.address.clone() } else { format!("{} [{}]", self.address, self.unit) }
+    }
+
+    /// What is known beside a value, in words.
+    pub(super) fn state(&self, point: &Point) -> String {
+        match self.kind {
+            TrackKind::Tag => quality_name(u8::try_from(point.state).unwrap_or(u8::MAX)).to_owned(),
+            TrackKind::Sent => limit_names(point.state).collect::<Vec<_>>().join(" "),
+            TrackKind::Written => withheld_name(point.state).unwrap_or_default().to_owned(),
+            TrackKind::Mode => mode(point),
+            _ => String::new(),
+        }
+    }
+}
+
+fn mode(point: &Point) -> String {
+    let flags = [(CycleHead::ARMED, " armed"), (CycleHead::LATCHED, " latched")];
+    let told = flags.iter().filter(|(flag, _)| point.state & u32::from(*flag) != 0).map(|(_, word)| *word);
+    mode_name(point.value as u8).to_owned() + &told.collect::<String>()
+}
+
+fn unknown(name: &str, all: &[Series]) -> String {
+    let mut text = format!("nothing is kept under the name {name}");
+    let near: Vec<_> = all.iter().map(|series| series.address.as_str()).filter(|known| is_near(known, name)).collect();
+    if !near.is_empty() {
+        text += &format!("; what comes near is {}", near.join(", "));
+    }
+    text + "; `corerl data tags` lists what there is"
+}
+
+/// The same letters, or a part of the other one.
+fn is_near(known: &str, name: &str) -> bool {
+    let [known, name] = [known, name].map(str::to_lowercase);
+    known.contains(&name) || name.contains(&known)
+}
