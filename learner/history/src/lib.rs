@@ -12,6 +12,7 @@
 //! recording. [`TagFacts`], [`Correlation`] and [`GoalFacts`] say what is in a table before anybody learns from it.
 #![forbid(unsafe_code)]
 
+mod kept;
 mod observation;
 mod parquet;
 mod source;
@@ -20,6 +21,7 @@ mod table;
 mod training;
 mod violations;
 
+pub use kept::{Rows, Wanted};
 pub use observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
 pub use source::{Source, SourceError};
 pub use statistics::{Correlation, TagFacts, correlations};

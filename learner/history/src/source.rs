@@ -4,9 +4,11 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
+use archive::{Reader, StoreError};
 use rt_config::Site;
 use rt_recording::{MAGIC, capture};
 
+use crate::kept::{Rows, Wanted};
 use crate::observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
 use crate::table::{Table, TableRefused};
 
@@ -17,6 +19,8 @@ pub enum Source {
     Table(Table),
     /// A recording of `corerl run --record`, on disk.
     Recording(PathBuf),
+    /// The directory of a historian.
+    Archive(PathBuf),
 }
 
 /// Why there is nothing to go through.
@@ -28,6 +32,12 @@ pub enum SourceError {
     /// It is no table.
     #[error(transparent)]
     Table(#[from] TableRefused),
+    /// The historian's archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] StoreError),
+    /// Nothing is kept of the site's agent.
+    #[error("nothing is kept of {0}: `corerl data tags` says of whom something is")]
+    NobodyKept(String),
     /// It does not fit the site.
     #[error(transparent)]
     UnfitTable(#[from] UnfitTable),
@@ -37,11 +47,14 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Opens a file: a recording, or else a table.
+    /// Opens a historian's directory, a recording, or else a table.
     ///
     /// # Errors
     /// It cannot be read, or is neither.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
+        if path.is_dir() {
+            return Ok(Self::Archive(path.to_owned()));
+        }
         let mut beginning = Vec::new();
         File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut beginning)?;
         // A capture is refused by whoever reads recordings, with what it is.
@@ -58,8 +71,20 @@ impl Source {
     pub fn observe(&self, site: &Site, take: impl FnMut(&Observation)) -> Result<(), SourceError> {
         match self {
             Self::Table(table) => observe_table(site, table, take)?,
+            Self::Archive(directory) => observe_table(site, &of_site(directory, site)?, take)?,
             Self::Recording(path) => observe_recording(site, BufReader::new(File::open(path)?), take)?,
         }
         Ok(())
     }
+}
+
+/// All that is kept of a site's agent, a row for each of its observations.
+fn of_site(directory: &Path, site: &Site) -> Result<Table, SourceError> {
+    let reader = Reader::open(directory)?;
+    let agent = archive::label(&site.name, &site.agent_name, &site.instance);
+    let times = reader.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
+    let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)));
+    let times_ns = times_ns.ok_or_else(|| SourceError::NobodyKept(agent.clone()))?;
+    let wanted = Wanted { agent: &agent, times_ns, every_ns: site.interaction.obs_period.as_ns(), columns: &[] };
+    Ok(Rows::begin(&reader, &wanted)?.rest()?)
 }

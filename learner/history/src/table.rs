@@ -84,7 +84,12 @@ impl Cell {
 
 impl Column {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), cells: Vec::new() }
+        Self::of_cells(name, Vec::new())
+    }
+
+    /// Not a number stands for a cell that says nothing, an infinite one for no value.
+    pub(crate) fn of_cells(name: &str, cells: Vec<f64>) -> Self {
+        Self { name: name.to_owned(), cells }
     }
 
     /// The cell of a row; nothing beyond the last one.
@@ -207,6 +212,14 @@ impl Table {
             column.cells.push(value);
         }
         Ok(())
+    }
+
+    /// Appends the rows of another one with the same columns, which come later.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.times_ns.extend(later.times_ns);
+        for (column, later) in self.columns.iter_mut().zip(later.columns) {
+            column.cells.extend(later.cells);
+        }
     }
 
     /// Begins a row; one with the time of the row before replaces it.

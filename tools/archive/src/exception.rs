@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use crate::{Point, TrackId};
 
+/// What is kept by exception is kept once in so long all the same, whatever it does.
+pub const HEARTBEAT_NS: u64 = 60_000_000_000;
+/// So long a value may count as the one that holds; then nobody knows.
+pub const HOLDS_NS: u64 = 2 * HEARTBEAT_NS;
+
 /// When a track's value is worth keeping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {

@@ -7,6 +7,6 @@ mod rows;
 mod store;
 
 pub use block::{Damaged, Point, pack, unpack};
-pub use exception::{Exceptions, Rule};
+pub use exception::{Exceptions, HEARTBEAT_NS, HOLDS_NS, Rule};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
-pub use store::{Commit, GapInfo, Kept, Reader, RunInfo, Store, StoreError, Timed, TrackInfo};
+pub use store::{Commit, GapInfo, Kept, Reader, RunInfo, Store, StoreError, Timed, TrackInfo, label};

@@ -91,7 +91,7 @@ enum Command {
     Shm(segments::ShmArguments),
     /// What lies on the servers, setpoints by hand, and certificates.
     Io(field::IoArguments),
-    /// What was recorded of a plant.
+    /// What was recorded of a plant, and what the historian has kept of agents.
     Data(data::DataArguments),
     /// Learn a policy from what was recorded of a plant.
     Learn(learn::LearnArguments),

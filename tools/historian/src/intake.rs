@@ -1,17 +1,15 @@
 //! From what one runtime publishes to commits.
 
 use archive::{
-    Commit, Event, Exceptions, Gap, Kept, Missing, Point, Rule, Run, RunId, Store, StoreError, TrackId, TrackKind,
-    TrackName,
+    Commit, Event, Exceptions, Gap, HEARTBEAT_NS, Kept, Missing, Point, Rule, Run, RunId, Store, StoreError, TrackId,
+    TrackKind, TrackName,
 };
 use rt_control::Description;
-use shm_layout::{CycleHead, CycleRef, EstimateRecord, EventRecord};
+use shm_layout::{CycleHead, CycleRef, EstimateRecord, EventKind, EventRecord};
 use watch::Memory;
 
 /// A wall clock that moves further than this away from what it was has been set.
 const CLOCK_STEP_NS: u64 = 10_000_000;
-/// A value that does not change is kept again after so long.
-const HEARTBEAT_NS: u64 = 60_000_000_000;
 
 /// One run of a runtime, as far as it is kept.
 pub(crate) struct Intake {
@@ -104,13 +102,14 @@ impl Intake {
             self.points(&record, &mut commit.points);
             self.last_cycle = Some(record.head.cycle);
         });
+        let description = memory.description().clone();
         let mut event_number = self.next.next_event;
         let lost_events = memory.events_after_gaps(|record, lost| {
             if lost > 0 {
                 commit.gaps.push(self.gap(Missing::Events, event_number, lost, None));
             }
             event_number += lost;
-            commit.events.push(event(record, event_number, clocks));
+            commit.events.push(event(record, event_number, &description, clocks));
             event_number += 1;
         });
         self.estimates(memory, &mut commit.points);
@@ -239,16 +238,34 @@ fn names(description: &Description) -> Vec<TrackName> {
     tags.chain(setpoints).chain(WHOLE.map(|kind| name(kind, kind.name(), ""))).collect()
 }
 
-fn event(record: &EventRecord, number: u64, clocks: Clocks) -> Event {
+fn event(record: &EventRecord, number: u64, description: &Description, clocks: Clocks) -> Event {
+    let text = match (subject(record, description), record.text()) {
+        (Some(name), "") => name.to_owned(),
+        (Some(name), text) => format!("{name}: {text}"),
+        (None, text) => text.to_owned(),
+    };
     Event {
         number,
         cycle: record.cycle,
         unix_ns: clocks.unix_ns(record.time_ns),
-        kind: record.kind().map_or("unknown", shm_layout::EventKind::name).to_owned(),
+        kind: record.kind().map_or("unknown", EventKind::name).to_owned(),
         cause: record.cause,
         uid: (record.uid != u32::MAX).then_some(record.uid),
         a: record.a,
         b: record.b,
-        text: record.text().to_owned(),
+        text,
+    }
+}
+
+/// The tag or setpoint that an event is about: whoever reads it later does not know the order of the site file.
+fn subject<'a>(record: &EventRecord, description: &'a Description) -> Option<&'a str> {
+    let index = usize::try_from(record.a).ok()?;
+    match record.kind()? {
+        EventKind::TagBad | EventKind::TagGood => description.tags.get(index).map(|tag| tag.name.as_str()),
+        EventKind::OperatorTook
+        | EventKind::OperatorReturned
+        | EventKind::ReadBackMismatch
+        | EventKind::SetpointUnknown => description.setpoints.get(index).map(|setpoint| setpoint.name.as_str()),
+        _ => None,
     }
 }

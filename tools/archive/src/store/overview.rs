@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::StoreError;
 use super::read::Reader;
 use super::write::count;
-use super::StoreError;
 use crate::block::{Point, unpack, unpack_many};
 use crate::rows::{Gap, Missing, RunId, TrackId};
 
@@ -49,7 +49,7 @@ impl Reader {
             let last_ns = self.time(id, last.map(count))?;
             runs.push(RunInfo {
                 id,
-                agent: label(&[row.get(1)?, row.get(2)?, row.get(3)?]),
+                agent: label(&row.get::<_, String>(1)?, &row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
                 period_ns: count(row.get(4)?),
                 times_ns: first_ns.map(count).zip(last_ns),
             });
@@ -124,9 +124,9 @@ impl Reader {
     }
 }
 
-/// How a run's agent is called.
-pub(super) fn label([site, agent, instance]: &[String; 3]) -> String {
-    match instance.as_str() {
+/// How an agent is called: `SITE/AGENT`, with `@INSTANCE` unless that is `main`.
+pub fn label(site: &str, agent: &str, instance: &str) -> String {
+    match instance {
         "main" => format!("{site}/{agent}"),
         _ => format!("{site}/{agent}@{instance}"),
     }

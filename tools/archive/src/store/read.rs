@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, params};
 
-use super::write::{count, whole};
 use super::overview::label;
+use super::write::{count, whole};
 use super::{StoreError, open_to_read};
 use crate::block::{Point, unpack, unpack_many};
 use crate::rows::{Event, RunId, TrackId, TrackKind, TrackName};
@@ -61,12 +61,12 @@ impl Stretch {
 }
 
 impl Reader {
-    /// Opens an archive that is there.
+    /// Opens the archive that is in a directory.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        open_to_read(path).map(|connection| Self { connection })
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        open_to_read(directory).map(|connection| Self { connection })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -119,7 +119,7 @@ impl Reader {
             tracks.push(TrackInfo {
                 id: TrackId(row.get(0)?),
                 run: RunId(row.get(1)?),
-                agent: label(&[row.get(2)?, row.get(3)?, row.get(4)?]),
+                agent: label(&row.get::<_, String>(2)?, &row.get::<_, String>(3)?, &row.get::<_, String>(4)?),
                 name: TrackName { kind, name: row.get(6)?, unit: row.get(7)? },
             });
         }

@@ -47,12 +47,12 @@ pub struct Commit {
 }
 
 impl Store {
-    /// Opens an archive, or begins one.
+    /// Opens the archive in a directory, or begins one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        open_to_write(path).map(|connection| Self { connection })
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        open_to_write(directory).map(|connection| Self { connection })
     }
 
     /// What is kept of this run; from now on it is known.
@@ -113,7 +113,8 @@ impl Store {
             let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
             transaction.prepare_cached(sql)?.execute(row)?;
         }
-        let sql = "UPDATE run SET next_cycle_record = ?, next_event = ?, last_cycle = coalesce(?, last_cycle) WHERE id = ?";
+        let sql =
+            "UPDATE run SET next_cycle_record = ?, next_event = ?, last_cycle = coalesce(?, last_cycle) WHERE id = ?";
         let next = [commit.cycle_records.end, commit.events_read.end].map(whole);
         let last_cycle = commit.points.iter().map(|(_, point)| point.cycle).max().map(whole);
         transaction.prepare_cached(sql)?.execute(params![next[0], next[1], last_cycle, run.0])?;

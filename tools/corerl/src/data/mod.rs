@@ -1,6 +1,7 @@
-//! `corerl data`: what was recorded of a plant, before anybody learns from it.
+//! `corerl data`: what was recorded of a plant, before anybody learns from it, and what the historian has kept.
 
 mod page;
+mod past;
 mod tags;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,9 @@ pub(crate) use tags::{TagsArguments, draft_tags};
 const CORRELATIONS_TOLD: usize = 10;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html")]
+#[command(
+    after_help = "Examples:\n  corerl data query PH --from -15m\n  corerl data at \"yesterday 14:05\"\n  corerl data report --from history.csv --config site.yaml --out report.html"
+)]
 pub(crate) struct DataArguments {
     #[command(subcommand)]
     command: DataCommand,
@@ -31,6 +34,20 @@ enum DataCommand {
         after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of a CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. A Parquet file has the same columns, the time wherever it\nlikes; null is an empty cell; its compression is snappy, gzip, LZ4 or none. Without --config nothing is said of goals.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
     )]
     Report(ReportArguments),
+    /// Print what was kept of tags, setpoints, rewards and modes between two times.
+    Query(past::query::QueryArguments),
+    /// Tell how it was at one time, what the agent did, and why.
+    At(past::moment::AtArguments),
+    /// List what happened between two times.
+    Events(past::events::EventsArguments),
+    /// List what is kept, and how it was last.
+    Tags(past::inventory::TagsKeptArguments),
+    /// List what is missing, and why.
+    Gaps(past::gaps::GapsArguments),
+    /// Draw what was kept, in the terminal or into an SVG file.
+    Plot(past::plot::PlotArguments),
+    /// Write what was kept as a table with a column for each tag, to learn from or for a spreadsheet.
+    Export(past::export::ExportKeptArguments),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +82,13 @@ struct Report {
 pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
     match &arguments.command {
         DataCommand::Report(arguments) => report(arguments),
+        DataCommand::Query(arguments) => past::query::run(arguments),
+        DataCommand::At(arguments) => past::moment::run(arguments),
+        DataCommand::Events(arguments) => past::events::run(arguments),
+        DataCommand::Tags(arguments) => past::inventory::run(arguments),
+        DataCommand::Gaps(arguments) => past::gaps::run(arguments),
+        DataCommand::Plot(arguments) => past::plot::run(arguments),
+        DataCommand::Export(arguments) => past::export::run(arguments),
     }
 }
 

@@ -7,9 +7,11 @@
 //! - Keys are bytes of a stranger until [`Keys`] has read them: any bytes are some keys or none.
 
 mod keys;
+mod raster;
 mod terminal;
 mod theme;
 
 pub(crate) use keys::{Key, Prompt};
+pub(crate) use raster::{Pen, Raster, mark};
 pub(crate) use terminal::{Happened, Screen};
 pub(crate) use theme::{Look, Theme};

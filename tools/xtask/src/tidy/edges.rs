@@ -35,7 +35,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-recording", &["policy", "rt-config", "rt-core", "shm", "shm-layout"]),
     ("learner", &["policy", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
     ("onnx", &["policy"]),
-    ("history", &["learner", "policy", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
+    ("history", &["archive", "learner", "policy", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
     ("bridge", &["plants"]),
     ("experiment", &["bridge", "learner", "plants", "policy", "rt-config", "rt-core"]),
     (

@@ -13,7 +13,9 @@ use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  corerl data tags\n  corerl data tags --history /var/lib/corerl/history --agent works/ph --json")]
+#[command(
+    after_help = "Examples:\n  corerl data tags\n  corerl data tags --history /var/lib/corerl/history --agent works/ph --json"
+)]
 pub(crate) struct TagsKeptArguments {
     #[command(flatten)]
     of: Where,
@@ -70,7 +72,11 @@ pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
 }
 
 /// The newest point of a series with its time; every run is looked through once.
-fn last(reader: &Reader, series: &Series, newest: &mut BTreeMap<RunId, Newest>) -> Result<Option<(u64, Point)>, Failure> {
+fn last(
+    reader: &Reader,
+    series: &Series,
+    newest: &mut BTreeMap<RunId, Newest>,
+) -> Result<Option<(u64, Point)>, Failure> {
     for track in series.tracks().iter().rev() {
         if !newest.contains_key(&track.run) {
             newest.insert(track.run, reader.newest(track.run)?);

@@ -30,7 +30,7 @@ pub(super) struct Where {
 
 impl Where {
     fn open(&self) -> Result<Reader, Failure> {
-        Reader::open(&self.history.join("hot.sqlite")).map_err(|error| {
+        Reader::open(&self.history).map_err(|error| {
             let advice = "give --history the directory that corerl-historian keeps";
             Failure::new(Exit::Unavailable, format!("{}: {error}; {advice}", self.history.display()))
         })

@@ -1,14 +1,11 @@
 //! One thing over time, whichever run it was kept of.
 
-use archive::{Point, Reader, Timed, TrackInfo, TrackKind};
+use archive::{HOLDS_NS, Point, Reader, Timed, TrackInfo, TrackKind};
 use footage::words::{limit_names, mode_name, quality_name, withheld_name};
 use shm_layout::CycleHead;
 
 use super::Where;
 use crate::failure::{Exit, Failure};
-
-/// What does not change is kept once a minute all the same: a value holds for twice that long, and then nobody knows.
-pub(super) const HOLDS_NS: u64 = 120_000_000_000;
 
 /// A tag, a part of a setpoint, or something of an agent as a whole.
 #[derive(Clone, Debug)]
@@ -27,7 +24,9 @@ impl Series {
         let mut all: Vec<Self> = Vec::new();
         for track in reader.tracks(None)?.into_iter().filter(|track| of.is_of(&track.agent)) {
             let (address, kind) = (track.name.address(), track.name.kind);
-            let known = all.iter_mut().find(|known| known.agent == track.agent && known.address == address && known.kind == kind);
+            let known = all
+                .iter_mut()
+                .find(|known| known.agent == track.agent && known.address == address && known.kind == kind);
             match known {
                 Some(known) => {
                     // The newest run says what unit it is.
@@ -45,7 +44,10 @@ impl Series {
         }
         if all.is_empty() {
             let whose = of.agent.as_ref().map_or_else(String::new, |agent| format!(" of {agent}"));
-            return Err(Failure::new(Exit::Unavailable, format!("{}: nothing{whose} is kept there", of.history.display())));
+            return Err(Failure::new(
+                Exit::Unavailable,
+                format!("{}: nothing{whose} is kept there", of.history.display()),
+            ));
         }
         Ok(all)
     }

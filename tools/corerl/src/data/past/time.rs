@@ -3,7 +3,7 @@
 use clap::Args;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, Zoned};
+use jiff::{Span, Timestamp, ZonedDateTime};
 
 use crate::failure::{Exit, Failure};
 
@@ -37,7 +37,7 @@ pub(super) const TIMES: &str = "Times: 2026-03-01T14:05:00Z, \"2026-03-01 14:05\
 /// A zone, and what the time is in it.
 #[derive(Clone, Debug)]
 pub(super) struct Zone {
-    now: Zoned,
+    now: ZonedDateTime,
 }
 
 impl ZoneArguments {
@@ -46,10 +46,13 @@ impl ZoneArguments {
             None => TimeZone::system(),
             Some(name) if name.eq_ignore_ascii_case("utc") => TimeZone::UTC,
             Some(name) => TimeZone::get(name).map_err(|_| {
-                Failure::new(Exit::Usage, format!("this machine knows no time zone {name}: give UTC or a name like Europe/Berlin"))
+                Failure::new(
+                    Exit::Usage,
+                    format!("this machine knows no time zone {name}: give UTC or a name like Europe/Berlin"),
+                )
             })?,
         };
-        Ok(Zone { now: Timestamp::now().to_zoned(zone) })
+        Ok(Zone { now: Timestamp::now().to_zoned_datetime(zone) })
     }
 }
 
@@ -71,7 +74,7 @@ impl Window {
 
 impl Zone {
     /// A time as [`TIMES`] says.
-    pub(super) fn read(&self, text: &str) -> Result<Zoned, Failure> {
+    pub(super) fn read(&self, text: &str) -> Result<ZonedDateTime, Failure> {
         self.understood(text.trim())
             .ok_or_else(|| Failure::new(Exit::Usage, format!("{text:?} is no time that is understood here. {TIMES}")))
     }
@@ -81,13 +84,13 @@ impl Zone {
         self.read(text).map(|time| since_1970(&time))
     }
 
-    fn understood(&self, text: &str) -> Option<Zoned> {
+    fn understood(&self, text: &str) -> Option<ZonedDateTime> {
         let zone = self.now.time_zone();
         if let Some(span) = text.strip_prefix('-') {
             return self.now.checked_sub(span.parse::<Span>().ok()?).ok();
         }
         if let Ok(instant) = text.parse::<Timestamp>() {
-            return Some(instant.to_zoned(zone.clone()));
+            return Some(instant.to_zoned_datetime(zone.clone()));
         }
         let (day, rest) = text.split_once(' ').unwrap_or((text, ""));
         let today = self.now.date();
@@ -98,7 +101,7 @@ impl Zone {
             _ if rest.is_empty() && text.contains(':') && !text.contains('-') => on(today, text)?,
             _ => text.parse::<DateTime>().ok()?,
         };
-        civil.to_zoned(zone.clone()).ok()
+        civil.to_zoned_datetime(zone.clone()).ok()
     }
 
     /// A time for people and for programs: ISO 8601 with its offset, to the millisecond.
@@ -109,7 +112,7 @@ impl Zone {
         if *self.now.time_zone() == TimeZone::UTC {
             return format!("{time:.3}");
         }
-        time.to_zoned(self.now.time_zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+        time.to_zoned_datetime(self.now.time_zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
     }
 }
 
@@ -119,13 +122,14 @@ fn on(date: Date, time: &str) -> Option<DateTime> {
     Some(date.to_datetime(time))
 }
 
-fn since_1970(time: &Zoned) -> u64 {
+fn since_1970(time: &ZonedDateTime) -> u64 {
     u64::try_from(time.timestamp().as_nanosecond()).unwrap_or(0)
 }
 
 /// A span as people write it, nanoseconds.
 pub(super) fn span_ns(text: &str) -> Result<u64, String> {
-    let span: jiff::SignedDuration = text.parse().map_err(|_| format!("{text:?} is no span of time: write 10s, 1m or 1h"))?;
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("{text:?} is no span of time: write 10s, 1m or 1h"))?;
     match u64::try_from(span.as_nanos()) {
         Ok(ns) if ns > 0 => Ok(ns),
         _ => Err(format!("{text:?} is not longer than nothing")),
@@ -138,7 +142,7 @@ mod tests {
 
     fn berlin() -> Zone {
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        Zone { now: "2026-11-27T04:30:00Z".parse::<Timestamp>().unwrap().to_zoned(zone) }
+        Zone { now: "2026-11-27T04:30:00Z".parse::<Timestamp>().unwrap().to_zoned_datetime(zone) }
     }
 
     #[test]
@@ -167,14 +171,17 @@ mod tests {
 
     #[test]
     fn utc_is_told_with_a_z_and_the_ends_of_the_scale_are_no_panic() {
-        let zone = Zone { now: Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC) };
+        let zone = Zone { now: Timestamp::UNIX_EPOCH.to_zoned_datetime(TimeZone::UTC) };
         assert_eq!(zone.tell(1_500_000_000), "1970-01-01T00:00:01.500Z");
         assert!(zone.tell(u64::MAX).starts_with("2262-"));
     }
 
     #[test]
     fn spans_are_longer_than_nothing() {
-        assert_eq!([span_ns("1m"), span_ns("250ms"), span_ns("1h 30m")], [Ok(60_000_000_000), Ok(250_000_000), Ok(5_400_000_000_000)]);
+        assert_eq!(
+            [span_ns("1m"), span_ns("250ms"), span_ns("1h 30m")],
+            [Ok(60_000_000_000), Ok(250_000_000), Ok(5_400_000_000_000)]
+        );
         assert!(["0s", "-1s", "soon", ""].iter().all(|text| span_ns(text).is_err()));
     }
 }

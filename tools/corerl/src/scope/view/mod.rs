@@ -5,7 +5,6 @@
 
 mod columns;
 mod plot;
-mod raster;
 mod scale;
 
 pub(super) use scale::{Scale, stepped};
@@ -22,8 +21,7 @@ use super::desk::{Desk, KEYS};
 use super::engine::Picture;
 use super::measurement::Measurement;
 use crate::output::span;
-use crate::screen::{Look, Theme};
-use raster::mark;
+use crate::screen::{Look, Theme, mark};
 
 /// Width of a channel in the list below the traces.
 const ENTRY_WIDTH: u16 = 40;

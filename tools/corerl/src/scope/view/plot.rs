@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::columns::{Column, columns, gaps};
-use super::raster::{Pen, Raster, mark};
+
 use super::scale::DIVISIONS;
 use super::{DIVISIONS as COLUMNS, View};
-use crate::screen::Look;
+use crate::screen::{Look, Pen, Raster, mark};
 
 /// A trace has its mark every so many cells; the marks of two channels lie apart.
 const MARK_EVERY: usize = 24;

@@ -5,7 +5,7 @@ const BEYOND: f64 = 2.0;
 
 /// How lines are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::scope) enum Pen {
+pub(crate) enum Pen {
     /// Braille dots, two by four to a cell.
     Braille,
     /// The mark of the channel.
@@ -23,7 +23,7 @@ impl Pen {
 
 /// Cells with dots in them.
 #[derive(Debug)]
-pub(super) struct Raster {
+pub(crate) struct Raster {
     pen: Pen,
     width: usize,
     height: usize,
@@ -32,17 +32,17 @@ pub(super) struct Raster {
 }
 
 impl Raster {
-    pub(super) fn new(pen: Pen, width: usize, height: usize) -> Self {
+    pub(crate) fn new(pen: Pen, width: usize, height: usize) -> Self {
         Self { pen, width, height, cells: vec![(0, 0); width * height] }
     }
 
     /// Columns of dots.
-    pub(super) const fn columns(&self) -> usize {
+    pub(crate) const fn columns(&self) -> usize {
         self.width * self.pen.dots().0
     }
 
     /// A line between two columns; heights from 0 at the bottom to 1 at the top.
-    pub(super) fn line(&mut self, channel: usize, from: (usize, f64), to: (usize, f64)) {
+    pub(crate) fn line(&mut self, channel: usize, from: (usize, f64), to: (usize, f64)) {
         let rows = (self.height * self.pen.dots().1) as f64;
         let row = |height: f64| (rows - 1.0) * (1.0 - height.clamp(-BEYOND, 1.0 + BEYOND));
         let (y0, y1) = (row(from.1), row(to.1));
@@ -71,7 +71,7 @@ impl Raster {
     }
 
     /// Every cell with something in it: its column, its row, what to put there, and the channel.
-    pub(super) fn drawn(&self) -> impl Iterator<Item = (usize, usize, char, usize)> {
+    pub(crate) fn drawn(&self) -> impl Iterator<Item = (usize, usize, char, usize)> {
         let cells = self.cells.iter().enumerate().filter(|(_, (dots, _))| *dots != 0);
         cells.map(|(place, &(dots, channel))| {
             let shown = match self.pen {
@@ -84,7 +84,7 @@ impl Raster {
 }
 
 /// The mark of a channel: 1 to 9, then letters.
-pub(in crate::scope) fn mark(channel: usize) -> char {
+pub(crate) fn mark(channel: usize) -> char {
     u32::try_from(channel + 1).ok().and_then(|number| char::from_digit(number, 36)).unwrap_or('?')
 }
 

@@ -1,0 +1,118 @@
+//! What the historian has kept of an agent, as a table.
+
+use std::collections::BTreeMap;
+
+use archive::{HOLDS_NS, Reader, StoreError, Timed, TrackInfo, TrackKind};
+
+use crate::table::{Column, Table};
+
+/// So many rows are read at a time.
+const ROWS: u64 = 4096;
+
+/// What of an archive becomes a table.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// `SITE/AGENT`.
+    pub agent: &'a str,
+    /// The first row, and the time that none is after, nanoseconds since 1970.
+    pub times_ns: (u64, u64),
+    /// From row to row.
+    pub every_ns: u64,
+    /// The columns, by their [addresses](archive::TrackName::address); all tags, if there are none.
+    pub columns: &'a [String],
+}
+
+/// Rows of a table, part by part: one every so often, with the value that holds then.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    reader: &'a Reader,
+    columns: Vec<(String, Vec<TrackInfo>)>,
+    next_ns: u64,
+    to_ns: u64,
+    every_ns: u64,
+}
+
+impl<'a> Rows<'a> {
+    /// Finds the columns.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn begin(reader: &'a Reader, wanted: &Wanted<'_>) -> Result<Self, StoreError> {
+        let mut found: BTreeMap<String, Vec<TrackInfo>> = BTreeMap::new();
+        let mut order = Vec::new();
+        for track in reader.tracks(None)?.into_iter().filter(|track| track.agent == wanted.agent) {
+            let address = track.name.address();
+            let is_wanted = match wanted.columns {
+                [] => track.name.kind == TrackKind::Tag,
+                columns => columns.contains(&address),
+            };
+            if is_wanted {
+                if !found.contains_key(&address) {
+                    order.push(address.clone());
+                }
+                found.entry(address).or_default().push(track);
+            }
+        }
+        let order = if wanted.columns.is_empty() { order } else { wanted.columns.to_vec() };
+        let columns = order.into_iter().map(|address| (address.clone(), found.remove(&address).unwrap_or_default()));
+        let (next_ns, to_ns) = wanted.times_ns;
+        Ok(Self { reader, columns: columns.collect(), next_ns, to_ns, every_ns: wanted.every_ns.max(1) })
+    }
+
+    /// The names of the columns.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The next rows as a table; `None` after the last one.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn next(&mut self) -> Result<Option<Table>, StoreError> {
+        if self.next_ns > self.to_ns {
+            return Ok(None);
+        }
+        let left = (self.to_ns - self.next_ns) / self.every_ns + 1;
+        let times: Vec<u64> = (0..left.min(ROWS)).map(|row| self.next_ns + row * self.every_ns).collect();
+        let (first, last) = (self.next_ns, times.last().copied().unwrap_or(self.next_ns));
+        let mut table = Table { times_ns: times.iter().map(|time| time.cast_signed()).collect(), ..Table::default() };
+        for (name, tracks) in &self.columns {
+            let mut points = Vec::new();
+            for track in tracks {
+                points.extend(self.reader.between(track, first.saturating_sub(HOLDS_NS), last)?);
+            }
+            points.sort_by_key(|timed| timed.unix_ns);
+            table.columns.push(Column::of_cells(name, held(&points, &times, tracks)));
+        }
+        self.next_ns = last + self.every_ns;
+        Ok(Some(table))
+    }
+
+    /// All of it that is left.
+    ///
+    /// # Errors
+    /// The archive cannot be read.
+    pub fn rest(mut self) -> Result<Table, StoreError> {
+        let columns = self.names().map(Column::new).collect();
+        let mut whole = Table { columns, ..Table::default() };
+        while let Some(part) = self.next()? {
+            whole.append(part);
+        }
+        Ok(whole)
+    }
+}
+
+/// What holds at each of these times, as a table has it: infinite where it is no good, and not a number where nobody knows.
+fn held(points: &[Timed], times: &[u64], tracks: &[TrackInfo]) -> Vec<f64> {
+    let is_tag = tracks.first().is_some_and(|track| track.name.kind == TrackKind::Tag);
+    let mut after = 0;
+    let cell = |time: &u64| {
+        after += points[after..].iter().take_while(|timed| timed.unix_ns <= *time).count();
+        let holding = after.checked_sub(1).and_then(|at| points.get(at))?;
+        // Of tags the state is the quality, and 0 is good.
+        let is_good = holding.point.value.is_finite() && !(is_tag && holding.point.state != 0);
+        let value = if is_good { holding.point.value } else { f64::INFINITY };
+        (time - holding.unix_ns <= HOLDS_NS).then_some(value)
+    };
+    times.iter().map(cell).map(|value| value.unwrap_or(f64::NAN)).collect()
+}

@@ -1,0 +1,180 @@
+//! `corerl data plot`: values over time, as a picture in a file or in the terminal.
+
+use std::path::PathBuf;
+
+use archive::{HOLDS_NS, Timed};
+use chart::{COLOURS, Line, LineChart};
+use clap::Args;
+
+use super::Where;
+use super::series::Series;
+use super::time::{TIMES, Window, Zone};
+use crate::failure::{Exit, Failure};
+use crate::fresh::FreshFile;
+use crate::output::print_text;
+use crate::screen::{Pen, Raster, Theme};
+
+/// Size of a plot in the terminal, cells, without what stands beside it.
+const WIDTH: usize = 68;
+const HEIGHT: usize = 10;
+/// Cells for a number at the left edge.
+const MARGIN: usize = 11;
+
+#[derive(Debug, Args)]
+#[command(after_help = format!("Examples:\n  corerl data plot PH --from -15m\n  \
+    corerl data plot PH FEED_SP.sent FEED_SP.raw --from \"yesterday 14:00\" --to \"yesterday 15:00\" --out ph.svg\n\n\
+    In a file all lines share one axis; in the terminal each has its own.\n\n{TIMES}"))]
+pub(crate) struct PlotArguments {
+    /// What is drawn; `corerl data tags` lists what there is.
+    #[arg(required = true, value_name = "TAG")]
+    tags: Vec<String>,
+    #[command(flatten)]
+    of: Where,
+    #[command(flatten)]
+    window: Window,
+    /// Draw into this SVG file instead of the terminal.
+    #[arg(long, value_name = "FILE.svg")]
+    out: Option<PathBuf>,
+    /// Replace the file, if it is there.
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+/// What is drawn of a series: values that hold until the next one, none where nothing is known.
+struct Drawn {
+    heading: String,
+    points: Vec<(f64, f64)>,
+}
+
+pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
+    let (from, to, zone) = arguments.window.read()?;
+    let reader = arguments.of.open()?;
+    let found = Series::named(&reader, &arguments.of, &arguments.tags)?;
+    let many = found.iter().any(|series| series.agent != found[0].agent);
+    let mut drawn = Vec::new();
+    for series in &found {
+        let points = series.between(&reader, from.saturating_sub(HOLDS_NS), to)?;
+        let whose = if many { format!("{} ", series.agent) } else { String::new() };
+        drawn.push(Drawn { heading: whose + &series.heading(), points: steps(&points, from, to) });
+    }
+    match &arguments.out {
+        Some(path) => {
+            let title = format!("{}, from {} to {}", found[0].agent, zone.tell(from), zone.tell(to));
+            let fresh = FreshFile::begin(path, arguments.force)?;
+            std::io::Write::write_all(&mut fresh.file()?, file(drawn, &title).as_bytes())
+                .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
+            fresh.keep()?;
+            eprintln!("plot: {}", path.display());
+        }
+        None => {
+            let pen = if Theme::of_environment(true).unicode { Pen::Braille } else { Pen::Ascii };
+            let plots = drawn.iter().map(|drawn| terminal(drawn, pen, (to - from) as f64 / 1e9));
+            print_text(&(plots.collect::<Vec<_>>().join("\n") + &axis(from, to, &zone)))?;
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// Seconds since the beginning, and values, as steps; what came before the beginning begins there.
+fn steps(points: &[Timed], from: u64, to: u64) -> Vec<(f64, f64)> {
+    let second = |unix_ns: u64| unix_ns.saturating_sub(from) as f64 / 1e9;
+    let mut steps = Vec::new();
+    for (at, timed) in points.iter().enumerate() {
+        let next = points.get(at + 1).map_or(to, |next| next.unix_ns);
+        let end = next.min(timed.unix_ns.saturating_add(HOLDS_NS)).min(to);
+        if end < from {
+            continue;
+        }
+        steps.extend([(second(timed.unix_ns), timed.point.value), (second(end), timed.point.value)]);
+        if end < next {
+            steps.push((second(end), f64::NAN));
+        }
+    }
+    steps
+}
+
+fn file(drawn: Vec<Drawn>, title: &str) -> String {
+    let lines = drawn.into_iter().enumerate().map(|(number, drawn)| Line {
+        name: drawn.heading,
+        class: format!("c{}", number % COLOURS),
+        points: drawn.points,
+    });
+    let lines: Vec<_> = lines.collect();
+    let y_label = lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>().join(", ");
+    LineChart { x_label: "time, s".to_owned(), y_label, lines, ..LineChart::default() }.file(title)
+}
+
+/// One series in the cells of a terminal, with its highest and lowest value.
+fn terminal(drawn: &Drawn, pen: Pen, seconds: f64) -> String {
+    let values = drawn.points.iter().map(|(_, value)| *value).filter(|value| value.is_finite());
+    let (lowest, highest) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), value| (lo.min(value), hi.max(value)));
+    if lowest > highest {
+        return format!("{}\n{:MARGIN$} nothing is kept\n", drawn.heading, "");
+    }
+    let mut raster = Raster::new(pen, WIDTH, HEIGHT);
+    let (columns, span) = ((raster.columns() - 1) as f64, seconds.max(f64::MIN_POSITIVE));
+    let place = |(second, value): (f64, f64)| {
+        // A line that never moves lies in the middle.
+        let height = if highest > lowest { (value - lowest) / (highest - lowest) } else { 0.5 };
+        ((second / span * columns).round().max(0.0) as usize, height)
+    };
+    for pair in drawn.points.windows(2).filter(|pair| pair.iter().all(|(_, value)| value.is_finite())) {
+        raster.line(0, place(pair[0]), place(pair[1]));
+    }
+    let mut lines = vec![vec![' '; WIDTH]; HEIGHT];
+    raster.drawn().for_each(|(x, y, shown, _)| lines[y][x] = shown);
+    let mut text = format!("{}\n", drawn.heading);
+    for (row, line) in lines.into_iter().enumerate() {
+        let edge = match row {
+            0 => format!("{highest:.5}"),
+            row if row == HEIGHT - 1 => format!("{lowest:.5}"),
+            _ => String::new(),
+        };
+        let line: String = line.into_iter().collect();
+        text += format!("{edge:>MARGIN$} |{line}").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// What the two ends of all plots are.
+fn axis(from: u64, to: u64, zone: &Zone) -> String {
+    let (from, to) = (zone.tell(from), zone.tell(to));
+    let gap = WIDTH.saturating_sub(from.len() + to.len());
+    format!("{:MARGIN$}  {from}{:gap$}{to}\n", "", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::Point;
+
+    use super::*;
+
+    fn timed(second: u64, value: f64) -> Timed {
+        Timed { unix_ns: second * 1_000_000_000, point: Point { cycle: second, value, state: 0, age_us: 0 } }
+    }
+
+    #[test]
+    fn values_hold_until_the_next_one_and_no_longer_than_anybody_knows() {
+        let points = [timed(90, 1.0), timed(110, 2.0), timed(400, 3.0)];
+        let steps = steps(&points, 100_000_000_000, 410_000_000_000);
+        let expected = [(0.0, 1.0), (10.0, 1.0), (10.0, 2.0), (130.0, 2.0)];
+        assert_eq!(steps[..4], expected);
+        assert!(steps[4].0 == 130.0 && steps[4].1.is_nan(), "{steps:?}");
+        assert_eq!(steps[5..], [(300.0, 3.0), (310.0, 3.0)]);
+    }
+
+    #[test]
+    fn a_plot_in_the_terminal_has_its_ends_and_says_when_there_is_nothing() {
+        let drawn =
+            Drawn { heading: "level [m]".into(), points: vec![(0.0, 1.0), (5.0, 1.0), (5.0, 3.0), (10.0, 3.0)] };
+        let text = terminal(&drawn, Pen::Ascii, 10.0);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 1 + HEIGHT);
+        assert!(lines[1].starts_with("    3.00000 |") && lines[1].ends_with('1'), "{text}");
+        assert!(lines[HEIGHT].starts_with("    1.00000 |1"), "{text}");
+        let nothing = Drawn { heading: "level".into(), points: vec![(0.0, f64::NAN)] };
+        assert!(terminal(&nothing, Pen::Ascii, 10.0).contains("nothing is kept"));
+    }
+}
