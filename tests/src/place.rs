@@ -98,6 +98,17 @@ impl Place {
         Process::start(command)
     }
 
+    /// A historian, which keeps in the directory `history`.
+    pub fn historian(&self) -> Process {
+        self.historian_by(self.command("corerl-historian"))
+    }
+
+    /// The same by a command that becomes it.
+    pub fn historian_by(&self, mut command: Command) -> Process {
+        command.arg("--history").arg(self.path("history")).arg("--runtime-dir").arg(self.path("run")).arg("--tether");
+        Process::start(command)
+    }
+
     /// A command of `corerl` to the runtime here, such as `agent arm`.
     pub fn corerl(&self, words: &[&str]) -> Command {
         let mut command = self.command("corerl");

@@ -47,6 +47,13 @@ impl Exceptions {
         self.tracks.values_mut().for_each(|track| track.kept = None);
     }
 
+    /// This point of a track is kept, whatever its rule says.
+    pub fn note(&mut self, track: TrackId, point: &Point) {
+        if let Some(known) = self.tracks.get_mut(&track) {
+            known.kept = Some(*point);
+        }
+    }
+
     /// Whether this point of a track is to be kept. It counts as kept then. A track without a rule keeps every one.
     pub fn keeps(&mut self, track: TrackId, point: &Point) -> bool {
         let Some(known) = self.tracks.get_mut(&track) else { return true };

@@ -40,9 +40,17 @@ const SETPOINT: [TrackKind; 4] = [TrackKind::Raw, TrackKind::Sent, TrackKind::Wr
 /// What is kept of a run as a whole.
 const WHOLE: [TrackKind; 5] =
     [TrackKind::Reward, TrackKind::Mode, TrackKind::Policy, TrackKind::Value, TrackKind::Spread];
-/// What does not change for a long time is kept by exception: its changes, and that it was looked at.
-const BY_EXCEPTION: [TrackKind; 5] =
-    [TrackKind::Tag, TrackKind::Written, TrackKind::ReadBack, TrackKind::Mode, TrackKind::Policy];
+/// What may stay the same for a long time is kept by exception: its changes, and that it was looked at. Decisions are kept all
+/// the same, and rewards and estimates.
+const BY_EXCEPTION: [TrackKind; 7] = [
+    TrackKind::Tag,
+    TrackKind::Raw,
+    TrackKind::Sent,
+    TrackKind::Written,
+    TrackKind::ReadBack,
+    TrackKind::Mode,
+    TrackKind::Policy,
+];
 
 /// The two clocks at one instant.
 #[derive(Clone, Copy, Debug)]
@@ -166,38 +174,39 @@ impl Intake {
         Ok((!holds).then_some((cycle, unix_ns)))
     }
 
-    /// Of tags what the pipeline observed, by exception; of setpoints what was decided and written; every reward; changes of mode
-    /// and policy.
+    /// Of tags what the pipeline observed, by exception; of setpoints every decision, and what changed between them; every reward;
+    /// changes of mode and policy.
     fn points(&mut self, record: &CycleRef<'_>, to: &mut Vec<(TrackId, Point)>) {
         let CycleRef { head, setpoints, tags } = record;
         let cycle = head.cycle;
-        let mut keep = |track: TrackId, value: f64, state: u32, age_us: u32| {
-            let point = Point { cycle, value, state, age_us };
-            if self.exceptions.keeps(track, &point) {
+        let mut put = |track: TrackId, point: Point, always: bool| {
+            if always {
+                self.exceptions.note(track, &point);
+            }
+            if always || self.exceptions.keeps(track, &point) {
                 to.push((track, point));
             }
         };
-        keep(self.tracks.mode, head.mode.into(), (head.flags & (CycleHead::ARMED | CycleHead::LATCHED)).into(), 0);
+        let point = |value: f64, state: u32| Point { cycle, value, state, age_us: 0 };
+        let flags = head.flags & (CycleHead::ARMED | CycleHead::LATCHED);
+        put(self.tracks.mode, point(head.mode.into(), flags.into()), false);
         // No double is exact beyond 2^53 generations, which nobody will publish.
-        keep(self.tracks.policy, head.policy_generation as f64, 0, 0);
+        put(self.tracks.policy, point(head.policy_generation as f64, 0), false);
         if head.has(CycleHead::OBSERVATION_SLOT) {
             for (track, tag) in self.tracks.tags.iter().zip(*tags) {
-                keep(*track, tag.value, tag.quality.into(), u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX));
+                let age_us = u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX);
+                put(*track, Point { age_us, ..point(tag.value, tag.quality.into()) }, false);
             }
         }
-        let acts = head.has(CycleHead::DECISION_SLOT) || head.has(CycleHead::WROTE);
+        let decides = head.has(CycleHead::DECISION_SLOT);
         for ([raw, sent, written, readback], part) in self.tracks.setpoints.iter().zip(*setpoints) {
-            if acts {
-                keep(*raw, part.desired, 0, 0);
-                keep(*sent, part.sent, part.acted, 0);
-            }
-            if acts || head.has(CycleHead::OBSERVATION_SLOT) {
-                keep(*written, part.last, part.state, 0);
-                keep(*readback, part.readback, 0, 0);
-            }
+            put(*raw, point(part.desired, 0), decides);
+            put(*sent, point(part.sent, part.acted), decides);
+            put(*written, point(part.last, part.state), false);
+            put(*readback, point(part.readback, 0), false);
         }
         if !head.reward.is_nan() {
-            keep(self.tracks.reward, head.reward, 0, 0);
+            put(self.tracks.reward, point(head.reward, 0), true);
         }
     }
 

@@ -25,8 +25,11 @@ use summary::Summary;
 /// The longest run, seconds: everything that is seen stays in memory.
 const SECONDS_MAX: u64 = 3600;
 
+/// Below the report's directory: what the historian keeps of all runs of the demo.
+const HISTORY: &str = "history";
+
 /// The programs of the demo and the packages that they come from.
-const PACKAGES: &[&str] = &["rt-daemon", "learner", "corerl", "plant-sim"];
+const PACKAGES: &[&str] = &["rt-daemon", "learner", "corerl", "historian", "plant-sim"];
 
 /// Starts a simulated plant, the runtime and the learner, watches them, and reports.
 #[derive(Debug, Args)]
@@ -96,6 +99,7 @@ fn demonstrate(arguments: &DemoArguments) -> Result<(), String> {
         seed: arguments.seed,
         keep: arguments.record.then(|| arguments.report.clone()),
         policy,
+        history: arguments.report.join(HISTORY),
         checkpoints: arguments.checkpoint_dir.clone(),
     };
     let End { recording, trouble } = run::run(&order)?;
@@ -116,6 +120,7 @@ pub(crate) fn recorded(programs: &Path, seconds: u64, keep: &Path) -> Result<Pat
         seed: 1,
         keep: Some(keep.to_owned()),
         policy: None,
+        history: keep.join(HISTORY),
         checkpoints: None,
     };
     let End { trouble, .. } = run::run(&order)?;
@@ -141,6 +146,7 @@ fn publish(arguments: &DemoArguments, plant: &DemoPlant, recording: &recording::
         }
     }
     eprintln!("report: {}", page.display());
+    eprintln!("history: {0}; corerl data tags --history {0}", arguments.report.join(HISTORY).display());
     Ok(())
 }
 

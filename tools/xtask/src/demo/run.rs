@@ -32,6 +32,9 @@ const RUNTIME_STOP: Duration = Duration::from_secs(3);
 /// The same for the plant.
 const PLANT_STOP: Duration = Duration::from_secs(2);
 
+/// And for the historian, which keeps what is left first.
+const HISTORIAN_STOP: Duration = Duration::from_secs(5);
+
 /// What a recording of the run is called.
 pub(crate) const RECORDING: &str = "demo.rec";
 
@@ -49,6 +52,8 @@ pub(crate) struct Order {
     pub(crate) keep: Option<PathBuf>,
     /// The policy to start with, if it is not the nominal one.
     pub(crate) policy: Option<PathBuf>,
+    /// Where the historian keeps what happens.
+    pub(crate) history: PathBuf,
     /// Where the learner finds and leaves its checkpoints; `None`: it begins anew, or leaves a given policy as it is.
     pub(crate) checkpoints: Option<PathBuf>,
 }
@@ -65,6 +70,7 @@ pub(crate) struct End {
 /// The processes, in the order of their start.
 struct Company {
     plant: Child,
+    historian: Child,
     corerl: Child,
 }
 
@@ -72,6 +78,7 @@ impl Company {
     /// An error when one of them has ended.
     fn check(&mut self) -> Result<(), String> {
         self.plant.check()?;
+        self.historian.check()?;
         self.corerl.check()
     }
 }
@@ -128,9 +135,13 @@ fn start(order: &Order, directory: &TempDir) -> Result<Company, String> {
     let kept = order.keep.as_deref().unwrap_or(directory.path());
     let site = kept.join("site.yaml");
     std::fs::write(&site, order.plant.site_file(&values)).map_err(|error| super::unwritable(&site, &error))?;
+    let runtime_dir = directory.path().join("run");
+    let mut historian = program("corerl-historian");
+    historian.arg("--tether").arg("--history").arg(&order.history).arg("--runtime-dir").arg(&runtime_dir);
+    let historian = Child::start("corerl-historian", &mut historian)?;
     let mut run = program("corerl");
     run.args(["run", "--arm", "--tether", "--config"]).arg(&site);
-    run.arg("--runtime-dir").arg(directory.path().join("run"));
+    run.arg("--runtime-dir").arg(&runtime_dir);
     run.arg("--programs").arg(&order.programs).arg("--checkpoint-dir");
     run.arg(order.checkpoints.clone().unwrap_or_else(|| directory.path().join("checkpoints")));
     if order.policy.is_some() && order.checkpoints.is_none() {
@@ -140,7 +151,7 @@ fn start(order: &Order, directory: &TempDir) -> Result<Company, String> {
         run.arg("--record").arg(kept.join(RECORDING));
     }
     let corerl = Child::start("corerl run", &mut run)?;
-    Ok(Company { plant, corerl })
+    Ok(Company { plant, historian, corerl })
 }
 
 /// Waits for the line in which the plant says where it listens.
@@ -200,7 +211,7 @@ fn watch(observer: &mut Observer, seconds: u64, company: &mut Company, lifeline:
     outcome
 }
 
-/// Runtime and learner first, then the plant. What had to be killed is trouble.
+/// Runtime and learner first, then the plant, and whoever keeps what they left behind. What had to be killed is trouble.
 fn stop(company: &mut Company) -> Vec<String> {
     let mut trouble = Vec::new();
     if company.corerl.ended().is_none() {
@@ -210,6 +221,10 @@ fn stop(company: &mut Company) -> Vec<String> {
     if company.plant.ended().is_none() {
         let end = company.plant.let_go(PLANT_STOP);
         trouble.extend(bad_end(&company.plant, end));
+    }
+    if company.historian.ended().is_none() {
+        let end = company.historian.let_go(HISTORIAN_STOP);
+        trouble.extend(bad_end(&company.historian, end));
     }
     trouble
 }

@@ -184,7 +184,7 @@ fn told(moment: &Moment, time: &str) -> String {
 }
 
 fn some(value: Option<f64>) -> String {
-    value.map_or_else(|| number(f64::NAN), |value| format!("{value:.5}"))
+    number(value.unwrap_or(f64::NAN))
 }
 
 fn with_unit(name: &str, unit: &str) -> String {

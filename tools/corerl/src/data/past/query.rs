@@ -15,7 +15,8 @@ use crate::output::{print_json, print_text, table};
     corerl data query PH --from \"yesterday 14:00\" --to \"yesterday 14:10\"\n  \
     corerl data query PH FEED_SP.sent mode --from -5m --format csv > trend.csv\n\n\
     A setpoint has .raw (what policy or fallback asked for), .sent (what the envelope let through), .written and .readback behind \
-    its name; an agent has reward, mode, policy, value and spread. `corerl data tags` lists what there is.\n\n{TIMES}"))]
+    its name; an agent has reward, mode, policy, value and spread. `corerl data tags` lists what there is. What does not change is kept \
+    once a minute: the first value is the one that holds at the beginning, with its own time.\n\n{TIMES}"))]
 pub(crate) struct QueryArguments {
     /// What is asked for.
     #[arg(required = true, value_name = "TAG")]
@@ -75,7 +76,11 @@ pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
     let reader = arguments.of.open()?;
     let mut found = Vec::new();
     for series in Series::named(&reader, &arguments.of, &arguments.tags)? {
-        let points = series.between(&reader, from, to)?;
+        // What holds at the beginning was kept before it, unless something was kept just then.
+        let mut points = series.between(&reader, from, to)?;
+        if points.first().is_none_or(|first| first.unix_ns > from) {
+            points.splice(0..0, series.at(&reader, from)?);
+        }
         let points = points.iter().map(|timed| told(&series, timed, &zone)).collect();
         found.push(Found { agent: series.agent, tag: series.address, unit: series.unit, points });
     }
