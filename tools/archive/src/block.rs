@@ -9,10 +9,12 @@
 //! ```
 //! Numbers are LEB128 varints, signed ones in zigzag; the four bytes are little-endian.
 
+use serde::{Deserialize, Serialize};
+
 use crate::TrackId;
 
 /// One value of a track.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// The cycle in which it was so, counted by its run.
     pub cycle: u64,

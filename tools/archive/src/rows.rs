@@ -1,7 +1,9 @@
 //! What an archive has rows of.
 
+use serde::{Deserialize, Serialize};
+
 /// A run of a runtime, as it says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The plant's name.
     pub site: String,
@@ -16,15 +18,15 @@ pub struct Run {
 }
 
 /// A run's number in one archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RunId(pub(crate) i64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunId(pub i64);
 
 /// A track's number in one archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TrackId(pub(crate) i64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TrackId(pub i64);
 
 /// What a track is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TrackKind {
     /// A tag; the state of its points is the quality.
     Tag,
@@ -81,7 +83,7 @@ impl TrackKind {
 }
 
 /// A track, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackName {
     /// What it is of.
     pub kind: TrackKind,
@@ -103,7 +105,7 @@ impl TrackName {
 }
 
 /// An event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Its number in the runtime's ring.
     pub number: u64,
@@ -126,7 +128,7 @@ pub struct Event {
 }
 
 /// What is counted in a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Missing {
     /// Cycle records.
     Cycles,
@@ -135,7 +137,8 @@ pub enum Missing {
 }
 
 impl Missing {
-    pub(crate) const fn name(self) -> &'static str {
+    /// As the archive calls it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Cycles => "cycles",
             Self::Events => "events",
@@ -144,7 +147,7 @@ impl Missing {
 }
 
 /// Something that should be there and is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// What is missing.
     pub what: Missing,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, open_to_write};
 use crate::block::{Point, pack, pack_many, unpack, unpack_many};
@@ -30,7 +31,7 @@ pub struct Kept {
 }
 
 /// What belongs together: all of it is kept, or nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     /// Numbers of the ring's records that it accounts for, kept or in a gap: from the first one to the one behind the last.
     pub cycle_records: std::ops::Range<u64>,
