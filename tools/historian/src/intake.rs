@@ -1,12 +1,13 @@
 //! From what one runtime publishes to commits.
 
 use archive::{
-    Commit, Event, Exceptions, Gap, HEARTBEAT_NS, Kept, Missing, Point, Rule, Run, RunId, Store, StoreError, TrackId,
-    TrackKind, TrackName,
+    Commit, Event, Exceptions, Gap, HEARTBEAT_NS, Kept, Missing, Point, Rule, Run, RunId, TrackId, TrackKind, TrackName,
 };
 use rt_control::Description;
 use shm_layout::{CycleHead, CycleRef, EstimateRecord, EventKind, EventRecord};
 use watch::Memory;
+
+use crate::keeper::{KeepError, Keeper};
 
 /// A wall clock that moves further than this away from what it was has been set.
 const CLOCK_STEP_NS: u64 = 10_000_000;
@@ -67,9 +68,9 @@ impl Clocks {
 
 impl Intake {
     /// Goes on with a run where it was left, or begins with it.
-    pub(crate) fn begin(store: &mut Store, memory: &mut Memory) -> Result<Self, StoreError> {
+    pub(crate) fn begin(keeper: &mut dyn Keeper, memory: &mut Memory) -> Result<Self, KeepError> {
         let of = memory.description();
-        let next = store.run(&Run {
+        let next = keeper.run(&Run {
             site: of.site.clone(),
             agent: of.agent.clone(),
             instance: of.instance.clone(),
@@ -77,14 +78,14 @@ impl Intake {
             period_ns: of.period_ns,
         })?;
         let names = names(of);
-        let ids = store.tracks(next.run, &names)?;
+        let ids = keeper.tracks(next.run, &names)?;
         let tracks = Tracks::of(&ids, of);
         let rule = Rule::ByException { deadband: 0.0, heartbeat_cycles: (HEARTBEAT_NS / of.period_ns.max(1)).max(1) };
         let mut exceptions = Exceptions::default();
         for (track, _) in ids.iter().zip(&names).filter(|(_, name)| BY_EXCEPTION.contains(&name.kind)) {
-            exceptions.add(*track, rule, store.newest(next.run, *track)?);
+            exceptions.add(*track, rule, keeper.newest(next.run, *track)?);
         }
-        let estimated = store.newest(next.run, tracks.value)?.map(|point| point.cycle);
+        let estimated = keeper.newest(next.run, tracks.value)?.map(|point| point.cycle);
         memory.go_on_at(next.next_cycle_record, next.next_event);
         Ok(Self { run: next.run, tracks, exceptions, next, last_cycle: None, estimated })
     }
@@ -95,8 +96,14 @@ impl Intake {
     }
 
     /// Keeps what was published since the last time.
-    pub(crate) fn take(&mut self, store: &mut Store, memory: &mut Memory, clocks: Clocks) -> Result<(), StoreError> {
+    pub(crate) fn take(
+        &mut self,
+        keeper: &mut dyn Keeper,
+        memory: &mut Memory,
+        clocks: Clocks,
+    ) -> Result<(), KeepError> {
         let mut commit = Commit::default();
+        let last_cycle = self.last_cycle;
         let layout = memory.layout();
         let (mut number, mut release) = (self.next.next_cycle_record, None);
         let missed = memory.cycle_words(|words, lost| {
@@ -124,19 +131,20 @@ impl Intake {
         let (cycles_end, events_end) = memory.next_numbers();
         self.ends(&mut commit, (number, cycles_end), (event_number, events_end), missed.damaged || lost_events.damaged);
         if let Some((cycle, release_ns)) = release {
-            commit.clock = self.clock(store, cycle, clocks.unix_ns(release_ns))?;
+            commit.clock = self.clock(keeper, cycle, clocks.unix_ns(release_ns))?;
         }
         if commit.cycle_records.is_empty() && commit.events_read.is_empty() {
             return Ok(());
         }
-        match store.commit(self.run, &commit) {
+        match keeper.commit(self.run, &commit) {
             Ok(()) => {
                 (self.next.next_cycle_record, self.next.next_event) =
                     (commit.cycle_records.end, commit.events_read.end);
                 Ok(())
             }
             Err(error) => {
-                // It is read once more, as far as the rings still hold it, and what counted as kept is not.
+                // It is read once more, as far as the rings still hold it; nothing of it counts as kept.
+                self.last_cycle = last_cycle;
                 self.exceptions.gap();
                 memory.go_on_at(self.next.next_cycle_record, self.next.next_event);
                 Err(error)
@@ -168,8 +176,8 @@ impl Intake {
     }
 
     /// A relation of clocks that is not known yet, or has changed.
-    fn clock(&self, store: &Store, cycle: u64, unix_ns: u64) -> Result<Option<(u64, u64)>, StoreError> {
-        let known = store.unix_ns(self.run, cycle)?;
+    fn clock(&self, keeper: &dyn Keeper, cycle: u64, unix_ns: u64) -> Result<Option<(u64, u64)>, KeepError> {
+        let known = keeper.unix_ns(self.run, cycle)?;
         let holds = known.is_some_and(|known| known.abs_diff(unix_ns) <= CLOCK_STEP_NS);
         Ok((!holds).then_some((cycle, unix_ns)))
     }

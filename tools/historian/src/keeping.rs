@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use archive::{Store, StoreError};
 use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
 use watch::{Agents, Memory};
 
 use crate::intake::{Clocks, Intake};
+use crate::keeper::{KeepError, Keeper};
 
-/// How often the journal becomes blocks.
-const COMPACT_EVERY: Duration = Duration::from_secs(600);
+/// How often what came in a hurry gets its lasting form.
+const SETTLE_EVERY: Duration = Duration::from_secs(600);
 
-pub(crate) struct Keeping {
+/// All agents below a directory, and where they are kept.
+pub struct Keeping {
     agents: Agents,
-    store: Store,
+    keeper: Box<dyn Keeper>,
     clock: MonotonicClock,
     /// By the agent's name: the run that leads.
     kept: BTreeMap<String, Run>,
-    compacted: Instant,
+    settled: Instant,
 }
 
 struct Run {
@@ -30,25 +31,27 @@ struct Run {
 }
 
 impl Keeping {
-    pub(crate) fn new(agents: Agents, store: Store) -> Self {
-        Self { agents, store, clock: MonotonicClock::new(), kept: BTreeMap::new(), compacted: Instant::now() }
+    /// Keeps all of these there.
+    pub fn new(agents: Agents, keeper: Box<dyn Keeper>) -> Self {
+        Self { agents, keeper, clock: MonotonicClock::new(), kept: BTreeMap::new(), settled: Instant::now() }
     }
 
     /// Keeps what all agents have published since the last turn.
-    pub(crate) fn turn(&mut self) {
+    pub fn turn(&mut self) {
         let clocks = Clocks { monotonic_ns: self.clock.now().as_ns(), unix_ns: rt_sys::unix_time().as_ns() };
-        let Self { agents, store, kept, .. } = self;
+        let Self { agents, keeper, kept, .. } = self;
+        let keeper = &mut **keeper;
         for agent in agents.find() {
             let label = agent.label();
             // Whoever does not answer may have published something before it ended.
             let _ = agent.look();
             if let (Some(run), Some(mut former)) = (kept.get_mut(&label), agent.former()) {
-                run.take(&label, store, &mut former, clocks);
+                run.take(&label, keeper, &mut former, clocks);
             }
             let Some(memory) = agent.memory() else { continue };
             let number = memory.description().run;
             if kept.get(&label).is_none_or(|run| run.number != number) {
-                match Intake::begin(store, memory) {
+                match Intake::begin(keeper, memory) {
                     Ok(intake) => _ = kept.insert(label.clone(), Run { number, intake, said: None }),
                     Err(error) => {
                         tracing::error!(agent_id = label, "cannot be kept: {error}");
@@ -57,28 +60,28 @@ impl Keeping {
                 }
             }
             if let Some(run) = kept.get_mut(&label) {
-                run.take(&label, store, memory, clocks);
+                run.take(&label, keeper, memory, clocks);
             }
         }
-        self.compact();
+        self.settle();
     }
 
-    fn compact(&mut self) {
-        if self.compacted.elapsed() < COMPACT_EVERY {
+    fn settle(&mut self) {
+        if self.settled.elapsed() < SETTLE_EVERY {
             return;
         }
-        self.compacted = Instant::now();
+        self.settled = Instant::now();
         for (label, run) in &self.kept {
-            if let Err(error) = self.store.compact(run.intake.run()) {
-                tracing::error!(agent_id = label, "the journal cannot become blocks: {error}");
+            if let Err(error) = self.keeper.settle(run.intake.run()) {
+                tracing::error!(agent_id = label, "what came cannot get its lasting form: {error}");
             }
         }
     }
 }
 
 impl Run {
-    fn take(&mut self, label: &str, store: &mut Store, memory: &mut Memory, clocks: Clocks) {
-        let failed: Option<StoreError> = self.intake.take(store, memory, clocks).err();
+    fn take(&mut self, label: &str, keeper: &mut dyn Keeper, memory: &mut Memory, clocks: Clocks) {
+        let failed: Option<KeepError> = self.intake.take(keeper, memory, clocks).err();
         let what = failed.map(|error| error.to_string());
         if self.said != what {
             match &what {

@@ -4,12 +4,11 @@
 //! - It reads: control sockets and read-only descriptors of shared memory. No runtime waits for it or notices when it is gone.
 //! - What it has read is kept, or its loss is a row that says from where to where and why. A historian that is killed goes on
 //!   where it stopped, as long as the runtime's rings reach back; nothing is kept twice.
-//! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69 the
-//!   archive cannot be opened, 70 internal.
+//! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
+//!   full.
+//! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
+//!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal.
 #![forbid(unsafe_code)]
-
-mod intake;
-mod keeping;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,10 +16,9 @@ use std::time::Duration;
 
 use archive::Store;
 use clap::Parser;
+use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Target, migrate};
 use rt_sys::Lifeline;
 use watch::{Agents, From};
-
-use keeping::Keeping;
 
 /// How often rings are read and commits made.
 const TURN: Duration = Duration::from_secs(1);
@@ -29,8 +27,12 @@ const TURN: Duration = Duration::from_secs(1);
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Example:\n  corerl-historian --history /var/lib/corerl/history\n\n\
-                                 `corerl data query` reads what is kept, also while this runs."
+    after_help = "Examples:\n  \
+        corerl-historian --history /var/lib/corerl/history\n  \
+        corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
+        corerl-historian --print-roles | psql postgresql://owner@localhost/plant\n  \
+        corerl-historian --postgres 'host=localhost dbname=plant user=corerl_historian' --password-file /etc/corerl/db\n\n\
+        `corerl data query` reads what is kept in files, also while this runs; in PostgreSQL people look at corerl.sample_named."
 )]
 struct Arguments {
     /// Where the history is kept.
@@ -39,17 +41,42 @@ struct Arguments {
     /// Where the agents' control sockets are.
     #[arg(long, value_name = "DIRECTORY")]
     runtime_dir: Option<PathBuf>,
+    /// Keep in this PostgreSQL database instead, a URL or pairs of key and value; without a password, and without
+    /// `sslmode=disable` on this machine only.
+    #[arg(long, value_name = "TARGET")]
+    postgres: Option<String>,
+    /// The database's password is this file's first line; otherwise PGPASSWORD and PGPASSFILE say it.
+    #[arg(long, value_name = "FILE", requires = "postgres")]
+    password_file: Option<PathBuf>,
+    /// What the database does not have yet is here; `spill` below the history unless said.
+    #[arg(long, value_name = "DIRECTORY", requires = "postgres")]
+    spill: Option<PathBuf>,
+    /// How long that may become; then the oldest of it is dropped, and a gap.
+    #[arg(long, value_name = "BYTES", requires = "postgres", default_value_t = 1 << 30,
+          value_parser = clap::value_parser!(u64).range(BUDGET_MIN..))]
+    spill_budget: u64,
+    /// Bring the database's schema up to date and exit; its owner does this.
+    #[arg(long, requires = "postgres")]
+    migrate: bool,
+    /// Print roles for the historian and for readers, as SQL for the schema's owner, and exit.
+    #[arg(long, exclusive = true)]
+    print_roles: bool,
     /// End when standard input is closed.
     #[arg(long)]
     tether: bool,
 }
 
-/// The archive cannot be opened.
+const USAGE: u8 = 2;
+/// The archive cannot be opened, or the database not be reached.
 const UNAVAILABLE: u8 = 69;
 const INTERNAL: u8 = 70;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.print_roles {
+        print!("{ROLES}");
+        return ExitCode::SUCCESS;
+    }
     rt_sys::start_logging("corerl-historian", None);
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,12 +90,19 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
     let lifeline =
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
-    let history = &arguments.history;
-    let store = Store::open(history)
-        .map_err(|why| (UNAVAILABLE, format!("cannot keep anything in {}: {why}", history.display())))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
-    tracing::info!("keeping agents below {} in {}", directory.display(), history.display());
-    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), store);
+    let target = target(arguments)?;
+    if let (Some(target), true) = (&target, arguments.migrate) {
+        let steps = migrate(target).map_err(|error| (UNAVAILABLE, format!("{target} stays as it is: {error}")))?;
+        tracing::info!("{target} is up to date after {steps} steps");
+        return Ok(());
+    }
+    let keeper: Box<dyn Keeper> = match target {
+        Some(target) => Box::new(postgres(arguments, target)?),
+        None => Box::new(store(arguments)?),
+    };
+    tracing::info!("keeping agents below {}", directory.display());
+    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper);
     loop {
         keeping.turn();
         if lifeline.wait(TURN).asks_to_stop() {
@@ -76,4 +110,26 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
             return Ok(());
         }
     }
+}
+
+fn target(arguments: &Arguments) -> Result<Option<Target>, (u8, String)> {
+    let target = arguments.postgres.as_deref().map(|text| Target::new(text, arguments.password_file.clone()));
+    target.transpose().map_err(|error| (USAGE, format!("--postgres: {error}")))
+}
+
+fn store(arguments: &Arguments) -> Result<Store, (u8, String)> {
+    let history = &arguments.history;
+    let store = Store::open(history)
+        .map_err(|why| (UNAVAILABLE, format!("cannot keep anything in {}: {why}", history.display())))?;
+    tracing::info!("keeping in {}", history.display());
+    Ok(store)
+}
+
+fn postgres(arguments: &Arguments, target: Target) -> Result<Postgres, (u8, String)> {
+    let spill = arguments.spill.clone().unwrap_or_else(|| arguments.history.join("spill"));
+    let kept = format!("keeping in {target}, through the spill log in {}", spill.display());
+    let postgres = Postgres::open(target, &spill, arguments.spill_budget);
+    let postgres = postgres.map_err(|error| (UNAVAILABLE, format!("cannot keep anything: {error}")))?;
+    tracing::info!("{kept}");
+    Ok(postgres)
 }

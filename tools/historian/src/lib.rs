@@ -1,0 +1,18 @@
+//! The historian: keeps what running agents publish, in an archive or in PostgreSQL.
+//!
+//! A [`Keeping`] looks at all agents and brings what they publish to a [`Keeper`]. There are two: the archive's own
+//! [`Store`](archive::Store), and [`Postgres`], which puts every commit into a log on the disk first and from there into a
+//! database that may be away.
+#![forbid(unsafe_code)]
+
+mod account;
+mod intake;
+mod keeper;
+mod keeping;
+mod postgres;
+mod spill;
+
+pub use keeper::{KeepError, Keeper};
+pub use keeping::Keeping;
+pub use postgres::{ConnectError, MigrateError, Postgres, ROLES, Status, Target, TargetError, migrate};
+pub use spill::{BUDGET_MIN, SpillError};

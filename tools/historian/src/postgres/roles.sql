@@ -1,0 +1,15 @@
+-- Two roles: one for the historian, which may add and take nothing away, and one for whoever reads.
+-- Run this once as the owner of the schema, behind corerl-historian --migrate; then give corerl_historian a password:
+-- \password corerl_historian
+
+CREATE ROLE corerl_historian LOGIN;
+GRANT USAGE ON SCHEMA corerl TO corerl_historian;
+GRANT SELECT ON corerl.migration TO corerl_historian;
+GRANT SELECT, INSERT ON corerl.run, corerl.track TO corerl_historian;
+GRANT UPDATE (next_cycle_record, next_event, last_cycle) ON corerl.run TO corerl_historian;
+GRANT INSERT ON corerl.sample, corerl.clock, corerl.event, corerl.gap TO corerl_historian;
+GRANT EXECUTE ON FUNCTION corerl.day(date) TO corerl_historian;
+
+CREATE ROLE corerl_reader LOGIN;
+GRANT USAGE ON SCHEMA corerl TO corerl_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA corerl TO corerl_reader;
