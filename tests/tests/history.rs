@@ -53,7 +53,7 @@ fn a_historian_that_cannot_write_loses_nothing_that_the_rings_still_hold() {
     let (counters, mut cycles, mut events) = (runtime.counters(), runtime.cycles(), runtime.events());
     // No file may be longer than 64 KiB: a disk that is full, as far as the historian can tell.
     let mut full = Command::new("sh");
-    full.args(["-c", "trap '' XFSZ; ulimit -f 128; exec \"$0\" \"$@\""]).arg(tests::program("corerl-historian"));
+    full.args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\""]).arg(tests::program("corerl-historian"));
     let mut historian = place.historian_by(full);
     historian.wait_until_it_says("nothing is kept at present");
     wait_for_more(&counters, Counter::Cycles, 200);

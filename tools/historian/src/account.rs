@@ -70,7 +70,7 @@ impl Account {
         let first_event = self.position.event;
         let clock = spilled.clock.filter(|clock| self.clock != Some(*clock));
         self.clock = spilled.clock.or(self.clock);
-        self.last_cycle = self.last_cycle.max(commit.points.iter().map(|(_, point)| point.cycle).max());
+        self.last_cycle = self.last_cycle.max(commit.last_cycle);
         self.position = self.position.max(end);
         Some(New { spilled, after_cycle, first_event, gaps, clock })
     }
@@ -127,6 +127,7 @@ mod tests {
         let commit = Commit {
             cycle_records: cycles,
             events_read: events.clone(),
+            last_cycle: read.last().copied(),
             points: read.into_iter().map(point).collect(),
             events: events.map(event).collect(),
             gaps: lost.into_iter().map(gap).collect(),

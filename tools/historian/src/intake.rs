@@ -87,7 +87,7 @@ impl Intake {
         }
         let estimated = keeper.newest(next.run, tracks.value)?.map(|point| point.cycle);
         memory.go_on_at(next.next_cycle_record, next.next_event);
-        Ok(Self { run: next.run, tracks, exceptions, next, last_cycle: None, estimated })
+        Ok(Self { run: next.run, tracks, exceptions, last_cycle: next.last_cycle, next, estimated })
     }
 
     /// Its number in the archive.
@@ -165,6 +165,7 @@ impl Intake {
         }
         commit.cycle_records = self.next.next_cycle_record..cycles.0.max(cycles.1);
         commit.events_read = self.next.next_event..events.0.max(events.1);
+        commit.last_cycle = self.last_cycle;
     }
 
     fn gap(&self, what: Missing, first: u64, count: u64, before_cycle: Option<u64>) -> Gap {

@@ -13,6 +13,9 @@ use crate::keeper::{KeepError, Keeper};
 /// How often what came in a hurry gets its lasting form.
 const SETTLE_EVERY: Duration = Duration::from_secs(600);
 
+/// Runs that have ended and wait: each holds a minute of records in memory.
+const ENDED_MAX: usize = 8;
+
 /// All agents below a directory, and where they are kept.
 pub struct Keeping {
     agents: Agents,
@@ -20,48 +23,56 @@ pub struct Keeping {
     clock: MonotonicClock,
     /// By the agent's name: the run that leads.
     kept: BTreeMap<String, Run>,
+    /// Runs that have ended, of which not everything is kept yet.
+    ended: Vec<Ended>,
+    /// By the agent's name: why it is not kept, so that it is said once.
+    said: BTreeMap<String, String>,
     settled: Instant,
 }
 
 struct Run {
     number: u64,
     intake: Intake,
-    /// What was said last, so that it is said once.
-    said: Option<String>,
+}
+
+/// A run with the memory that it left behind.
+struct Ended {
+    label: String,
+    run: Run,
+    memory: Memory,
 }
 
 impl Keeping {
     /// Keeps all of these there.
     pub fn new(agents: Agents, keeper: Box<dyn Keeper>) -> Self {
-        Self { agents, keeper, clock: MonotonicClock::new(), kept: BTreeMap::new(), settled: Instant::now() }
+        Self {
+            agents,
+            keeper,
+            clock: MonotonicClock::new(),
+            kept: BTreeMap::new(),
+            ended: Vec::new(),
+            said: BTreeMap::new(),
+            settled: Instant::now(),
+        }
     }
 
     /// Keeps what all agents have published since the last turn.
     pub fn turn(&mut self) {
         let clocks = Clocks { monotonic_ns: self.clock.now().as_ns(), unix_ns: rt_sys::unix_time().as_ns() };
-        let Self { agents, keeper, kept, .. } = self;
+        let Self { agents, keeper, kept, ended, said, .. } = self;
         let keeper = &mut **keeper;
+        ended.retain_mut(|of| of.run.intake.take(keeper, &mut of.memory, clocks).is_err());
         for agent in agents.find() {
             let label = agent.label();
             // Whoever does not answer may have published something before it ended.
             let _ = agent.look();
-            if let (Some(run), Some(mut former)) = (kept.get_mut(&label), agent.former()) {
-                run.take(&label, keeper, &mut former, clocks);
+            if let Some((run, memory)) = agent.former().and_then(|memory| Some((kept.remove(&label)?, memory))) {
+                leave(ended, Ended { label: label.clone(), run, memory }, keeper, clocks);
             }
             let Some(memory) = agent.memory() else { continue };
-            let number = memory.description().run;
-            if kept.get(&label).is_none_or(|run| run.number != number) {
-                match Intake::begin(keeper, memory) {
-                    Ok(intake) => _ = kept.insert(label.clone(), Run { number, intake, said: None }),
-                    Err(error) => {
-                        tracing::error!(agent_id = label, "cannot be kept: {error}");
-                        continue;
-                    }
-                }
-            }
-            if let Some(run) = kept.get_mut(&label) {
-                run.take(&label, keeper, memory, clocks);
-            }
+            let taken = take(memory, kept.get_mut(&label), keeper, clocks);
+            let taken = taken.map(|begun| _ = begun.map(|begun| kept.insert(label.clone(), begun)));
+            tell(said, label, taken.err());
         }
         self.settle();
     }
@@ -79,16 +90,44 @@ impl Keeping {
     }
 }
 
-impl Run {
-    fn take(&mut self, label: &str, keeper: &mut dyn Keeper, memory: &mut Memory, clocks: Clocks) {
-        let failed: Option<KeepError> = self.intake.take(keeper, memory, clocks).err();
-        let what = failed.map(|error| error.to_string());
-        if self.said != what {
-            match &what {
-                Some(error) => tracing::error!(agent_id = label, "nothing is kept at present: {error}"),
-                None => tracing::info!(agent_id = label, "is kept again"),
-            }
-            self.said = what;
+/// Keeps what an agent's run has published; the run, if it is another one than before.
+fn take(
+    memory: &mut Memory,
+    known: Option<&mut Run>,
+    keeper: &mut dyn Keeper,
+    clocks: Clocks,
+) -> Result<Option<Run>, KeepError> {
+    let number = memory.description().run;
+    if let Some(run) = known.filter(|run| run.number == number) {
+        return run.intake.take(keeper, memory, clocks).map(|()| None);
+    }
+    let mut run = Run { number, intake: Intake::begin(keeper, memory)? };
+    run.intake.take(keeper, memory, clocks)?;
+    Ok(Some(run))
+}
+
+/// Keeps what a run has left behind, now or as soon as that is possible.
+fn leave(ended: &mut Vec<Ended>, mut left: Ended, keeper: &mut dyn Keeper, clocks: Clocks) {
+    if left.run.intake.take(keeper, &mut left.memory, clocks).is_ok() {
+        return;
+    }
+    ended.push(left);
+    if ended.len() > ENDED_MAX {
+        let given_up = ended.remove(0).label;
+        tracing::error!(agent_id = given_up, "what an earlier run published last cannot be kept, and is given up");
+    }
+}
+
+/// Says once that an agent is not kept, and that it is again.
+fn tell(said: &mut BTreeMap<String, String>, label: String, failed: Option<KeepError>) {
+    let Some(what) = failed.map(|error| error.to_string()) else {
+        if said.remove(&label).is_some() {
+            tracing::info!(agent_id = label, "is kept again");
         }
+        return;
+    };
+    if said.get(&label) != Some(&what) {
+        tracing::error!(agent_id = label, "nothing is kept at present: {what}");
+        said.insert(label, what);
     }
 }

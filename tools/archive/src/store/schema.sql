@@ -13,7 +13,7 @@ CREATE TABLE run (
     -- The first record of the runtime's rings that is not in here yet, and is not in a gap either.
     next_cycle_record INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER NOT NULL DEFAULT 0,
-    -- The newest cycle of which something is kept.
+    -- The last cycle that was read.
     last_cycle INTEGER,
     UNIQUE (site, agent, instance, number)
 ) STRICT;

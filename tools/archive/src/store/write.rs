@@ -28,6 +28,8 @@ pub struct Kept {
     pub next_cycle_record: u64,
     /// The first event of the ring that is not.
     pub next_event: u64,
+    /// The last cycle that was read, if one was.
+    pub last_cycle: Option<u64>,
 }
 
 /// What belongs together: all of it is kept, or nothing.
@@ -37,6 +39,8 @@ pub struct Commit {
     pub cycle_records: std::ops::Range<u64>,
     /// The same of events.
     pub events_read: std::ops::Range<u64>,
+    /// The last cycle that was read, with this commit or before it.
+    pub last_cycle: Option<u64>,
     /// In the order of their cycles, track by track or not.
     pub points: Vec<(TrackId, Point)>,
     /// In the order of the ring.
@@ -66,10 +70,14 @@ impl Store {
             "INSERT INTO run (site, agent, instance, number, period_ns) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             params![run.site, run.agent, run.instance, number, whole(run.period_ns)],
         )?;
-        let sql =
-            "SELECT id, next_cycle_record, next_event FROM run WHERE (site, agent, instance, number) = (?, ?, ?, ?)";
+        let sql = "SELECT id, next_cycle_record, next_event, last_cycle FROM run WHERE (site, agent, instance, number) = (?, ?, ?, ?)";
         let kept = self.connection.query_row(sql, params![run.site, run.agent, run.instance, number], |row| {
-            Ok(Kept { run: RunId(row.get(0)?), next_cycle_record: count(row.get(1)?), next_event: count(row.get(2)?) })
+            Ok(Kept {
+                run: RunId(row.get(0)?),
+                next_cycle_record: count(row.get(1)?),
+                next_event: count(row.get(2)?),
+                last_cycle: row.get::<_, Option<_>>(3)?.map(count),
+            })
         })?;
         Ok(kept)
     }
@@ -117,8 +125,8 @@ impl Store {
         let sql =
             "UPDATE run SET next_cycle_record = ?, next_event = ?, last_cycle = coalesce(?, last_cycle) WHERE id = ?";
         let next = [commit.cycle_records.end, commit.events_read.end].map(whole);
-        let last_cycle = commit.points.iter().map(|(_, point)| point.cycle).max().map(whole);
-        transaction.prepare_cached(sql)?.execute(params![next[0], next[1], last_cycle, run.0])?;
+        let row = params![next[0], next[1], commit.last_cycle.map(whole), run.0];
+        transaction.prepare_cached(sql)?.execute(row)?;
         Ok(transaction.commit()?)
     }
 

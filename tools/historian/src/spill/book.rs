@@ -37,6 +37,8 @@ pub(crate) struct Known {
     pub(crate) tracks: Vec<Track>,
     pub(crate) position: Position,
     pub(crate) clock: Option<ClockAt>,
+    /// The last cycle that was read.
+    last_cycle: Option<u64>,
     /// The larger, the later it was used.
     used: u64,
 }
@@ -70,8 +72,15 @@ impl Book {
         }
         self.last_run += 1;
         let (id, used) = (RunId(self.last_run), self.uses);
-        let known =
-            Known { id, run: run.clone(), tracks: Vec::new(), position: Position::default(), clock: None, used };
+        let known = Known {
+            id,
+            run: run.clone(),
+            tracks: Vec::new(),
+            position: Position::default(),
+            clock: None,
+            last_cycle: None,
+            used,
+        };
         let kept = known.kept();
         self.runs.insert(id, known);
         Ok((kept, true))
@@ -118,6 +127,7 @@ impl Book {
         let Some(known) = self.runs.get_mut(&run) else { return };
         known.used = self.uses;
         known.clock = clock;
+        known.last_cycle = commit.last_cycle.or(known.last_cycle);
         known.position = Position { cycle_record: commit.cycle_records.end, event: commit.events_read.end };
         for (id, point) in &commit.points {
             if let Ok(at) = known.tracks.binary_search_by_key(id, |track| track.id) {
@@ -139,7 +149,8 @@ impl Book {
 
 impl Known {
     const fn kept(&self) -> Kept {
-        Kept { run: self.id, next_cycle_record: self.position.cycle_record, next_event: self.position.event }
+        let Position { cycle_record, event } = self.position;
+        Kept { run: self.id, next_cycle_record: cycle_record, next_event: event, last_cycle: self.last_cycle }
     }
 
     pub(super) fn newest(&self, track: TrackId) -> Option<Point> {
