@@ -9,7 +9,7 @@ use crate::expression::Program;
 use crate::fallback::Fallback;
 use crate::image::Image;
 use crate::mode::Mode;
-use crate::record::SetpointRow;
+use crate::record::{Reply, SetpointRow};
 use crate::reference::{Patience, Reference, Settled};
 use crate::setpoint::{Cascade, ScalarKind, SetpointSettings};
 use crate::tag::TagId;
@@ -29,6 +29,8 @@ pub(crate) struct Channel {
     reference: Reference,
     custody: Custody,
     refused: Streak,
+    /// What the plant answered last, while it is connected.
+    reply: Option<Reply>,
     reversals: Reversals,
     stroke: f64,
 }
@@ -76,6 +78,7 @@ impl Channel {
             reference: Reference::UNKNOWN,
             custody: Custody::default(),
             refused: Streak::default(),
+            reply: None,
             reversals: Reversals::default(),
             stroke,
         }
@@ -112,6 +115,7 @@ impl Channel {
             reference,
             custody,
             refused,
+            reply,
             reversals,
         } = self;
         envelope.carry(carrier);
@@ -120,15 +124,18 @@ impl Channel {
         carrier.carry(reference);
         carrier.carry(custody);
         carrier.carry(refused);
+        carrier.carry(reply);
         carrier.carry(reversals);
     }
 
     pub(crate) fn take_outcome(&mut self, cycle: u64, written: bool, refused: bool, now: MonoTime) {
         if refused {
             self.refused.note(true);
+            self.reply = Some(Reply::Refused);
             self.reference.lose();
         } else if written {
             self.refused.note(false);
+            self.reply = Some(Reply::Accepted);
             self.reference.confirm(cycle, now);
         }
     }
@@ -136,6 +143,7 @@ impl Channel {
     /// Outstanding writes have an unknown outcome, and the node may be another one when the plant comes back.
     pub(crate) fn disconnect(&mut self) {
         self.reference.lose();
+        self.reply = None;
         self.envelope.set_kind(None);
     }
 
@@ -256,7 +264,7 @@ impl Channel {
             }
         };
         self.follow(mode, sent, acted);
-        SetpointRow { desired, sent, last, read_back, acted, withheld }
+        SetpointRow { desired, sent, last, read_back, acted, withheld, reply: self.reply }
     }
 
     /// What the law of the mode asks for.

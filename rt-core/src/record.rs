@@ -85,6 +85,31 @@ impl Flags {
     }
 }
 
+/// What the plant answered to a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u32)]
+pub enum Reply {
+    /// Good: the value is there.
+    Accepted = 1,
+    /// A bad status: nothing has changed.
+    Refused = 2,
+}
+
+impl Reply {
+    /// The reply with this number, as records hold it.
+    pub fn from_number(number: u32) -> Option<Self> {
+        [Self::Accepted, Self::Refused].into_iter().find(|reply| *reply as u32 == number)
+    }
+
+    /// A stable name for records and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// One setpoint in one cycle. Exactly one of `sent` and `withheld` is there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SetpointRow {
@@ -100,6 +125,8 @@ pub struct SetpointRow {
     pub acted: Acted,
     /// Why nothing was written.
     pub withheld: Option<Withheld>,
+    /// What the plant answered last, as this cycle knows it; `None` before its first answer on this connection.
+    pub reply: Option<Reply>,
 }
 
 impl SetpointRow {
@@ -110,6 +137,7 @@ impl SetpointRow {
         read_back: None,
         acted: Acted::NOTHING,
         withheld: Some(Withheld::Mode),
+        reply: None,
     };
 }
 

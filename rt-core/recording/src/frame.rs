@@ -16,7 +16,7 @@ use crate::chain::{Format, Previous};
 pub const MAGIC: [u8; 8] = *b"CORERLRC";
 /// The version of the format that this program writes, and the only one that it reads: with another one the state of a
 /// cycle may have another meaning, too.
-pub const FORMAT_VERSION: u32 = 6;
+pub const FORMAT_VERSION: u32 = 7;
 /// A replay keeps so many weights for the cycles to come. Who records writes older ones again before a cycle that follows
 /// them.
 pub(crate) const POLICIES_KEPT: usize = 8;

@@ -37,6 +37,7 @@ impl CycleRecords {
             part.readback = row.read_back.unwrap_or(f64::NAN);
             part.acted = u32::from(row.acted.bits());
             part.state = row.withheld.map_or(0, |reason| reason as u32);
+            part.reply = row.reply.map_or(0, |reply| reply as u32);
         }
         for (part, reading) in record.tags.iter_mut().zip(view.image.readings()) {
             part.value = reading.value;

@@ -14,7 +14,7 @@ use rt_core::envelope::{Acted, Interlock, InterlockAction, LimitsByMode, Withhel
 use rt_core::expression::{Op, Program};
 use rt_core::mode::Mode;
 use rt_core::ports::{Command, FieldReport};
-use rt_core::record::{EventKind, Flags};
+use rt_core::record::{EventKind, Flags, Reply};
 use rt_core::tag::Quality;
 use rt_core::time::Span;
 use rt_core::trips::OutOf;
@@ -158,6 +158,7 @@ fn f48_refused_writes_are_read_back_before_they_are_repeated_and_trip() {
     rig.plant.refuses = [true; 2];
     rig.policy.action = [7.0, 7.0];
     let mut withheld = false;
+    assert_eq!(rig.notes.rows[0].reply, Some(Reply::Accepted));
     let refused = |event: &EventKind| matches!(event, EventKind::WriteRefused { setpoints: 3 });
     for _ in 0..100 {
         let seen_before = rig.saw(refused);
@@ -167,6 +168,7 @@ fn f48_refused_writes_are_read_back_before_they_are_repeated_and_trip() {
         }
     }
     assert!(withheld);
+    assert_eq!(rig.notes.rows.iter().map(|row| row.reply).collect::<Vec<_>>(), [Some(Reply::Refused); 2]);
     assert_eq!(rig.modes().last(), Some(&(Mode::Fallback, "write_refused")));
 }
 

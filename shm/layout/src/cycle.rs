@@ -87,12 +87,12 @@ impl CycleHead {
 
 abi_struct! {
     /// One setpoint in one cycle, in engineering units.
-    pub struct SetpointPart: 40 {
+    pub struct SetpointPart: 48 {
         /// What policy or fallback asked for.
         pub desired: f64,
-        /// What the envelope let through.
+        /// What the envelope let through and was sent; whether the plant took it is told by later records.
         pub sent: f64,
-        /// The last value written before.
+        /// The value that the change was measured from: the last one sent, as far as no refusal is known, or read back.
         pub last: f64,
         /// The value on the plant; NaN when unknown.
         pub readback: f64,
@@ -100,6 +100,11 @@ abi_struct! {
         pub acted: u32,
         /// Number of the setpoint's state.
         pub state: u32,
+        /// What the plant answered last to a write of ours, as this cycle knows it: 0 nothing yet on this connection, 1 it was
+        /// accepted, 2 it was refused.
+        pub reply: u32,
+        /// Zero.
+        pub reserved: u32,
     }
 }
 
@@ -228,7 +233,7 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let layout = CycleLayout::new(3, 5).unwrap();
-        assert_eq!(layout.words() * 8, 80 + 3 * 40 + 5 * 24);
+        assert_eq!(layout.words() * 8, 80 + 3 * 48 + 5 * 24);
         let mut words = vec![0; layout.words()];
         let record = layout.view_mut(&mut words).unwrap();
         record.head.cycle = 9;

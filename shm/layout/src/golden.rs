@@ -58,8 +58,9 @@ fn the_cycle_record_is_where_it_always_was() {
         samples_drained @ 56, samples_lost @ 60, n_setpoints @ 64, n_tags @ 68, cause @ 72,
         flags @ 76, mode @ 78, mode_previous @ 79,
     });
-    golden!(SetpointPart: size 40, align 8 {
+    golden!(SetpointPart: size 48, align 8 {
         desired @ 0, sent @ 8, last @ 16, readback @ 24, acted @ 32, state @ 36,
+        reply @ 40, reserved @ 44,
     });
     golden!(TagPart: size 24, align 8 {
         value @ 0, age_ns @ 8, quality @ 16, reserved @ 17,
@@ -92,5 +93,5 @@ fn tables_and_histogram_have_their_sizes() {
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (7, 18_127_139_047_604_890_601));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (8, 12_835_793_177_243_995_027));
 }

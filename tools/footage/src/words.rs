@@ -2,6 +2,7 @@
 
 use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
+use rt_core::record::Reply;
 use rt_core::tag::Quality;
 use shm_layout::{EventKind, EventRecord};
 
@@ -27,6 +28,11 @@ pub fn limit_names(acted: u32) -> impl Iterator<Item = &'static str> {
 /// Why nothing was written; `None` when something was.
 pub fn withheld_name(state: u32) -> Option<&'static str> {
     Withheld::from_number(state).map(Withheld::name)
+}
+
+/// What the plant answered last to a write; `None` before its first answer on a connection.
+pub(crate) fn reply_name(reply: u32) -> Option<&'static str> {
+    Reply::from_number(reply).map(Reply::name)
 }
 
 /// What happened, as one would tell it: with the names of what it is about.

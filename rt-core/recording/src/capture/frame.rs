@@ -8,7 +8,7 @@ use crate::chain::Format;
 /// What every capture begins with.
 pub const MAGIC: [u8; 8] = *b"CORERLCP";
 /// The version of the format that this program writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// How a capture begins.
 pub(crate) const FORMAT: Format = Format { magic: MAGIC, version: FORMAT_VERSION };

@@ -2,6 +2,7 @@
 
 use rt_control::Description;
 use rt_core::mode::Mode;
+use rt_core::record::Reply;
 use serde_json::{Value, json};
 use shm::{Segment, broadcast};
 use shm_layout::{
@@ -144,6 +145,7 @@ fn cycle(sequence: u64, record: &CycleRef<'_>, names: &Description) -> (Value, [
         json!({
             "name": setpoint_name(index), "desired": part.desired, "sent": part.sent, "last": part.last,
             "readback": part.readback, "acted": part.acted, "state": part.state,
+            "reply": Reply::from_number(part.reply).map(Reply::name),
         })
     });
     let tags = record.tags.iter().enumerate().map(|(index, part)| {

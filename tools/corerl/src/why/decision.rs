@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
+use rt_core::record::Reply;
 use rt_recording::Estimate;
 use serde::Serialize;
 use shm_layout::{CycleHead, CycleRef, SetpointPart, StepHead, StepRef};
@@ -78,13 +79,15 @@ pub(super) struct Way {
     pub(super) desired: f64,
     /// What the envelope let through in the cycle of the decision.
     pub(super) envelope: f64,
-    /// The last value that was sent before the next decision.
-    pub(super) written: f64,
+    /// The last value that was sent before the next decision; whether the plant took it, `reply` says.
+    pub(super) sent: f64,
+    /// What the plant had answered last when the next decision came; nothing before it has answered at all.
+    pub(super) reply: Option<&'static str>,
     /// The value on the plant, as it was read back last before the next decision.
     pub(super) on_plant: f64,
     /// The limits that acted until then.
     pub(super) limits: Vec<&'static str>,
-    /// Why nothing was written, if nothing was.
+    /// Why nothing was sent, if nothing was.
     pub(super) withheld: Option<&'static str>,
 }
 
@@ -113,14 +116,24 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Takes a cycle in, if a decision was in force in it.
+    /// Takes a cycle in, if a decision was in force in it, or in the one before: the plant answers after the cycle that sends.
     pub(super) fn cycle(&mut self, record: &CycleRef<'_>) {
         let cycle = record.head.cycle;
-        let behind = self.decisions.partition_point(|decision| decision.cycle <= cycle);
-        let decision = behind.checked_sub(1).and_then(|before| self.decisions.get_mut(before));
-        if let Some(decision) = decision.filter(|_| cycle <= self.until) {
+        if cycle > self.until {
+            return;
+        }
+        if let Some(decision) = self.in_force(|decision| decision.cycle < cycle) {
+            decision.hear(record);
+        }
+        if let Some(decision) = self.in_force(|decision| decision.cycle <= cycle) {
             decision.live_through(record);
         }
+    }
+
+    /// The last decision of which this is true; it is true of all before that one.
+    fn in_force(&mut self, is_before: impl Fn(&Decision) -> bool) -> Option<&mut Decision> {
+        let behind = self.decisions.partition_point(is_before);
+        behind.checked_sub(1).and_then(|before| self.decisions.get_mut(before))
     }
 
     /// Takes an estimate in, if it is of one of the decisions.
@@ -149,6 +162,13 @@ impl Decision {
             setpoints: names.setpoints.iter().enumerate().map(|(index, name)| Way::of(step, index, name)).collect(),
             state: columns.collect(),
             is_over: false,
+        }
+    }
+
+    /// What the plant had answered when this cycle began.
+    fn hear(&mut self, record: &CycleRef<'_>) {
+        for (way, part) in self.setpoints.iter_mut().zip(record.setpoints).filter(|_| !self.is_over) {
+            way.reply = Reply::from_number(part.reply).map(Reply::name).filter(|_| way.sent.is_finite());
         }
     }
 
@@ -213,7 +233,8 @@ impl Way {
             bounded: engineering(step.decided),
             desired: f64::NAN,
             envelope: f64::NAN,
-            written: f64::NAN,
+            sent: f64::NAN,
+            reply: None,
             on_plant: f64::NAN,
             limits,
             withheld: None,
@@ -225,7 +246,7 @@ impl Way {
             (self.desired, self.envelope) = (part.desired, part.sent);
         }
         if part.sent.is_finite() {
-            self.written = part.sent;
+            self.sent = part.sent;
         }
         if part.readback.is_finite() {
             self.on_plant = part.readback;

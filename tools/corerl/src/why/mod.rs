@@ -23,11 +23,11 @@ use sources::Recording;
                         corerl agent why                                the last decisions of the running agent\n  \
                         corerl agent why --last 1 --state               with the state that it was made on\n  \
                         corerl agent why --recording site.rec --cycle 120500 --last 1\n  \
-                        corerl agent why --json | jq '.decisions[].setpoints[] | {name, mean, written, limits}'\n\n\
+                        corerl agent why --json | jq '.decisions[].setpoints[] | {name, mean, sent, reply, limits}'\n\n\
                         For each setpoint: what the policy asked for (mean), with exploration (sampled), what the agent's own \
                         bounds left of it (bounded), what the envelope let through in that cycle (envelope), the last value \
-                        that was sent before the next decision (written), what was read back then (plant), and which limits \
-                        acted. The value is the discounted sum of the rewards that the critics expect from there on, +- \
+                        that was sent before the next decision (sent), what the plant had answered by then (reply: accepted, \
+                        refused, or a dash before it has answered at all), what was read back (plant), and which limits acted. The value is the discounted sum of the rewards that the critics expect from there on, +- \
                         their standard deviation.")]
 pub(crate) struct WhyArguments {
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &WhyArguments) -> Result<Exit, Failure> {
         None => running(arguments)?,
     };
     if arguments.json {
-        print_json("corerl.why/1", &Printed { agent: &agent, decisions: &decisions })?;
+        print_json("corerl.why/2", &Printed { agent: &agent, decisions: &decisions })?;
     } else if decisions.is_empty() {
         eprintln!(
             "{agent}: no decision was found: the policy runs in SHADOW, RUN, HOLD and FALLBACK, at decision slots"
@@ -111,7 +111,7 @@ fn for_people(decision: &Decision, now_ns: u64, now: &str, with_state: bool) -> 
     if let Some(words) = decision.outcome.words() {
         text += &format!("  {words}\n");
     }
-    let heading = ["", "mean", "sampled", "bounded", "envelope", "written", "plant", "limits"].map(String::from);
+    let heading = ["", "mean", "sampled", "bounded", "envelope", "sent", "reply", "plant", "limits"].map(String::from);
     let rows = std::iter::once(heading).chain(decision.setpoints.iter().map(row));
     text += &indented(&table(&rows.collect::<Vec<_>>()));
     text += &match &decision.estimate {
@@ -131,14 +131,15 @@ fn for_people(decision: &Decision, now_ns: u64, now: &str, with_state: bool) -> 
     text
 }
 
-fn row(way: &Way) -> [String; 8] {
+fn row(way: &Way) -> [String; 9] {
     let unit = if way.unit.is_empty() { String::new() } else { format!(" [{}]", way.unit) };
     let limits = way.limits.iter().map(|limit| limit.replace('_', " "));
-    let withheld = way.withheld.map(|why| format!("not written: {}", why.replace('_', " ")));
+    let withheld = way.withheld.map(|why| format!("not sent: {}", why.replace('_', " ")));
     let told = limits.chain(withheld).collect::<Vec<_>>().join(", ");
-    let [mean, sampled, bounded, envelope, written, on_plant] =
-        [way.mean, way.sampled, way.bounded, way.envelope, way.written, way.on_plant].map(number);
-    [format!("{}{unit}", way.name), mean, sampled, bounded, envelope, written, on_plant, told]
+    let [mean, sampled, bounded, envelope, sent, on_plant] =
+        [way.mean, way.sampled, way.bounded, way.envelope, way.sent, way.on_plant].map(number);
+    let reply = way.reply.unwrap_or("-").to_owned();
+    [format!("{}{unit}", way.name), mean, sampled, bounded, envelope, sent, reply, on_plant, told]
 }
 
 fn indented(text: &str) -> String {

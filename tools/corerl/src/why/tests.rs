@@ -1,5 +1,6 @@
 //! Decisions put together from records that are made here.
 
+use rt_core::record::Reply;
 use rt_recording::Estimate;
 use shm_layout::{CycleHead, CycleLayout, StepHead, StepLayout};
 
@@ -27,13 +28,25 @@ fn step(gathering: &mut Gathering<'_>, cycle: u64, [mean, sampled, decided]: [f3
     gathering.step(&layout.view(&words).unwrap());
 }
 
-fn cycle(gathering: &mut Gathering<'_>, cycle: u64, flags: u16, [sent, readback]: [f64; 2], [acted, state]: [u32; 2]) {
+fn cycle(gathering: &mut Gathering<'_>, at: u64, flags: u16, values: [f64; 2], numbers: [u32; 2]) {
+    answered(gathering, at, flags, values, numbers, Some(Reply::Accepted));
+}
+
+fn answered(
+    gathering: &mut Gathering<'_>,
+    cycle: u64,
+    flags: u16,
+    [sent, readback]: [f64; 2],
+    [acted, state]: [u32; 2],
+    reply: Option<Reply>,
+) {
     let layout = CycleLayout::new(1, 0).unwrap();
     let mut words = vec![0; layout.words()];
     let record = layout.view_mut(&mut words).unwrap();
     (record.head.cycle, record.head.flags, record.head.mode) = (cycle, flags, 2);
     let part = &mut record.setpoints[0];
     (part.desired, part.sent, part.readback, part.acted, part.state) = (24.0, sent, readback, acted, state);
+    part.reply = reply.map_or(0, |reply| reply as u32);
     gathering.cycle(&layout.view(&words).unwrap());
 }
 
@@ -56,17 +69,36 @@ fn a_setpoint_is_followed_from_the_policys_wish_to_the_plant_until_the_next_deci
     let decision = &gathering.decisions[0];
     let way = &decision.setpoints[0];
     assert_eq!((way.mean, way.sampled, way.agent_bounds, way.bounded), (27.5, 30.0, [15.0, 25.0], 25.0));
-    assert_eq!((way.desired, way.envelope, way.written, way.on_plant), (24.0, 21.0, 23.0, 22.0));
+    assert_eq!((way.desired, way.envelope, way.sent, way.on_plant), (24.0, 21.0, 23.0, 22.0));
     assert_eq!((way.limits.as_slice(), way.withheld), (&["agent_upper_bound", "rate", "range"][..], None));
     assert_eq!((decision.outcome, decision.estimate.map(|of| of.value)), (Outcome::Decided, Some(-3.0)));
 
     let text = for_people(decision, 15_000_000, "ago", true);
     let expected = "cycle 10, 5.0 ms ago: run, the nominal policy, explored, reward -0.50000\n\
-  \x20             mean      sampled   bounded   envelope  written   plant     limits\n  \
-  FLOW [l/s]  27.50000  30.00000  25.00000  21.00000  23.00000  22.00000  agent upper bound, rate, range\n  \
+  \x20             mean      sampled   bounded   envelope  sent      reply     plant     limits\n  \
+  FLOW [l/s]  27.50000  30.00000  25.00000  21.00000  23.00000  accepted  22.00000  agent upper bound, rate, range\n  \
   value -3.00000 +- 0.50000, of the nominal setpoint -4.00000 (after 9 updates)\n  \
   PH@0    0.25000\n  FLOW@0  0.75000\n";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn what_the_plant_refused_or_has_not_answered_is_not_told_as_if_it_were_there() {
+    let names = names();
+    let mut gathering = Gathering::new(&names, 5, None);
+    for at in [10, 20, 30] {
+        step(&mut gathering, at, [0.5; 3], StepHead::DECISION_SLOT);
+        let before = [None, Some(Reply::Refused), Some(Reply::Accepted)][(at / 10 - 1) as usize];
+        answered(&mut gathering, at, SLOT | CycleHead::DECIDED, [20.0, 15.0], [0, 0], before);
+        if at == 10 {
+            // Nothing was sent in between: the value has to be read back first.
+            answered(&mut gathering, 11, 0, [f64::NAN, 15.0], [0, 3], Some(Reply::Refused));
+        }
+    }
+    let replies: Vec<_> = gathering.decisions.iter().map(|decision| decision.setpoints[0].reply).collect();
+    assert_eq!(replies, [Some("refused"), Some("accepted"), None]);
+    let text = for_people(&gathering.decisions[0], 0, "ago", false);
+    assert!(text.contains("20.00000  refused  15.00000  not sent: last unknown\n"), "{text}");
 }
 
 #[test]
@@ -91,7 +123,7 @@ fn what_came_to_nothing_says_why() {
     let text = for_people(&gathering.decisions[0], 0, "ago", false);
     assert!(text.contains("no decision: the state was not complete\n"), "{text}");
     assert!(
-        text.contains("FLOW [l/s]  -     -        -        -         -        20.00000  not written: mode\n"),
+        text.contains("FLOW [l/s]  -     -        -        -         -     -      20.00000  not sent: mode\n"),
         "{text}"
     );
     assert!(text.contains("value: no estimate"), "{text}");
@@ -109,7 +141,7 @@ fn the_last_ones_are_kept_as_of_the_cycle_that_was_asked_for() {
             step(&mut gathering, at, [0.5; 3], if at == 50 { 0 } else { StepHead::DECISION_SLOT });
             cycle(&mut gathering, at, SLOT, [f64::from(at as u32), 1.0], [0, 0]);
         }
-        gathering.decisions.iter().map(|decision| (decision.cycle, decision.setpoints[0].written)).collect::<Vec<_>>()
+        gathering.decisions.iter().map(|decision| (decision.cycle, decision.setpoints[0].sent)).collect::<Vec<_>>()
     };
     assert_eq!(cycles(2, None), [(80, 80.0), (90, 90.0)]);
     assert_eq!(cycles(2, Some(35)), [(20, 20.0), (30, 30.0)]);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use shm_layout::{CycleHead, CycleRef, SetpointPart, TagPart};
 
 use crate::legend::Legend;
-use crate::words::{limit_names, mode_name, quality_name, withheld_name};
+use crate::words::{limit_names, mode_name, quality_name, reply_name, withheld_name};
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,13 +94,29 @@ const TAG: [Spec; 3] = [
     ("age_s", Kind::Number, "s", "time since it was received"),
 ];
 
-const SETPOINT: [Spec; 6] = [
+const SETPOINT: [Spec; 7] = [
     ("raw", Kind::Number, "", "what the policy, or the fallback, asked for"),
-    ("sent", Kind::Number, "", "what the envelope let through and was handed to the io thread"),
-    ("written", Kind::Number, "", "the last value that was written before this cycle"),
+    (
+        "sent",
+        Kind::Number,
+        "",
+        "what the envelope let through and was handed to the io thread; not all of it reaches the plant: see reply",
+    ),
+    (
+        "reply",
+        Kind::Word,
+        "",
+        "what the plant answered last to a write of ours, as this cycle knew it: accepted or refused",
+    ),
+    (
+        "last",
+        Kind::Number,
+        "",
+        "the value that it moves from: the last one sent, as far as no refusal is known, or read back",
+    ),
     ("readback", Kind::Number, "", "the value on the plant, as it was read back"),
     ("limits", Kind::Word, "", "the limits that changed the value"),
-    ("withheld", Kind::Word, "", "why nothing was written, if nothing was"),
+    ("withheld", Kind::Word, "", "why nothing was sent, if nothing was"),
 ];
 
 /// The topics of a site, in the order of its records.
@@ -184,6 +200,7 @@ fn of_setpoint<'a>(part: &SetpointPart) -> [Value<'a>; SETPOINT.len()] {
     [
         Value::Number(part.desired),
         Value::Number(part.sent),
+        Value::Word(reply_name(part.reply).unwrap_or_default().into()),
         Value::Number(part.last),
         Value::Number(part.readback),
         Value::Word(limits.into()),

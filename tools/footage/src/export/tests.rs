@@ -37,6 +37,7 @@ fn recorded_up_to(cycles: usize) -> Staged {
             let setpoint = &mut record.setpoints[0];
             (setpoint.desired, setpoint.sent, setpoint.last, setpoint.readback) = (12.0, 9.0, 8.5, f64::NAN);
             (setpoint.acted, setpoint.state) = (0b11, 0);
+            setpoint.reply = number.min(2) as u32;
         };
         staged.cycle(number, fill, events);
     }
@@ -277,6 +278,7 @@ fn parquet_gives_back_what_was_recorded_and_nothing_for_what_is_no_number() {
     assert_eq!(column(&reader, "LEVEL, \"A\".age_s")[0], Field::Null);
     assert_eq!(column(&reader, "FEED_SP.limits")[0], text("range rate"));
     assert_eq!(column(&reader, "FEED_SP.withheld")[0], Field::Null);
+    assert_eq!(column(&reader, "FEED_SP.reply")[..3], [Field::Null, text("accepted"), text("refused")]);
     assert_eq!(column(&reader, "FEED_SP.raw")[0], Field::Double(12.0));
     assert_eq!(column(&reader, "cycle").last(), Some(&Field::Long(5)));
     let metadata = reader.metadata().file_metadata().key_value_metadata().unwrap();

@@ -137,8 +137,10 @@ fn limits_told(story: &Story, track: &SetpointTrack, legend: &SetpointLegend) ->
     let acted = track.limits.iter().map(|(name, count)| format!("{} in {} of the cycles", name, share(*count, story)));
     let withheld = track.withheld.iter();
     let withheld =
-        withheld.map(|(why, count)| format!("not written ({}) in {}", why.replace('_', " "), share(*count, story)));
-    let told: Vec<_> = acted.chain(withheld).collect();
+        withheld.map(|(why, count)| format!("not sent ({}) in {}", why.replace('_', " "), share(*count, story)));
+    let refused = (track.refused > 0)
+        .then(|| format!("refused by the plant, as far as was known, in {}", share(track.refused, story)));
+    let told: Vec<_> = acted.chain(withheld).chain(refused).collect();
     (!told.is_empty()).then(|| format!("{}: {}.", legend.name, told.join(", ")))
 }
 
@@ -217,7 +219,7 @@ fn with_unit(name: &str, unit: &str) -> String {
 fn setpoint(story: &Story, track: &SetpointTrack, legend: &SetpointLegend) -> String {
     let lines = vec![
         line("asked for", "c1 faint", track.raw.points()),
-        line("written", "c2", track.written.points()),
+        line("moved from", "c2", track.last.points()),
         line("let through by the envelope", "c0", track.sent.points()),
         line("read back", "c3", track.readback.points()),
     ];

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rt_config::Range;
+use rt_core::record::Reply;
 use rt_core::tag::Quality;
 use shm_layout::{SetpointPart, TagPart};
 
@@ -62,12 +63,14 @@ impl TagTrack {
 pub(super) struct SetpointTrack {
     pub(super) raw: Envelope,
     pub(super) sent: Envelope,
-    pub(super) written: Envelope,
+    pub(super) last: Envelope,
     pub(super) readback: Envelope,
     /// Cycles in which each limit acted.
     pub(super) limits: BTreeMap<&'static str, u64>,
-    /// Cycles in which nothing was written, by reason.
+    /// Cycles in which nothing was sent, by reason.
     pub(super) withheld: BTreeMap<&'static str, u64>,
+    /// Cycles that knew the plant's last answer as a refusal.
+    pub(super) refused: u64,
     /// The limits that acted in its latest cycle.
     pub(super) acting: u32,
 }
@@ -77,20 +80,22 @@ impl SetpointTrack {
         Self {
             raw: Envelope::new(),
             sent: Envelope::new(),
-            written: Envelope::new(),
+            last: Envelope::new(),
             readback: Envelope::new(),
             limits: BTreeMap::new(),
             withheld: BTreeMap::new(),
+            refused: 0,
             acting: 0,
         }
     }
 
     pub(super) fn take(&mut self, since_ns: u64, part: &SetpointPart) {
-        let curves = [&mut self.raw, &mut self.sent, &mut self.written, &mut self.readback];
+        let curves = [&mut self.raw, &mut self.sent, &mut self.last, &mut self.readback];
         for (curve, value) in curves.into_iter().zip([part.desired, part.sent, part.last, part.readback]) {
             curve.push(since_ns, value);
         }
         self.acting = part.acted;
+        self.refused += u64::from(part.reply == Reply::Refused as u32);
         limit_names(part.acted).for_each(|name| *self.limits.entry(name).or_default() += 1);
         if let Some(name) = withheld_name(part.state) {
             *self.withheld.entry(name).or_default() += 1;

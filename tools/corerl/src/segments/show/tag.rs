@@ -3,6 +3,7 @@
 use rt_control::{Address, Description};
 use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
+use rt_core::record::Reply;
 use serde::Serialize;
 use shm_layout::{CycleRef, SetpointPart, TagPart};
 use watch::{Agent, From};
@@ -47,6 +48,8 @@ struct Driven {
     writer: String,
     asked: f64,
     sent: f64,
+    /// What the plant answered last; `None` before its first answer on a connection.
+    reply: Option<&'static str>,
     last: f64,
     readback: f64,
     /// The limits that acted last, and in which cycle; empty when none of the records that are still there has any.
@@ -127,6 +130,7 @@ impl Trace {
             writer: writer(newest, &part),
             asked: part.desired,
             sent: part.sent,
+            reply: Reply::from_number(part.reply).map(Reply::name),
             last: part.last,
             readback: part.readback,
             limits: self.acted.map(|(_, _, bits)| limits(bits)).unwrap_or_default(),
@@ -175,7 +179,7 @@ fn for_people(known: &Known<'_>) -> String {
             row("range", bar(value.unwrap_or(driven.sent), driven.range));
             row("written by", driven.writer.clone());
             row("asked for", with_unit(driven.asked));
-            row("sent", with_unit(driven.sent));
+            row("sent", sent(with_unit(driven.sent), driven.reply));
             row("read back", with_unit(driven.readback));
             row("limits", acted(driven));
         }
@@ -185,6 +189,11 @@ fn for_people(known: &Known<'_>) -> String {
         }
     }
     table(&rows)
+}
+
+/// What became of what was sent, as far as the plant has answered.
+fn sent(value: String, reply: Option<&str>) -> String {
+    format!("{value} (the plant's last answer: {})", reply.unwrap_or("none yet"))
 }
 
 fn acted(driven: &Driven) -> String {

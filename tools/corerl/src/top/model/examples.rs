@@ -25,6 +25,7 @@ pub(in crate::top) fn cycles(model: &mut Model, setpoints: u32, tags: u32, count
             let value = 7.0 + index as f64;
             (part.desired, part.sent, part.last, part.readback) = (value + 0.5, value, value - 0.25, f64::NAN);
             part.acted = 1 << 1;
+            part.reply = 1;
         }
         for (index, part) in record.tags.iter_mut().enumerate() {
             part.value = index as f64 + cycle as f64 / 10.0;

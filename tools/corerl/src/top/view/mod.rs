@@ -226,7 +226,7 @@ const HELP: &[&str] = &[
     "Lateness, execution and response are the last minute's; each column of a",
     "sparkline is a second's largest. A tag's range is what was seen of it. Of a",
     "setpoint: raw is what policy or fallback asked for, sent what the limits let",
-    "through, last what was written before, plant what was read back. Of a thread:",
+    "through, last what it moves from, plant what was read back. Of a thread:",
     "page faults, and switches that it wanted (vol) and did not (invol).",
     "Looking changes nothing: shared memory is mapped read-only.",
     "",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rt_core::envelope::{Acted, Withheld};
+use rt_core::record::Reply;
 use shm_layout::{EventKind, EventRecord};
 
 use super::Picture;
@@ -79,7 +80,7 @@ impl Picture<'_> {
                 .collect();
             let look = if limits.is_empty() { Look::Muted } else { Look::Doubtful };
             let limits = if limits.is_empty() { "none".into() } else { limits.join("+") };
-            let (state, state_look) = state(part.state);
+            let (state, state_look) = state(part.state, part.reply);
             vec![
                 Cell::text(self.model.setpoint_name(index)),
                 Cell::number(number(part.desired), part.desired),
@@ -194,14 +195,17 @@ fn quality(number: u8) -> (String, Look) {
     }
 }
 
-/// Why it is not written, or that it is.
-fn state(number: u32) -> (String, Look) {
-    match (number, Withheld::from_number(number)) {
-        (0, _) => ("written".into(), Look::Good),
-        (_, Some(Withheld::Mode)) => ("mode".into(), Look::Muted),
-        (_, Some(Withheld::Operator)) => ("OPERATOR".into(), Look::Doubtful),
-        (_, Some(withheld)) => (withheld.name().into(), Look::Bad),
-        (number, None) => (format!("? {number}"), Look::Bad),
+/// What became of it: written as far as the plant has said so, or why not.
+pub(super) fn state(number: u32, reply: u32) -> (String, Look) {
+    match (number, Withheld::from_number(number), Reply::from_number(reply)) {
+        (_, Some(Withheld::Mode), _) => ("mode".into(), Look::Muted),
+        (_, Some(Withheld::Operator), _) => ("OPERATOR".into(), Look::Doubtful),
+        // Between two attempts nothing is sent, because the value has to be read back: that is not what is wrong.
+        (_, _, Some(Reply::Refused)) => ("REFUSED".into(), Look::Bad),
+        (0, _, Some(Reply::Accepted)) => ("written".into(), Look::Good),
+        (0, _, None) => ("sent".into(), Look::Doubtful),
+        (_, Some(withheld), _) => (withheld.name().into(), Look::Bad),
+        (number, ..) => (format!("? {number}"), Look::Bad),
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
+use rt_core::envelope::Withheld;
 use shm_layout::{EstimateRecord, EventKind, EventRecord};
 
 use super::*;
@@ -177,4 +178,13 @@ fn the_help_names_every_key() {
     for key in ["Tab", "PgUp", "/", "F6", "I ", "space", "n, p", "q, F10"] {
         assert!(help.contains(key), "{key} in\n{help}");
     }
+}
+
+#[test]
+fn a_setpoint_counts_as_written_when_the_plant_has_said_so() {
+    let shown = |number, reply| super::tables::state(number, reply).0;
+    let last_unknown = Withheld::LastUnknown as u32;
+    assert_eq!([shown(0, 0), shown(0, 1), shown(0, 2)], ["sent", "written", "REFUSED"]);
+    assert_eq!([shown(last_unknown, 1), shown(last_unknown, 2)], ["last_unknown", "REFUSED"]);
+    assert_eq!(shown(Withheld::Mode as u32, 2), "mode");
 }
