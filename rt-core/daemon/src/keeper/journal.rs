@@ -9,8 +9,8 @@ use rt_core::ports::Clock;
 use rt_core::record::Event;
 use rt_recording::{Concern, event_record};
 use rt_sys::MonotonicClock;
-use shm::broadcast;
-use shm_layout::{EventKind, EventRecord};
+use shm::{broadcast, counters};
+use shm_layout::{Counter, EventKind, EventRecord};
 
 use crate::keeper::audit::{self, Alarm, Audit};
 use crate::keeper::restraint::{Restraint, Subject, Verdict};
@@ -20,14 +20,22 @@ pub(crate) struct Journal {
     ring: broadcast::Writer,
     clock: MonotonicClock,
     count: u64,
+    /// What the control thread has counted tells which cycle it is in.
+    counters: counters::Writer<Counter>,
+    /// Of its last event.
     cycle: u64,
     restraint: Restraint,
     audit: Audit,
 }
 
 impl Journal {
-    pub(crate) fn new(ring: broadcast::Writer, clock: MonotonicClock, audit: Audit) -> Self {
-        Self { ring, clock, count: 0, cycle: 0, restraint: Restraint::default(), audit }
+    pub(crate) fn new(
+        ring: broadcast::Writer,
+        clock: MonotonicClock,
+        audit: Audit,
+        counters: counters::Writer<Counter>,
+    ) -> Self {
+        Self { ring, clock, count: 0, counters, cycle: 0, restraint: Restraint::default(), audit }
     }
 
     /// Events so far.
@@ -47,9 +55,15 @@ impl Journal {
 
     /// An entry of the keeper's, to be completed.
     pub(crate) fn entry(&mut self, kind: EventKind) -> Entry<'_> {
-        let (cycle, at) = (self.cycle, self.clock.now().as_ns());
+        let (cycle, at) = (self.newest_cycle(), self.clock.now().as_ns());
         let record = EventRecord::new(kind, cycle, at);
         Entry { journal: self, record, message: String::new(), pid: None }
+    }
+
+    /// The cycle that ended last, as far as the control thread has told: every slot was a cycle or is counted as lost.
+    fn newest_cycle(&self) -> u64 {
+        let slots = self.counters.get(Counter::Cycles).saturating_add(self.counters.get(Counter::SlotsSkipped));
+        self.cycle.max(slots.saturating_sub(1))
     }
 
     /// One look at the clock and at the audit log's thread: sums that are due, and what it has to tell.
@@ -252,7 +266,7 @@ mod tests {
         let ring = broadcast::heap(EVENT_WORDS, 4096);
         let mut reader = ring.reader(Start::Oldest);
         let audit = Audit::start(path.clone(), &[]).unwrap();
-        let mut journal = Journal::new(ring, MonotonicClock::new(), audit);
+        let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters::heap().0);
         say(&mut journal);
         journal.close(Instant::now() + Duration::from_secs(10));
         let (mut words, mut events) = ([0; EVENT_WORDS], 0);
@@ -274,6 +288,27 @@ mod tests {
 
     fn event(cycle: u64, kind: CoreEvent) -> Event {
         Event { cycle, at: MonoTime::ZERO, kind }
+    }
+
+    #[test]
+    fn what_the_keeper_says_bears_the_cycle_that_it_is_said_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let (counters, _reader) = counters::heap();
+        let ring = broadcast::heap(EVENT_WORDS, 16);
+        let mut events = ring.reader(Start::Oldest);
+        let audit = Audit::start(dir.path().join("audit"), &[]).unwrap();
+        let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters.clone());
+        journal.note(EventKind::PolicyAdopted, "before the first cycle");
+        journal.record(&event(7, CoreEvent::Changed { number: 1 }));
+        (counters.set(Counter::Cycles, 90), counters.set(Counter::SlotsSkipped, 11));
+        journal.note(EventKind::PolicyOnTrial, "generation 3");
+        // The control thread's events may be there before its counters.
+        journal.record(&event(101, CoreEvent::Changed { number: 2 }));
+        journal.note(EventKind::PolicyProven, "generation 3");
+        let mut words = [0; EVENT_WORDS];
+        let mut next = || matches!(events.next(&mut words), broadcast::Next::Record { .. }).then(|| words);
+        let cycles: Vec<_> = std::iter::from_fn(&mut next).map(|words| EventRecord::from_words(&words).cycle).collect();
+        assert_eq!(cycles, [0, 7, 100, 101, 101]);
     }
 
     #[test]
