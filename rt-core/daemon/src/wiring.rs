@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut lease_desk = LeaseDesk::new(lease, heirs, address.clone(), &site, claims, restless.is_none());
     lease_desk.begin(&server, clock.now());
     let audit = Audit::start(audit, &placement.others).map_err(Failure::resource("the audit log's thread"))?;
-    let mut journal = Journal::new(events, clock, audit, counters.clone());
+    let mut journal = Journal::new(events, clock, audit, counters.clone(), setpoint_names(&site));
     announce(&mut journal, &site, &degraded, &server);
     for said in said.into_iter().chain(of_file) {
         journal.note(EventKind::Configured, &said);
@@ -403,6 +403,10 @@ fn announce(journal: &mut Journal, site: &Site, degraded: &[String], server: &Se
     for reason in degraded {
         journal.entry(EventKind::Degraded).text(reason).publish();
     }
+}
+
+fn setpoint_names(site: &Site) -> Vec<String> {
+    describe_setpoints(site).into_iter().map(|setpoint| setpoint.name).collect()
 }
 
 fn describe(site: &Site) -> Description {

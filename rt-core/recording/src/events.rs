@@ -40,8 +40,9 @@ fn is_degraded(mode: u64) -> bool {
     matches!(mode, Some(Mode::Hold | Mode::Fallback | Mode::Release))
 }
 
-/// The record of an event of the control thread, and its text in full: the record holds as much of it as fits.
-pub fn event_record(event: &Event) -> (EventRecord, String) {
+/// The record of an event of the control thread, and its text in full: the record holds as much of it as fits. Setpoints are
+/// called by these names, in the site's order, and by their numbers where there is none.
+pub fn event_record(event: &Event, setpoints: &[String]) -> (EventRecord, String) {
     let entry = |kind| EventRecord::new(kind, event.cycle, event.at.as_ns());
     let (mut record, message) = match event.kind {
         Core::ModeChanged { from, to, cause } => {
@@ -69,15 +70,17 @@ pub fn event_record(event: &Event) -> (EventRecord, String) {
         }
         Core::Link { up: true } => (entry(EventKind::ConnectionUp), String::new()),
         Core::Link { up: false } => (entry(EventKind::ConnectionDown), String::new()),
-        Core::Kind { setpoint, kind } => (entry(EventKind::SetpointKind), format!("setpoint {setpoint}: {kind:?}")),
-        Core::WriteRefused { setpoints } => {
-            let mut record = entry(EventKind::SetpointRejected);
-            record.a = u64::from(setpoints);
-            (record, format!("setpoints {setpoints:#b}"))
+        Core::Kind { setpoint, kind } => {
+            (entry(EventKind::SetpointKind), format!("{}: {kind:?}", name_of(setpoint, setpoints)))
         }
-        Core::SetpointTaken { setpoint } => of_setpoint(entry(EventKind::OperatorTook), setpoint),
-        Core::SetpointReturned { setpoint } => of_setpoint(entry(EventKind::OperatorReturned), setpoint),
-        Core::ReadBackMismatch { setpoint } => of_setpoint(entry(EventKind::ReadBackMismatch), setpoint),
+        Core::WriteRefused { setpoints: bits } => {
+            let mut record = entry(EventKind::SetpointRejected);
+            record.a = u64::from(bits);
+            (record, format!("refused: {}", names_of(bits, setpoints)))
+        }
+        Core::SetpointTaken { setpoint } => of_setpoint(entry(EventKind::OperatorTook), setpoint, setpoints),
+        Core::SetpointReturned { setpoint } => of_setpoint(entry(EventKind::OperatorReturned), setpoint, setpoints),
+        Core::ReadBackMismatch { setpoint } => of_setpoint(entry(EventKind::ReadBackMismatch), setpoint, setpoints),
         Core::Changed { number } => {
             let mut record = entry(EventKind::Configured);
             record.a = number;
@@ -102,9 +105,19 @@ pub fn event_record(event: &Event) -> (EventRecord, String) {
     (record, message)
 }
 
-fn of_setpoint(mut record: EventRecord, setpoint: u8) -> (EventRecord, String) {
+fn of_setpoint(mut record: EventRecord, setpoint: u8, setpoints: &[String]) -> (EventRecord, String) {
     record.a = setpoint.into();
-    (record, format!("setpoint {setpoint}"))
+    (record, name_of(setpoint, setpoints))
+}
+
+fn name_of(setpoint: u8, setpoints: &[String]) -> String {
+    setpoints.get(usize::from(setpoint)).cloned().unwrap_or_else(|| format!("setpoint {setpoint}"))
+}
+
+/// The setpoints of these bits.
+fn names_of(bits: u32, setpoints: &[String]) -> String {
+    let places = (0_u8..).take(u32::BITS as usize).filter(|place| bits >> place & 1 == 1);
+    places.map(|place| name_of(place, setpoints)).collect::<Vec<_>>().join(", ")
 }
 
 fn command_kind(command: Command) -> EventKind {
@@ -134,5 +147,21 @@ fn effect_name(effect: Effect) -> &'static str {
     match effect {
         Effect::Taken => "taken",
         Effect::Ignored => "ignored",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rt_core::time::MonoTime;
+
+    #[test]
+    fn setpoints_are_called_by_their_names() {
+        let names = ["FEED_SP", "ACID_SP"].map(str::to_owned);
+        let said = |kind, names: &[String]| event_record(&Event { cycle: 1, at: MonoTime::ZERO, kind }, names).1;
+        assert_eq!(said(Core::WriteRefused { setpoints: 0b1 }, &names), "refused: FEED_SP");
+        assert_eq!(said(Core::WriteRefused { setpoints: 0b111 }, &names), "refused: FEED_SP, ACID_SP, setpoint 2");
+        assert_eq!(said(Core::SetpointTaken { setpoint: 1 }, &names), "ACID_SP");
+        assert_eq!(said(Core::ReadBackMismatch { setpoint: 1 }, &[]), "setpoint 1");
     }
 }

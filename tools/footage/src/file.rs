@@ -131,7 +131,7 @@ impl<R: BufRead> Source<R> {
 
     fn site(&self) -> Result<Site, FootageRefused> {
         match self {
-            Self::Recording(recording) => recording.site(),
+            Self::Recording(recording) => Ok(recording.site()),
             Self::Capture(capture) => capture.site(),
         }
     }

@@ -9,24 +9,30 @@ use rt_recording::{CycleFrame, Frame, Next, Reader, event_record};
 use shm_layout::EventRecord;
 
 use crate::file::{FootageRefused, Found, Provenance, understood};
+use crate::legend::Legend;
 use crate::wall::WallClock;
 
 /// A recording; weights, inputs and estimates in it are passed over.
 #[derive(Debug)]
 pub(crate) struct Recording<R> {
     reader: Reader<R>,
+    site: Site,
+    /// Names of its setpoints.
+    setpoints: Vec<String>,
     /// Of the last cycle, not given yet.
     events: VecDeque<EventRecord>,
 }
 
 impl<R: Read> Recording<R> {
     pub(crate) fn open(input: R) -> Result<Self, FootageRefused> {
-        Ok(Self { reader: Reader::open(input)?, events: VecDeque::new() })
+        let reader = Reader::open(input)?;
+        let site = understood(&reader.opening().site_text, &reader.opening().site_file)?;
+        let setpoints = Legend::of(&site).setpoints.into_iter().map(|setpoint| setpoint.name).collect();
+        Ok(Self { reader, site, setpoints, events: VecDeque::new() })
     }
 
-    pub(crate) fn site(&self) -> Result<Site, FootageRefused> {
-        let opening = self.reader.opening();
-        understood(&opening.site_text, &opening.site_file)
+    pub(crate) fn site(&self) -> Site {
+        self.site.clone()
     }
 
     pub(crate) fn provenance(&self) -> Provenance {
@@ -65,7 +71,7 @@ impl<R: Read> Recording<R> {
 
     fn cycle(&mut self, cycle: CycleFrame) -> Found {
         let CycleFrame { slot, events, record, .. } = cycle;
-        let recorded = |kind| event_record(&Event { cycle: slot.index, at: slot.release, kind }).0;
+        let recorded = |kind| event_record(&Event { cycle: slot.index, at: slot.release, kind }, &self.setpoints).0;
         self.events.extend(events.into_iter().map(recorded));
         Found::Cycle(record)
     }

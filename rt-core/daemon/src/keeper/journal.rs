@@ -19,6 +19,8 @@ use crate::keeper::restraint::{Restraint, Subject, Verdict};
 pub(crate) struct Journal {
     ring: broadcast::Writer,
     clock: MonotonicClock,
+    /// Names of the setpoints, in the site's order.
+    setpoints: Vec<String>,
     count: u64,
     /// What the control thread has counted tells which cycle it is in.
     counters: counters::Writer<Counter>,
@@ -34,8 +36,9 @@ impl Journal {
         clock: MonotonicClock,
         audit: Audit,
         counters: counters::Writer<Counter>,
+        setpoints: Vec<String>,
     ) -> Self {
-        Self { ring, clock, count: 0, counters, cycle: 0, restraint: Restraint::default(), audit }
+        Self { ring, clock, setpoints, count: 0, counters, cycle: 0, restraint: Restraint::default(), audit }
     }
 
     /// Events so far.
@@ -106,7 +109,7 @@ impl Journal {
     /// An event of the control thread.
     pub(crate) fn record(&mut self, event: &Event) {
         self.cycle = event.cycle;
-        let (record, message) = event_record(event);
+        let (record, message) = event_record(event, &self.setpoints);
         self.publish(&record);
         self.say(&record, message, None);
     }
@@ -266,7 +269,7 @@ mod tests {
         let ring = broadcast::heap(EVENT_WORDS, 4096);
         let mut reader = ring.reader(Start::Oldest);
         let audit = Audit::start(path.clone(), &[]).unwrap();
-        let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters::heap().0);
+        let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters::heap().0, vec!["FEED_SP".into()]);
         say(&mut journal);
         journal.close(Instant::now() + Duration::from_secs(10));
         let (mut words, mut events) = ([0; EVENT_WORDS], 0);
@@ -297,7 +300,7 @@ mod tests {
         let ring = broadcast::heap(EVENT_WORDS, 16);
         let mut events = ring.reader(Start::Oldest);
         let audit = Audit::start(dir.path().join("audit"), &[]).unwrap();
-        let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters.clone());
+        let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters.clone(), Vec::new());
         journal.note(EventKind::PolicyAdopted, "before the first cycle");
         journal.record(&event(7, CoreEvent::Changed { number: 1 }));
         (counters.set(Counter::Cycles, 90), counters.set(Counter::SlotsSkipped, 11));
