@@ -57,6 +57,36 @@ fn recordings_and_captures_become_files_of_every_format_and_a_page() {
     }
 }
 
+/// When each cycle of a file was, microseconds of its day.
+fn times_of_day(place: &Place, file: &str) -> std::collections::HashMap<String, i64> {
+    let out = place.path("times.csv");
+    let path = place.path(file);
+    let output = corerl(place, &["export", path.to_str().unwrap(), "--to", "csv", "--out", out.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let text = std::fs::read_to_string(&out).unwrap();
+    std::fs::remove_file(&out).unwrap();
+    let of_row = |row: &str| {
+        let mut cells = row.split(',');
+        let (time, cycle) = (cells.next()?.strip_suffix('Z')?.split_once('T')?.1, cells.nth(1)?);
+        let seconds = time.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.parse::<f64>().ok()?))?;
+        Some((cycle.to_owned(), (seconds * 1e6) as i64))
+    };
+    text.lines().skip(1).map(|row| of_row(row).expect("a time and a cycle")).collect()
+}
+
+#[test]
+fn a_recording_and_a_capture_of_the_same_cycle_tell_the_same_time() {
+    let place = recorded();
+    let (recording, capture) = (times_of_day(&place, "run.rec"), times_of_day(&place, "run.cap"));
+    let day = 86_400_000_000_i64;
+    let apart = |(cycle, at): (&String, &i64)| Some((at - capture.get(cycle)?).rem_euclid(day));
+    let apart: Vec<_> = recording.iter().filter_map(apart).map(|us| us.min(day - us)).collect();
+    assert!(apart.len() > 100, "{} cycles are in both", apart.len());
+    // Not how fast anything was: how well two looks at both clocks agree.
+    let most = apart.iter().max();
+    assert!(most < Some(&3_000), "{most:?} us");
+}
+
 #[test]
 fn a_missing_file_and_an_empty_range_are_told_apart_and_leave_nothing() {
     let place = recorded();

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use rt_config::{FlightTrigger, Site};
-use rt_core::ports::Clock as _;
 use rt_recording::capture::{Clocks, Opening, Reason, TriggerKind, Written};
 use rt_recording::{Flight, FlightNotice, FlightOptions};
 use rt_sys::MonotonicClock;
@@ -214,18 +213,18 @@ fn record(
     let tell = |notice| drop(tell.try_send(notice));
     found.into_iter().for_each(tell);
     loop {
-        let unix_ns = || rt_sys::unix_time().as_ns();
         let ask = asked.recv_timeout(TURN);
         if let Some(text) = new_text.lock().unwrap_or_else(PoisonError::into_inner).take() {
             flight.set_site_text(text);
         }
+        let (now, wall) = clock.with_wall_time();
         match ask {
             Ok(Ask { cause, answer }) => {
-                let _ = answer.send(flight.save(cause, clock.now(), unix_ns(), tell));
+                let _ = answer.send(flight.save(cause, now, wall.as_ns(), tell));
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return flight.close(clock.now(), tell),
+            Err(RecvTimeoutError::Disconnected) => return flight.close(now, tell),
         }
-        flight.turn(clock.now(), unix_ns(), tell);
+        flight.turn(now, wall.as_ns(), tell);
     }
 }

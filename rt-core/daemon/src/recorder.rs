@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use policy::kernels::Kernel;
 use rt_config::Site;
-use rt_core::ports::Clock as _;
 use rt_recording::{KeeperSlot, Lost, Notice, Options, Outputs, Scribe, Tape};
 use rt_sys::MonotonicClock;
 use shm::broadcast::Start;
@@ -137,7 +136,8 @@ fn write(
 ) -> std::io::Result<()> {
     loop {
         let stop = stopping.recv_timeout(TURN) != Err(RecvTimeoutError::Timeout);
-        scribe.turn(clock.now(), rt_sys::unix_time().as_ns(), |notice| {
+        let (now, wall) = clock.with_wall_time();
+        scribe.turn(now, wall.as_ns(), |notice| {
             // A keeper that does not listen has other cares; the counter tells what was lost.
             let _ = tell.try_send(notice);
         });

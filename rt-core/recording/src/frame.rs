@@ -10,6 +10,7 @@ use rt_core::time::MonoTime;
 use serde::{Deserialize, Serialize};
 use shm_layout::EstimateRecord;
 
+use crate::capture::Clocks;
 use crate::chain::{Format, Previous};
 
 /// What every recording begins with.
@@ -54,8 +55,8 @@ pub struct Opening {
     pub tag_list_hash: u64,
     /// The kernel in use. All of them give the same bits; should they ever not, this says which one it was.
     pub kernel: String,
-    /// When this file was opened, nanoseconds since 1970, by the wall clock: for people.
-    pub unix_ns: u64,
+    /// Both clocks when the file was opened, as captures have them: for people.
+    pub clocks: Clocks,
     /// This file's number in the recording, from 0.
     pub number: u64,
     /// Cycles that were not recorded between the file before and this one.

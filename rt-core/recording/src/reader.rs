@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 
 use crate::capture;
+use crate::capture::Clocks;
 use crate::chain::{self, Link, Unopened};
 use crate::frame::{Differences, FORMAT, FORMAT_VERSION, Frame, Lost, Opening};
 
@@ -158,7 +159,7 @@ impl Opening {
             site_text: String::new(),
             tag_list_hash: 0,
             kernel: String::new(),
-            unix_ns: 0,
+            clocks: Clocks { monotonic_ns: 0, unix_ns: 0 },
             number: 0,
             lost_before: 0,
             generation: 0,

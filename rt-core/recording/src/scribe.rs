@@ -11,6 +11,7 @@ use shm::broadcast;
 use shm::spsc::{Consumer, Producer, channel};
 use shm_layout::{CycleHead, CycleLayout, StepLayout};
 
+use crate::capture::Clocks;
 use crate::estimates::Said;
 use crate::frame::{CycleFrame, Frame, Handover, KeptPolicy, Lost, Opening, POLICIES_KEPT, Why};
 use crate::state;
@@ -202,7 +203,7 @@ impl From<io::Error> for Missed {
 }
 
 impl Scribe {
-    /// Takes in everything that waits and writes it down. Blocks as long as the disk does; not for the real-time thread.
+    /// Takes in everything that waits and writes it down; `now` and `unix_ns` are one instant. Blocks as long as the disk does; not for the real-time thread.
     pub fn turn(&mut self, now: MonoTime, unix_ns: u64, mut tell: impl FnMut(Notice)) {
         // Not more than was there at the beginning: a turn ends.
         for _ in 0..self.entries.waiting() {
@@ -314,7 +315,7 @@ impl Scribe {
             site_text: self.options.site_text.clone(),
             tag_list_hash: self.tag_list_hash,
             kernel: self.options.kernel.clone(),
-            unix_ns,
+            clocks: Clocks { monotonic_ns: now.as_ns(), unix_ns },
             number: self.number,
             lost_before,
             generation,

@@ -1,9 +1,15 @@
 //! The clocks: monotonic for everything, wall time for certificates alone.
 
 use rt_core::ports::Clock;
-use rt_core::time::{MonoTime, NS_PER_S};
+use rt_core::time::{MonoTime, NS_PER_S, Span};
 use rustix::thread::clock_nanosleep_absolute;
 use rustix::time::{ClockId, Timespec};
+
+/// Looks at both clocks until one took no longer than this to be read between two looks at the other: a thread that was taken
+/// from its CPU in between would pair two instants.
+const PAIR_WITHIN: Span = Span::from_ns(20_000);
+/// On a machine that never gives so long a moment, the best of so many pairs counts.
+const PAIRS_MAX: usize = 16;
 
 /// CLOCK_MONOTONIC: nanoseconds since boot, the same in every process of this machine.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +19,22 @@ impl MonotonicClock {
     /// The clock.
     pub const fn new() -> Self {
         Self(())
+    }
+
+    /// One instant by both clocks, for whoever tells people when something was that has monotonic time alone.
+    pub fn with_wall_time(&self) -> (MonoTime, UnixTime) {
+        let mut best = (Span::MAX, (MonoTime::ZERO, UnixTime(0)));
+        for _ in 0..PAIRS_MAX {
+            let (before, wall, behind) = (self.now(), unix_time(), self.now());
+            let took = behind.since(before);
+            if took < best.0 {
+                best = (took, (before + Span::from_ns(took.as_ns() / 2), wall));
+            }
+            if took <= PAIR_WITHIN {
+                break;
+            }
+        }
+        best.1
     }
 
     /// Sleeps until `deadline`; returns at once when it has passed. A signal does not end the sleep.
@@ -88,7 +110,6 @@ pub fn unix_time() -> UnixTime {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rt_core::time::Span;
 
     #[test]
     fn the_clock_never_goes_back_and_a_sleep_never_ends_early() {
@@ -113,6 +134,15 @@ mod tests {
         assert_eq!((split.tv_sec, split.tv_nsec), (3, 7));
         let far = timespec(MonoTime::from_ns(u64::MAX));
         assert!(far.tv_sec > 0 && (0..1_000_000_000).contains(&far.tv_nsec));
+    }
+
+    #[test]
+    fn an_instant_by_both_clocks_lies_between_two_looks_at_each() {
+        let clock = MonotonicClock::new();
+        let (early, early_wall) = (clock.now(), unix_time());
+        let (now, wall) = clock.with_wall_time();
+        assert!(early <= now && now <= clock.now());
+        assert!(early_wall <= wall && wall <= unix_time());
     }
 
     #[test]

@@ -89,8 +89,6 @@ pub struct Footage {
     provenance: Provenance,
     clock: WallClock,
     bytes_total: u64,
-    /// Read before it was asked for: the first cycle says when it was.
-    ahead: Option<Found>,
     words: Vec<u64>,
     ending: Option<Ending>,
 }
@@ -136,10 +134,10 @@ impl<R: BufRead> Source<R> {
         }
     }
 
-    /// One instant by both clocks, when the first cycle was released then.
-    fn clock(&self, first_ns: u64) -> WallClock {
+    /// One instant by both clocks.
+    fn clock(&self) -> WallClock {
         match self {
-            Self::Recording(recording) => recording.clock(first_ns),
+            Self::Recording(recording) => recording.clock(),
             Self::Capture(capture) => capture.clock(),
         }
     }
@@ -160,25 +158,19 @@ impl<R: BufRead> Source<R> {
 }
 
 impl Footage {
-    /// Opens a file and reads up to its first cycle.
+    /// Opens a file and reads how it begins.
     ///
     /// # Errors
     /// It cannot be read, is no recording, or holds a site that is not understood.
     pub fn open(path: &Path) -> Result<Self, FootageRefused> {
         let file = File::open(path)?;
         let bytes_total = file.metadata().map_or(0, |metadata| metadata.len());
-        let mut source = Source::open(BufReader::new(file.try_clone()?), file)?;
+        let source = Source::open(BufReader::new(file.try_clone()?), file)?;
         let (provenance, site) = (source.provenance(), source.site()?);
         let layout = layout_of(&site)?;
-        let ahead = source.next()?;
-        let first_ns = match &ahead {
-            Found::Cycle(words) => layout.view(words).map_or(0, |record| record.head.release_ns),
-            _ => 0,
-        };
-        let clock = source.clock(first_ns);
-        let legend = Legend::of(&site);
-        let (ahead, words, ending) = (Some(ahead), Vec::new(), None);
-        Ok(Self { source, layout, legend, provenance, clock, bytes_total, ahead, words, ending })
+        let (clock, legend) = (source.clock(), Legend::of(&site));
+        let (words, ending) = (Vec::new(), None);
+        Ok(Self { source, layout, legend, provenance, clock, bytes_total, words, ending })
     }
 
     /// What its numbers mean.
@@ -209,11 +201,7 @@ impl Footage {
         if let Some(ending) = &self.ending {
             return Ok(Moment::End(ending.clone()));
         }
-        let found = match self.ahead.take() {
-            Some(found) => found,
-            None => self.source.next()?,
-        };
-        match found {
+        match self.source.next()? {
             Found::Event(event) => Ok(Moment::Event(event)),
             Found::Gap(gap) => Ok(Moment::Gap(gap)),
             Found::End(ending) => Ok(self.end(ending)),

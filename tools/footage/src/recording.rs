@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use rt_config::Site;
 use rt_core::record::Event;
+use rt_recording::capture::Clocks;
 use rt_recording::{CycleFrame, Frame, Next, Reader, event_record};
 use shm_layout::EventRecord;
 
@@ -47,9 +48,9 @@ impl<R: Read> Recording<R> {
         }
     }
 
-    /// The file is opened for its first cycle: that is the one instant of which both times are known.
-    pub(crate) fn clock(&self, first_ns: u64) -> WallClock {
-        WallClock { monotonic_ns: first_ns, unix_ns: self.reader.opening().unix_ns }
+    pub(crate) fn clock(&self) -> WallClock {
+        let Clocks { monotonic_ns, unix_ns } = self.reader.opening().clocks;
+        WallClock { monotonic_ns, unix_ns }
     }
 
     pub(crate) fn bytes(&self) -> u64 {

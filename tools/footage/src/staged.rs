@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rt_core::record::EventKind;
 use rt_core::schedule::Slot;
 use rt_core::time::{MonoTime, Span};
+use rt_recording::capture::Clocks;
 use rt_recording::{CycleFrame, FORMAT_VERSION, Frame, Lost, MAGIC, Opening, Why};
 use shm_layout::{CycleHead, CycleLayout, CycleMut};
 
@@ -61,7 +62,7 @@ impl Staged {
             site_text: site.into(),
             tag_list_hash: 0,
             kernel: "scalar".into(),
-            unix_ns: FIRST_UNIX_NS,
+            clocks: Clocks { monotonic_ns: FIRST_NS, unix_ns: FIRST_UNIX_NS },
             number: 0,
             lost_before: 0,
             generation: 0,

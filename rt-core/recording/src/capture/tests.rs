@@ -137,8 +137,8 @@ fn a_flipped_bit_is_found_wherever_it_is_and_nothing_behind_it_is_believed() {
 fn other_files_are_refused_with_a_sentence_and_a_recording_is_named_as_one() {
     let refused = |bytes: &[u8]| read(bytes).unwrap_err().to_string();
     assert!(refused(b"PK\x03\x04 and so on").contains("no capture"));
-    assert!(refused(b"CORERLRC\x06\0\0\0").contains("a recording"));
-    assert!(refused(b"CORERLCP\x02\0\0\0").contains("format 2"));
+    assert!(refused(b"CORERLRC\x07\0\0\0").contains("a recording"));
+    assert!(refused(b"CORERLCP\x03\0\0\0").contains("format 3"));
     assert!(refused(b"").contains("holds nothing"));
     assert!(matches!(RecordingReader::open(&small().0[..]), Err(RecordingRefused::Capture)));
 }

@@ -137,7 +137,7 @@ impl Flight {
         self.options.opening.site_text = text;
     }
 
-    /// Looks for triggers, and goes on with the file that is being written.
+    /// Looks for triggers, and goes on with the file that is being written; `now` and `unix_ns` are one instant.
     pub fn turn(&mut self, now: MonoTime, unix_ns: u64, mut tell: impl FnMut(FlightNotice)) {
         while let Some(event) = next_event(&mut self.events) {
             if let Some(kind) = trigger_kind(&event).filter(|kind| self.options.on.contains(kind)) {

@@ -5,7 +5,6 @@ use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 use rt_control::{Address, CallError, Description, SiteFile};
-use rt_core::ports::Clock as _;
 use rt_recording::capture::{self, Clocks, Closed, Opening, Reason, What, Writer, Written};
 use rt_sys::MonotonicClock;
 use watch::{Agent, Blind, From, Memory};
@@ -180,7 +179,8 @@ impl Taking {
     }
 
     fn begin(&mut self, opening: Opening, run: u64) -> Result<(), Failure> {
-        let clocks = Clocks { monotonic_ns: self.clock.now().as_ns(), unix_ns: rt_sys::unix_time().as_ns() };
+        let (now, wall) = self.clock.with_wall_time();
+        let clocks = Clocks { monotonic_ns: now.as_ns(), unix_ns: wall.as_ns() };
         let opening = Opening { clocks, reason: Reason::Continuous { number: self.files.number() }, ..opening };
         let (path, writer) = self.files.begin(&opening)?;
         self.open = Some(Open { path, writer, opening, run });
