@@ -95,6 +95,12 @@ fn a_trip_leaves_a_file_with_the_records_of_before_and_after_as_they_lie_in_the_
     });
     let said = events.next(EventKind::Recording);
     let [path] = &flights(&place, "-trip.cap")[..] else { panic!("one trip, one file") };
+    let status = runtime
+        .wait_for_status("the file to be told", |status| status.flight.as_ref().is_some_and(|of| of.newest.is_some()));
+    assert_eq!(status.latched_since.map(|since| since.cycle), Some(trip.cycle));
+    let flight = status.flight.unwrap();
+    assert_eq!((flight.newest.as_deref(), flight.saving), (path.to_str(), None));
+    assert_eq!(path.parent().and_then(Path::to_str), Some(&*flight.directory));
     let held = read(path);
     assert_eq!(held.ending, Ending::Closed(Closed::Complete));
     let Reason::Flight(Trigger { kind, cycle, .. }) = held.reason else { panic!("{:?}", held.reason) };

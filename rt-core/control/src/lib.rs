@@ -40,9 +40,9 @@ mod server;
 pub use address::{Address, AddressError, STANDBY, default_runtime_dir, label, list};
 pub use client::{CallError, Client, ConnectError};
 pub use message::{
-    Act, Answer, AuditStatus, CONFIGURATION_BYTES_MAX, ConnectionStatus, Description, LearnerGrant, LearnerHealth,
-    LearnerStatus, LeaseStatus, PROTOCOL, PolicyProbation, PolicyProgress, Refusal, Request, SetpointInfo, SiteFile,
-    Status, TagInfo, Wishes,
+    Act, Answer, AuditStatus, CONFIGURATION_BYTES_MAX, ConnectionStatus, Description, FlightStatus, LatchedSince,
+    LearnerGrant, LearnerHealth, LearnerStatus, LeaseStatus, PROTOCOL, PolicyProbation, PolicyProgress, Refusal,
+    Request, SetpointInfo, SiteFile, Status, TagInfo, Wishes,
 };
 pub use packet::PACKET_BYTES_MAX;
 pub use server::{BindError, Conversation, Peer, Received, Server, remove_leftovers};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 6;
+pub const PROTOCOL: u16 = 7;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
@@ -277,6 +277,8 @@ pub struct Status {
     pub lease: LeaseStatus,
     /// A trip is latched: its cause.
     pub latched: Option<String>,
+    /// Since when.
+    pub latched_since: Option<LatchedSince>,
     /// Setpoints that a person has, by name.
     pub with_operator: Vec<String>,
     /// What was asked of the kernel and not granted, empty when nothing.
@@ -301,10 +303,34 @@ pub struct Status {
     pub connections: Vec<ConnectionStatus>,
     /// The audit log.
     pub audit: AuditStatus,
+    /// What the flight recorder has saved; `None` where it is off.
+    pub flight: Option<FlightStatus>,
     /// The file with what was applied live, which the next start will use; `None` while the site file alone holds.
     pub applied: Option<String>,
     /// Seconds since the start.
     pub uptime_s: f64,
+}
+
+/// When a trip was latched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatchedSince {
+    /// The control cycle.
+    pub cycle: u64,
+    /// The time, for people: UTC by the wall clock.
+    pub utc: String,
+    /// Seconds ago, by the monotonic clock.
+    pub ago_s: f64,
+}
+
+/// The flight recorder's files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlightStatus {
+    /// The directory that they lie in.
+    pub directory: String,
+    /// The newest one that is whole.
+    pub newest: Option<String>,
+    /// The one that is being written.
+    pub saving: Option<String>,
 }
 
 /// Whose the plant is.

@@ -1,12 +1,13 @@
 //! The flight recorder's thread, and what it has to tell.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use rt_config::{FlightTrigger, Site};
+use rt_control::FlightStatus;
 use rt_recording::capture::{Clocks, Opening, Reason, TriggerKind, Written};
 use rt_recording::{Flight, FlightNotice, FlightOptions};
 use rt_sys::MonotonicClock;
@@ -119,6 +120,7 @@ pub(crate) struct FlightRecorder {
     notices: Receiver<FlightNotice>,
     site_text: NewText,
     thread: JoinHandle<()>,
+    status: FlightStatus,
     /// The same failure is told once, until something was saved again.
     failed: bool,
 }
@@ -129,13 +131,16 @@ impl FlightRecorder {
     /// # Errors
     /// The kernel gives no thread.
     pub(crate) fn start(recorder: AtRest, cpus: &[usize], clock: MonotonicClock) -> std::io::Result<Self> {
+        let name = |path: &Path| path.display().to_string();
+        let newest = recorder.flight.newest().as_deref().map(name);
+        let status = FlightStatus { directory: name(recorder.flight.directory()), newest, saving: None };
         let (tell, notices) = bounded(NOTICES_WAITING_MAX);
         let (asks, asked) = bounded(1);
         let site_text = NewText::default();
         let new_text = Arc::clone(&site_text);
         let work = move || record(recorder, clock, &asked, &new_text, &tell);
         let thread = rt_sys::spawn_helper("corerl-flight", cpus, work)?;
-        Ok(Self { asks: Some(asks), notices, site_text, thread, failed: false })
+        Ok(Self { asks: Some(asks), notices, site_text, thread, status, failed: false })
     }
 
     /// Has it save what was just now; never waits for it.
@@ -154,11 +159,17 @@ impl FlightRecorder {
         *self.site_text.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
     }
 
+    /// Where its files are, as far as it has told.
+    pub(crate) fn status(&self) -> &FlightStatus {
+        &self.status
+    }
+
     /// Turns what the recorder has to tell into events.
     pub(crate) fn report(&mut self, journal: &mut Journal) {
         while let Ok(notice) = self.notices.try_recv() {
             match notice {
                 FlightNotice::Began { path, trigger } => {
+                    self.status.saving = Some(path.display().to_string());
                     tracing::info!(
                         cycle = trigger.cycle,
                         "{}: saving what was before and what comes: {}",
@@ -168,6 +179,7 @@ impl FlightRecorder {
                 }
                 FlightNotice::Saved { path, written, removed } => {
                     self.failed = false;
+                    (self.status.saving, self.status.newest) = (None, Some(path.display().to_string()));
                     let Written { cycles, events, lost_cycles, lost_events } = written;
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     let text = format!(
@@ -179,6 +191,7 @@ impl FlightRecorder {
                     tracing::warn!("what a runtime that died was saving is kept: {}", path.display());
                 }
                 FlightNotice::Failed(error) => {
+                    self.status.saving = None;
                     if !self.failed {
                         let text = format!("flight recorder: nothing was saved: {error}; the runtime goes on");
                         journal.note(EventKind::Lost, &text);

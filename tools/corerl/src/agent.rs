@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use rt_control::{
-    Act, Address, CallError, Client, ConnectError, ConnectionStatus, Description, LearnerHealth, LearnerStatus,
-    LeaseStatus, PolicyProbation, PolicyProgress, Status, Wishes,
+    Act, Address, CallError, Client, ConnectError, ConnectionStatus, Description, FlightStatus, LatchedSince,
+    LearnerHealth, LearnerStatus, LeaseStatus, PolicyProbation, PolicyProgress, Status, Wishes,
 };
 use serde::Serialize;
 
@@ -154,15 +154,35 @@ fn for_people(description: &Description, status: &Status) -> String {
     if let Some(applied) = &status.applied {
         lines.push(("applied", format!("{applied}, and not the site file alone")));
     }
-    if let Some(cause) = &status.latched {
-        lines.insert(3, ("latched", format!("{cause}; `corerl agent reset` clears it")));
+    if let Some(latched) = latched(status) {
+        lines.insert(3, ("latched", latched));
     }
+    lines.extend(status.flight.as_ref().map(|of| ("flight", flight(of))));
     if !status.with_operator.is_empty() {
         let names = status.with_operator.join(", ");
         lines.push(("operator", format!("has {names}; `corerl agent hand-back` gives them back")));
     }
     lines.extend(status.connections.iter().map(|of| ("connection", connection(of))));
     lines.into_iter().map(|(name, value)| format!("{name:<11} {value}\n")).collect()
+}
+
+/// The trip that is latched, and since when.
+pub(crate) fn latched(status: &Status) -> Option<String> {
+    let since = |LatchedSince { cycle, utc, ago_s }: &LatchedSince| {
+        format!(" since {utc}, {} ago, cycle {cycle}", span((ago_s.max(0.0) * 1e9) as u64))
+    };
+    let since = status.latched_since.as_ref().map(since).unwrap_or_default();
+    status.latched.as_ref().map(|cause| format!("{cause}{since}; `corerl agent reset` clears it"))
+}
+
+/// Where the flight recorder's files are, and the newest of them.
+pub(crate) fn flight(flight: &FlightStatus) -> String {
+    let FlightStatus { directory, newest, saving } = flight;
+    match (saving, newest) {
+        (Some(path), _) => format!("{path} is being written"),
+        (None, Some(path)) => format!("the newest file is {path}"),
+        (None, None) => format!("no file yet in {directory}"),
+    }
 }
 
 /// Whether a learner is there and gets on.
@@ -325,6 +345,7 @@ mod tests {
             armed: true,
             lease: LeaseStatus { leads: true, epoch: 3, partner: None },
             latched: None,
+            latched_since: None,
             with_operator: Vec::new(),
             degraded: Vec::new(),
             preemption: "full".into(),
@@ -343,6 +364,7 @@ mod tests {
                 claimed: None,
             }],
             audit: AuditStatus { path: "state/works.ph.main.audit".into(), head: Some("2:5b1f".into()), trouble: None },
+            flight: None,
             applied: None,
             uptime_s: f64::NAN,
         };
@@ -369,6 +391,17 @@ mod tests {
         assert!(for_people(&description, &status).contains("operator    has PH_SP, FLOW_SP;"));
         status.latched = Some("too many late cycles".into());
         assert!(for_people(&description, &status).contains("latched     too many late cycles;"));
+        status.latched_since = Some(LatchedSince { cycle: 77, utc: "2026-01-02T03:04:05Z".into(), ago_s: 1.5 });
+        let text = for_people(&description, &status);
+        let expected =
+            "latched     too many late cycles since 2026-01-02T03:04:05Z, 1.5 s ago, cycle 77; `corerl agent";
+        assert!(text.contains(expected) && !text.contains("flight"), "{text}");
+        status.flight = Some(FlightStatus { directory: "state/flight".into(), ..FlightStatus::default() });
+        assert!(for_people(&description, &status).contains("flight      no file yet in state/flight\n"));
+        status.flight.as_mut().unwrap().newest = Some("state/flight/a.cap".into());
+        assert!(for_people(&description, &status).contains("flight      the newest file is state/flight/a.cap\n"));
+        status.flight.as_mut().unwrap().saving = Some("state/flight/b.cap".into());
+        assert!(for_people(&description, &status).contains("flight      state/flight/b.cap is being written\n"));
     }
 
     #[test]

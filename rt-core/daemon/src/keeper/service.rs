@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use io_loop::{ConnectFailure, FeedState, News};
 use rt_config::{Connection, Runtime, Security, Site};
 use rt_control::{
-    Act, Answer, CONFIGURATION_BYTES_MAX, CallError, ConnectionStatus, Conversation, Description, LearnerGrant, Peer,
-    Refusal, Request, SetpointInfo, SiteFile, Status, Wishes,
+    Act, Answer, CONFIGURATION_BYTES_MAX, CallError, ConnectionStatus, Conversation, Description, LatchedSince,
+    LearnerGrant, Peer, Refusal, Request, SetpointInfo, SiteFile, Status, Wishes,
 };
 use rt_core::envelope::LimitsByMode;
-use rt_core::mode::Mode;
+use rt_core::mode::{Cause, Mode};
 use rt_core::ports::Command;
 use rt_core::record::{Event, EventKind as CoreEvent};
+use rt_core::time::MonoTime;
+use rt_sys::MonotonicClock;
 use shm::counters;
 use shm::spsc::Producer;
 use shm_layout::{Counter, EventKind, SegmentKind};
@@ -38,7 +40,7 @@ pub(crate) struct Service {
     preemption: String,
     connections: Vec<Wired>,
     started: Instant,
-    latched: Option<String>,
+    latched: Option<Latch>,
     configuration: Configuration,
     /// The setpoints that a person has, as bits.
     with_operator: u32,
@@ -54,6 +56,13 @@ pub(crate) struct Means<'a> {
     pub(crate) flight: Option<&'a FlightRecorder>,
     /// What this caller is answered with later.
     pub(crate) later: &'a mut Option<Asked>,
+}
+
+/// A trip that is latched.
+struct Latch {
+    cause: Cause,
+    cycle: u64,
+    at: MonoTime,
 }
 
 /// One connection's state, and where its undecided certificates go.
@@ -145,7 +154,9 @@ impl Service {
     /// Keeps in mind what an event says about the state.
     pub(crate) fn note(&mut self, event: &Event) {
         match event.kind {
-            CoreEvent::Latched { cause } => self.latched = Some(cause.name().to_owned()),
+            CoreEvent::Latched { cause } => {
+                self.latched = Some(Latch { cause, cycle: event.cycle, at: event.at });
+            }
             CoreEvent::LatchCleared { .. } => self.latched = None,
             CoreEvent::SetpointTaken { setpoint } => self.with_operator |= 1 << setpoint,
             CoreEvent::SetpointReturned { setpoint } => self.with_operator &= !(1 << setpoint),
@@ -446,7 +457,8 @@ impl Service {
             mode: mode_name(means.counters).to_owned(),
             armed: count(Counter::Armed) != 0,
             lease: means.lease.status(),
-            latched: self.latched.clone(),
+            latched: self.latched.as_ref().map(|latch| latch.cause.name().to_owned()),
+            latched_since: self.latched.as_ref().map(Latch::since),
             with_operator: self.names_of(self.with_operator),
             degraded: self.degraded.clone(),
             preemption: self.preemption.clone(),
@@ -464,6 +476,7 @@ impl Service {
             },
             connections: self.connection_status(means.lease),
             audit: means.journal.audit_status().clone(),
+            flight: means.flight.map(|flight| flight.status().clone()),
             applied: self.configuration.applied().map(|path| path.display().to_string()),
             uptime_s: self.started.elapsed().as_secs_f64(),
         }
@@ -527,6 +540,15 @@ pub(crate) fn describe_setpoints(site: &Site) -> Vec<SetpointInfo> {
         SetpointInfo { name, unit, lo, hi, scale: [of.scale.lo, of.scale.hi] }
     };
     site.setpoints.iter().map(describe).collect()
+}
+
+impl Latch {
+    fn since(&self) -> LatchedSince {
+        let (now, wall) = MonotonicClock::new().with_wall_time();
+        let ago = now.since(self.at);
+        let utc = rt_state::audit::utc(wall.as_ns().saturating_sub(ago.as_ns()));
+        LatchedSince { cycle: self.cycle, utc, ago_s: ago.as_seconds() }
+    }
 }
 
 impl Wired {

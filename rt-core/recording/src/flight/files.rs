@@ -119,6 +119,11 @@ impl Shelf {
         kept
     }
 
+    /// The newest of them: names begin with the time.
+    pub(super) fn newest(&self) -> Option<PathBuf> {
+        self.files().into_iter().map(|(path, _)| path).max()
+    }
+
     /// The files that have their names, with their bytes.
     fn files(&self) -> Vec<(PathBuf, u64)> {
         let is_ours = |name: &str| name.starts_with(&self.beginning) && name.ends_with(&format!(".{ENDING}"));

@@ -212,6 +212,11 @@ impl Flight {
         &self.options.directory
     }
 
+    /// The newest file that is whole, of this run or one before; looks at the directory.
+    pub fn newest(&self) -> Option<PathBuf> {
+        self.shelf.newest()
+    }
+
     fn trigger(&mut self, trigger: Trigger, now: MonoTime, unix_ns: u64, tell: &mut impl FnMut(FlightNotice)) {
         let after = self.options.after;
         let is_too_long = |saving: &Saving| !trigger.is_frequent() && !saving.has_room_for(&trigger, after);

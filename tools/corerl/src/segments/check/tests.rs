@@ -156,6 +156,8 @@ fn status() -> Status {
         armed: true,
         lease: LeaseStatus { leads: true, epoch: 1, partner: None },
         latched: None,
+        latched_since: None,
+        flight: None,
         with_operator: Vec::new(),
         degraded: Vec::new(),
         preemption: String::new(),

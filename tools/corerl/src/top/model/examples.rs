@@ -68,6 +68,8 @@ pub(in crate::top) fn status() -> Status {
         armed: true,
         lease: LeaseStatus { leads: true, epoch: 3, partner: None },
         latched: None,
+        latched_since: None,
+        flight: None,
         with_operator: Vec::new(),
         degraded: vec!["the control thread has no FIFO priority: Operation not permitted".into()],
         preemption: "PREEMPT_DYNAMIC full".into(),

@@ -46,8 +46,9 @@ impl Picture<'_> {
 
     fn trouble(&self, facts: &mut Facts) {
         let Some(status) = &self.model.status else { return };
-        if let Some(cause) = &status.latched {
-            facts.say("latched", format!("{cause}; `corerl agent reset` clears it"), Look::Bad);
+        if let Some(latched) = agent::latched(status) {
+            facts.say("latched", latched, Look::Bad);
+            status.flight.iter().for_each(|flight| facts.plain("flight", agent::flight(flight)));
         }
         if !status.with_operator.is_empty() {
             let names = status.with_operator.join(", ");
