@@ -101,6 +101,9 @@ fn a_trip_leaves_a_file_with_the_records_of_before_and_after_as_they_lie_in_the_
     let flight = status.flight.unwrap();
     assert_eq!((flight.newest.as_deref(), flight.saving), (path.to_str(), None));
     assert_eq!(path.parent().and_then(Path::to_str), Some(&*flight.directory));
+    let health = place.corerl(&["metrics", "--once"]).output().unwrap();
+    let page = String::from_utf8_lossy(&health.stdout).into_owned();
+    assert!(page.lines().any(|line| line.starts_with("corerl_rt_latched") && line.ends_with(" 1")), "{page}");
     let held = read(path);
     assert_eq!(held.ending, Ending::Closed(Closed::Complete));
     let Reason::Flight(Trigger { kind, cycle, .. }) = held.reason else { panic!("{:?}", held.reason) };

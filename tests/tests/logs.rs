@@ -62,6 +62,19 @@ fn every_program_logs_json_lines_with_the_same_fields() {
 }
 
 #[test]
+fn metrics_whose_port_is_taken_say_so_as_a_critical_line_and_end_with_their_code() {
+    let place = Place::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut metrics = Process::start(place.corerl(&["metrics", "--listen", &address]));
+    assert_eq!(metrics.exit_code(), 69);
+    let said = wait_for("its last words", || Some(metrics.said()).filter(|said| said.contains("--listen")));
+    let last = check(&said, "corerl-metrics", None);
+    assert_eq!(last["level"], "CRITICAL");
+    assert!(last["exception"].as_str().is_some_and(|exception| exception.contains(&address)), "{last}");
+}
+
+#[test]
 fn the_last_words_of_a_service_that_cannot_go_on_are_critical() {
     let place = Place::new();
     let site = place.site("opc.tcp://127.0.0.1:1", &[]);

@@ -3,7 +3,8 @@
 //! # Contract
 //! - It reads shared memory and asks control sockets; it changes nothing, and killing it changes no cycle.
 //! - `/metrics` is Prometheus's text format 0.0.4, and `/healthcheck` JSON: 200 when every agent is there and its cycles
-//!   advance, 503 with the reasons else. Nothing else is served, and nobody can write anything.
+//!   advance, 503 with the reasons else. A latched trip is told there and is no reason: starting anew would not help. Nothing
+//!   else is served, and nobody can write anything.
 //! - A counter never goes down while its runtime or learner lives, but for what is counted from cycle records, which begins at 0
 //!   with this program. Records are read once a second, far more often than the ring is round; what was missed is a metric itself.
 //! - One agent that does not answer takes two seconds of a scrape.
@@ -39,6 +40,8 @@ use crate::target::{Directory, address};
 
 /// Prometheus counts in seconds.
 const NS_PER_S: f64 = rt_core::time::NS_PER_S as f64;
+/// Its name in logs.
+const SERVICE: &str = "corerl-metrics";
 /// How often agents are looked at while nobody asks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -47,7 +50,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
     after_help = "Examples:\n  corerl metrics\n  corerl metrics --agent works/ph --listen 0.0.0.0:9464\n  corerl metrics --once | grep lateness\n  \
                   corerl metrics --list\n\n\
                   Serves http://ADDRESS/metrics for Prometheus, and http://ADDRESS/healthcheck: 200 when every agent is there and its \
-                  cycles advance, else 503 with the reasons. An agent that was seen once is expected from then on; one that is named is \
+                  cycles advance, else 503 with the reasons; `latched` of an agent is its trip, which waits for an operator. An agent that \
+                  was seen once is expected from then on; one that is named is \
                   expected from the start. Run it as the runtime's user, or as one of `runtime.operators`. Whoever can reach the \
                   address can read: it is this machine's own unless --listen says otherwise."
 )]
@@ -96,8 +100,12 @@ pub(crate) fn run(arguments: &MetricsArguments) -> Result<Exit, Failure> {
         reasons.iter().for_each(|reason| eprintln!("warning: {reason}"));
         return Ok(if reasons.is_empty() { Exit::Fine } else { Exit::Unavailable });
     }
-    rt_sys::start_logging("corerl-metrics", None);
-    serve(arguments, observatory, &lifeline)
+    rt_sys::start_logging(SERVICE, None);
+    // From here on it is a service: why it ends belongs among its log lines.
+    serve(arguments, observatory, &lifeline).or_else(|failure| {
+        rt_sys::say_failure(SERVICE, &failure);
+        Ok(failure.exit())
+    })
 }
 
 fn serve(arguments: &MetricsArguments, observatory: Observatory, lifeline: &Lifeline) -> Result<Exit, Failure> {

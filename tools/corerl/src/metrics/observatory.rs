@@ -50,6 +50,8 @@ struct AgentHealth {
     healthy: bool,
     mode: Option<String>,
     armed: Option<bool>,
+    /// The cause of its trip while one is latched. The runtime is well then, and waits for a person.
+    latched: Option<String>,
 }
 
 impl Observatory {
@@ -118,6 +120,7 @@ impl Observatory {
             healthy: seen.trouble.is_none(),
             mode: seen.status.as_ref().map(|status| status.mode.clone()),
             armed: seen.status.as_ref().map(|status| status.armed),
+            latched: seen.status.as_ref().and_then(|status| status.latched.clone()),
         });
         let status = if reasons.is_empty() { "healthy" } else { "unhealthy" };
         Health { status, agents: agents.collect(), reasons }
