@@ -43,7 +43,7 @@ pub struct Recorded {
 /// saturation}`, or `existing: {rig: bench}`.
 ///
 /// # Errors
-/// A sentence: the agent does not answer, or ends meanwhile.
+/// A sentence: the agent does not answer, ends meanwhile, or is in a mode in which no run can begin.
 pub fn record(
     address: Address,
     (site, site_file): (&Site, &Path),
@@ -66,6 +66,7 @@ pub fn record(
     if !take.is_whole() {
         return Err(format!("{label} runs with another site file than {}: name its own", site_file.display()));
     }
+    take.cycles.last().and_then(CycleSeen::mode).map_or(Ok(()), can_begin).map_err(|why| format!("{label}: {why}"))?;
     let begin = clock.now();
     follower.begin(&mut take, begin);
     while begun.elapsed() < length && !stop.is_asked() {
@@ -76,6 +77,21 @@ pub fn record(
     follower.read(&mut take, clock.now());
     take.end = follower.told(clock.now().as_ns());
     Ok(Recorded { text: text(&take, site_file, plant), take })
+}
+
+/// Whether a run can begin in this mode: what led to the others is nowhere in what is seen from now on.
+fn can_begin(mode: Mode) -> Result<(), String> {
+    let undone = match mode {
+        Mode::Startup | Mode::Shadow | Mode::Run => return Ok(()),
+        Mode::Hold | Mode::Fallback => {
+            "`corerl agent status` says why, and `corerl agent reset` clears a trip and a hold"
+        }
+        Mode::Release => "`corerl agent arm` takes it from there",
+    };
+    Err(format!(
+        "it is in {}, where a scenario cannot begin, because a run gets there by a fault or a command alone: {undone}; then record",
+        mode.name()
+    ))
 }
 
 /// The scenario's file.
@@ -205,6 +221,16 @@ mod tests {
         assert_eq!((scenario.begin, scenario.arm, scenario.duration.as_secs()), (Mode::Shadow, false, 600));
         let expected: Vec<_> = scenario.expectations.iter().map(ToString::to_string).collect();
         assert_eq!(expected.first().map(String::as_str), Some("modes run, hold"));
+    }
+
+    #[test]
+    fn a_recording_begins_where_a_run_can_get_by_itself_and_says_so_elsewhere() {
+        for mode in Mode::ALL {
+            let by_itself = matches!(mode, Mode::Startup | Mode::Shadow | Mode::Run);
+            let said = can_begin(mode);
+            assert_eq!(said.is_ok(), by_itself, "{mode:?}");
+            assert!(said.err().is_none_or(|said| said.contains(mode.name()) && said.contains("corerl agent")));
+        }
     }
 
     #[test]
