@@ -127,7 +127,7 @@ mod tests {
         let commit = Commit {
             cycle_records: cycles,
             events_read: events.clone(),
-            last_cycle: read.last().copied(),
+            last_cycle: read.last().map(|number| number * 2),
             points: read.into_iter().map(point).collect(),
             events: events.map(event).collect(),
             gaps: lost.into_iter().map(gap).collect(),
