@@ -145,6 +145,8 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                     lease: LeaseStatus { leads: true, epoch: 1, partner: None },
                     armed: true,
                     latched: None,
+                    latched_since: None,
+                    flight: None,
                     with_operator: Vec::new(),
                     degraded: Vec::new(),
                     preemption: String::new(),

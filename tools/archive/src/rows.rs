@@ -34,7 +34,8 @@ pub enum TrackKind {
     Raw,
     /// What the envelope let through; the state of its points is the limits that acted.
     Sent,
-    /// What was written last; the state of its points is why nothing is written now.
+    /// What was written last, as far as no refusal is known; the state of its points is why nothing is written now, and from bit
+    /// [`REPLY_SHIFT`](Self::REPLY_SHIFT) on what the plant answered last.
     Written,
     /// What the plant shows.
     ReadBack,
@@ -51,6 +52,9 @@ pub enum TrackKind {
 }
 
 impl TrackKind {
+    /// Where the plant's answer lies in the state of what was written.
+    pub const REPLY_SHIFT: u32 = 16;
+
     /// All, in the order of a sample's way.
     pub const ALL: [Self; 10] = [
         Self::Tag,

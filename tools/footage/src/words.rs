@@ -31,7 +31,7 @@ pub fn withheld_name(state: u32) -> Option<&'static str> {
 }
 
 /// What the plant answered last to a write; `None` before its first answer on a connection.
-pub(crate) fn reply_name(reply: u32) -> Option<&'static str> {
+pub fn reply_name(reply: u32) -> Option<&'static str> {
     Reply::from_number(reply).map(Reply::name)
 }
 

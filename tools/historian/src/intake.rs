@@ -211,7 +211,7 @@ impl Intake {
         for ([raw, sent, written, readback], part) in self.tracks.setpoints.iter().zip(*setpoints) {
             put(*raw, point(part.desired, 0), decides);
             put(*sent, point(part.sent, part.acted), decides);
-            put(*written, point(part.last, part.state), false);
+            put(*written, point(part.last, part.state | part.reply << TrackKind::REPLY_SHIFT), false);
             put(*readback, point(part.readback, 0), false);
         }
         if !head.reward.is_nan() {

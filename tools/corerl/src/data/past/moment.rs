@@ -55,8 +55,10 @@ struct SetpointThen {
     sent: Option<f64>,
     written: Option<f64>,
     readback: Option<f64>,
+    /// Those that changed what was sent.
     limits: String,
-    withheld: String,
+    /// Why nothing was written, or that the plant refused it.
+    plant: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -131,7 +133,7 @@ impl Moment {
             }
             TrackKind::Written => {
                 let setpoint = self.setpoint(series);
-                (setpoint.written, setpoint.withheld) = (value, state);
+                (setpoint.written, setpoint.plant) = (value, state);
             }
             TrackKind::ReadBack => self.setpoint(series).readback = value,
             TrackKind::Reward => self.reward = value,
@@ -163,12 +165,7 @@ fn told(moment: &Moment, time: &str) -> String {
     let mut rows = vec![["setpoint", "raw", "sent", "written", "plant", ""].map(str::to_owned)];
     rows.extend(moment.setpoints.iter().map(|of| {
         let [raw, sent, written, plant] = [of.raw, of.sent, of.written, of.readback].map(some);
-        let withheld = if of.withheld.is_empty() {
-            String::new()
-        } else {
-            format!("not written: {}", of.withheld.replace('_', " "))
-        };
-        let told = [of.limits.replace('_', " "), withheld].into_iter().filter(|text| !text.is_empty());
+        let told = [of.limits.replace('_', " "), of.plant.clone()].into_iter().filter(|text| !text.is_empty());
         [with_unit(&of.name, &of.unit), raw, sent, written, plant, told.collect::<Vec<_>>().join(", ")]
     }));
     text += &indented(&table(&rows));

@@ -1,7 +1,8 @@
 //! One thing over time, whichever run it was kept of.
 
 use archive::{HOLDS_NS, Point, Reader, Timed, TrackInfo, TrackKind};
-use footage::words::{limit_names, mode_name, quality_name, withheld_name};
+use footage::words::{limit_names, mode_name, quality_name, reply_name, withheld_name};
+use rt_core::record::Reply;
 use shm_layout::CycleHead;
 
 use super::Where;
@@ -97,11 +98,19 @@ impl Series {
         match self.kind {
             TrackKind::Tag => quality_name(u8::try_from(point.state).unwrap_or(u8::MAX)).to_owned(),
             TrackKind::Sent => limit_names(point.state).collect::<Vec<_>>().join(" "),
-            TrackKind::Written => withheld_name(point.state).unwrap_or_default().to_owned(),
+            TrackKind::Written => written(point.state),
             TrackKind::Mode => mode(point),
             _ => String::new(),
         }
     }
+}
+
+/// Why nothing is written, if nothing is; and what the plant answered, if it did not take it.
+fn written(state: u32) -> String {
+    let withheld = withheld_name(state & ((1 << TrackKind::REPLY_SHIFT) - 1)).map(|why| format!("not written: {why}"));
+    let refused =
+        Some(state >> TrackKind::REPLY_SHIFT).filter(|reply| *reply == Reply::Refused as u32).and_then(reply_name);
+    withheld.into_iter().chain(refused.map(str::to_owned)).collect::<Vec<_>>().join(", ").replace('_', " ")
 }
 
 fn mode(point: &Point) -> String {
