@@ -1,5 +1,7 @@
 //! `corerl agent`: how an agent is, and what an operator may tell it.
 
+mod reset;
+
 use clap::{Args, Subcommand};
 use rt_control::{
     Act, Address, CallError, Client, ConnectError, ConnectionStatus, Description, FlightStatus, LatchedSince,
@@ -11,6 +13,7 @@ use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, span};
 use crate::target::{CALL_TIMEOUT, Target};
 use crate::why::{self, WhyArguments};
+use reset::ResetArguments;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  corerl agent arm --cause 'commissioning, shift A'")]
@@ -35,9 +38,10 @@ enum AgentCommand {
     /// Take the hands off the plant: no setpoints, no heartbeat.
     #[command(after_help = "Example:\n  corerl agent release --cause 'maintenance on P-101'")]
     Release(ActArguments),
-    /// Clear a latched trip, and end a hold.
-    #[command(after_help = "Example:\n  corerl agent reset --cause 'sensor replaced'")]
-    Reset(ActArguments),
+    /// Clear a latched trip, and end a hold; say whether it trips again at once.
+    #[command(after_help = "Example:\n  corerl agent reset --cause 'sensor replaced'\n\n\
+                            Exit code 1 when it tripped again while it was looked at: what caused the trip is still there.")]
+    Reset(ResetArguments),
     /// Hold the present setpoints for `t_hold`; then the fallback takes over until a reset.
     #[command(after_help = "Example:\n  corerl agent hold")]
     Hold(ActArguments),
@@ -88,7 +92,7 @@ pub(crate) fn run(arguments: &AgentArguments) -> Result<Exit, Failure> {
         AgentCommand::Arm(arguments) => act(arguments, Act::Arm),
         AgentCommand::Disarm(arguments) => act(arguments, Act::Disarm),
         AgentCommand::Release(arguments) => act(arguments, Act::Release),
-        AgentCommand::Reset(arguments) => act(arguments, Act::Reset),
+        AgentCommand::Reset(arguments) => reset::run(arguments),
         AgentCommand::Hold(arguments) => act(arguments, Act::Hold),
         AgentCommand::HandOver(arguments) => hand_over(arguments),
         AgentCommand::SaveFlight(arguments) => {
@@ -322,7 +326,7 @@ mod tests {
     use super::*;
     use rt_control::{AuditStatus, PROTOCOL};
 
-    fn example() -> (Description, Status) {
+    pub(super) fn example() -> (Description, Status) {
         let description = Description {
             protocol: PROTOCOL,
             version: "0.1.0".into(),
