@@ -110,7 +110,19 @@ impl<'a> Gathering<'a> {
         if !step.head.has(StepHead::DECISION_SLOT) || step.head.cycle > self.until {
             return;
         }
-        self.decisions.push_back(Decision::of(step, self.names));
+        self.push(Decision::of(step, self.names));
+    }
+
+    /// Takes a decision in of which there is no step, only its cycle: what the policy wished for is not known then.
+    pub(super) fn cycle_alone(&mut self, record: &CycleRef<'_>) {
+        if record.head.has(CycleHead::DECISION_SLOT) && record.head.cycle <= self.until {
+            self.push(Decision::without_step(record.head, self.names));
+        }
+        self.cycle(record);
+    }
+
+    fn push(&mut self, decision: Decision) {
+        self.decisions.push_back(decision);
         if self.decisions.len() > self.last {
             self.decisions.pop_front();
         }
@@ -161,6 +173,22 @@ impl Decision {
             estimate: None,
             setpoints: names.setpoints.iter().enumerate().map(|(index, name)| Way::of(step, index, name)).collect(),
             state: columns.collect(),
+            is_over: false,
+        }
+    }
+
+    fn without_step(head: &CycleHead, names: &Names) -> Self {
+        Self {
+            cycle: head.cycle,
+            time_ns: head.release_ns,
+            mode: mode_name(head.mode),
+            policy_generation: head.policy_generation,
+            explored: head.has(CycleHead::EXPLORED),
+            outcome: Outcome::Unknown,
+            reward: head.reward,
+            estimate: None,
+            setpoints: names.setpoints.iter().map(Way::unknown).collect(),
+            state: Vec::new(),
             is_over: false,
         }
     }
@@ -225,18 +253,30 @@ impl Way {
             limits.push("agent_upper_bound");
         }
         Self {
-            name: name.name.clone(),
-            unit: name.unit.clone(),
             mean: engineering(step.mean),
             sampled: engineering(step.sampled),
             agent_bounds: [engineering(step.lo), engineering(step.hi)],
             bounded: engineering(step.decided),
+            limits,
+            ..Self::unknown(name)
+        }
+    }
+
+    /// Nothing but its name is known yet.
+    fn unknown(name: &SetpointName) -> Self {
+        Self {
+            name: name.name.clone(),
+            unit: name.unit.clone(),
+            mean: f64::NAN,
+            sampled: f64::NAN,
+            agent_bounds: [f64::NAN; 2],
+            bounded: f64::NAN,
             desired: f64::NAN,
             envelope: f64::NAN,
             sent: f64::NAN,
             reply: None,
             on_plant: f64::NAN,
-            limits,
+            limits: Vec::new(),
             withheld: None,
         }
     }

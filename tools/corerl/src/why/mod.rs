@@ -16,13 +16,14 @@ use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, span, table};
 use crate::target::Target;
 use decision::{Decision, Gathering, Names, Way};
-use sources::Recording;
+use sources::Film;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
                         corerl agent why                                the last decisions of the running agent\n  \
                         corerl agent why --last 1 --state               with the state that it was made on\n  \
                         corerl agent why --recording site.rec --cycle 120500 --last 1\n  \
+                        corerl agent why --from flight.cap --last 3       what the flight recorder saved; without the policy's wish\n  \
                         corerl agent why --json | jq '.decisions[].setpoints[] | {name, mean, sent, reply, limits}'\n\n\
                         For each setpoint: what the policy asked for (mean), with exploration (sampled), what the agent's own \
                         bounds left of it (bounded), what the envelope let through in that cycle (envelope), the last value \
@@ -32,8 +33,8 @@ use sources::Recording;
 pub(crate) struct WhyArguments {
     #[command(flatten)]
     target: Target,
-    /// Read a recording instead of a running agent.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["agent", "runtime_dir"])]
+    /// Read a recording or a capture, a flight file say, instead of a running agent.
+    #[arg(long, visible_alias = "from", value_name = "FILE", conflicts_with_all = ["agent", "runtime_dir"])]
     recording: Option<PathBuf>,
     /// So many decisions, the newest ones.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=8192))]
@@ -92,9 +93,12 @@ fn running(arguments: &WhyArguments) -> Result<Found, Failure> {
 }
 
 fn recorded(arguments: &WhyArguments, path: &std::path::Path) -> Result<Found, Failure> {
-    let (names, recording) = Recording::open(path)?;
+    let (names, film) = Film::open(path)?;
+    if let Some(lacks) = film.lacks().filter(|_| !arguments.json) {
+        eprintln!("{}: {lacks}", path.display());
+    }
     let mut gathering = Gathering::new(&names, arguments.last.into(), arguments.cycle);
-    let now_ns = recording.read(&mut gathering)?;
+    let now_ns = film.read(&mut gathering)?;
     let decisions = gathering.decisions.into();
     Ok(Found { agent: names.agent, decisions, now_ns, now: "before the end" })
 }

@@ -1,4 +1,4 @@
-//! Where decisions are read from: the shared memory of a running agent, or a recording.
+//! Where decisions are read from: the shared memory of a running agent, a recording, or a capture.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -7,7 +7,8 @@ use std::path::Path;
 use policy::pipeline::Columns;
 use rt_config::Site;
 use rt_control::{Client, Description};
-use rt_recording::{CycleFrame, Frame, Next, Opening, Reader};
+use rt_recording::capture;
+use rt_recording::{CycleFrame, Frame, Next, Opening, Reader, RecordingRefused};
 use shm::broadcast::{self, Start};
 use shm::{Segment, SegmentKind};
 use shm_layout::{CycleLayout, ESTIMATE_WORDS, EstimateRecord, StepLayout};
@@ -90,6 +91,13 @@ fn each(segment: &Segment, from: Start, mut take: impl FnMut(&[u64])) -> Result<
     Ok(())
 }
 
+/// A file that was opened.
+pub(super) enum Film {
+    Recording(Box<Recording>),
+    /// Seen from outside: cycles and events, and no steps.
+    Capture(Box<capture::Reader<BufReader<File>>>),
+}
+
 /// A recording that was opened.
 pub(super) struct Recording {
     reader: Reader<BufReader<File>>,
@@ -97,17 +105,73 @@ pub(super) struct Recording {
     steps: StepLayout,
 }
 
-impl Recording {
-    /// Opens a recording; what its numbers mean.
+fn refused(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::CheckFailed, format_args!("{}: {why}", path.display()))
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, Failure> {
+    let file = File::open(path).map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))?;
+    Ok(BufReader::new(file))
+}
+
+/// The site that a file opens with.
+fn site_of(path: &Path, text: &str, name: &str) -> Result<Site, Failure> {
+    let loaded = rt_config::parse_to_look_at(text, Path::new(name));
+    Ok(loaded.map_err(|complaints| refused(path, complaints))?.site)
+}
+
+impl Film {
+    /// Opens a file, whichever kind it is; what its numbers mean.
     pub(super) fn open(path: &Path) -> Result<(Names, Self), Failure> {
-        let refused =
-            |why: &dyn std::fmt::Display| Failure::new(Exit::CheckFailed, format_args!("{}: {why}", path.display()));
-        let file =
-            File::open(path).map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))?;
-        let reader = Reader::open(BufReader::new(file)).map_err(|error| refused(&error))?;
+        match Reader::open(open(path)?) {
+            Ok(reader) => Recording::of(path, reader).map(|(names, film)| (names, Self::Recording(Box::new(film)))),
+            Err(RecordingRefused::Capture) => {
+                let reader = capture::Reader::open(open(path)?).map_err(|error| refused(path, error))?;
+                let capture::Opening { site_text, site_file, .. } = reader.opening();
+                let names = Names::of_recorded(&site_of(path, site_text, site_file)?);
+                Ok((names, Self::Capture(Box::new(reader))))
+            }
+            Err(error) => Err(refused(path, error)),
+        }
+    }
+
+    /// What its decisions lack, for people; nothing of a recording.
+    pub(super) fn lacks(&self) -> Option<&'static str> {
+        let is_seen_from_outside = matches!(self, Self::Capture(_));
+        is_seen_from_outside.then_some(
+            "this is a capture, which was seen from outside: what the policy asked for and the state that it decided on are in recordings alone",
+        )
+    }
+
+    /// Reads it to its end, whatever that is; when its last cycle was released.
+    pub(super) fn read(self, gathering: &mut Gathering<'_>) -> Result<u64, Failure> {
+        match self {
+            Self::Recording(recording) => recording.read(gathering),
+            Self::Capture(reader) => read_capture(*reader, gathering),
+        }
+    }
+}
+
+fn read_capture(mut reader: capture::Reader<BufReader<File>>, gathering: &mut Gathering<'_>) -> Result<u64, Failure> {
+    let (layout, mut end) = (reader.layout(), 0);
+    loop {
+        match reader.next_frame().map_err(|error| Failure::io("cannot read the capture", &error))? {
+            capture::Next::Frame(capture::Frame::Cycle(words)) => {
+                if let Ok(record) = layout.view(&words) {
+                    end = record.head.release_ns;
+                    gathering.cycle_alone(&record);
+                }
+            }
+            capture::Next::Frame(_) => {}
+            capture::Next::End(_) => return Ok(end),
+        }
+    }
+}
+
+impl Recording {
+    fn of(path: &Path, reader: Reader<BufReader<File>>) -> Result<(Names, Self), Failure> {
         let Opening { site_text, site_file, .. } = reader.opening();
-        let loaded = rt_config::parse_to_look_at(site_text, Path::new(site_file));
-        let site = loaded.map_err(|complaints| refused(&complaints))?.site;
+        let site = site_of(path, site_text, site_file)?;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let setpoints = count(site.setpoints.len());
         let cycles = CycleLayout::new(setpoints, count(site.tags.len())).ok_or_else(impossible)?;
@@ -116,7 +180,7 @@ impl Recording {
     }
 
     /// Reads it to its end, whatever that is; when its last cycle was released.
-    pub(super) fn read(mut self, gathering: &mut Gathering<'_>) -> Result<u64, Failure> {
+    fn read(mut self, gathering: &mut Gathering<'_>) -> Result<u64, Failure> {
         let mut end = 0;
         loop {
             let next = self.reader.next_frame();

@@ -102,6 +102,27 @@ fn what_the_plant_refused_or_has_not_answered_is_not_told_as_if_it_were_there() 
 }
 
 #[test]
+fn of_a_capture_a_decision_tells_what_its_cycles_do() {
+    let names = names();
+    let layout = CycleLayout::new(1, 0).unwrap();
+    let mut gathering = Gathering::new(&names, 2, Some(31));
+    for at in 10..=40 {
+        let mut words = vec![0; layout.words()];
+        let record = layout.view_mut(&mut words).unwrap();
+        (record.head.cycle, record.head.release_ns, record.head.mode) = (at, at * 1_000_000, 2);
+        record.head.flags = if at.is_multiple_of(10) { SLOT | CycleHead::DECIDED } else { 0 };
+        record.setpoints[0].sent = at as f64;
+        record.setpoints[0].reply = Reply::Accepted as u32;
+        gathering.cycle_alone(&layout.view(&words).unwrap());
+    }
+    let told: Vec<_> = gathering.decisions.iter().map(|of| (of.cycle, of.outcome, of.setpoints[0].sent)).collect();
+    assert_eq!(told, [(20, Outcome::Decided, 29.0), (30, Outcome::Decided, 31.0)]);
+    let way = &gathering.decisions[0].setpoints[0];
+    assert!(way.mean.is_nan() && way.bounded.is_nan() && gathering.decisions[0].state.is_empty());
+    assert_eq!((way.envelope, way.reply), (20.0, Some("accepted")));
+}
+
+#[test]
 fn what_came_to_nothing_says_why() {
     let names = names();
     let mut gathering = Gathering::new(&names, 5, None);
