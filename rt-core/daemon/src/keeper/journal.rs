@@ -303,7 +303,8 @@ mod tests {
         let mut journal = Journal::new(ring, MonotonicClock::new(), audit, counters.clone(), Vec::new());
         journal.note(EventKind::PolicyAdopted, "before the first cycle");
         journal.record(&event(7, CoreEvent::Changed { number: 1 }));
-        (counters.set(Counter::Cycles, 90), counters.set(Counter::SlotsSkipped, 11));
+        counters.set(Counter::Cycles, 90);
+        counters.set(Counter::SlotsSkipped, 11);
         journal.note(EventKind::PolicyOnTrial, "generation 3");
         // The control thread's events may be there before its counters.
         journal.record(&event(101, CoreEvent::Changed { number: 2 }));
