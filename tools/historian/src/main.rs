@@ -63,12 +63,11 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
     let lifeline =
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
-    let path = arguments.history.join("hot.sqlite");
-    let opened = std::fs::create_dir_all(&arguments.history).map_err(|error| error.to_string());
-    let store = opened.and_then(|()| Store::open(&path).map_err(|error| error.to_string()));
-    let store = store.map_err(|why| (UNAVAILABLE, format!("cannot keep anything in {}: {why}", path.display())))?;
+    let history = &arguments.history;
+    let store = Store::open(history)
+        .map_err(|why| (UNAVAILABLE, format!("cannot keep anything in {}: {why}", history.display())))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
-    tracing::info!("keeping agents below {} in {}", directory.display(), path.display());
+    tracing::info!("keeping agents below {} in {}", directory.display(), history.display());
     let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), store);
     loop {
         keeping.turn();

@@ -1,4 +1,4 @@
-//! The hot days: one SQLite file, written by one process and read by any.
+//! The hot days: one SQLite file in the history's directory, written by one process and read by any.
 //!
 //! Points come in commits, one row of the journal each, so that a commit costs the same for one track and for a thousand.
 //! [`Store::compact`] gathers the journal into blocks, one for each track. Everything that a commit brings is there after it, or
@@ -19,6 +19,8 @@ pub use write::{Commit, Kept, Store};
 const VERSION: i64 = 1;
 /// `PRAGMA application_id`: "CoRL".
 const APPLICATION: i64 = 0x436f_524c;
+/// What the file is called in its directory.
+const HOT: &str = "hot.sqlite";
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,9 @@ pub enum StoreError {
     /// SQLite says so.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// A file or directory cannot be read or written.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     /// Another program's file.
     #[error("it is no archive of CoreRL")]
     Foreign,
@@ -54,9 +59,9 @@ pub enum StoreError {
     },
 }
 
-/// Opens the file to be read.
-fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+/// Opens a directory's file to be read.
+fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(directory.join(HOT), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(PATIENCE)?;
     match versions(&connection)? {
         (APPLICATION, version) if version > VERSION => Err(StoreError::TooNew(version)),
@@ -65,9 +70,10 @@ fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
-/// Opens the file to be written, and makes it if it is not there.
-fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
+/// Opens a directory's file to be written, and makes both if they are not there.
+fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
+    std::fs::create_dir_all(directory)?;
+    let mut connection = Connection::open(directory.join(HOT))?;
     connection.busy_timeout(PATIENCE)?;
     let (application, version) = versions(&connection)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;

@@ -60,12 +60,12 @@ impl Stretch {
 }
 
 impl Reader {
-    /// Opens an archive that is there.
+    /// Opens the archive that is in a directory.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        open_to_read(path).map(|connection| Self { connection })
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        open_to_read(directory).map(|connection| Self { connection })
     }
 
     /// The points of a track in these cycles, in their order.

@@ -17,7 +17,7 @@ fn point(cycle: u64) -> Point {
 #[test]
 fn what_was_committed_is_read_in_order_from_journal_and_blocks_and_once() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hot.sqlite");
+    let path = directory.path().to_owned();
     let mut store = Store::open(&path).unwrap();
     let kept = store.run(&run(u64::MAX)).unwrap();
     let tracks = store.tracks(kept.run, &names()).unwrap();
@@ -49,7 +49,7 @@ fn what_was_committed_is_read_in_order_from_journal_and_blocks_and_once() {
 #[test]
 fn a_commit_that_cannot_be_kept_whole_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let mut store = Store::open(&directory.path().join("hot.sqlite")).unwrap();
+    let mut store = Store::open(directory.path()).unwrap();
     let kept = store.run(&run(1)).unwrap();
     let event = Event {
         number: 0,
@@ -80,18 +80,18 @@ fn a_commit_that_cannot_be_kept_whole_leaves_nothing() {
 #[test]
 fn other_files_are_refused_and_damage_is_told_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hot.sqlite");
-    rusqlite::Connection::open(&path).unwrap().execute("CREATE TABLE other (a)", []).unwrap();
+    let path = directory.path().to_owned();
+    rusqlite::Connection::open(path.join(HOT)).unwrap().execute("CREATE TABLE other (a)", []).unwrap();
     assert!(matches!(Store::open(&path), Err(StoreError::Foreign)));
     assert!(matches!(Reader::open(&path), Err(StoreError::Foreign)));
-    let path = directory.path().join("new.sqlite");
+    let path = directory.path().join("new");
     let mut store = Store::open(&path).unwrap();
     let kept = store.run(&run(1)).unwrap();
     let tracks = store.tracks(kept.run, &names()).unwrap();
     store
         .commit(kept.run, &Commit { cycle_records: 0..1, points: vec![(tracks[0], point(1))], ..Commit::default() })
         .unwrap();
-    let other = rusqlite::Connection::open(&path).unwrap();
+    let other = rusqlite::Connection::open(path.join(HOT)).unwrap();
     other
         .execute("UPDATE journal SET points = CAST(substr(points, 1, 10) || x'00' || substr(points, 12) AS BLOB)", [])
         .unwrap();
@@ -105,7 +105,7 @@ fn other_files_are_refused_and_damage_is_told_with_its_place() {
 #[test]
 fn points_are_found_by_time_across_a_clock_that_was_set() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("hot.sqlite");
+    let path = directory.path().to_owned();
     let mut store = Store::open(&path).unwrap();
     let kept = store.run(&run(1)).unwrap();
     let tracks = store.tracks(kept.run, &names()).unwrap();

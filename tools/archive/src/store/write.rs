@@ -47,12 +47,12 @@ pub struct Commit {
 }
 
 impl Store {
-    /// Opens an archive, or begins one.
+    /// Opens the archive in a directory, or begins one.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        open_to_write(path).map(|connection| Self { connection })
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        open_to_write(directory).map(|connection| Self { connection })
     }
 
     /// What is kept of this run; from now on it is known.
