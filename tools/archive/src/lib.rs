@@ -2,11 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod codec;
 mod exception;
+mod rollup;
 mod rows;
 mod store;
+mod timeline;
 
-pub use block::{Damaged, Point, pack, unpack};
+pub use block::{Point, pack, unpack};
+pub use codec::Damaged;
 pub use exception::{Exceptions, Rule};
+pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use store::{Commit, Kept, Reader, Store, StoreError, Timed, TrackInfo};

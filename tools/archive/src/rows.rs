@@ -63,6 +63,11 @@ impl TrackKind {
         Self::Spread,
     ];
 
+    /// The one of this name; a later version may have others.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// As the archive calls it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,13 +4,21 @@
 //! [`Store::compact`] gathers the journal into blocks, one for each track. Everything that a commit brings is there after it, or
 //! nothing: how far a run has been read is kept beside it, so that nothing is stored twice and what is missing is a row.
 
+mod buckets;
 mod read;
+mod roll;
 mod write;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::block::{Point, unpack_many};
+use crate::rows::{RunId, TrackId};
+use crate::timeline::Timeline;
+use write::{count, whole};
 
 pub use read::{Reader, Timed, TrackInfo};
 pub use write::{Commit, Kept, Store};
@@ -96,10 +104,51 @@ fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// What was in rows of the journal.
+struct JournalRead {
+    points: u64,
+    /// The newest cycle of a point.
+    newest: Option<u64>,
+}
+
+/// Reads the points that a run's journal has in rows of these cycles, in the order of commits.
+fn each_journal_row(
+    connection: &Connection,
+    run: RunId,
+    cycles: RangeInclusive<u64>,
+    mut each: impl FnMut(TrackId, Point),
+) -> Result<JournalRead, StoreError> {
+    let sql = "SELECT id, points FROM journal WHERE run = ? AND first_cycle <= ? AND last_cycle >= ? ORDER BY id";
+    let mut rows = connection.prepare_cached(sql)?;
+    let mut rows = rows.query(params![run.0, whole(*cycles.end()), whole(*cycles.start())])?;
+    let mut read = JournalRead { points: 0, newest: None };
+    while let Some(row) = rows.next()? {
+        let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let held = unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?;
+        read.points += held.len() as u64;
+        read.newest = read.newest.max(held.iter().map(|(_, point)| point.cycle).max());
+        held.into_iter().for_each(|(track, point)| each(track, point));
+    }
+    Ok(read)
+}
+
+/// How a run's cycles lie in time.
+fn timeline(connection: &Connection, run: RunId) -> Result<Timeline, StoreError> {
+    let period = "SELECT period_ns FROM run WHERE id = ?";
+    let period_ns = connection.prepare_cached(period)?.query_row([run.0], |row| row.get(0).map(count))?;
+    let mut rows =
+        connection.prepare_cached("SELECT first_cycle, unix_ns FROM clock WHERE run = ? ORDER BY first_cycle")?;
+    let clock = |row: &rusqlite::Row<'_>| Ok((count(row.get(0)?), count(row.get(1)?)));
+    let clocks = rows.query_map([run.0], clock)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(Timeline::new(&clocks, period_ns))
+}
+
 fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     let of = |name| connection.pragma_query_value(None, name, |row| row.get(0));
     Ok((of("application_id")?, of("user_version")?))
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ CREATE TABLE run (
     -- The first record of the runtime's rings that is not in here yet, and is not in a gap either.
     next_cycle_record INTEGER NOT NULL DEFAULT 0,
     next_event INTEGER NOT NULL DEFAULT 0,
+    -- The newest cycle of a point that has come into blocks, minutes and hours.
+    compacted INTEGER,
     UNIQUE (site, agent, instance, number)
 ) STRICT;
 
@@ -45,6 +47,7 @@ CREATE TABLE journal (
 
 -- Points of one track over a longer time.
 CREATE TABLE block (
+    id INTEGER PRIMARY KEY,
     track INTEGER NOT NULL REFERENCES track,
     first_cycle INTEGER NOT NULL,
     last_cycle INTEGER NOT NULL,
@@ -52,6 +55,24 @@ CREATE TABLE block (
     bytes BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX block_by_track ON block (track, first_cycle, last_cycle);
+
+-- Minutes and hours of one track, which `archive` reads: 1440 together, number `span` since 1970.
+CREATE TABLE rollup (
+    id INTEGER PRIMARY KEY,
+    track INTEGER NOT NULL REFERENCES track,
+    width_s INTEGER NOT NULL,
+    span INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX rollup_by_track ON rollup (track, width_s, span);
+CREATE INDEX rollup_by_age ON rollup (width_s, span, size);
+
+-- What each track holds at present, and its minute and hour that are not over.
+CREATE TABLE rolling (
+    track INTEGER PRIMARY KEY REFERENCES track,
+    bytes BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE event (
     run INTEGER NOT NULL REFERENCES run,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params, params};
 
-use super::{StoreError, open_to_write};
+use super::roll::{compacted, roll};
+use super::{StoreError, each_journal_row, open_to_write};
 use crate::block::{Point, pack, pack_many, unpack, unpack_many};
-use crate::rows::{Event, Gap, Run, RunId, TrackId, TrackName};
+use crate::rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackName};
 
 /// Points of a block at most: a commit's worth of a block is read at once.
 const BLOCK_POINTS: usize = 4096;
@@ -78,7 +79,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn tracks(&mut self, run: RunId, names: &[TrackName]) -> Result<Vec<TrackId>, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         let mut ids = Vec::with_capacity(names.len());
         for TrackName { kind, name, unit } in names {
             transaction
@@ -99,7 +100,7 @@ impl Store {
     /// [`StoreError`]; nothing of it is kept then. That it does not begin where the last one ended is one of them: it would leave
     /// something out, or bring it twice.
     pub fn commit(&mut self, run: RunId, commit: &Commit) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         follows(&transaction, run, commit)?;
         if let Some((first_cycle, unix_ns)) = commit.clock {
             let sql = "INSERT INTO clock (run, first_cycle, unix_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -107,12 +108,7 @@ impl Store {
         }
         put_points(&transaction, run, &commit.points)?;
         put_events(&transaction, run, &commit.events)?;
-        for Gap { what, first, count, after_cycle, before_cycle, why } in &commit.gaps {
-            let sql = "INSERT INTO gap (run, what, first, count, after_cycle, before_cycle, why) VALUES (?, ?, ?, ?, ?, ?, ?)";
-            let [after, before] = [after_cycle, before_cycle].map(|cycle| cycle.map(whole));
-            let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
-            transaction.prepare_cached(sql)?.execute(row)?;
-        }
+        put_gaps(&transaction, run, commit)?;
         let sql = "UPDATE run SET next_cycle_record = ?, next_event = ? WHERE id = ?";
         let next = [commit.cycle_records.end, commit.events_read.end].map(whole);
         transaction.prepare_cached(sql)?.execute(params![next[0], next[1], run.0])?;
@@ -130,32 +126,27 @@ impl Store {
         Ok(time.optional()?.map(count))
     }
 
-    /// Gathers a run's journal into blocks. How many points it held.
+    /// Gathers a run's journal into blocks, minutes and hours. How many points it held.
     ///
     /// # Errors
     /// [`StoreError`]; the journal stays then. A row of it that is damaged is one of them.
     pub fn compact(&mut self, run: RunId) -> Result<u64, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         let mut tracks: BTreeMap<TrackId, Vec<Point>> = BTreeMap::new();
-        let mut points = 0;
-        {
-            let mut rows = transaction.prepare("SELECT id, points FROM journal WHERE run = ? ORDER BY id")?;
-            let mut rows = rows.query([run.0])?;
-            while let Some(row) = rows.next()? {
-                let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-                let held = unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?;
-                points += held.len() as u64;
-                held.into_iter().for_each(|(track, point)| tracks.entry(track).or_default().push(point));
+        let journal = each_journal_row(&transaction, run, 0..=u64::MAX >> 1, |track, point| {
+            tracks.entry(track).or_default().push(point);
+        })?;
+        if let Some(newest) = journal.newest {
+            for (track, points) in &tracks {
+                for points in points.chunks(BLOCK_POINTS) {
+                    put_block(&transaction, *track, points)?;
+                }
             }
+            roll(&transaction, run, &tracks, newest)?;
+            transaction.execute("DELETE FROM journal WHERE run = ?", [run.0])?;
         }
-        for (track, points) in &tracks {
-            for points in points.chunks(BLOCK_POINTS) {
-                put_block(&transaction, *track, points)?;
-            }
-        }
-        transaction.execute("DELETE FROM journal WHERE run = ?", [run.0])?;
         transaction.commit()?;
-        Ok(points)
+        Ok(journal.points)
     }
 
     /// The newest point of a track.
@@ -173,12 +164,17 @@ impl Store {
                 return Ok(Some(point));
             }
         }
-        let sql = "SELECT rowid, bytes FROM block WHERE track = ? ORDER BY first_cycle DESC LIMIT 1";
+        let sql = "SELECT id, bytes FROM block WHERE track = ? ORDER BY first_cycle DESC LIMIT 1";
         let block = self.connection.prepare_cached(sql)?.query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)));
         let Some((row, bytes)): Option<(i64, Vec<u8>)> = block.optional()? else { return Ok(None) };
         let points = unpack(&bytes).map_err(|_| StoreError::Damaged { table: "block", row })?;
         Ok(points.last().copied())
     }
+}
+
+/// A transaction that has its turn to write: what it reads stays so.
+pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// Whether a commit begins where the last one of the run ended.
@@ -204,7 +200,7 @@ fn put_points(transaction: &Transaction<'_>, run: RunId, points: &[(TrackId, Poi
     Ok(())
 }
 
-fn put_block(transaction: &Transaction<'_>, track: TrackId, points: &[Point]) -> Result<(), StoreError> {
+pub(super) fn put_block(transaction: &Transaction<'_>, track: TrackId, points: &[Point]) -> Result<(), StoreError> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(()) };
     let sql = "INSERT INTO block (track, first_cycle, last_cycle, points, bytes) VALUES (?, ?, ?, ?, ?)";
     let row = params![track.0, whole(first.cycle), whole(last.cycle), points.len() as i64, pack(points)];
@@ -223,6 +219,35 @@ fn put_events(transaction: &Transaction<'_>, run: RunId, events: &[Event]) -> Re
         })?;
     }
     Ok(())
+}
+
+/// Whoever found a gap may know of nothing before it; the archive does.
+fn put_gaps(transaction: &Transaction<'_>, run: RunId, commit: &Commit) -> Result<(), StoreError> {
+    for Gap { what, first, count, after_cycle, before_cycle, why } in &commit.gaps {
+        let after_cycle = match (what, after_cycle) {
+            (Missing::Cycles, None) => newest_before(transaction, run, commit, before_cycle.unwrap_or(u64::MAX >> 1))?,
+            _ => *after_cycle,
+        };
+        let sql =
+            "INSERT INTO gap (run, what, first, count, after_cycle, before_cycle, why) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let [after, before] = [after_cycle, *before_cycle].map(|cycle| cycle.map(whole));
+        let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
+        transaction.prepare_cached(sql)?.execute(row)?;
+    }
+    Ok(())
+}
+
+/// The newest cycle before that one of which a point is kept, now that the commit's are.
+fn newest_before(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    commit: &Commit,
+    cycle: u64,
+) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT max(last_cycle) FROM journal WHERE run = ?1 AND last_cycle < ?2";
+    let kept: Option<i64> = transaction.query_row(sql, params![run.0, whole(cycle)], |row| row.get(0))?;
+    let given = commit.points.iter().map(|(_, point)| point.cycle).filter(|given| *given < cycle).max();
+    Ok(kept.map(count).max(given).max(compacted(transaction, run)?.filter(|compacted| *compacted < cycle)))
 }
 
 /// SQLite's integers have a sign; the bits stay what they are.
