@@ -6,6 +6,7 @@ mod codec;
 mod exception;
 mod rollup;
 mod rows;
+mod sealed;
 mod store;
 mod timeline;
 
@@ -14,4 +15,5 @@ pub use codec::Damaged;
 pub use exception::{Exceptions, Rule};
 pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
-pub use store::{Commit, Kept, Reader, Store, StoreError, Timed, TrackInfo};
+pub use sealed::{Class, Day, NoDay};
+pub use store::{Commit, Kept, Reader, Sealed, Store, StoreError, Timed, TrackInfo};

@@ -239,6 +239,11 @@ impl Rolling {
         Self { holder: Holder::new(kind), open: Open { minute: None, hour: None } }
     }
 
+    /// The point that holds at present.
+    pub(crate) const fn held(&self) -> Option<Point> {
+        self.holder.held
+    }
+
     /// Takes points and losses, as a [`Holder`] does.
     pub(crate) fn take(&mut self, timeline: &Timeline, points: &[Point], losses: &[u64], to: &mut Ended) {
         let Self { holder, open } = self;

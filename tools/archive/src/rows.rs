@@ -131,7 +131,7 @@ pub struct Event {
 }
 
 /// What is counted in a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Missing {
     /// Cycle records.
     Cycles,

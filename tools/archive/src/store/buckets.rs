@@ -9,6 +9,7 @@ use super::roll::{compacted, kept_buckets, losses, rolling};
 use super::write::whole;
 use super::{StoreError, each_journal_row, timeline};
 use crate::rollup::{Bucket, Ended, Holder, Told, Width, gather};
+use crate::rows::{Gap, Missing, RunId};
 
 /// So much older a point may be that is still held where buckets are computed from points.
 const HELD_FOR: Duration = Duration::from_secs(3600);
@@ -78,6 +79,11 @@ impl Reader {
         let newest = journal.newest.max(compacted(&snapshot, track.run)?);
         let mut parts = Vec::new();
         let since_ns = from_ns.saturating_sub(HELD_FOR.as_nanos() as u64);
+        let is_of_cycles = |run: RunId, gap: &Gap| run == track.run && gap.what == Missing::Cycles;
+        let gaps = self.gaps_in(&snapshot, since_ns, to_ns)?.into_iter();
+        let gaps = gaps.filter(|(run, _, gap)| is_of_cycles(*run, gap));
+        let mut losses: Vec<u64> = gaps.filter_map(|(_, _, gap)| gap.after_cycle).map(|after| after + 1).collect();
+        losses.sort_unstable();
         for stretch in timeline.stretches() {
             let Some(cycles) = stretch.cycles(since_ns, to_ns) else { continue };
             let mut holder = Holder::new(track.name.kind);
@@ -87,7 +93,6 @@ impl Reader {
                 }
             };
             let points = self.points_in(&snapshot, track.run, track.id, cycles.clone())?;
-            let losses = losses(&snapshot, track.run, cycles.clone())?;
             holder.take(&timeline, &points, &losses, width_ns, &mut tell);
             let last = newest.map(|newest| newest.min(*cycles.end()));
             if let Some(moment) = last.and_then(|last| timeline.moment(last)) {

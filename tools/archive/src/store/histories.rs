@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Bucket, Commit, Gap, Missing, Run, TrackInfo, TrackKind, TrackName};
+use crate::{Bucket, Commit, Day, Event, Gap, Missing, Run, TrackInfo, TrackKind, TrackName};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// A whole day, some hours before midnight.
@@ -183,6 +183,84 @@ fn by_seconds(told: &Told, track: TrackId, kind: TrackKind, width_ns: u64) -> BT
     }
     let mean = |(bucket, sum): (Bucket, f64)| Bucket { mean: sum / (bucket.valued_ns / SECOND_NS) as f64, ..bucket };
     sums.into_iter().map(|(begin, parts)| (begin, mean(parts))).collect()
+}
+
+/// Everything that a reader says of an archive, to be compared.
+pub(super) fn everything(directory: &Path) -> String {
+    let (reader, tracks) = infos(directory);
+    let mut all = format!("{tracks:?}");
+    for track in &tracks {
+        all += &format!("{:?}", reader.between(track, 0, u64::MAX >> 1).unwrap());
+        all += &format!(
+            "{:?}",
+            reader.between(track, BEGIN_NS + 3_000 * SECOND_NS, BEGIN_NS + 5_000 * SECOND_NS).unwrap()
+        );
+        for width in [7, 60, 3600] {
+            all += &format!("{:?}", reader.buckets(track, 0, u64::MAX >> 1, Duration::from_secs(width)).unwrap());
+        }
+    }
+    all += &format!("{:?}", reader.events(0, u64::MAX).unwrap());
+    all + &format!("{:?}", reader.gaps(0, u64::MAX).unwrap())
+}
+
+/// A history of hours, in which something happens with every commit.
+fn eventful(steps: &[Step], tracks: &[TrackId]) -> Told {
+    let mut told = told(steps, tracks);
+    for (number, (commit, _)) in told.commits.iter_mut().enumerate() {
+        let unix_ns = BEGIN_NS + number as u64 * 1_700 * SECOND_NS;
+        let event = |at: u64| Event {
+            number: 2 * number as u64 + at,
+            cycle: 100,
+            unix_ns,
+            kind: "trip".into(),
+            cause: 3,
+            uid: None,
+            a: u64::MAX,
+            b: at,
+            text: String::new(),
+        };
+        commit.events = vec![event(0), Event { uid: Some(1000), text: "Ä, \"b\"".into(), ..event(1) }];
+        commit.events_read = 2 * number as u64..2 * number as u64 + 2;
+    }
+    told
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn what_is_sealed_is_read_as_if_it_were_hot_and_so_is_what_comes_later(
+        steps in steps(), later in steps(), order in prop::collection::vec(0usize..4, 1..5),
+    ) {
+        let [hot, sealed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let steps: Vec<_> = steps.into_iter().chain(later).collect();
+        let (mut plain, run, tracks) = empty(hot.path());
+        let (mut store, ..) = empty(sealed.path());
+        let told = eventful(&steps, &tracks);
+        let half = told.commits.len() / 2;
+        for (number, (commit, _)) in told.commits.iter().enumerate() {
+            let mut commit = commit.clone();
+            if number == 0 {
+                commit.cycle_records.start = 0;
+            }
+            plain.commit(run, &commit).unwrap();
+            store.commit(run, &commit).unwrap();
+            if number == half {
+                store.seal(Day::of(BEGIN_NS)).unwrap();
+                prop_assert_eq!(everything(sealed.path()), everything(hot.path()));
+            }
+        }
+        for day in order {
+            store.seal(Day::of(BEGIN_NS + (day as u64) * 86_400 * SECOND_NS)).unwrap();
+        }
+        prop_assert_eq!(everything(sealed.path()), everything(hot.path()));
+        for day in 0..4 {
+            store.seal(Day::of(BEGIN_NS + day * 86_400 * SECOND_NS)).unwrap();
+        }
+        prop_assert_eq!(everything(sealed.path()), everything(hot.path()));
+        let left: i64 = store.connection.query_row("SELECT count(*) FROM block", [], |row| row.get(0)).unwrap();
+        prop_assert_eq!(left, 0);
+    }
 }
 
 proptest! {

@@ -5,15 +5,18 @@
 //! nothing: how far a run has been read is kept beside it, so that nothing is stored twice and what is missing is a row.
 
 mod buckets;
+mod catalogue;
 mod read;
 mod roll;
+mod seal;
 mod write;
 
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
+use tables::TableError;
 
 use crate::block::{Point, unpack_many};
 use crate::rows::{RunId, TrackId};
@@ -21,6 +24,7 @@ use crate::timeline::Timeline;
 use write::{count, whole};
 
 pub use read::{Reader, Timed, TrackInfo};
+pub use seal::Sealed;
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.
@@ -47,6 +51,20 @@ pub enum StoreError {
     /// A newer program's file.
     #[error("it has version {0} and this program knows up to {VERSION}: use a newer one")]
     TooNew(i64),
+    /// A table cannot be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A file of a sealed day cannot be read.
+    #[error("{} cannot be read: {why}", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Somebody else has taken away what was being sealed.
+    #[error("two programs seal the same day: only one may write this history")]
+    Interfered,
     /// A block or a row of the journal has changed since it was written.
     #[error("what it holds in {table}, row {row}, is damaged")]
     Damaged {

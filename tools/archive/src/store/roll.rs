@@ -54,6 +54,14 @@ pub(super) fn rolling(
     }
 }
 
+/// What a track holds, unless cycles behind it are missing.
+pub(super) fn held(connection: &Connection, track: TrackId) -> Result<Option<Point>, StoreError> {
+    let sql = "SELECT kind FROM track WHERE id = ?";
+    let kind: Option<String> = connection.prepare_cached(sql)?.query_row([track.0], |row| row.get(0)).optional()?;
+    let Some(kind) = kind.and_then(|kind| TrackKind::named(&kind)) else { return Ok(None) };
+    Ok(rolling(connection, track, kind, false)?.and_then(|rolling| rolling.held()))
+}
+
 /// The newest cycle of a run that is in blocks.
 pub(super) fn compacted(connection: &Connection, run: RunId) -> Result<Option<u64>, StoreError> {
     let sql = "SELECT compacted FROM run WHERE id = ?";

@@ -1,11 +1,11 @@
 //! Writing: runs, commits, and blocks from the journal.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params, params};
 
-use super::roll::{compacted, roll};
+use super::roll::{compacted, held, roll};
 use super::{StoreError, each_journal_row, open_to_write};
 use crate::block::{Point, pack, pack_many, unpack, unpack_many};
 use crate::rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackName};
@@ -16,7 +16,8 @@ const BLOCK_POINTS: usize = 4096;
 /// An archive that is written. There is one writer; SQLite's locks see to it that commits of two would at least follow each other.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
+    pub(super) directory: PathBuf,
 }
 
 /// What is kept of a run already.
@@ -53,7 +54,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        open_to_write(directory).map(|connection| Self { connection })
+        Ok(Self { connection: open_to_write(directory)?, directory: directory.to_owned() })
     }
 
     /// What is kept of this run; from now on it is known.
@@ -138,9 +139,8 @@ impl Store {
         })?;
         if let Some(newest) = journal.newest {
             for (track, points) in &tracks {
-                for points in points.chunks(BLOCK_POINTS) {
-                    put_block(&transaction, *track, points)?;
-                }
+                let blocks = points.chunks(BLOCK_POINTS).filter_map(|points| Block::of(*track, points));
+                blocks.into_iter().try_for_each(|block| block.put(&transaction))?;
             }
             roll(&transaction, run, &tracks, newest)?;
             transaction.execute("DELETE FROM journal WHERE run = ?", [run.0])?;
@@ -163,6 +163,9 @@ impl Store {
             if let Some((_, point)) = held.into_iter().rfind(|(of, _)| *of == track) {
                 return Ok(Some(point));
             }
+        }
+        if let Some(point) = held(&self.connection, track)? {
+            return Ok(Some(point));
         }
         let sql = "SELECT id, bytes FROM block WHERE track = ? ORDER BY first_cycle DESC LIMIT 1";
         let block = self.connection.prepare_cached(sql)?.query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -200,12 +203,30 @@ fn put_points(transaction: &Transaction<'_>, run: RunId, points: &[(TrackId, Poi
     Ok(())
 }
 
-pub(super) fn put_block(transaction: &Transaction<'_>, track: TrackId, points: &[Point]) -> Result<(), StoreError> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(()) };
-    let sql = "INSERT INTO block (track, first_cycle, last_cycle, points, bytes) VALUES (?, ?, ?, ?, ?)";
-    let row = params![track.0, whole(first.cycle), whole(last.cycle), points.len() as i64, pack(points)];
-    transaction.prepare_cached(sql)?.execute(row)?;
-    Ok(())
+/// A row of blocks.
+pub(super) struct Block {
+    track: TrackId,
+    first_cycle: u64,
+    last_cycle: u64,
+    points: usize,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    /// That of these points; `None` for none.
+    pub(super) fn of(track: TrackId, points: &[Point]) -> Option<Self> {
+        let (first, last) = (points.first()?, points.last()?);
+        let (first_cycle, last_cycle) = (first.cycle, last.cycle);
+        Some(Self { track, first_cycle, last_cycle, points: points.len(), bytes: pack(points) })
+    }
+
+    pub(super) fn put(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let Self { track, first_cycle, last_cycle, points, bytes } = self;
+        let sql = "INSERT INTO block (track, first_cycle, last_cycle, points, bytes) VALUES (?, ?, ?, ?, ?)";
+        let row = params![track.0, whole(*first_cycle), whole(*last_cycle), *points as i64, bytes];
+        transaction.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
 }
 
 fn put_events(transaction: &Transaction<'_>, run: RunId, events: &[Event]) -> Result<(), StoreError> {
@@ -253,6 +274,11 @@ fn newest_before(
 /// SQLite's integers have a sign; the bits stay what they are.
 pub(super) const fn whole(number: u64) -> i64 {
     number.cast_signed()
+}
+
+/// The same of an instant in a question, where the end of all time may stand.
+pub(super) const fn instant(unix_ns: u64) -> i64 {
+    if unix_ns > i64::MAX as u64 { i64::MAX } else { whole(unix_ns) }
 }
 
 pub(super) const fn count(number: i64) -> u64 {
