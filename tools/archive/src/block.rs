@@ -2,16 +2,17 @@
 //!
 //! A block has its columns one after another, each in the form in which it repeats itself most: cycles as differences of
 //! differences, states as runs, ages as differences, values as what their bits differ from the value before, the highest bytes of
-//! all of them first. Then lz4, and a checksum over everything. Every bit comes back.
+//! all of them first. Then they are sealed as `codec` has it. Every bit comes back.
 //!
 //! ```text
-//! crc32 of the rest, 4 bytes | version, 1 | length before lz4, 4 | lz4: count, cycles, states, ages, values
+//! count, cycles, states, ages, values
 //! ```
-//! Numbers are LEB128 varints, signed ones in zigzag; the four bytes are little-endian.
 
 use serde::{Deserialize, Serialize};
 
 use crate::TrackId;
+use crate::codec::Damaged;
+use crate::codec::{put, put_signed, put_values, seal, take, take_signed, take_values, unseal};
 
 /// One value of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,17 +27,8 @@ pub struct Point {
     pub age_us: u32,
 }
 
-/// A block that was not written like this: bits have changed, or its end is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a block of samples is damaged")]
-pub struct Damaged;
-
-/// The form of a block.
-const VERSION: u8 = 1;
 /// More in one block are not believed.
 const POINTS_MAX: usize = 1 << 20;
-/// Bytes of a point in columns at most: two varints of 64 bits, two runs' parts and the value.
-const POINT_BYTES_MAX: usize = 10 + 10 + 10 + 10 + 8;
 
 /// Points of rising cycles as a block.
 pub fn pack(points: &[Point]) -> Vec<u8> {
@@ -95,44 +87,23 @@ fn take_many(from: &mut &[u8]) -> Option<Vec<(TrackId, Point)>> {
     Some(tracks.into_iter().zip(points).collect())
 }
 
-fn put_points(columns: &mut Vec<u8>, points: &[Point]) {
+pub(crate) fn put_points(columns: &mut Vec<u8>, points: &[Point]) {
     put(columns, points.len() as u64);
     put_cycles(columns, points);
     put_states(columns, points);
     put_ages(columns, points);
-    put_values(columns, points);
+    put_values(columns, points.iter().map(|point| point.value));
 }
 
-fn take_points(from: &mut &[u8]) -> Option<Vec<Point>> {
+pub(crate) fn take_points(from: &mut &[u8]) -> Option<Vec<Point>> {
     let count = usize::try_from(take(from)?).ok().filter(|count| *count <= POINTS_MAX)?;
     let mut points = vec![Point { cycle: 0, value: 0.0, state: 0, age_us: 0 }; count];
     take_cycles(from, &mut points)?;
     take_states(from, &mut points)?;
     take_ages(from, &mut points)?;
-    take_values(from, &mut points)?;
+    let values = take_values(from, count)?;
+    points.iter_mut().zip(values).for_each(|(point, value)| point.value = value);
     Some(points)
-}
-
-/// Columns compressed, behind a checksum.
-fn seal(columns: &[u8]) -> Vec<u8> {
-    let mut body = vec![VERSION];
-    body.extend(u32::try_from(columns.len()).unwrap_or(u32::MAX).to_le_bytes());
-    body.extend(lz4_flex::block::compress(columns));
-    [&crc32fast::hash(&body).to_le_bytes()[..], &body].concat()
-}
-
-fn unseal(block: &[u8]) -> Result<Vec<u8>, Damaged> {
-    let (crc, body) = block.split_first_chunk().ok_or(Damaged)?;
-    if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
-        return Err(Damaged);
-    }
-    let (&version, rest) = body.split_first().ok_or(Damaged)?;
-    let (length, packed) = rest.split_first_chunk().ok_or(Damaged)?;
-    let length = u32::from_le_bytes(*length) as usize;
-    if version != VERSION || length > POINTS_MAX * POINT_BYTES_MAX {
-        return Err(Damaged);
-    }
-    lz4_flex::block::decompress(packed, length).map_err(|_| Damaged)
 }
 
 /// Cycles at equal distances are zeros.
@@ -192,69 +163,12 @@ fn take_ages(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
     Some(())
 }
 
-/// What the bits of each value differ from those of the one before: first the highest byte of each, last the lowest.
-fn put_values(to: &mut Vec<u8>, points: &[Point]) {
-    for byte in (0..size_of::<f64>()).rev() {
-        let mut before = 0_u64;
-        for bits in points.iter().map(|point| point.value.to_bits()) {
-            to.push(((bits ^ before) >> (8 * byte)) as u8);
-            before = bits;
-        }
-    }
-}
-
-fn take_values(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
-    let mut differences = vec![0_u64; points.len()];
-    for _ in 0..size_of::<f64>() {
-        let (plane, behind) = from.split_at_checked(points.len())?;
-        differences.iter_mut().zip(plane).for_each(|(bits, byte)| *bits = *bits << 8 | u64::from(*byte));
-        *from = behind;
-    }
-    let mut before = 0;
-    for (point, difference) in points.iter_mut().zip(differences) {
-        before ^= difference;
-        point.value = f64::from_bits(before);
-    }
-    Some(())
-}
-
-/// Small numbers of either sign in few bytes.
-fn put_signed(to: &mut Vec<u8>, number: u64) {
-    put(to, number << 1 ^ ((number as i64) >> 63) as u64);
-}
-
-fn take_signed(from: &mut &[u8]) -> Option<u64> {
-    let number = take(from)?;
-    Some(number >> 1 ^ (number & 1).wrapping_neg())
-}
-
-/// Seven bits a byte, the lowest first.
-fn put(to: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        to.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
-}
-
-fn take(from: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (&byte, behind) = from.split_first()?;
-        *from = behind;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(number);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Damaged;
 
     fn any_point() -> impl Strategy<Value = Point> {
         (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(cycle, bits, state, age_us)| Point {
@@ -298,11 +212,7 @@ mod tests {
 
         #[test]
         fn a_block_that_somebody_made_up_is_no_panic(columns in prop::collection::vec(any::<u8>(), 0..64), length in 0u32..100) {
-            let mut body = vec![VERSION];
-            body.extend(length.to_le_bytes());
-            body.extend(lz4_flex::block::compress(&columns));
-            let mut block = crc32fast::hash(&body).to_le_bytes().to_vec();
-            block.extend(body);
+            let block = crate::codec::seal_as(&columns, length);
             let _ = (unpack(&block), unpack_many(&block));
         }
     }

@@ -2,11 +2,18 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod codec;
 mod exception;
+mod rollup;
 mod rows;
+mod sealed;
 mod store;
+mod timeline;
 
-pub use block::{Damaged, Point, pack, unpack};
+pub use block::{Point, pack, unpack};
+pub use codec::Damaged;
 pub use exception::{Exceptions, HEARTBEAT_NS, HOLDS_NS, Rule};
+pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
-pub use store::{Commit, GapInfo, Kept, Reader, RunInfo, Store, StoreError, Timed, TrackInfo, label};
+pub use sealed::{Class, Day, NoDay};
+pub use store::{Commit, Kept, Reader, RunInfo, Sealed, Store, StoreError, Timed, TrackInfo, label};

@@ -69,6 +69,11 @@ impl TrackKind {
         Self::Spread,
     ];
 
+    /// The one of this name; a later version may have others.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// As the archive calls it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -132,7 +137,7 @@ pub struct Event {
 }
 
 /// What is counted in a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Missing {
     /// Cycle records.
     Cycles,

@@ -1,6 +1,6 @@
 //! Wall time for people: the control path knows monotonic time alone.
 
-use chrono::{DateTime, SecondsFormat};
+use tables::utc;
 
 /// One instant by both clocks, from which every other one is told. The wall clock's later corrections are not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,13 +25,6 @@ impl WallClock {
     pub fn utc(&self, monotonic_ns: u64) -> String {
         utc(self.unix_ns(monotonic_ns))
     }
-}
-
-/// A time in UTC as ISO 8601 writes it, to the microsecond.
-pub(crate) fn utc(unix_ns: u64) -> String {
-    // In i64, nanoseconds reach to the year 2262.
-    let time = DateTime::from_timestamp_nanos(i64::try_from(unix_ns).unwrap_or(i64::MAX));
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 #[cfg(test)]

@@ -4,20 +4,29 @@
 //! [`Store::compact`] gathers the journal into blocks, one for each track. Everything that a commit brings is there after it, or
 //! nothing: how far a run has been read is kept beside it, so that nothing is stored twice and what is missing is a row.
 
+mod buckets;
+mod catalogue;
 mod overview;
 mod read;
+mod roll;
+mod seal;
 mod write;
 
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use tables::TableError;
 
-use crate::rows::RunId;
+use crate::block::{Point, unpack_many};
+use crate::rows::{RunId, TrackId};
+use crate::timeline::Timeline;
 use write::{count, whole};
 
-pub use overview::{GapInfo, RunInfo, label};
+pub use overview::{RunInfo, label};
 pub use read::{Reader, Timed, TrackInfo};
+pub use seal::Sealed;
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.
@@ -44,6 +53,20 @@ pub enum StoreError {
     /// A newer program's file.
     #[error("it has version {0} and this program knows up to {VERSION}: use a newer one")]
     TooNew(i64),
+    /// A table cannot be written.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A file of a sealed day cannot be read.
+    #[error("{} cannot be read: {why}", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Somebody else has taken away what was being sealed.
+    #[error("two programs seal the same day: only one may write this history")]
+    Interfered,
     /// A block or a row of the journal has changed since it was written.
     #[error("what it holds in {table}, row {row}, is damaged")]
     Damaged {
@@ -109,10 +132,51 @@ fn unix_ns(connection: &Connection, run: RunId, cycle: u64) -> Result<Option<u64
     Ok(time.optional()?.map(count))
 }
 
+/// What was in rows of the journal.
+struct JournalRead {
+    points: u64,
+    /// The newest cycle of a point.
+    newest: Option<u64>,
+}
+
+/// Reads the points that a run's journal has in rows of these cycles, in the order of commits.
+fn each_journal_row(
+    connection: &Connection,
+    run: RunId,
+    cycles: RangeInclusive<u64>,
+    mut each: impl FnMut(TrackId, Point),
+) -> Result<JournalRead, StoreError> {
+    let sql = "SELECT id, points FROM journal WHERE run = ? AND first_cycle <= ? AND last_cycle >= ? ORDER BY id";
+    let mut rows = connection.prepare_cached(sql)?;
+    let mut rows = rows.query(params![run.0, whole(*cycles.end()), whole(*cycles.start())])?;
+    let mut read = JournalRead { points: 0, newest: None };
+    while let Some(row) = rows.next()? {
+        let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let held = unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?;
+        read.points += held.len() as u64;
+        read.newest = read.newest.max(held.iter().map(|(_, point)| point.cycle).max());
+        held.into_iter().for_each(|(track, point)| each(track, point));
+    }
+    Ok(read)
+}
+
+/// How a run's cycles lie in time.
+fn timeline(connection: &Connection, run: RunId) -> Result<Timeline, StoreError> {
+    let period = "SELECT period_ns FROM run WHERE id = ?";
+    let period_ns = connection.prepare_cached(period)?.query_row([run.0], |row| row.get(0).map(count))?;
+    let mut rows =
+        connection.prepare_cached("SELECT first_cycle, unix_ns FROM clock WHERE run = ? ORDER BY first_cycle")?;
+    let clock = |row: &rusqlite::Row<'_>| Ok((count(row.get(0)?), count(row.get(1)?)));
+    let clocks = rows.query_map([run.0], clock)?.collect::<Result<Vec<_>, _>>()?;
+    Ok(Timeline::new(&clocks, period_ns))
+}
+
 fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     let of = |name| connection.pragma_query_value(None, name, |row| row.get(0));
     Ok((of("application_id")?, of("user_version")?))
 }
 
+#[cfg(test)]
+mod histories;
 #[cfg(test)]
 mod tests;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::StoreError;
 use super::read::Reader;
 use super::write::count;
-use crate::block::{Point, unpack, unpack_many};
-use crate::rows::{Gap, Missing, RunId, TrackId};
+use super::{StoreError, each_journal_row};
+use crate::block::{Point, unpack};
+use crate::rows::{RunId, TrackId};
 
 /// A run of a runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,17 +21,6 @@ pub struct RunInfo {
     pub times_ns: Option<(u64, u64)>,
 }
 
-/// A gap with its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GapInfo {
-    /// The run's.
-    pub run: RunId,
-    /// What is missing.
-    pub gap: Gap,
-    /// When the last cycle before it and the first one behind it were, as far as they are known.
-    pub times_ns: (Option<u64>, Option<u64>),
-}
-
 impl Reader {
     /// All runs, those that came first in front.
     ///
@@ -40,7 +29,7 @@ impl Reader {
     pub fn runs(&self) -> Result<Vec<RunInfo>, StoreError> {
         let sql = "SELECT id, site, agent, instance, period_ns, last_cycle, min(unix_ns) FROM run
                    LEFT JOIN clock ON clock.run = id GROUP BY id ORDER BY id";
-        let mut rows = self.connection().prepare_cached(sql)?;
+        let mut rows = self.connection.prepare_cached(sql)?;
         let mut rows = rows.query([])?;
         let mut runs = Vec::new();
         while let Some(row) = rows.next()? {
@@ -57,41 +46,12 @@ impl Reader {
         Ok(runs)
     }
 
-    /// All gaps, run by run in the order of the rings.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn gaps(&self) -> Result<Vec<GapInfo>, StoreError> {
-        let sql = "SELECT run, what, first, count, after_cycle, before_cycle, why FROM gap ORDER BY run, what, first";
-        let mut rows = self.connection().prepare_cached(sql)?;
-        let mut rows = rows.query([])?;
-        let mut gaps = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (run, what): (_, String) = (RunId(row.get(0)?), row.get(1)?);
-            let [after_cycle, before_cycle]: [Option<i64>; 2] = [row.get(4)?, row.get(5)?];
-            let (after_cycle, before_cycle) = (after_cycle.map(count), before_cycle.map(count));
-            gaps.push(GapInfo {
-                run,
-                times_ns: (self.time(run, after_cycle)?, self.time(run, before_cycle)?),
-                gap: Gap {
-                    what: if what == Missing::Events.name() { Missing::Events } else { Missing::Cycles },
-                    first: count(row.get(2)?),
-                    count: count(row.get(3)?),
-                    after_cycle,
-                    before_cycle,
-                    why: row.get(6)?,
-                },
-            });
-        }
-        Ok(gaps)
-    }
-
-    /// The newest point of each track of a run.
+    /// The newest point of each track of a run, of those days that are hot.
     ///
     /// # Errors
     /// [`StoreError`]. A damaged block is one of them.
     pub fn newest(&self, run: RunId) -> Result<BTreeMap<TrackId, Point>, StoreError> {
-        let snapshot = self.connection().unchecked_transaction()?;
+        let snapshot = self.connection.unchecked_transaction()?;
         let mut newest = BTreeMap::new();
         let sql = "SELECT block.rowid, track, bytes FROM block JOIN track ON track.id = track WHERE track.run = ?
                    GROUP BY track HAVING first_cycle = max(first_cycle)";
@@ -102,12 +62,7 @@ impl Reader {
             let points = unpack(&bytes).map_err(|_| StoreError::Damaged { table: "block", row: id })?;
             newest.extend(points.last().map(|point| (TrackId(track), *point)));
         }
-        let mut rows = snapshot.prepare_cached("SELECT id, points FROM journal WHERE run = ? ORDER BY id")?;
-        let mut rows = rows.query([run.0])?;
-        while let Some(row) = rows.next()? {
-            let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            newest.extend(unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?);
-        }
+        each_journal_row(&snapshot, run, 0..=u64::MAX >> 1, |track, point| _ = newest.insert(track, point))?;
         Ok(newest)
     }
 
@@ -120,7 +75,7 @@ impl Reader {
     /// # Errors
     /// [`StoreError`].
     pub fn unix_ns(&self, run: RunId, cycle: u64) -> Result<Option<u64>, StoreError> {
-        super::unix_ns(self.connection(), run, cycle)
+        super::unix_ns(&self.connection, run, cycle)
     }
 }
 

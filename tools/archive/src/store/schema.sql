@@ -15,6 +15,8 @@ CREATE TABLE run (
     next_event INTEGER NOT NULL DEFAULT 0,
     -- The last cycle that was read.
     last_cycle INTEGER,
+    -- The newest cycle of a point that has come into blocks, minutes and hours.
+    compacted INTEGER,
     UNIQUE (site, agent, instance, number)
 ) STRICT;
 
@@ -47,6 +49,7 @@ CREATE TABLE journal (
 
 -- Points of one track over a longer time.
 CREATE TABLE block (
+    id INTEGER PRIMARY KEY,
     track INTEGER NOT NULL REFERENCES track,
     first_cycle INTEGER NOT NULL,
     last_cycle INTEGER NOT NULL,
@@ -54,6 +57,24 @@ CREATE TABLE block (
     bytes BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX block_by_track ON block (track, first_cycle, last_cycle);
+
+-- Minutes and hours of one track, which `archive` reads: 1440 together, number `span` since 1970.
+CREATE TABLE rollup (
+    id INTEGER PRIMARY KEY,
+    track INTEGER NOT NULL REFERENCES track,
+    width_s INTEGER NOT NULL,
+    span INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    bytes BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX rollup_by_track ON rollup (track, width_s, span);
+CREATE INDEX rollup_by_age ON rollup (width_s, span, size);
+
+-- What each track holds at present, and its minute and hour that are not over.
+CREATE TABLE rolling (
+    track INTEGER PRIMARY KEY REFERENCES track,
+    bytes BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE event (
     run INTEGER NOT NULL REFERENCES run,
@@ -85,3 +106,48 @@ CREATE TABLE gap (
     why TEXT NOT NULL,
     PRIMARY KEY (run, what, first)
 ) STRICT, WITHOUT ROWID;
+
+-- Files of days that are sealed. What is in one of them is in no row above.
+CREATE TABLE sealed (
+    id INTEGER PRIMARY KEY,
+    -- Days since 1970, UTC.
+    day INTEGER NOT NULL,
+    site TEXT NOT NULL,
+    -- samples, events or gaps.
+    class TEXT NOT NULL,
+    -- From 0; what comes late, because a clock was set, has a part of its own.
+    part INTEGER NOT NULL,
+    -- Below the history's directory.
+    path TEXT NOT NULL UNIQUE,
+    size INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    -- The first and the last instant in it.
+    first_ns INTEGER NOT NULL,
+    last_ns INTEGER NOT NULL,
+    -- BLAKE3, as `b3sum` prints it.
+    digest TEXT NOT NULL,
+    UNIQUE (day, site, class, part)
+) STRICT;
+
+-- The groups of rows of a file, and at last its footer: each can be checked and read without the others.
+CREATE TABLE piece (
+    sealed INTEGER NOT NULL REFERENCES sealed,
+    number INTEGER NOT NULL,
+    first_byte INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL,
+    PRIMARY KEY (sealed, number)
+) STRICT, WITHOUT ROWID;
+
+-- Where a track's points lie in a file: in which group, from which row on.
+CREATE TABLE share (
+    track INTEGER NOT NULL REFERENCES track,
+    sealed INTEGER NOT NULL REFERENCES sealed,
+    piece INTEGER NOT NULL,
+    first_row INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    first_cycle INTEGER NOT NULL,
+    last_cycle INTEGER NOT NULL,
+    PRIMARY KEY (track, sealed, piece)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX share_by_file ON share (sealed);

@@ -1,14 +1,15 @@
 //! Writing: runs, commits, and blocks from the journal.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, open_to_write};
+use super::roll::{compacted, held, roll};
+use super::{StoreError, each_journal_row, open_to_write};
 use crate::block::{Point, pack, pack_many, unpack, unpack_many};
-use crate::rows::{Event, Gap, Run, RunId, TrackId, TrackName};
+use crate::rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackName};
 
 /// Points of a block at most: a commit's worth of a block is read at once.
 const BLOCK_POINTS: usize = 4096;
@@ -16,7 +17,8 @@ const BLOCK_POINTS: usize = 4096;
 /// An archive that is written. There is one writer; SQLite's locks see to it that commits of two would at least follow each other.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
+    pub(super) connection: Connection,
+    pub(super) directory: PathBuf,
 }
 
 /// What is kept of a run already.
@@ -57,7 +59,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        open_to_write(directory).map(|connection| Self { connection })
+        Ok(Self { connection: open_to_write(directory)?, directory: directory.to_owned() })
     }
 
     /// What is kept of this run; from now on it is known.
@@ -87,7 +89,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn tracks(&mut self, run: RunId, names: &[TrackName]) -> Result<Vec<TrackId>, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         let mut ids = Vec::with_capacity(names.len());
         for TrackName { kind, name, unit } in names {
             transaction
@@ -108,7 +110,7 @@ impl Store {
     /// [`StoreError`]; nothing of it is kept then. That it does not begin where the last one ended is one of them: it would leave
     /// something out, or bring it twice.
     pub fn commit(&mut self, run: RunId, commit: &Commit) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         follows(&transaction, run, commit)?;
         if let Some((first_cycle, unix_ns)) = commit.clock {
             let sql = "INSERT INTO clock (run, first_cycle, unix_ns) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
@@ -116,12 +118,7 @@ impl Store {
         }
         put_points(&transaction, run, &commit.points)?;
         put_events(&transaction, run, &commit.events)?;
-        for Gap { what, first, count, after_cycle, before_cycle, why } in &commit.gaps {
-            let sql = "INSERT INTO gap (run, what, first, count, after_cycle, before_cycle, why) VALUES (?, ?, ?, ?, ?, ?, ?)";
-            let [after, before] = [after_cycle, before_cycle].map(|cycle| cycle.map(whole));
-            let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
-            transaction.prepare_cached(sql)?.execute(row)?;
-        }
+        put_gaps(&transaction, run, commit)?;
         let sql =
             "UPDATE run SET next_cycle_record = ?, next_event = ?, last_cycle = coalesce(?, last_cycle) WHERE id = ?";
         let next = [commit.cycle_records.end, commit.events_read.end].map(whole);
@@ -138,32 +135,26 @@ impl Store {
         super::unix_ns(&self.connection, run, cycle)
     }
 
-    /// Gathers a run's journal into blocks. How many points it held.
+    /// Gathers a run's journal into blocks, minutes and hours. How many points it held.
     ///
     /// # Errors
     /// [`StoreError`]; the journal stays then. A row of it that is damaged is one of them.
     pub fn compact(&mut self, run: RunId) -> Result<u64, StoreError> {
-        let transaction = self.connection.transaction()?;
+        let transaction = begin(&mut self.connection)?;
         let mut tracks: BTreeMap<TrackId, Vec<Point>> = BTreeMap::new();
-        let mut points = 0;
-        {
-            let mut rows = transaction.prepare("SELECT id, points FROM journal WHERE run = ? ORDER BY id")?;
-            let mut rows = rows.query([run.0])?;
-            while let Some(row) = rows.next()? {
-                let (id, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-                let held = unpack_many(&bytes).map_err(|_| StoreError::Damaged { table: "journal", row: id })?;
-                points += held.len() as u64;
-                held.into_iter().for_each(|(track, point)| tracks.entry(track).or_default().push(point));
+        let journal = each_journal_row(&transaction, run, 0..=u64::MAX >> 1, |track, point| {
+            tracks.entry(track).or_default().push(point);
+        })?;
+        if let Some(newest) = journal.newest {
+            for (track, points) in &tracks {
+                let blocks = points.chunks(BLOCK_POINTS).filter_map(|points| Block::of(*track, points));
+                blocks.into_iter().try_for_each(|block| block.put(&transaction))?;
             }
+            roll(&transaction, run, &tracks, newest)?;
+            transaction.execute("DELETE FROM journal WHERE run = ?", [run.0])?;
         }
-        for (track, points) in &tracks {
-            for points in points.chunks(BLOCK_POINTS) {
-                put_block(&transaction, *track, points)?;
-            }
-        }
-        transaction.execute("DELETE FROM journal WHERE run = ?", [run.0])?;
         transaction.commit()?;
-        Ok(points)
+        Ok(journal.points)
     }
 
     /// The newest point of a track.
@@ -181,12 +172,20 @@ impl Store {
                 return Ok(Some(point));
             }
         }
-        let sql = "SELECT rowid, bytes FROM block WHERE track = ? ORDER BY first_cycle DESC LIMIT 1";
+        if let Some(point) = held(&self.connection, track)? {
+            return Ok(Some(point));
+        }
+        let sql = "SELECT id, bytes FROM block WHERE track = ? ORDER BY first_cycle DESC LIMIT 1";
         let block = self.connection.prepare_cached(sql)?.query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)));
         let Some((row, bytes)): Option<(i64, Vec<u8>)> = block.optional()? else { return Ok(None) };
         let points = unpack(&bytes).map_err(|_| StoreError::Damaged { table: "block", row })?;
         Ok(points.last().copied())
     }
+}
+
+/// A transaction that has its turn to write: what it reads stays so.
+pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// Whether a commit begins where the last one of the run ended.
@@ -212,12 +211,30 @@ fn put_points(transaction: &Transaction<'_>, run: RunId, points: &[(TrackId, Poi
     Ok(())
 }
 
-fn put_block(transaction: &Transaction<'_>, track: TrackId, points: &[Point]) -> Result<(), StoreError> {
-    let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(()) };
-    let sql = "INSERT INTO block (track, first_cycle, last_cycle, points, bytes) VALUES (?, ?, ?, ?, ?)";
-    let row = params![track.0, whole(first.cycle), whole(last.cycle), points.len() as i64, pack(points)];
-    transaction.prepare_cached(sql)?.execute(row)?;
-    Ok(())
+/// A row of blocks.
+pub(super) struct Block {
+    track: TrackId,
+    first_cycle: u64,
+    last_cycle: u64,
+    points: usize,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    /// That of these points; `None` for none.
+    pub(super) fn of(track: TrackId, points: &[Point]) -> Option<Self> {
+        let (first, last) = (points.first()?, points.last()?);
+        let (first_cycle, last_cycle) = (first.cycle, last.cycle);
+        Some(Self { track, first_cycle, last_cycle, points: points.len(), bytes: pack(points) })
+    }
+
+    pub(super) fn put(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let Self { track, first_cycle, last_cycle, points, bytes } = self;
+        let sql = "INSERT INTO block (track, first_cycle, last_cycle, points, bytes) VALUES (?, ?, ?, ?, ?)";
+        let row = params![track.0, whole(*first_cycle), whole(*last_cycle), *points as i64, bytes];
+        transaction.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
 }
 
 fn put_events(transaction: &Transaction<'_>, run: RunId, events: &[Event]) -> Result<(), StoreError> {
@@ -233,9 +250,43 @@ fn put_events(transaction: &Transaction<'_>, run: RunId, events: &[Event]) -> Re
     Ok(())
 }
 
+/// Whoever found a gap may know of nothing before it; the archive does.
+fn put_gaps(transaction: &Transaction<'_>, run: RunId, commit: &Commit) -> Result<(), StoreError> {
+    for Gap { what, first, count, after_cycle, before_cycle, why } in &commit.gaps {
+        let after_cycle = match (what, after_cycle) {
+            (Missing::Cycles, None) => newest_before(transaction, run, commit, before_cycle.unwrap_or(u64::MAX >> 1))?,
+            _ => *after_cycle,
+        };
+        let sql =
+            "INSERT INTO gap (run, what, first, count, after_cycle, before_cycle, why) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let [after, before] = [after_cycle, *before_cycle].map(|cycle| cycle.map(whole));
+        let row = params![run.0, what.name(), whole(*first), whole(*count), after, before, why];
+        transaction.prepare_cached(sql)?.execute(row)?;
+    }
+    Ok(())
+}
+
+/// The newest cycle before that one of which a point is kept, now that the commit's are.
+fn newest_before(
+    transaction: &Transaction<'_>,
+    run: RunId,
+    commit: &Commit,
+    cycle: u64,
+) -> Result<Option<u64>, StoreError> {
+    let sql = "SELECT max(last_cycle) FROM journal WHERE run = ?1 AND last_cycle < ?2";
+    let kept: Option<i64> = transaction.query_row(sql, params![run.0, whole(cycle)], |row| row.get(0))?;
+    let given = commit.points.iter().map(|(_, point)| point.cycle).filter(|given| *given < cycle).max();
+    Ok(kept.map(count).max(given).max(compacted(transaction, run)?.filter(|compacted| *compacted < cycle)))
+}
+
 /// SQLite's integers have a sign; the bits stay what they are.
 pub(super) const fn whole(number: u64) -> i64 {
     number.cast_signed()
+}
+
+/// The same of an instant in a question, where the end of all time may stand.
+pub(super) const fn instant(unix_ns: u64) -> i64 {
+    if unix_ns > i64::MAX as u64 { i64::MAX } else { whole(unix_ns) }
 }
 
 pub(super) const fn count(number: i64) -> u64 {

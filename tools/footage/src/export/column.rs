@@ -3,40 +3,11 @@
 //! A [`Topic`] is the cycle itself, a tag or a setpoint. Tables have a column for each field of each topic; MCAP has a channel
 //! for each topic and a message with its fields.
 
-use std::borrow::Cow;
-
 use shm_layout::{CycleHead, CycleRef, SetpointPart, TagPart};
+use tables::{Kind, Value};
 
 use crate::legend::Legend;
 use crate::words::{limit_names, mode_name, quality_name, reply_name, withheld_name};
-
-/// What a field holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// An instant, nanoseconds since 1970.
-    Time,
-    /// A number; one that is not finite or not there is a missing one where a format has such a thing.
-    Number,
-    /// A whole number from 0.
-    Count,
-    /// Yes or no.
-    Switch,
-    /// One of a few, which have numbers.
-    Choice,
-    /// Text.
-    Word,
-}
-
-/// What one field holds in one row.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Value<'a> {
-    Time(u64),
-    Number(f64),
-    Count(u64),
-    Switch(bool),
-    Choice(u8, &'static str),
-    Word(Cow<'a, str>),
-}
 
 /// A field as all topics of its kind have it.
 type Spec = (&'static str, Kind, &'static str, &'static str);

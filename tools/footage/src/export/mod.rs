@@ -6,11 +6,8 @@
 //! | Parquet | pandas, DuckDB, Spark | a row for each cycle, or for each event; units in the fields' metadata |
 //! | CSV | spreadsheets | the same rows |
 
-mod arrow;
 mod column;
-mod csv;
 mod mcap;
-mod parquet;
 mod table;
 
 use std::fs::File;
@@ -19,6 +16,7 @@ use std::io;
 use rt_recording::capture::Gap;
 use serde::Serialize;
 use shm_layout::{CycleHead, CycleRef, EventRecord};
+use tables::{Coding, CsvFile, ParquetFile, Rows, TableError};
 
 use crate::ending::Ending;
 use crate::file::{Footage, Moment, count_gap};
@@ -105,12 +103,9 @@ pub enum ExportError {
     /// The file cannot be written.
     #[error("it cannot be written: {0}")]
     Write(#[from] io::Error),
-    /// The same, as its format tells it.
-    #[error("it cannot be written: {0}")]
-    Csv(#[from] ::csv::Error),
-    /// The same, as its format tells it.
-    #[error("it cannot be written: {0}")]
-    Parquet(#[from] ::parquet::errors::ParquetError),
+    /// The same, of a table.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// When something was.
@@ -180,15 +175,26 @@ fn sink(footage: &Footage, format: Format, contents: Contents, to: File) -> Resu
         Contents::Cycles => table::Cycles::columns(footage),
         Contents::Events => table::Events::columns(),
     };
-    let rows: Box<dyn table::Rows> = match format {
+    let rows: Box<dyn Rows> = match format {
         Format::Mcap => return Ok(Box::new(mcap::McapFile::begin(footage, to)?)),
-        Format::Csv => Box::new(csv::CsvFile::begin(to, &columns)?),
-        Format::Parquet => Box::new(parquet::ParquetFile::begin(footage, to, columns)?),
+        Format::Csv => Box::new(CsvFile::begin(to, &columns)?),
+        Format::Parquet => Box::new(ParquetFile::begin(to, &columns, &about(footage), Coding::Common)?),
     };
     Ok(match contents {
         Contents::Cycles => Box::new(table::Cycles::new(footage, rows)),
         Contents::Events => Box::new(table::Events::new(footage, rows)),
     })
+}
+
+/// What a file says of itself.
+fn about(footage: &Footage) -> [(&'static str, String); 4] {
+    let legend = footage.legend();
+    [
+        ("corerl.site", legend.site.clone()),
+        ("corerl.agent", legend.agent.clone()),
+        ("corerl.period_ns", legend.period_ns.to_string()),
+        ("corerl.program", footage.provenance().program.clone()),
+    ]
 }
 
 fn instant(time_ns: u64, first_ns: u64, unix_ns: u64) -> Instant {

@@ -4,38 +4,12 @@ use std::collections::HashSet;
 
 use rt_recording::Concern;
 use shm_layout::{CycleRef, EventKind, EventRecord};
+use tables::{Column, Kind, Rows, Value};
 
-use super::column::{Field, Kind, Subject, Topic, Value, topics};
+use super::column::{Field, Subject, Topic, topics};
 use super::{ExportError, Instant, Sink};
 use crate::file::Footage;
 use crate::words::told;
-
-/// One column.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Column {
-    /// Unique in its table.
-    pub(super) name: String,
-    pub(super) kind: Kind,
-    /// May be empty.
-    pub(super) unit: String,
-    pub(super) about: &'static str,
-}
-
-impl Column {
-    /// The name with its unit in brackets, unless the name says it already.
-    pub(super) fn heading(&self) -> String {
-        let Self { name, unit, .. } = self;
-        if unit.is_empty() || name.ends_with(&format!("_{unit}")) { name.clone() } else { format!("{name} [{unit}]") }
-    }
-}
-
-/// A file of rows.
-pub(super) trait Rows {
-    /// Appends a row with one value per column.
-    fn row(&mut self, values: &[Value<'_>]) -> Result<(), ExportError>;
-    /// Writes what is still missing.
-    fn finish(self: Box<Self>) -> Result<(), ExportError>;
-}
 
 /// The columns that both tables begin with.
 fn time_columns() -> Vec<Column> {
@@ -94,7 +68,7 @@ impl Sink for Cycles {
     fn cycle(&mut self, at: Instant, record: &CycleRef<'_>) -> Result<(), ExportError> {
         let mut values = vec![Value::Time(at.unix_ns), Value::Number(at.seconds)];
         self.topics.iter().for_each(|topic| topic.values(record, &mut values));
-        self.rows.row(&values)
+        Ok(self.rows.row(&values)?)
     }
 
     fn event(&mut self, _at: Instant, _event: &EventRecord) -> Result<(), ExportError> {
@@ -102,7 +76,7 @@ impl Sink for Cycles {
     }
 
     fn finish(self: Box<Self>) -> Result<(), ExportError> {
-        self.rows.finish()
+        Ok(self.rows.finish()?)
     }
 }
 
@@ -136,18 +110,18 @@ impl Sink for Events {
     }
 
     fn event(&mut self, at: Instant, event: &EventRecord) -> Result<(), ExportError> {
-        self.rows.row(&[
+        Ok(self.rows.row(&[
             Value::Time(at.unix_ns),
             Value::Number(at.seconds),
             Value::Count(event.cycle),
             Value::Word(event.kind().map_or("unknown", EventKind::name).into()),
             Value::Switch(Concern::of(event) == Concern::Warning),
             Value::Word(told(event, &self.legend).into()),
-        ])
+        ])?)
     }
 
     fn finish(self: Box<Self>) -> Result<(), ExportError> {
-        self.rows.finish()
+        Ok(self.rows.finish()?)
     }
 }
 
@@ -156,12 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_heading_names_the_unit_once_and_no_two_columns_have_the_same_name() {
-        let column =
-            |name: &str, unit: &str| Column { name: name.into(), kind: Kind::Number, unit: unit.into(), about: "" };
-        assert_eq!(column("PH", "pH").heading(), "PH [pH]");
-        assert_eq!(column("PH.age_s", "s").heading(), "PH.age_s");
-        assert_eq!(column("PH", "").heading(), "PH");
+    fn no_two_columns_have_the_same_name() {
         let mut taken = HashSet::new();
         let names = ["cycle", "cycle", "cycle (2)", "cycle"].map(|name| unique(name.to_owned(), &mut taken));
         assert_eq!(names, ["cycle", "cycle (2)", "cycle (2) (2)", "cycle (3)"]);

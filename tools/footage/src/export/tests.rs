@@ -282,7 +282,7 @@ fn parquet_gives_back_what_was_recorded_and_nothing_for_what_is_no_number() {
     assert_eq!(column(&reader, "FEED_SP.raw")[0], Field::Double(12.0));
     assert_eq!(column(&reader, "cycle").last(), Some(&Field::Long(5)));
     let metadata = reader.metadata().file_metadata().key_value_metadata().unwrap();
-    assert!(metadata.iter().any(|entry| entry.key == arrow::KEY));
+    assert!(metadata.iter().any(|entry| entry.key == "ARROW:schema"));
     assert!(metadata.iter().any(|entry| entry.value.as_deref() == Some("theatre")));
 }
 

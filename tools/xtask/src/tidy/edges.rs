@@ -15,10 +15,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-core", &[]),
     ("ua-session", &[]),
     ("plants", &[]),
-    ("archive", &[]),
+    ("archive", &["tables"]),
     ("chart", &[]),
     ("children", &[]),
-    ("footage", &["chart", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout"]),
+    ("tables", &[]),
+    ("footage", &["chart", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout", "tables"]),
     ("ua-host", &["rt-sys"]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
     (

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archive::{GapInfo, Missing, RunId, RunInfo};
+use archive::{Gap, Missing, Reader, RunId, RunInfo};
 use clap::Args;
 use serde::Serialize;
 
@@ -50,9 +50,13 @@ pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
     let reader = arguments.of.open()?;
     let runs: Vec<_> = reader.runs()?.into_iter().filter(|run| arguments.of.is_of(&run.agent)).collect();
     let agents: BTreeMap<RunId, &str> = runs.iter().map(|run| (run.id, run.agent.as_str())).collect();
-    let gaps = reader.gaps()?;
-    let within = gaps.iter().filter_map(|gap| agents.get(&gap.run).map(|agent| of_ring(gap, agent, &zone)));
-    let mut told: Vec<_> = within.chain(between_runs(&runs, &zone)).collect();
+    let mut told = between_runs(&runs, &zone);
+    // A gap is found by where it begins, and may reach into the window from before it.
+    for (run, _, gap) in reader.gaps(0, to)? {
+        if let Some(agent) = agents.get(&run) {
+            told.push(of_ring(&reader, run, &gap, agent, &zone)?);
+        }
+    }
     // What has no end has no place in time that would rule it out.
     told.retain(|gap| gap.times_ns.0.is_none_or(|begin| begin <= to) && gap.times_ns.1.is_none_or(|end| end >= from));
     told.sort_by_key(|gap| gap.times_ns);
@@ -66,9 +70,10 @@ pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn of_ring(info: &GapInfo, agent: &str, zone: &Zone) -> Told {
-    let GapInfo { gap, times_ns, .. } = info;
-    Told {
+fn of_ring(reader: &Reader, run: RunId, gap: &Gap, agent: &str, zone: &Zone) -> Result<Told, Failure> {
+    let time = |cycle: Option<u64>| cycle.map_or(Ok(None), |cycle| reader.unix_ns(run, cycle));
+    let times_ns = (time(gap.after_cycle)?, time(gap.before_cycle)?);
+    Ok(Told {
         agent: agent.to_owned(),
         from: times_ns.0.map(|time| zone.tell(time)),
         to: times_ns.1.map(|time| zone.tell(time)),
@@ -80,8 +85,8 @@ fn of_ring(info: &GapInfo, agent: &str, zone: &Zone) -> Told {
         after_cycle: gap.after_cycle,
         before_cycle: gap.before_cycle,
         why: gap.why.clone(),
-        times_ns: *times_ns,
-    }
+        times_ns,
+    })
 }
 
 /// The times between the runs of each agent.

@@ -85,7 +85,10 @@ fn last(
             return Ok(reader.unix_ns(track.run, point.cycle)?.map(|unix_ns| (unix_ns, *point)));
         }
     }
-    Ok(None)
+    // Days that are sealed are not looked through for all tracks at once.
+    let ends = reader.runs()?.into_iter().filter(|run| series.tracks().iter().any(|track| track.run == run.id));
+    let Some(end) = ends.filter_map(|run| run.times_ns.map(|(_, end)| end)).max() else { return Ok(None) };
+    Ok(series.at(reader, end)?.map(|timed| (timed.unix_ns, timed.point)))
 }
 
 fn text(entries: &[Entry]) -> String {

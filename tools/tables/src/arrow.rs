@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, TableUnfinishedWIPOffset, VOffsetT, WIPOffset};
 
-use super::column::Kind;
-use super::table::Column;
+use crate::{Column, Kind};
 
 /// The key in the file's metadata.
 pub(super) const KEY: &str = "ARROW:schema";
@@ -105,10 +104,10 @@ fn type_of(builder: &mut Builder<'_>, kind: Kind) -> (u8, Table) {
             (TIMESTAMP, timestamp)
         }
         Kind::Number => (FLOATING_POINT, table(builder, |builder| builder.push_slot_always(slot(0), PRECISION_DOUBLE))),
-        Kind::Count => {
+        Kind::Count | Kind::Bits => {
             let int = table(builder, |builder| {
                 builder.push_slot_always(slot(0), 64_i32);
-                builder.push_slot_always(slot(1), true);
+                builder.push_slot_always(slot(1), kind == Kind::Count);
             });
             (INT, int)
         }

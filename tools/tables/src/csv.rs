@@ -5,27 +5,29 @@ use std::io::{BufWriter, Write};
 
 use csv::{Terminator, Writer, WriterBuilder};
 
-use super::ExportError;
-use super::column::Value;
-use super::table::{Column, Rows};
-use crate::wall::utc;
+use crate::{Column, Rows, TableError, Value, utc};
 
 /// Without it spreadsheets take the text for one of their country's old encodings, and `°C` and `m³/h` for something else.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// A file of comma-separated values.
-pub(super) struct CsvFile<W: Write> {
+#[derive(Debug)]
+pub struct CsvFile<W: Write> {
     writer: Writer<W>,
 }
 
 impl CsvFile<BufWriter<File>> {
-    pub(super) fn begin(file: File, columns: &[Column]) -> Result<Self, ExportError> {
+    /// Begins a file with its heading.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub fn begin(file: File, columns: &[Column]) -> Result<Self, TableError> {
         Self::over(BufWriter::new(file), columns)
     }
 }
 
 impl<W: Write> CsvFile<W> {
-    fn over(mut output: W, columns: &[Column]) -> Result<Self, ExportError> {
+    fn over(mut output: W, columns: &[Column]) -> Result<Self, TableError> {
         output.write_all(BYTE_ORDER_MARK.as_bytes())?;
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(output);
         writer.write_record(columns.iter().map(Column::heading))?;
@@ -34,7 +36,7 @@ impl<W: Write> CsvFile<W> {
 }
 
 impl<W: Write> Rows for CsvFile<W> {
-    fn row(&mut self, values: &[Value<'_>]) -> Result<(), ExportError> {
+    fn row(&mut self, values: &[Value<'_>]) -> Result<(), TableError> {
         for value in values {
             match value {
                 Value::Word(text) => self.writer.write_field(text.as_bytes())?,
@@ -44,7 +46,7 @@ impl<W: Write> Rows for CsvFile<W> {
         Ok(self.writer.write_record(None::<&[u8]>)?)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), ExportError> {
+    fn finish(mut self: Box<Self>) -> Result<(), TableError> {
         Ok(self.writer.flush()?)
     }
 }
@@ -54,8 +56,8 @@ fn cell(value: &Value<'_>) -> String {
         Value::Time(unix_ns) => utc(*unix_ns),
         // With as many digits as it takes to read the very same number again. No spreadsheet knows an infinite one.
         Value::Number(number) if number.is_finite() => format!("{number:?}"),
-        Value::Number(_) => String::new(),
-        Value::Count(count) => count.to_string(),
+        Value::Number(_) | Value::Nothing => String::new(),
+        Value::Count(count) | Value::Bits(count) => count.to_string(),
         Value::Switch(on) => u8::from(*on).to_string(),
         Value::Choice(_, name) => (*name).to_owned(),
         Value::Word(text) => text.clone().into_owned(),
@@ -66,8 +68,8 @@ fn cell(value: &Value<'_>) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::column::Kind;
     use super::*;
+    use crate::Kind;
 
     fn column(name: &str, kind: Kind, unit: &str) -> Column {
         Column { name: name.to_owned(), kind, unit: unit.to_owned(), about: "" }
