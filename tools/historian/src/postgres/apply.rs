@@ -319,7 +319,7 @@ fn put_gap(transaction: &mut Transaction<'_>, run: i32, gap: &Gap) -> Result<(),
 
 fn prepare_day(transaction: &mut Transaction<'_>, day: u64) -> Result<(), postgres::Error> {
     let day = i32::try_from(day).unwrap_or(i32::MAX);
-    transaction.execute("SELECT corerl.day(date '1970-01-01' + $1)", &[&day]).map(drop)
+    transaction.execute("SELECT corerl.day(date '1970-01-01' + $1::integer)", &[&day]).map(drop)
 }
 
 /// PostgreSQL's texts hold every letter but one.

@@ -130,12 +130,11 @@ impl Drain {
     }
 
     fn tell(&mut self) {
-        let behind = self.outlet.behind();
-        self.status().behind_bytes = behind;
         if self.told.elapsed() < TELL_EVERY {
             return;
         }
         self.told = Instant::now();
+        let behind = self.outlet.behind();
         let share = behind.saturating_mul(100) / self.budget;
         match share {
             FILL_WARNED.. => {

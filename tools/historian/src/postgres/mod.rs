@@ -61,7 +61,7 @@ impl Postgres {
     /// [`SpillError`]: the log cannot be used.
     pub fn open(target: Target, spill: &Path, budget: u64) -> Result<Self, SpillError> {
         let spill = Spill::open(spill, budget, Files)?;
-        let status = Arc::new(Mutex::new(Status { behind_bytes: spill.fill().0, ..Status::default() }));
+        let status = Arc::new(Mutex::new(Status::default()));
         let drain = Drain::new(target, spill.outlet(), budget, Arc::clone(&status));
         let drain = std::thread::Builder::new()
             .name("drain".to_owned())
@@ -72,7 +72,8 @@ impl Postgres {
 
     /// How it stands.
     pub fn status(&self) -> Status {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Status { behind_bytes: self.spill.behind(), ..status }
     }
 }
 

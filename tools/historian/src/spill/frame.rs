@@ -19,7 +19,7 @@ pub(super) const ENTRY_BYTES_MAX: usize = 256 << 20;
 const _: () = assert!(ENTRY_BYTES_MAX <= u32::MAX as usize, "a length has four bytes");
 
 /// Where a frame lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) segment: u64,
     pub(super) offset: u64,

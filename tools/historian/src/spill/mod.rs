@@ -16,6 +16,7 @@ mod disk;
 mod frame;
 mod outlet;
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -118,7 +119,9 @@ struct Shared {
 struct State {
     /// In their order; the last one may be the one that is written.
     segments: VecDeque<Segment>,
-    /// How far runs are in the database.
+    /// The first frame that is not in the database.
+    at: Place,
+    /// How far runs are there.
     drained: BTreeMap<RunId, Position>,
     is_closed: bool,
 }
@@ -142,6 +145,26 @@ impl Shared {
 impl State {
     fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.length).sum()
+    }
+
+    /// Of those that are not in the database.
+    fn behind(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.length.saturating_sub(self.offset(segment))).sum()
+    }
+
+    /// Where the next frame lies, and the end of what is on the disk of its segment.
+    fn next(&self) -> Option<(Place, u64)> {
+        let segment = self.segments.iter().find(|segment| self.offset(segment) < segment.length)?;
+        Some((Place { segment: segment.number, offset: self.offset(segment) }, segment.length))
+    }
+
+    /// How far a segment is in the database.
+    fn offset(&self, segment: &Segment) -> u64 {
+        match segment.number.cmp(&self.at.segment) {
+            Ordering::Less => segment.length,
+            Ordering::Equal => self.at.offset,
+            Ordering::Greater => 0,
+        }
     }
 
     fn end(&mut self, number: u64) {
@@ -233,9 +256,9 @@ impl<D: Disk> Spill<D> {
         Ok(())
     }
 
-    /// Bytes of the log, and how many it may have.
-    pub(crate) fn fill(&self) -> (u64, u64) {
-        (self.shared.state().bytes(), self.budget)
+    /// Bytes that are not in the database.
+    pub(crate) fn behind(&self) -> u64 {
+        self.shared.state().behind()
     }
 
     /// Its reader ends when it has nothing to do.

