@@ -16,4 +16,7 @@ pub use exception::{Exceptions, Rule};
 pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
-pub use store::{Commit, Kept, Reader, Sealed, Store, StoreError, Timed, TrackInfo};
+pub use store::{
+    Commit, Finding, Kept, Limit, NoLimit, Purged, Reader, Retention, Sealed, Store, StoreError, Timed, TrackInfo,
+    verify,
+};

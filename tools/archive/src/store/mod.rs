@@ -6,9 +6,11 @@
 
 mod buckets;
 mod catalogue;
+mod purge;
 mod read;
 mod roll;
 mod seal;
+mod verify;
 mod write;
 
 use std::ops::RangeInclusive;
@@ -23,8 +25,10 @@ use crate::rows::{RunId, TrackId};
 use crate::timeline::Timeline;
 use write::{count, whole};
 
+pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
 pub use seal::Sealed;
+pub use verify::{Finding, verify};
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.
@@ -166,6 +170,8 @@ fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     Ok((of("application_id")?, of("user_version")?))
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
