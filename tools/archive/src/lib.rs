@@ -16,4 +16,7 @@ pub use exception::{Exceptions, HEARTBEAT_NS, HOLDS_NS, Rule};
 pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
-pub use store::{Commit, Kept, Reader, RunInfo, Sealed, Store, StoreError, Timed, TrackInfo, label};
+pub use store::{
+    Commit, Finding, Kept, Limit, NoLimit, Purged, Reader, Retention, RunInfo, Sealed, Store, StoreError, Timed,
+    TrackInfo, label, verify,
+};

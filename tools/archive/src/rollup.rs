@@ -100,6 +100,14 @@ impl Width {
         Duration::from_secs(self.seconds())
     }
 
+    /// As the archive calls buckets of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minutes",
+            Self::Hour => "hours",
+        }
+    }
+
     pub(crate) const fn seconds(self) -> u64 {
         match self {
             Self::Minute => 60,

@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod days;
 mod intake;
 mod keeper;
 mod keeping;
 mod postgres;
 mod spill;
 
+pub use days::look_after_days;
 pub use keeper::{KeepError, Keeper};
 pub use keeping::Keeping;
 pub use postgres::{ConnectError, MigrateError, Postgres, ROLES, Status, Target, TargetError, migrate};

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use archive::Store;
+use archive::{Limit, Retention, Store};
 use clap::Parser;
-use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Target, migrate};
+use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Target, look_after_days, migrate};
 use rt_sys::Lifeline;
 use watch::{Agents, From};
 
@@ -61,6 +61,18 @@ struct Arguments {
     /// Print roles for the historian and for readers, as SQL for the schema's owner, and exit.
     #[arg(long, exclusive = true)]
     print_roles: bool,
+    /// How long samples of days that are over are kept, and how much of them: 90d, 50GB, or both as 90d,50GB [default: for ever].
+    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    keep_samples: Option<Limit>,
+    /// The same for events.
+    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    keep_events: Option<Limit>,
+    /// The same for what each minute was like.
+    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    keep_minutes: Option<Limit>,
+    /// The same for what each hour was like.
+    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    keep_hours: Option<Limit>,
     /// End when standard input is closed.
     #[arg(long)]
     tether: bool,
@@ -97,9 +109,16 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
         tracing::info!("{target} is up to date after {steps} steps");
         return Ok(());
     }
+    let (_running, stop) = std::sync::mpsc::channel();
     let keeper: Box<dyn Keeper> = match target {
         Some(target) => Box::new(postgres(arguments, target)?),
-        None => Box::new(store(arguments)?),
+        None => {
+            let store = store(arguments)?;
+            let (history, retention) = (arguments.history.clone(), retention(arguments));
+            // Nobody waits for it at the end: a day that is half sealed is as hot as it was.
+            std::thread::spawn(move || look_after_days(&history, &retention, &stop));
+            Box::new(store)
+        }
     };
     tracing::info!("keeping agents below {}", directory.display());
     let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper);
@@ -115,6 +134,16 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
 fn target(arguments: &Arguments) -> Result<Option<Target>, (u8, String)> {
     let target = arguments.postgres.as_deref().map(|text| Target::new(text, arguments.password_file.clone()));
     target.transpose().map_err(|error| (USAGE, format!("--postgres: {error}")))
+}
+
+fn retention(arguments: &Arguments) -> Retention {
+    let of = |limit: Option<Limit>| limit.unwrap_or_default();
+    Retention {
+        samples: of(arguments.keep_samples),
+        events: of(arguments.keep_events),
+        minutes: of(arguments.keep_minutes),
+        hours: of(arguments.keep_hours),
+    }
 }
 
 fn store(arguments: &Arguments) -> Result<Store, (u8, String)> {

@@ -51,6 +51,7 @@ impl Writer {
             events: events.clone().map(event).collect(),
             gaps: gaps(records.clone()),
             clock: clock.is_none().then_some((records.start, unix_ns(records.start))),
+            last_cycle: records.clone().rfind(|number| !is_lost(*number)),
             cycle_records: records.clone(),
             events_read: events.clone(),
         };

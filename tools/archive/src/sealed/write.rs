@@ -66,6 +66,8 @@ impl Draft {
         let draft = draft(&place);
         let Some((first_ns, last_ns)) = times else {
             fs::remove_file(&draft)?;
+            // The directories of a day stay only if they hold something.
+            place.ancestors().skip(1).take(2).try_for_each(fs::remove_dir).unwrap_or_default();
             return Ok(None);
         };
         let file = File::open(&draft)?;

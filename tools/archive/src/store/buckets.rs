@@ -83,6 +83,7 @@ impl Reader {
         let gaps = self.gaps_in(&snapshot, since_ns, to_ns)?.into_iter();
         let gaps = gaps.filter(|(run, _, gap)| is_of_cycles(*run, gap));
         let mut losses: Vec<u64> = gaps.filter_map(|(_, _, gap)| gap.after_cycle).map(|after| after + 1).collect();
+        losses.retain(|loss| Some(*loss) <= newest);
         losses.sort_unstable();
         for stretch in timeline.stretches() {
             let Some(cycles) = stretch.cycles(since_ns, to_ns) else { continue };

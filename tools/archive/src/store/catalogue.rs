@@ -1,7 +1,7 @@
 //! Which sealed files there are, and what lies where in them.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
@@ -24,7 +24,13 @@ impl Place {
     pub(super) fn next(connection: &Connection, site: &str, day: Day, class: Class) -> Result<Self, StoreError> {
         let sql = "SELECT ifnull(max(part) + 1, 0) FROM sealed WHERE (day, site, class) = (?, ?, ?)";
         let part = connection.query_row(sql, params![day.number(), site, class.name()], |row| row.get(0))?;
-        Ok(Self { site: site.to_owned(), day, class, part })
+        let mut place = Self { site: site.to_owned(), day, class, part };
+        // The file of a place that was purged may still have to be deleted.
+        let mut doomed = connection.prepare_cached("SELECT 1 FROM purged WHERE path = ?")?;
+        while doomed.exists([place.path()])? {
+            place.part += 1;
+        }
+        Ok(place)
     }
 
     /// Below the history's directory, as partitions of Hive are called.
@@ -135,11 +141,6 @@ pub(super) fn run_of(connection: &Connection, site: &str, owner: &Owner) -> Resu
     let row = params![site, owner.agent, owner.instance, owner.run];
     let id = connection.prepare_cached(sql)?.query_row(row, |row| row.get(0)).optional()?;
     Ok(id.map(RunId))
-}
-
-/// Where a path of the catalogue lies.
-pub(super) fn at(directory: &Path, path: &Path) -> PathBuf {
-    directory.join(path)
 }
 
 #[cfg(test)]

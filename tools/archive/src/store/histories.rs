@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Bucket, Commit, Day, Event, Gap, Missing, Run, TrackInfo, TrackKind, TrackName};
 
-const SECOND_NS: u64 = 1_000_000_000;
+pub(super) const SECOND_NS: u64 = 1_000_000_000;
 /// A whole day, some hours before midnight.
-const BEGIN_NS: u64 = 20_000 * 86_400 * SECOND_NS + 82_800 * SECOND_NS;
+pub(super) const BEGIN_NS: u64 = 20_000 * 86_400 * SECOND_NS + 82_800 * SECOND_NS;
 
 /// What comes between two looks at a runtime that has a cycle every second.
 #[derive(Clone, Debug)]

@@ -7,9 +7,11 @@
 mod buckets;
 mod catalogue;
 mod overview;
+mod purge;
 mod read;
 mod roll;
 mod seal;
+mod verify;
 mod write;
 
 use std::ops::RangeInclusive;
@@ -25,8 +27,10 @@ use crate::timeline::Timeline;
 use write::{count, whole};
 
 pub use overview::{RunInfo, label};
+pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
 pub use seal::Sealed;
+pub use verify::{Finding, verify};
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.
@@ -176,6 +180,8 @@ fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     Ok((of("application_id")?, of("user_version")?))
 }
 
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]

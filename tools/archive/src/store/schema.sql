@@ -151,3 +151,21 @@ CREATE TABLE share (
     PRIMARY KEY (track, sealed, piece)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX share_by_file ON share (sealed);
+
+-- What was here and is not any more, because its time was over or the place was needed.
+CREATE TABLE purged (
+    id INTEGER PRIMARY KEY,
+    -- samples, events, gaps, minutes or hours.
+    what TEXT NOT NULL,
+    -- NULL for minutes and hours, which are those of all sites.
+    site TEXT,
+    -- The first and the last instant of it.
+    first_ns INTEGER NOT NULL,
+    last_ns INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    -- When it was purged.
+    unix_ns INTEGER NOT NULL,
+    -- The file, until it is deleted.
+    path TEXT UNIQUE
+) STRICT;

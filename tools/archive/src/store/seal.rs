@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::catalogue::{Place, Stay, at};
+use super::catalogue::{Place, Stay};
 use super::read::{event_of, hot_gaps};
 use super::roll::compacted;
 use super::write::{Block, Store, begin, whole};
@@ -44,7 +44,7 @@ struct RunOf {
 }
 
 /// A file that is at its place, and the rows that it stands for.
-struct Ready {
+pub(super) struct Ready {
     place: Place,
     written: Written,
     stays: Vec<Stay>,
@@ -62,7 +62,7 @@ struct Gone {
 }
 
 impl Store {
-    /// The newest day before this one of which something is hot.
+    /// The oldest day of which something is hot.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// Writes a file from one snapshot of the hot one; `None` when there is nothing to write.
-    fn write(&self, site: &str, day: Day, class: Class) -> Result<Option<Ready>, StoreError> {
+    pub(super) fn write(&self, site: &str, day: Day, class: Class) -> Result<Option<Ready>, StoreError> {
         let snapshot = self.connection.unchecked_transaction()?;
         let place = Place::next(&snapshot, site, day, class)?;
         let about = [("corerl.site", site.to_owned()), ("corerl.date", day.to_string())];
@@ -127,7 +127,7 @@ impl Store {
             Class::Events => event_columns(),
             Class::Gaps => gap_columns(),
         };
-        let mut draft = Draft::begin(&at(&self.directory, place.path().as_ref()), &columns, &about)?;
+        let mut draft = Draft::begin(&self.directory.join(place.path()), &columns, &about)?;
         let runs = runs(&snapshot, site, day)?;
         let (mut stays, mut gone) = (Vec::new(), Gone::default());
         match class {
@@ -141,7 +141,7 @@ impl Store {
 
 impl Ready {
     /// Notes the file and deletes the rows.
-    fn note(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+    pub(super) fn note(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
         let sealed = self.place.note(&transaction, &self.written)?;
         self.stays.iter().try_for_each(|stay| stay.note(&transaction, sealed))?;
         let Gone { blocks, left, events, gaps } = &self.gone;

@@ -9,6 +9,7 @@ pub(super) mod plot;
 pub(super) mod query;
 mod series;
 pub(super) mod time;
+pub(super) mod verify;
 
 use std::path::PathBuf;
 

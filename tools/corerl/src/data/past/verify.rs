@@ -1,0 +1,46 @@
+//! `corerl data verify`: whether what is kept is what was written.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Where;
+use crate::failure::{Exit, Failure};
+use crate::output::{print_json, print_text, table};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  corerl data verify --history /var/lib/corerl/history\n\nEvery block, every row and every byte of sealed days is checked against its checksum. Exit codes: 1 something has changed."
+)]
+pub(crate) struct VerifyArguments {
+    #[command(flatten)]
+    of: Where,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Something that is not what was written.
+#[derive(Debug, Serialize)]
+struct Told {
+    place: String,
+    what: String,
+}
+
+pub(crate) fn run(arguments: &VerifyArguments) -> Result<Exit, Failure> {
+    #[derive(Serialize)]
+    struct Printed<'a> {
+        findings: &'a [Told],
+    }
+    // Whoever names a wrong directory is told so as by every command.
+    arguments.of.open()?;
+    let findings = archive::verify(&arguments.of.history)?;
+    let findings: Vec<_> = findings.into_iter().map(|of| Told { place: of.place, what: of.what }).collect();
+    if arguments.json {
+        print_json("corerl.data-verify/1", &Printed { findings: &findings })?;
+    } else if findings.is_empty() {
+        eprintln!("{}: everything is as it was written", arguments.of.history.display());
+    } else {
+        print_text(&table(&findings.iter().map(|of| [of.place.clone(), of.what.clone()]).collect::<Vec<_>>()))?;
+    }
+    Ok(if findings.is_empty() { Exit::Fine } else { Exit::CheckFailed })
+}
