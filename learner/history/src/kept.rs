@@ -68,7 +68,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// The archive cannot be read.
-    pub fn next(&mut self) -> Result<Option<Table>, StoreError> {
+    pub fn more(&mut self) -> Result<Option<Table>, StoreError> {
         if self.next_ns > self.to_ns {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl<'a> Rows<'a> {
     pub fn rest(mut self) -> Result<Table, StoreError> {
         let columns = self.names().map(Column::new).collect();
         let mut whole = Table { columns, ..Table::default() };
-        while let Some(part) = self.next()? {
+        while let Some(part) = self.more()? {
             whole.append(part);
         }
         Ok(whole)

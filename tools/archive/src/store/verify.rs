@@ -15,6 +15,9 @@ use crate::rollup::Width;
 use crate::rows::{TrackId, TrackKind};
 use crate::sealed::Piece;
 
+/// One kind of check, which appends what it finds.
+type Check = fn(&Connection, &mut Vec<Finding>) -> Result<(), StoreError>;
+
 /// Something that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -33,8 +36,7 @@ pub fn verify(directory: &Path) -> Result<Vec<Finding>, StoreError> {
     let connection = open_to_read(directory)?;
     let snapshot = connection.unchecked_transaction()?;
     let mut findings = Vec::new();
-    let checks: [fn(&Connection, &mut Vec<Finding>) -> Result<(), StoreError>; 5] =
-        [structure, blocks, journal, buckets, held];
+    let checks: [Check; 5] = [structure, blocks, journal, buckets, held];
     for check in checks {
         // What SQLite itself cannot read any more is a finding like another, and what comes behind may be readable.
         if let Err(error) = check(&snapshot, &mut findings) {

@@ -54,7 +54,7 @@ enum DataCommand {
 
 #[derive(Debug, Args)]
 struct ReportArguments {
-    /// The history, a CSV or Parquet file.
+    /// The history: a CSV or Parquet file, or a historian's directory with one agent.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
     /// The site file: its goals and ranges.
@@ -97,6 +97,9 @@ pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
 
 /// Reads a history.
 pub(crate) fn read(path: &Path) -> Result<Table, Failure> {
+    if path.is_dir() {
+        return past::export::everything(path);
+    }
     Table::read(path).map_err(|refused| Failure::new(Exit::Unavailable, format!("{}: {refused}", path.display())))
 }
 

@@ -19,7 +19,7 @@ const DIGITS: i32 = 3;
     after_help = "Example:\n  corerl config tags --from history.csv >> site.yaml\n\nRanges are those that 98 % of the values lie in, with a tenth more on either side, rounded outwards. They are a beginning: write\nwhat the sensors and the plant can do. Setpoints have to be marked by hand with `type: ai_setpoint`."
 )]
 pub(crate) struct TagsArguments {
-    /// The history, a CSV or Parquet file.
+    /// The history: a CSV or Parquet file, or a historian's directory with one agent.
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
 }

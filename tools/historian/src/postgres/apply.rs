@@ -165,7 +165,7 @@ impl Batch {
                 let (id, clock) = (row.id, row.account.clock);
                 source.is_damaged = false;
                 if let Some(new) = new {
-                    self.new(transaction, (run, id), &new, clock.map(|clock| (clock, period_ns)))?;
+                    self.put_new(transaction, (run, id), &new, clock.map(|clock| (clock, period_ns)))?;
                 }
             }
         }
@@ -189,7 +189,7 @@ impl Batch {
         self.runs.get_mut(&run).ok_or(ConnectError::UnknownRun)
     }
 
-    fn new(
+    fn put_new(
         &mut self,
         transaction: &mut Transaction<'_>,
         (run, id): (RunId, i32),

@@ -1,10 +1,10 @@
 //! `corerl data export`: what was kept, as a table.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use history::{Cell, Rows, Wanted};
+use history::{Cell, Rows, Table, Wanted};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Where;
@@ -52,6 +52,20 @@ pub(crate) fn run(arguments: &ExportKeptArguments) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
+/// Rows of a table of everything at most, if nobody says how many.
+const ROWS_MAX: u64 = 100_000;
+
+/// All tags of the only agent of a historian's directory: a row a second, or fewer if that were too many.
+pub(in crate::data) fn everything(history: &Path) -> Result<Table, Failure> {
+    let of = Where { history: history.to_owned(), agent: None };
+    let reader = of.open()?;
+    let agent = the_agent(&Series::all(&reader, &of)?)?;
+    let times = reader.runs()?.into_iter().filter_map(|run| run.times_ns);
+    let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))).unwrap_or_default();
+    let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(1_000_000_000);
+    Ok(Rows::begin(&reader, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?)
+}
+
 /// A table is of one agent.
 fn the_agent(all: &[Series]) -> Result<String, Failure> {
     let mut agents: Vec<_> = all.iter().map(|series| series.agent.as_str()).collect();
@@ -76,7 +90,7 @@ fn write(mut rows: Rows<'_>, file: std::fs::File, bar: &ProgressBar, zone: &Zone
     let mut writer = csv::Writer::from_writer(std::io::BufWriter::new(file));
     writer.write_record(["time"].into_iter().chain(rows.names())).map_err(failed)?;
     let mut count = 0;
-    while let Some(part) = rows.next()? {
+    while let Some(part) = rows.more()? {
         for (row, time_ns) in part.times_ns.iter().enumerate() {
             let cells = part.columns.iter().map(|column| cell(column.cell(row)));
             writer.write_record([zone.tell(time_ns.cast_unsigned())].into_iter().chain(cells)).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! `corerl data tags`: what is kept, and how it was last.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use archive::{Point, Reader, RunId, TrackId};
 use clap::Args;
@@ -28,7 +29,7 @@ pub(crate) struct TagsKeptArguments {
 
 /// What is known of a series without reading it.
 #[derive(Debug, Serialize)]
-struct Entry {
+struct Listed {
     agent: String,
     tag: String,
     kind: &'static str,
@@ -45,7 +46,7 @@ type Newest = BTreeMap<TrackId, Point>;
 pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
     #[derive(Serialize)]
     struct Printed<'a> {
-        tags: &'a [Entry],
+        tags: &'a [Listed],
     }
     let zone = arguments.zone.zone()?;
     let reader = arguments.of.open()?;
@@ -53,7 +54,7 @@ pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
     let mut entries = Vec::new();
     for series in Series::all(&reader, &arguments.of)? {
         let found = last(&reader, &series, &mut newest)?;
-        entries.push(Entry {
+        entries.push(Listed {
             tag: series.address.clone(),
             kind: series.kind.name(),
             unit: series.unit.clone(),
@@ -78,10 +79,11 @@ fn last(
     newest: &mut BTreeMap<RunId, Newest>,
 ) -> Result<Option<(u64, Point)>, Failure> {
     for track in series.tracks().iter().rev() {
-        if !newest.contains_key(&track.run) {
-            newest.insert(track.run, reader.newest(track.run)?);
-        }
-        if let Some(point) = newest.get(&track.run).and_then(|run| run.get(&track.id)) {
+        let of_run = match newest.entry(track.run) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(reader.newest(track.run)?),
+        };
+        if let Some(point) = of_run.get(&track.id) {
             return Ok(reader.unix_ns(track.run, point.cycle)?.map(|unix_ns| (unix_ns, *point)));
         }
     }
@@ -91,7 +93,7 @@ fn last(
     Ok(series.at(reader, end)?.map(|timed| (timed.unix_ns, timed.point)))
 }
 
-fn text(entries: &[Entry]) -> String {
+fn text(entries: &[Listed]) -> String {
     let mut rows = vec![["agent", "tag", "newest", "", "at", ""].map(str::to_owned)];
     rows.extend(entries.iter().map(|entry| {
         let value = number(entry.value.unwrap_or(f64::NAN));
