@@ -108,6 +108,12 @@ impl Database {
 
     /// Brings pieces of the log into the database: all of them, or, with an error, none.
     pub(super) fn apply(&mut self, source: &mut Source, pieces: &[Piece]) -> Result<Brought, ConnectError> {
+        let was_damaged = source.is_damaged;
+        // The pieces come once more, and the first of them is as it was.
+        self.bring(source, pieces).inspect_err(|_| source.is_damaged = was_damaged)
+    }
+
+    fn bring(&mut self, source: &mut Source, pieces: &[Piece]) -> Result<Brought, ConnectError> {
         let mut transaction = self.client.transaction()?;
         let mut batch = Batch { runs: std::mem::take(&mut self.runs), ..Batch::default() };
         for piece in pieces {
@@ -145,6 +151,7 @@ impl Batch {
             Piece::Damaged(_) => source.is_damaged = true,
             Piece::Head(book) => {
                 source.book = book.clone();
+                self.runs.retain(|run, _| book.runs.contains_key(run));
                 for known in source.book.runs.values().filter(|known| known.position != Position::default()) {
                     let row = self.row(transaction, &source.book, known.id)?;
                     let gaps = row.account.reach(known.position, why);
@@ -154,7 +161,8 @@ impl Batch {
             }
             Piece::Commit(spilled) => {
                 let run = spilled.run;
-                let Some(known) = source.book.runs.get(&run) else {
+                let Some(known) = source.book.runs.get(&run).filter(|known| known.knows_tracks_of(&spilled.commit))
+                else {
                     // Its segment's head was damaged: a later one will show what is missing.
                     source.is_damaged = true;
                     return Ok(());
@@ -165,7 +173,7 @@ impl Batch {
                 let (id, clock) = (row.id, row.account.clock);
                 source.is_damaged = false;
                 if let Some(new) = new {
-                    self.put_new(transaction, (run, id), &new, clock.map(|clock| (clock, period_ns)))?;
+                    self.put(transaction, (run, id), &new, clock.map(|clock| (clock, period_ns)))?;
                 }
             }
         }
@@ -189,7 +197,7 @@ impl Batch {
         self.runs.get_mut(&run).ok_or(ConnectError::UnknownRun)
     }
 
-    fn put_new(
+    fn put(
         &mut self,
         transaction: &mut Transaction<'_>,
         (run, id): (RunId, i32),
@@ -201,7 +209,7 @@ impl Batch {
             let sql = "INSERT INTO corerl.clock (run, first_cycle, unix_ns) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
             transaction.execute(sql, &[&id, &first_cycle.cast_signed(), &unix_ns.cast_signed()])?;
         }
-        // No commit has points before the run has a clock.
+        // No commit has points before the run has a clock, nor of a track that the log did not name.
         if let (Some((clock, period_ns)), Some(row)) = (clock, self.runs.get(&run)) {
             for (track, point) in new.points() {
                 let Some(track) = row.tracks.get(track) else { continue };

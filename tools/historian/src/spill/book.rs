@@ -153,6 +153,11 @@ impl Known {
         Kept { run: self.id, next_cycle_record: cycle_record, next_event: event, last_cycle: self.last_cycle }
     }
 
+    /// Whether all tracks of a commit are among these: numbers rise with time.
+    pub(crate) fn knows_tracks_of(&self, commit: &Commit) -> bool {
+        commit.points.iter().map(|(track, _)| *track).max() <= self.tracks.last().map(|track| track.id)
+    }
+
     pub(super) fn newest(&self, track: TrackId) -> Option<Point> {
         let at = self.tracks.binary_search_by_key(&track, |track| track.id).ok()?;
         self.tracks[at].newest

@@ -115,12 +115,6 @@ impl Server {
         self.place.path().join("password")
     }
 
-    /// Whether it could have this extension.
-    pub(crate) fn has_extension(&self, name: &str) -> bool {
-        let sql = "SELECT count(*) FROM pg_available_extensions WHERE name = $1";
-        self.client().query_one(sql, &[&name]).unwrap().get::<_, i64>(0) > 0
-    }
-
     fn data(&self) -> PathBuf {
         self.place.path().join("data")
     }
