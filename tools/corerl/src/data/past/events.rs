@@ -36,6 +36,8 @@ pub(super) struct Told {
     kind: String,
     uid: Option<u32>,
     text: String,
+    #[serde(skip)]
+    pub(super) unix_ns: u64,
 }
 
 pub(crate) fn run(arguments: &EventsArguments) -> Result<Exit, Failure> {
@@ -70,7 +72,7 @@ pub(super) fn between(
     let told = events.filter(|(_, event)| is_asked(event)).filter_map(|(run, event)| {
         let agent = agents.get(&run).filter(|agent| of.is_of(agent))?.clone();
         let Event { cycle, unix_ns, kind, uid, text, .. } = event;
-        Some(Told { agent, time: zone.tell(unix_ns), cycle, kind, uid, text })
+        Some(Told { agent, time: zone.tell(unix_ns), cycle, kind, uid, text, unix_ns })
     });
     Ok(told.collect())
 }

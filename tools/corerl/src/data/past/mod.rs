@@ -8,6 +8,7 @@ pub(super) mod moment;
 pub(super) mod plot;
 pub(super) mod query;
 mod series;
+mod sheet;
 pub(super) mod time;
 pub(super) mod verify;
 

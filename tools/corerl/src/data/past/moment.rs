@@ -13,6 +13,9 @@ use super::{Where, number};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 
+/// Events that are told to people; all of them are in the JSON.
+const EVENTS_TOLD: usize = 20;
+
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data at \"yesterday 14:05\"\n  corerl data at 14:05 --agent works/ph --around 10m\n\n\
     For each setpoint: what policy or fallback asked for (raw), what the envelope let through (sent), with the limits that acted, what \
@@ -93,12 +96,23 @@ pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
         eprintln!("nothing is kept of {time}; `corerl data gaps` says what is missing");
     }
     let mut text = agents.iter().map(|moment| told(moment, &time)).collect::<Vec<_>>().join("\n");
-    if !events.is_empty() {
+    let near = nearest(&events, at);
+    if !near.is_empty() {
         text += "\n";
-        text += &events::text(&events);
+        text += &events::text(near);
     }
     print_text(&text)?;
+    if near.len() < events.len() {
+        eprintln!("{} more events lie around it: `corerl data events` tells all", events.len() - near.len());
+    }
     Ok(Exit::Fine)
+}
+
+/// The events that a person reads: those before and after it that lie nearest.
+fn nearest(events: &[Told], at: u64) -> &[Told] {
+    let after = events.partition_point(|event| event.unix_ns <= at);
+    let first = after.saturating_sub(EVENTS_TOLD / 2).min(events.len().saturating_sub(EVENTS_TOLD));
+    &events[first..events.len().min(first + EVENTS_TOLD)]
 }
 
 /// How it was with each agent that was there.

@@ -1,22 +1,29 @@
-//! `corerl data query`: values between two times.
+//! `corerl data query`: values between two times, each as it was kept, or what every minute was like.
 
-use archive::Timed;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use archive::{Bucket, Reader, Timed};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use tables::{Kind, Value};
 
+use super::Where;
 use super::series::Series;
-use super::time::{TIMES, Window, Zone};
-use super::{Where, number};
+use super::sheet::{Format, Sheet, column};
+use super::time::{TIMES, Window, Zone, span_ns};
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, table};
+use crate::output::print_json;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  \
     corerl data query PH --from \"yesterday 14:00\" --to \"yesterday 14:10\"\n  \
+    corerl data query PH FEED_SP.sent --from -1d --every 10m\n  \
     corerl data query PH FEED_SP.sent mode --from -5m --format csv > trend.csv\n\n\
     A setpoint has .raw (what policy or fallback asked for), .sent (what the envelope let through), .written and .readback behind \
     its name; an agent has reward, mode, policy, value and spread. `corerl data tags` lists what there is. What does not change is kept \
-    once a minute: the first value is the one that holds at the beginning, with its own time.\n\n{TIMES}"))]
+    once a minute: the first value is the one that holds at the beginning, with its own time. With --every a value counts for as long \
+    as it was held; minutes and hours are kept for longer than values are.\n\n{TIMES}"))]
 pub(crate) struct QueryArguments {
     /// What is asked for.
     #[arg(required = true, value_name = "TAG")]
@@ -25,31 +32,47 @@ pub(crate) struct QueryArguments {
     of: Where,
     #[command(flatten)]
     window: Window,
-    /// How it is printed.
+    /// One row for so long a time: 10s, 1m, 1h.
+    #[arg(long, value_name = "SPAN", value_parser = span_ns)]
+    every: Option<u64>,
+    /// What is told of each such time.
+    #[arg(long = "show", value_enum, default_value_t = Figure::Mean, requires = "every")]
+    figure: Figure,
+    /// How it is told.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Into this file instead of standard output.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    out: Option<PathBuf>,
 }
 
+/// What a time was like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// Columns for people.
-    Table,
-    /// A line for each value, with a heading.
-    Csv,
-    /// One object with all series.
-    Json,
+enum Figure {
+    /// The mean of what was held.
+    Mean,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+    /// What was held last.
+    Last,
+    /// Values that were kept.
+    Count,
+    /// The share of the known time with a good value.
+    Good,
 }
 
 /// What was found of one series.
 #[derive(Debug, Serialize)]
-struct Found {
+struct Found<T> {
     agent: String,
     tag: String,
     unit: String,
-    points: Vec<Told>,
+    points: Vec<T>,
 }
 
 /// One value.
@@ -64,76 +87,178 @@ struct Told {
     unix_ns: u64,
 }
 
+/// What one time was like.
+#[derive(Debug, Serialize)]
+struct Stretch {
+    time: String,
+    count: u64,
+    mean: Option<f64>,
+    min: Option<f64>,
+    max: Option<f64>,
+    last: Option<f64>,
+    good: Option<f64>,
+    #[serde(skip)]
+    bucket: Bucket,
+}
+
 #[derive(Serialize)]
-struct Printed<'a> {
+struct Printed<'a, T> {
     from: String,
     to: String,
-    series: &'a [Found],
+    series: &'a [Found<T>],
 }
 
 pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
     let (from, to, zone) = arguments.window.read()?;
     let reader = arguments.of.open()?;
-    let mut found = Vec::new();
-    for series in Series::named(&reader, &arguments.of, &arguments.tags)? {
-        // What holds at the beginning was kept before it, unless something was kept just then.
-        let mut points = series.between(&reader, from, to)?;
-        if points.first().is_none_or(|first| first.unix_ns > from) {
-            points.splice(0..0, series.at(&reader, from)?);
+    let series = Series::named(&reader, &arguments.of, &arguments.tags)?;
+    let is_empty = match arguments.every {
+        None => {
+            let found = found(series, |series| values(series, &reader, (from, to), &zone))?;
+            put(arguments, &found, (from, to), &zone, &sheet)?;
+            found.iter().all(|found| found.points.is_empty())
         }
-        let points = points.iter().map(|timed| told(&series, timed, &zone)).collect();
-        found.push(Found { agent: series.agent, tag: series.address, unit: series.unit, points });
-    }
-    let printed = Printed { from: zone.tell(from), to: zone.tell(to), series: &found };
-    match if arguments.json { Format::Json } else { arguments.format } {
-        Format::Json => print_json("corerl.data-query/1", &printed)?,
-        Format::Csv => print_text(&csv(&found)?)?,
-        Format::Table => print_text(&text(&found))?,
-    }
-    if found.iter().all(|found| found.points.is_empty()) {
-        eprintln!("nothing is kept from {} to {}; `corerl data gaps` says what is missing", printed.from, printed.to);
+        Some(every) => {
+            let width = Duration::from_nanos(every);
+            let found = found(series, |series| stretches(series, &reader, (from, to), width, &zone))?;
+            put(arguments, &found, (from, to), &zone, &|found| wide(found, arguments.figure))?;
+            found.iter().all(|found| found.points.is_empty())
+        }
+    };
+    if is_empty {
+        let (from, to) = (zone.tell(from), zone.tell(to));
+        eprintln!("nothing is kept from {from} to {to}; `corerl data gaps` says what is missing");
     }
     Ok(Exit::Fine)
 }
 
-fn told(series: &Series, timed: &Timed, zone: &Zone) -> Told {
-    let Timed { unix_ns, point } = *timed;
-    Told {
+fn found<T>(series: Vec<Series>, read: impl Fn(&Series) -> Result<Vec<T>, Failure>) -> Result<Vec<Found<T>>, Failure> {
+    let found = series.into_iter().map(|series| {
+        let points = read(&series)?;
+        Ok(Found { agent: series.agent, tag: series.address, unit: series.unit, points })
+    });
+    found.collect()
+}
+
+fn put<T: Serialize>(
+    arguments: &QueryArguments,
+    found: &[Found<T>],
+    (from, to): (u64, u64),
+    zone: &Zone,
+    sheet: &dyn Fn(&[Found<T>]) -> Sheet,
+) -> Result<(), Failure> {
+    if arguments.json || (arguments.format == Format::Json && arguments.out.is_none()) {
+        return print_json("corerl.data-query/1", &Printed { from: zone.tell(from), to: zone.tell(to), series: found });
+    }
+    if arguments.format == Format::Json {
+        return Err(Failure::new(
+            Exit::Usage,
+            "JSON goes to standard output: leave --out away, or give another --format",
+        ));
+    }
+    sheet(found).put(arguments.format, arguments.out.as_deref(), zone)
+}
+
+/// The values of a series. What holds at the beginning was kept before it, unless something was kept just then.
+fn values(series: &Series, reader: &Reader, (from, to): (u64, u64), zone: &Zone) -> Result<Vec<Told>, Failure> {
+    let mut points = series.between(reader, from, to)?;
+    if points.first().is_none_or(|first| first.unix_ns > from) {
+        points.splice(0..0, series.at(reader, from)?);
+    }
+    let told = |Timed { unix_ns, point }: Timed| Told {
         time: zone.tell(unix_ns),
         cycle: point.cycle,
         value: point.value.is_finite().then_some(point.value),
         state: series.state(&point),
         unix_ns,
-    }
+    };
+    Ok(points.into_iter().map(told).collect())
 }
 
-/// All values in the order of their times.
-fn in_order(found: &[Found]) -> Vec<(&Found, &Told)> {
+/// What a series was like in each stretch of this width.
+fn stretches(
+    series: &Series,
+    reader: &Reader,
+    (from, to): (u64, u64),
+    width: Duration,
+    zone: &Zone,
+) -> Result<Vec<Stretch>, Failure> {
+    let mut buckets: Vec<Bucket> = Vec::new();
+    for track in series.tracks() {
+        buckets.extend(reader.buckets(track, from, to, width)?);
+    }
+    // Two runs may have a part of one stretch each: the one that began later says how it was then.
+    buckets.sort_by_key(|bucket| bucket.unix_ns);
+    let finite = |value: f64| Some(value).filter(|value| value.is_finite());
+    let told = |bucket: Bucket| Stretch {
+        time: zone.tell(bucket.unix_ns),
+        count: bucket.count,
+        mean: finite(bucket.mean),
+        min: finite(bucket.min),
+        max: finite(bucket.max),
+        last: finite(bucket.last),
+        good: bucket.good(),
+        bucket,
+    };
+    Ok(buckets.into_iter().map(told).collect())
+}
+
+/// A row for each value, in the order of their times.
+fn sheet(found: &[Found<Told>]) -> Sheet {
     let mut all: Vec<_> = found.iter().flat_map(|of| of.points.iter().map(move |told| (of, told))).collect();
     all.sort_by_key(|(_, told)| told.unix_ns);
-    all
-}
-
-fn text(found: &[Found]) -> String {
-    let mut rows = vec![["time", "tag", "value", "", ""].map(str::to_owned)];
-    rows.extend(in_order(found).into_iter().map(|(of, told)| {
-        let value = number(told.value.unwrap_or(f64::NAN));
-        [told.time.clone(), of.tag.clone(), value, of.unit.clone(), told.state.clone()]
-    }));
-    table(&rows)
-}
-
-fn csv(found: &[Found]) -> Result<String, Failure> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut written = writer.write_record(["time", "agent", "tag", "value", "unit", "state"]);
-    for (of, told) in in_order(found) {
-        let value = told.value.map_or_else(String::new, |value| value.to_string());
-        let row = [&told.time, &of.agent, &of.tag, &value, &of.unit, &told.state];
-        written = written.and_then(|()| writer.write_record(row));
+    let word = |text: &str| Value::Word(text.to_owned().into());
+    let row = |(of, told): (&Found<Told>, &Told)| {
+        let value = Value::Number(told.value.unwrap_or(f64::NAN));
+        vec![Value::Time(told.unix_ns), word(&of.agent), word(&of.tag), value, word(&of.unit), word(&told.state)]
+    };
+    Sheet {
+        columns: vec![
+            column("time", Kind::Time, "", "when it was so"),
+            column("agent", Kind::Word, "", "whose it is"),
+            column("tag", Kind::Word, "", "what it is of"),
+            column("value", Kind::Number, "", "the value, in its unit"),
+            column("unit", Kind::Word, "", "the unit"),
+            column("state", Kind::Word, "", "quality, limits that acted, why nothing was written, or the mode's name"),
+        ],
+        rows: all.into_iter().map(row).collect(),
     }
-    let text = written.map_err(|error| error.to_string()).and_then(|()| {
-        let bytes = writer.into_inner().map_err(|error| error.to_string())?;
-        String::from_utf8(bytes).map_err(|error| error.to_string())
-    });
-    text.map_err(|error| Failure::new(Exit::Internal, format!("the values cannot be written as CSV: {error}")))
+}
+
+/// A row for each time, with a column for each series.
+fn wide(found: &[Found<Stretch>], figure: Figure) -> Sheet {
+    let mut times: Vec<u64> = found.iter().flat_map(|of| of.points.iter().map(|told| told.bucket.unix_ns)).collect();
+    times.sort_unstable();
+    times.dedup();
+    let many = found.iter().any(|of| of.agent != found[0].agent);
+    let mut columns = vec![column("time", Kind::Time, "", "when it begins")];
+    columns.extend(found.iter().map(|of| {
+        let unit = if matches!(figure, Figure::Count | Figure::Good) { "" } else { &of.unit };
+        let name = if many { format!("{} {}", of.agent, of.tag) } else { of.tag.clone() };
+        column(&name, Kind::Number, unit, "what was held in that time")
+    }));
+    let cell = |of: &Found<Stretch>, time: u64| {
+        let at = of.points.partition_point(|told| told.bucket.unix_ns <= time);
+        let told = at.checked_sub(1).and_then(|at| of.points.get(at)).filter(|told| told.bucket.unix_ns == time);
+        told.map_or(Value::Nothing, |told| Value::Number(figure.of(told)))
+    };
+    let row = |time: u64| {
+        let cells = found.iter().map(|of| cell(of, time));
+        std::iter::once(Value::Time(time)).chain(cells).collect()
+    };
+    Sheet { columns, rows: times.into_iter().map(row).collect() }
+}
+
+impl Figure {
+    fn of(self, told: &Stretch) -> f64 {
+        let value = match self {
+            Self::Mean => told.mean,
+            Self::Min => told.min,
+            Self::Max => told.max,
+            Self::Last => told.last,
+            Self::Count => Some(told.count as f64),
+            Self::Good => told.good,
+        };
+        value.unwrap_or(f64::NAN)
+    }
 }
