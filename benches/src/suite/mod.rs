@@ -1,6 +1,7 @@
 //! The benchmarks.
 
 mod cycle;
+mod history;
 mod kernel;
 mod learner;
 mod opcua;
@@ -29,6 +30,8 @@ pub(crate) enum Bench {
     Learner,
     /// A cycle's Read and Write over OPC UA against other people's clients and TCP alone.
     Opcua,
+    /// What is kept of agents: commits against a plain table, bytes of a sample, sealing a day, a month's trend.
+    History,
     /// Agents on other people's plants, beside a constant action and a model-predictive controller; only when it is named.
     Plants,
 }
@@ -48,6 +51,7 @@ impl Bench {
             Self::Cycle => "cycle",
             Self::Learner => "learner",
             Self::Opcua => "opcua",
+            Self::History => "history",
             Self::Plants => "plants",
         }
     }
@@ -61,6 +65,7 @@ impl Bench {
             Self::Cycle => cycle::run(),
             Self::Learner => learner::run(peers),
             Self::Opcua => opcua::run(peers),
+            Self::History => history::run(),
             Self::Plants => plants::run(peers, plants),
         }
     }
