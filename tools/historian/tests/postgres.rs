@@ -160,6 +160,9 @@ fn number(name: &str, usual: u64) -> u64 {
 
 #[test]
 fn f80_whoever_is_killed_whenever_everything_is_stored_once() {
+    if let Ok(target) = std::env::var("HISTORIAN_TEST_TARGET") {
+        return write_until_killed(&target);
+    }
     let Some(mut server) = Server::prepared("f80_whoever_is_killed_whenever_everything_is_stored_once", &[]) else {
         return;
     };
@@ -171,7 +174,7 @@ fn f80_whoever_is_killed_whenever_everything_is_stored_once() {
     let mut is_up = true;
     for _ in 0..rounds {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writes_until_it_is_killed", "--ignored", "--nocapture"])
+            .args(["--exact", "f80_whoever_is_killed_whenever_everything_is_stored_once", "--nocapture"])
             .env("HISTORIAN_TEST_TARGET", server.text("corerl_historian"))
             .env("HISTORIAN_TEST_PASSWORD_FILE", server.password_file())
             .env("HISTORIAN_TEST_SPILL", spill.path())
@@ -205,17 +208,11 @@ fn f80_whoever_is_killed_whenever_everything_is_stored_once() {
     assert_eq!(check(&mut server.client(), writer.next()), 0);
 }
 
-#[test]
-#[ignore = "a process of f80_whoever_is_killed_whenever_everything_is_stored_once"]
-fn writes_until_it_is_killed() {
-    let of = |name: &str| std::env::var(name).ok();
-    let (Some(target), Some(password), Some(spill)) =
-        (of("HISTORIAN_TEST_TARGET"), of("HISTORIAN_TEST_PASSWORD_FILE"), of("HISTORIAN_TEST_SPILL"))
-    else {
-        return;
-    };
-    let target = Target::new(&target, Some(password.into())).unwrap();
-    let mut writer = Writer::open(target, spill.as_ref(), BUDGET, 1);
+/// What the process does that the test above kills: it is the test's own program once more.
+fn write_until_killed(target: &str) {
+    let of = |name: &str| std::env::var(name).expect("the test says where");
+    let target = Target::new(target, Some(of("HISTORIAN_TEST_PASSWORD_FILE").into())).unwrap();
+    let mut writer = Writer::open(target, of("HISTORIAN_TEST_SPILL").as_ref(), BUDGET, 1);
     loop {
         writer.put(1 + writer.next() % 97);
         println!("accepted {}", writer.next());
