@@ -3,7 +3,8 @@
 //! # Contract
 //! - It reads: control sockets and read-only descriptors of shared memory. No runtime waits for it or notices when it is gone.
 //! - What it has read is kept, or its loss is a row that says from where to where and why. A historian that is killed goes on
-//!   where it stopped, as long as the runtime's rings reach back; nothing is kept twice.
+//!   where it stopped, as long as the runtime's rings reach back; nothing is kept twice. What a runtime left behind when it ended
+//!   waits in memory while it cannot be kept; of more than eight such runs the oldest is given up, which only the log tells.
 //! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
 //!   full.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69

@@ -55,7 +55,12 @@ pub(crate) fn sample_columns() -> Vec<Column> {
             "in engineering units; empty for none; it holds until the next row of the same tag",
         ),
         ("quality", Kind::Word, "", "good, uncertain or bad, for tags"),
-        ("state", Kind::Count, "", "the quality's number, or the limits that acted, as bits"),
+        (
+            "state",
+            Kind::Count,
+            "",
+            "the quality's number; limits that acted, as bits; why nothing was written; or the mode's flags",
+        ),
         ("age_us", Kind::Count, "us", "how old the value was"),
         ("cycle", Kind::Count, "", "the control cycle in which it was so, counted by the run"),
     ])

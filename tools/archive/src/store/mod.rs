@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, params};
 use tables::TableError;
 
 use crate::block::{Point, unpack_many};
@@ -130,10 +130,7 @@ fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
 
 /// What a cycle's time is by its run's clock, nanoseconds since 1970; `None` for a run without one.
 fn unix_ns(connection: &Connection, run: RunId, cycle: u64) -> Result<Option<u64>, StoreError> {
-    let sql = "SELECT unix_ns + (?2 - first_cycle) * period_ns FROM clock JOIN run ON run.id = clock.run
-               WHERE run = ?1 AND first_cycle <= ?2 ORDER BY first_cycle DESC LIMIT 1";
-    let time = connection.prepare_cached(sql)?.query_row(params![run.0, whole(cycle)], |row| row.get(0));
-    Ok(time.optional()?.map(count))
+    Ok(timeline(connection, run)?.moment(cycle).map(|moment| moment.unix_ns))
 }
 
 /// What was in rows of the journal.

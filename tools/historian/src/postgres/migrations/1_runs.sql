@@ -19,7 +19,7 @@ CREATE TABLE corerl.run (
 CREATE TABLE corerl.track (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run integer NOT NULL REFERENCES corerl.run,
-    -- tag, setpoint.raw, setpoint.sent, setpoint.last, setpoint.readback or reward.
+    -- tag, setpoint.raw, setpoint.sent, setpoint.written, setpoint.readback, reward, mode, policy, value or spread.
     kind text NOT NULL,
     name text NOT NULL,
     unit text NOT NULL,
