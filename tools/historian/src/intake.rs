@@ -15,6 +15,8 @@ const CLOCK_STEP_NS: u64 = 10_000_000;
 /// One run of a runtime, as far as it is kept.
 pub(crate) struct Intake {
     run: RunId,
+    /// As the run began to be kept: names do not change while it lasts.
+    description: Description,
     tracks: Tracks,
     exceptions: Exceptions,
     next: Kept,
@@ -69,7 +71,8 @@ impl Clocks {
 impl Intake {
     /// Goes on with a run where it was left, or begins with it.
     pub(crate) fn begin(keeper: &mut dyn Keeper, memory: &mut Memory) -> Result<Self, KeepError> {
-        let of = memory.description();
+        let description = memory.description().clone();
+        let of = &description;
         let next = keeper.run(&Run {
             site: of.site.clone(),
             agent: of.agent.clone(),
@@ -87,7 +90,7 @@ impl Intake {
         }
         let estimated = keeper.newest(next.run, tracks.value)?.map(|point| point.cycle);
         memory.go_on_at(next.next_cycle_record, next.next_event);
-        Ok(Self { run: next.run, tracks, exceptions, last_cycle: next.last_cycle, next, estimated })
+        Ok(Self { run: next.run, tracks, exceptions, description, last_cycle: next.last_cycle, next, estimated })
     }
 
     /// Its number in the archive.
@@ -102,8 +105,27 @@ impl Intake {
         memory: &mut Memory,
         clocks: Clocks,
     ) -> Result<(), KeepError> {
-        let mut commit = Commit::default();
         let last_cycle = self.last_cycle;
+        let (commit, release) = self.gather(memory, clocks);
+        if commit.cycle_records.is_empty() && commit.events_read.is_empty() {
+            return Ok(());
+        }
+        let next = (commit.cycle_records.end, commit.events_read.end);
+        let kept = self.put(keeper, commit, release);
+        if kept.is_ok() {
+            (self.next.next_cycle_record, self.next.next_event) = next;
+        } else {
+            // It is read once more, as far as the rings still hold it; nothing of it counts as kept.
+            self.last_cycle = last_cycle;
+            self.exceptions.gap();
+            memory.go_on_at(self.next.next_cycle_record, self.next.next_event);
+        }
+        kept
+    }
+
+    /// What was published since the last time, and the first cycle of it with the wall clock's time.
+    fn gather(&mut self, memory: &mut Memory, clocks: Clocks) -> (Commit, Option<(u64, u64)>) {
+        let mut commit = Commit::default();
         let layout = memory.layout();
         let (mut number, mut release) = (self.next.next_cycle_record, None);
         let missed = memory.cycle_words(|words, lost| {
@@ -113,43 +135,31 @@ impl Intake {
                 self.exceptions.gap();
             }
             number += lost + 1;
-            release.get_or_insert((record.head.cycle, record.head.release_ns));
+            release.get_or_insert((record.head.cycle, clocks.unix_ns(record.head.release_ns)));
             self.points(&record, &mut commit.points);
             self.last_cycle = Some(record.head.cycle);
         });
-        let description = memory.description().clone();
         let mut event_number = self.next.next_event;
         let lost_events = memory.events_after_gaps(|record, lost| {
             if lost > 0 {
                 commit.gaps.push(self.gap(Missing::Events, event_number, lost, None));
             }
             event_number += lost;
-            commit.events.push(event(record, event_number, &description, clocks));
+            commit.events.push(event(record, event_number, &self.description, clocks));
             event_number += 1;
         });
         self.estimates(memory, &mut commit.points);
         let (cycles_end, events_end) = memory.next_numbers();
         self.ends(&mut commit, (number, cycles_end), (event_number, events_end), missed.damaged || lost_events.damaged);
-        if let Some((cycle, release_ns)) = release {
-            commit.clock = self.clock(keeper, cycle, clocks.unix_ns(release_ns))?;
+        (commit, release)
+    }
+
+    /// Brings a commit to the keeper, with the clock if that is another one than the keeper knows.
+    fn put(&self, keeper: &mut dyn Keeper, mut commit: Commit, release: Option<(u64, u64)>) -> Result<(), KeepError> {
+        if let Some((cycle, unix_ns)) = release {
+            commit.clock = self.clock(keeper, cycle, unix_ns)?;
         }
-        if commit.cycle_records.is_empty() && commit.events_read.is_empty() {
-            return Ok(());
-        }
-        match keeper.commit(self.run, &commit) {
-            Ok(()) => {
-                (self.next.next_cycle_record, self.next.next_event) =
-                    (commit.cycle_records.end, commit.events_read.end);
-                Ok(())
-            }
-            Err(error) => {
-                // It is read once more, as far as the rings still hold it; nothing of it counts as kept.
-                self.last_cycle = last_cycle;
-                self.exceptions.gap();
-                memory.go_on_at(self.next.next_cycle_record, self.next.next_event);
-                Err(error)
-            }
-        }
+        keeper.commit(self.run, &commit)
     }
 
     /// What lies between the last record and where reading goes on is missing, too.
