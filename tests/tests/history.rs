@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use archive::{Point, Reader, TrackInfo, TrackKind};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use shm_layout::{Counter, CycleHead, EventRecord};
 use tests::simulation::Dice;
 use tests::{CycleRecord, Place, soak, wait_for_more};
@@ -53,13 +53,13 @@ fn a_historian_that_cannot_write_loses_nothing_that_the_rings_still_hold() {
     let (counters, mut cycles, mut events) = (runtime.counters(), runtime.cycles(), runtime.events());
     // No file may be longer than 64 KiB: a disk that is full, as far as the historian can tell.
     let mut full = Command::new("sh");
-    full.args(["-c", "trap '' XFSZ; ulimit -f 512; exec \"$0\" \"$@\""]).arg(tests::program("corerl-historian"));
+    full.args(["-c", "trap '' XFSZ; ulimit -S -f 512; exec \"$0\" \"$@\""]).arg(tests::program("corerl-historian"));
     let mut historian = place.historian_by(full);
     historian.wait_until_it_says("nothing is kept at present");
     wait_for_more(&counters, Counter::Cycles, 200);
     assert_eq!((runtime.status().mode.as_str(), counters.get(Counter::AllocationsInCycle)), ("run", 0));
-    historian.kill();
-    let mut historian = place.historian();
+    lift_the_limit_of(historian.pid());
+    historian.wait_until_it_says("is kept again");
     wait_for_more(&counters, Counter::Cycles, 100);
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
     let (seen, happened) = (cycles.drain(), events.drain());
@@ -104,6 +104,13 @@ fn what_is_overwritten_while_no_historian_runs_is_a_gap_that_says_from_where_to_
     let kept = Kept::read(&place.path("history"));
     kept.assert_decisions_and_rewards(&rest);
     kept.assert_observations(&rest);
+}
+
+/// Files of this process may be as long as they like again.
+fn lift_the_limit_of(process: u32) {
+    let process = Pid::from_raw(i32::try_from(process).unwrap());
+    let unlimited = Rlimit { current: None, maximum: None };
+    prlimit(process, Resource::Fsize, unlimited).unwrap();
 }
 
 /// All that an archive has of the one run in it.
@@ -152,18 +159,16 @@ impl Kept {
 
     /// Whoever holds the last value that was kept has what the pipeline observed, to the bit.
     fn assert_observations(&self, seen: &[CycleRecord]) {
-        let level = self.track(TrackKind::Tag, "level");
-        assert!(level.is_sorted_by(|a, b| a.cycle < b.cycle), "a cycle is there twice, or out of its order");
-        for record in seen.iter().filter(|record| record.head.has(CycleHead::OBSERVATION_SLOT)) {
-            let after = level.partition_point(|point| point.cycle <= record.head.cycle);
-            let held = &level[after.checked_sub(1).unwrap_or_else(|| panic!("nothing is kept of {:?}", record.head))];
-            let observed = &record.tags[1];
-            assert_eq!(
-                (held.value.to_bits(), held.state),
-                (observed.value.to_bits(), observed.quality.into()),
-                "{:?}",
-                record.head
-            );
+        for (tag, name) in ["u", "level"].into_iter().enumerate() {
+            let points = self.track(TrackKind::Tag, name);
+            assert!(points.is_sorted_by(|a, b| a.cycle < b.cycle), "a cycle is there twice, or out of its order");
+            for record in seen.iter().filter(|record| record.head.has(CycleHead::OBSERVATION_SLOT)) {
+                let after = points.partition_point(|point| point.cycle <= record.head.cycle);
+                let held = after.checked_sub(1).map(|at| (points[at].value.to_bits(), points[at].state));
+                let observed = &record.tags[tag];
+                let observed = (observed.value.to_bits(), observed.quality.into());
+                assert_eq!(held, Some(observed), "{name} in {:?}", record.head);
+            }
         }
     }
 
