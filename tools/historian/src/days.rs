@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use archive::{Day, Retention, Store, StoreError};
+use archive::{Day, Purged, Retention, Sealed, Store, StoreError};
 
 /// How often it is looked whether a day is over.
 const LOOK_EVERY: Duration = Duration::from_secs(600);
@@ -29,12 +29,12 @@ fn turn(history: &Path, retention: &Retention, now_ns: u64) -> Result<(), StoreE
     let today = Day::of(now_ns.saturating_sub(OVER_NS));
     let mut before = None;
     while let Some(day) = store.oldest_hot_day()?.filter(|day| *day < today && before != Some(*day)) {
-        let sealed = store.seal(day)?;
-        tracing::info!("{day} is sealed: {sealed:?}");
+        let Sealed { samples, events, gaps, bytes } = store.seal(day)?;
+        tracing::info!("{day} is sealed: {samples} samples, {events} events and {gaps} gaps in {bytes} bytes");
         before = Some(day);
     }
-    for purged in store.purge(retention, now_ns)? {
-        tracing::info!("purged: {purged:?}");
+    for Purged { what, rows, bytes, .. } in store.purge(retention, now_ns)? {
+        tracing::info!("{rows} rows of {what} are purged, {bytes} bytes");
     }
     Ok(())
 }
