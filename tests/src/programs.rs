@@ -23,7 +23,7 @@ pub fn workspace() -> &'static Path {
 }
 
 fn build() -> PathBuf {
-    let packages = ["rt-daemon", "learner", "corerl", "historian", "plant-sim", "ua-server"];
+    let packages = ["rt-daemon", "learner-daemon", "corerl", "historian", "plant-sim", "ua-server"];
     let status = Command::new(env!("CARGO"))
         .current_dir(workspace())
         .args(["build", "--release", "--quiet"])

@@ -12,7 +12,7 @@ use crate::workspace;
 /// The program with the benchmarks, and the plant that `opcua` talks to where there is no other server.
 const PACKAGES: &[&str] = &["benches", "plant-sim"];
 /// What acts on other people's plants.
-const AGENT: &[&str] = &["corerl", "rt-daemon", "learner"];
+const AGENT: &[&str] = &["corerl", "rt-daemon", "learner-daemon"];
 /// Options with a value, which is not a benchmark's name.
 const WITH_VALUE: &[&str] = &["--archive", "--plant", "--steps", "--seeds"];
 

@@ -29,7 +29,7 @@ const SECONDS_MAX: u64 = 3600;
 const HISTORY: &str = "history";
 
 /// The programs of the demo and the packages that they come from.
-const PACKAGES: &[&str] = &["rt-daemon", "learner", "corerl", "historian", "plant-sim"];
+const PACKAGES: &[&str] = &["rt-daemon", "learner-daemon", "corerl", "historian", "plant-sim"];
 
 /// Starts a simulated plant, the runtime and the learner, watches them, and reports.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use super::Violation;
 use crate::workspace::Package;
 
 /// What is shipped without an asynchronous runtime.
-pub(super) const WITHOUT_TOKIO: &[&str] = &["rt-daemon", "learner", "corerl"];
+pub(super) const WITHOUT_TOKIO: &[&str] = &["rt-daemon", "learner-daemon", "corerl"];
 
 /// Packages that must not appear in those graphs.
 const FORBIDDEN_IN_TREE: &[&str] = &["tokio", "async-std", "smol"];
@@ -34,7 +34,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["rt-core", "rt-config", "shm-layout"]),
     ("io-loop", &["ua-session", "rt-core", "shm"]),
     ("rt-recording", &["policy", "rt-config", "rt-core", "shm", "shm-layout"]),
-    ("learner", &["policy", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
+    ("learner", &["policy", "rt-core", "rt-config"]),
+    (
+        "learner-daemon",
+        &["history", "learner", "policy", "rt-config", "rt-control", "rt-core", "rt-sys", "shm", "shm-layout"],
+    ),
     ("onnx", &["policy"]),
     ("history", &["archive", "learner", "policy", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
     ("bridge", &["plants"]),
@@ -152,6 +156,7 @@ mod tests {
         for (from, to) in [
             ("learner", "io-loop"),
             ("rt-daemon", "learner"),
+            ("learner-daemon", "rt-daemon"),
             ("rt-daemon", "plants"),
             ("shm", "tests"),
             ("corerl", "xtask"),

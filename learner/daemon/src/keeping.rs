@@ -7,7 +7,7 @@ use learner::{Agent, Belongs, LoadError, checkpoint_name};
 use rt_config::Site;
 use tracing::{error, info};
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// The place of an agent's checkpoint.
 #[derive(Debug)]

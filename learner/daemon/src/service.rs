@@ -9,10 +9,10 @@ use shm::broadcast::Start;
 use shm_layout::{LearnerCounter, LearnerHistogram};
 use tracing::{debug, info, warn};
 
-use super::Failure;
-use super::attachment::{AttachError, Attachment, Taken, granted_epoch, is_final};
-use super::opinions::Opinions;
-use super::start::Ready;
+use crate::attachment::{AttachError, Attachment, Taken, granted_epoch, is_final};
+use crate::failure::Failure;
+use crate::opinions::Opinions;
+use crate::start::Ready;
 
 /// Steps taken in between two updates, at most.
 const STEPS_PER_TURN_MAX: usize = 4_096;

@@ -10,19 +10,36 @@
 //!   77 no permission, 78 the site file or the checkpoint directory is wrong.
 #![forbid(unsafe_code)]
 
-mod process;
+mod arguments;
+mod attachment;
+mod failure;
+mod keeping;
+mod opinions;
+mod service;
+mod start;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use arguments::Arguments;
+use failure::Failure;
+
 fn main() -> ExitCode {
-    let arguments = process::Arguments::parse();
-    match process::run(&arguments) {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             rt_sys::say_failure("corerl-learner", &failure);
             failure.exit_code()
         }
     }
+}
+
+/// Everything from the site file to the last checkpoint.
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // First of all, so that every thread inherits the blocked signals.
+    let lifeline = rt_sys::Lifeline::new(arguments.tether).map_err(Failure::resource("a signal descriptor"))?;
+    let Some(ready) = start::start(arguments, &lifeline)? else { return Ok(()) };
+    service::Service::new(ready).run(&lifeline)
 }

@@ -9,9 +9,10 @@ use rt_sys::{Cpus, Lifeline};
 use shm_layout::StepLayout;
 use tracing::{info, warn};
 
-use super::attachment::Expected;
-use super::keeping::Keeping;
-use super::{Arguments, Failure};
+use crate::arguments::Arguments;
+use crate::attachment::Expected;
+use crate::failure::Failure;
+use crate::keeping::Keeping;
 
 /// It is the first to go when memory is short.
 const OOM_SCORE: i16 = 500;

@@ -12,7 +12,7 @@ use shm::broadcast::{self, Next};
 use shm::{Access, AttachRefused, RoleRefused, Segment, SegmentKind, counters, histogram, triple};
 use shm_layout::{EstimateRecord, LearnerCounter, LearnerHistogram, StepHead, StepLayout, StepRef};
 
-use super::opinions::Decision;
+use crate::opinions::Decision;
 
 /// How long the runtime's keeper may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_millis(500);
