@@ -19,16 +19,28 @@ pub struct Shown {
     pub best_generation: u64,
     /// Its updates so far.
     pub updates: u64,
+    /// What it has gone through, and what it has to go through, before it stands by anything: while it learns from the history.
+    pub rebuilt: (u64, u64),
+}
+
+impl Shown {
+    fn rebuilds(&self) -> bool {
+        self.rebuilt.0 < self.rebuilt.1
+    }
 }
 
 /// What a look at a learner finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// A new heartbeat; it stands by this generation.
+    /// A new heartbeat.
     Heard {
-        /// The generation.
-        best_generation: u64,
+        /// The generation that it stands by; none while it learns from the history.
+        best_generation: Option<u64>,
     },
+    /// It has begun to learn from the history.
+    Rebuilds,
+    /// It has learnt from the history.
+    Rebuilt,
     /// It is silent for the first time since it was heard, or its process has ended.
     Lost {
         /// Time since its last heartbeat.
@@ -79,12 +91,18 @@ impl LearnerWatch {
     /// One look, at what it shows `now` and whether its process has ended. Of several findings the next look gives the next.
     pub fn look(&mut self, shown: Shown, has_ended: bool, now: MonoTime) -> Option<Finding> {
         let before = std::mem::replace(&mut self.shown, shown);
-        if (shown.best_generation, shown.updates) != (before.best_generation, before.updates) {
+        let progress = |shown: &Shown| (shown.best_generation, shown.updates, shown.rebuilt);
+        if progress(&shown) != progress(&before) {
             (self.progressed_at, self.steps, self.stalled) = (now, 0, false);
+        }
+        if shown.rebuilds() != before.rebuilds() {
+            // The heartbeat that came with it is one that the next look finds.
+            self.shown.heartbeat = before.heartbeat;
+            return Some(if shown.rebuilds() { Finding::Rebuilds } else { Finding::Rebuilt });
         }
         if shown.heartbeat != before.heartbeat && !has_ended {
             (self.heard_at, self.alive) = (now, true);
-            return Some(Finding::Heard { best_generation: shown.best_generation });
+            return Some(Finding::Heard { best_generation: (!shown.rebuilds()).then_some(shown.best_generation) });
         }
         let silent_for = now.since(self.heard_at);
         if self.alive && (has_ended || silent_for > SILENCE_MAX) {
@@ -138,7 +156,7 @@ mod tests {
 
     fn beating(second: u64, updates: u64) -> Shown {
         // Two looks to a heartbeat: the one between has time for other findings.
-        Shown { heartbeat: second / 2, best_generation: 1, updates }
+        Shown { heartbeat: second / 2, best_generation: 1, updates, ..Shown::default() }
     }
 
     #[test]
@@ -153,7 +171,10 @@ mod tests {
         let at = |second: u64| MonoTime::ZERO + Span::from_ms(1_000 * second);
         let shown = |heartbeat| Shown { heartbeat, ..Shown::default() };
         for (second, heartbeat) in [(10, 1), (30, 2)] {
-            assert_eq!(watch.look(shown(heartbeat), false, at(second)), Some(Finding::Heard { best_generation: 0 }));
+            assert_eq!(
+                watch.look(shown(heartbeat), false, at(second)),
+                Some(Finding::Heard { best_generation: Some(0) })
+            );
             assert!(watch.is_alive());
             let lost = Finding::Lost { silent_for: Span::from_ms(9_000) };
             assert_eq!(watch.look(shown(heartbeat), false, at(second + 9)), Some(lost));
@@ -178,6 +199,22 @@ mod tests {
         assert_eq!(findings(100, |second| (beating(second, second.min(20)), false), false), []);
         let found = findings(100, |second| (beating(second, 0), false), true);
         assert_eq!(found, [(43, Finding::Stalled { idle_for: Span::from_ms(42_000) })]);
+    }
+
+    #[test]
+    fn a_learner_stands_by_nothing_while_it_learns_from_the_history_and_that_is_no_standing_still() {
+        let rebuilding = |second: u64, all| Shown { rebuilt: (second.min(80), all), ..beating(second, 0) };
+        let found = findings(100, |second| (rebuilding(second, 80), false), true);
+        assert_eq!(found, [(1, Finding::Rebuilds), (80, Finding::Rebuilt)]);
+
+        let mut watch = LearnerWatch::new(&site(), MonoTime::ZERO);
+        let mut look = |heartbeat, rebuilt| {
+            watch.look(Shown { heartbeat, best_generation: 7, updates: 0, rebuilt }, false, MonoTime::ZERO)
+        };
+        assert_eq!(look(1, (0, 2)), Some(Finding::Rebuilds));
+        assert_eq!(look(1, (0, 2)), Some(Finding::Heard { best_generation: None }), "the beat that came with it");
+        assert_eq!(look(2, (2, 2)), Some(Finding::Rebuilt));
+        assert_eq!(look(2, (0, 0)), Some(Finding::Heard { best_generation: Some(7) }));
     }
 
     #[test]

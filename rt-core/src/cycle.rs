@@ -59,6 +59,7 @@ pub struct Cycle {
     patience: Patience,
     trips: TripSettings,
     policy_age_max: Option<Span>,
+    first_policy_waits: bool,
     decide_within: Span,
     explore: bool,
 
@@ -117,6 +118,7 @@ impl Cycle {
             },
             trips: settings.trips,
             policy_age_max: settings.policy_age_max,
+            first_policy_waits: settings.first_policy_waits,
             decide_within: settings.decide_within,
             explore: settings.explore,
             observe_every: Every::new(settings.observe_every),
@@ -197,6 +199,7 @@ impl Cycle {
             patience: _,
             trips: _,
             policy_age_max: _,
+            first_policy_waits: _,
             decide_within: _,
             explore: _,
             setpoint_count: _,
@@ -395,9 +398,11 @@ impl Cycle {
 
     fn adopt(&mut self, pass: &Pass, policy: &mut impl Policy, recorder: &mut impl Recorder) {
         if let Some(generation) = policy.adopt() {
-            self.decisions.generation = Some(generation);
-            // Whoever published it was alive just now.
-            self.decisions.confirmed_at = self.decisions.confirmed_at.max(pass.slot.woke);
+            let is_first = self.decisions.generation.replace(generation).is_none();
+            // Whoever published it was alive just now; the first one was there before anybody.
+            if !(is_first && self.first_policy_waits) {
+                self.decisions.confirmed_at = self.decisions.confirmed_at.max(pass.slot.woke);
+            }
             recorder.event(pass.event(EventKind::PolicyAdopted { generation }));
         }
     }
@@ -525,7 +530,9 @@ impl Cycle {
     fn conditions(&self, pass: &Pass) -> Conditions {
         let channels = || self.channels.iter().flatten();
         let now = pass.slot.woke;
-        let expired = |max: Span| now.since(self.decisions.confirmed_at) > max;
+        let confirmed_at = self.decisions.confirmed_at;
+        let never = self.first_policy_waits && confirmed_at == MonoTime::ZERO;
+        let expired = |max: Span| never || now.since(confirmed_at) > max;
         Conditions {
             now,
             link: self.link,

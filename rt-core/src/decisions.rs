@@ -10,6 +10,7 @@ use crate::trips::{Recent, Streak};
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Decisions {
     pub(crate) generation: Option<u64>,
+    /// When somebody last stood by the policy; zero: never.
     pub(crate) confirmed_at: MonoTime,
     /// The last good action.
     pub(crate) action: Option<Action>,

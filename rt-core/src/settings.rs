@@ -44,6 +44,8 @@ pub struct CycleSettings<'a> {
     pub trips: TripSettings,
     /// A policy that was not confirmed for longer leads to FALLBACK; `None` switches this off.
     pub policy_age_max: Option<Span>,
+    /// Nobody stands by the first policy before a learner does: until then it counts as one that was not confirmed for longer.
+    pub first_policy_waits: bool,
     /// The policy explores in RUN.
     pub explore: bool,
 }

@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
     /// Where checkpoints are kept; created if it is not there. Without it, nothing outlives the process.
     #[arg(long, value_name = "DIR")]
     pub(crate) checkpoint_dir: Option<PathBuf>,
+    /// Where a learner without a checkpoint finds what the historian has kept, if the site file says `learner.rebuild`
+    /// [default: `learner.history` of the site file].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) history: Option<PathBuf>,
     /// Threads that learn [default: one per CPU that neither the control thread nor the io thread has].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: Option<u16>,

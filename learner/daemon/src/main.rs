@@ -4,7 +4,8 @@
 //! - It joins the runtime over its control socket and shares five segments with it: steps come in; weights, counters,
 //!   estimates of decisions and durations go out. Nothing it does can lengthen a cycle; whatever it publishes is verified by the runtime.
 //! - It outlives the runtime and joins the next one, with growing pauses; another learner that takes over ends it.
-//! - It writes a checkpoint at intervals and at its end, and goes on from it when started again.
+//! - It writes a checkpoint at intervals and at its end, and goes on from it when started again. Without one it learns from what
+//!   the historian has kept, if the site file wants that, and publishes nothing before it has.
 //! - SIGTERM and SIGINT, and the death of a tethered parent: a last checkpoint, exit 0.
 //! - Exit codes: 0 fine, 69 something is not to be had, 70 a fault of the program, 75 another learner took over,
 //!   77 no permission, 78 the site file or the checkpoint directory is wrong.
@@ -15,6 +16,7 @@ mod attachment;
 mod failure;
 mod keeping;
 mod opinions;
+mod rebuild;
 mod service;
 mod start;
 

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use crate::attachment::{AttachError, Attachment, Taken, granted_epoch, is_final};
 use crate::failure::Failure;
 use crate::opinions::Opinions;
+use crate::rebuild::{Progress, Rebuild};
 use crate::start::Ready;
 
 /// Steps taken in between two updates, at most.
@@ -89,8 +90,9 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(ready: Ready) -> Self {
-        // An agent that goes on has learnt from what the ring still holds.
-        let first_ring = if ready.generation > 0 { Start::Newest } else { Start::Oldest };
+        // An agent with a past has learnt from what the ring still holds.
+        let has_past = ready.generation > 0 || ready.rebuild.is_some();
+        let first_ring = if has_past { Start::Newest } else { Start::Oldest };
         Self {
             attachment: None,
             join_at: Instant::now(),
@@ -120,7 +122,8 @@ impl Service {
             if let Err(failure) = self.turn() {
                 break Err(failure);
             }
-            pause = if self.ready.agent.is_update_due() { Duration::ZERO } else { PAUSE };
+            let busy = self.ready.rebuild.is_some() || self.ready.agent.is_update_due();
+            pause = if busy { Duration::ZERO } else { PAUSE };
         };
         // The checkpoint belongs to whoever teaches the runtime now.
         if !matches!(outcome, Err(Failure::TakenOver { .. })) {
@@ -138,16 +141,16 @@ impl Service {
     fn turn(&mut self) -> Result<(), Failure> {
         let now = Instant::now();
         self.stay_attached(now)?;
-        self.take_steps();
-        let began = Instant::now();
-        if let Some(update) = self.ready.agent.update() {
-            if let Some(attachment) = &mut self.attachment {
-                attachment.note(LearnerHistogram::Step, began.elapsed());
+        match &self.ready.rebuild {
+            // The plant's steps come behind those of the history.
+            Some(rebuild) if rebuild.is_reading() => self.rebuild()?,
+            Some(_) => {
+                self.take_steps();
+                self.rebuild()?;
             }
-            self.tally.critic_loss = f64::from(update.critic_loss);
-            let updates = self.ready.agent.counts().critic_updates;
-            if updates >= self.judged_at + self.ready.publish_every {
-                self.publish()?;
+            None => {
+                self.take_steps();
+                self.learn()?;
             }
         }
         if self.beat.is_due(now) {
@@ -162,6 +165,34 @@ impl Service {
         if self.report.is_due(now) {
             self.tell();
         }
+        Ok(())
+    }
+
+    /// One update, if one is due, and what comes of it now and then.
+    fn learn(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        let Some(update) = self.ready.agent.update() else { return Ok(()) };
+        if let Some(attachment) = &mut self.attachment {
+            attachment.note(LearnerHistogram::Step, began.elapsed());
+        }
+        self.tally.critic_loss = f64::from(update.critic_loss);
+        let updates = self.ready.agent.counts().critic_updates;
+        if updates >= self.judged_at + self.ready.publish_every { self.publish() } else { Ok(()) }
+    }
+
+    /// The next part of what it has to learn again.
+    fn rebuild(&mut self) -> Result<(), Failure> {
+        let Some(rebuild) = &mut self.ready.rebuild else { return Ok(()) };
+        let progress = rebuild.go_on(&mut self.ready.agent);
+        if progress == Progress::Ongoing {
+            return Ok(());
+        }
+        self.ready.rebuild = None;
+        if progress == Progress::Rebuilt {
+            self.save();
+            self.publish()?;
+        }
+        self.show();
         Ok(())
     }
 
@@ -195,8 +226,10 @@ impl Service {
                 self.generation = self.generation.max(attachment.generation);
                 self.attachment = Some(attachment);
                 self.join_pause = JOIN_PAUSE_MIN;
+                self.show_rebuild();
                 // What an earlier runtime was taught is of use to this one at once.
-                if self.ready.agent.counts().critic_updates > 0 { self.publish() } else { Ok(()) }
+                let knows = self.ready.rebuild.is_none() && self.ready.agent.counts().critic_updates > 0;
+                if knows { self.publish() } else { Ok(()) }
             }
             Err(AttachError::Call(call)) if is_final(&call) => Err(Failure::Refused(call)),
             Err(error) => {
@@ -265,6 +298,7 @@ impl Service {
 
     /// The heartbeat and the counters.
     fn show(&self) {
+        self.show_rebuild();
         let Some(attachment) = &self.attachment else { return };
         let counts = self.ready.agent.counts();
         let values = [
@@ -287,9 +321,18 @@ impl Service {
         attachment.beat(self.generation);
     }
 
+    /// How far it is with what it has to learn again. Before the heartbeat, which would be taken for its standing by a policy.
+    fn show_rebuild(&self) {
+        let Some(attachment) = &self.attachment else { return };
+        let (done, all) = self.ready.rebuild.as_ref().map_or((0, 0), Rebuild::steps);
+        attachment.counters.set(LearnerCounter::RebuildStepsDone, done);
+        attachment.counters.set(LearnerCounter::RebuildSteps, all);
+    }
+
     fn save(&mut self) {
-        // An agent without experience is not worth a file.
-        if self.ready.agent.counts().observations == 0 {
+        // An agent without experience is not worth a file, and one that has half of it would be taken for one that has it all.
+        let counts = self.ready.agent.counts();
+        if self.ready.rebuild.is_some() || counts.observations + counts.transitions == 0 {
             return;
         }
         let Some(keeping) = &self.ready.keeping else { return };

@@ -13,6 +13,7 @@ use crate::arguments::Arguments;
 use crate::attachment::Expected;
 use crate::failure::Failure;
 use crate::keeping::Keeping;
+use crate::rebuild::Rebuild;
 
 /// It is the first to go when memory is short.
 const OOM_SCORE: i16 = 500;
@@ -24,6 +25,8 @@ pub(crate) struct Ready {
     pub(crate) address: Address,
     pub(crate) expected: Expected,
     pub(crate) keeping: Option<Keeping>,
+    /// What it has to learn again before it is of use.
+    pub(crate) rebuild: Option<Rebuild>,
     /// The generation that was published last; 0 for an agent that begins.
     pub(crate) generation: u64,
     pub(crate) publish_every: u64,
@@ -60,6 +63,9 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
         replay_capacity = agent.replay_capacity(),
         "ready to learn"
     );
+    let history = arguments.history.as_ref().unwrap_or(&site.learner.history);
+    let wanted = resumed.is_none() && site.learner.rebuilds;
+    let rebuild = wanted.then(|| Rebuild::begin(&site, history, &agent)).flatten();
     let too_wide = || Failure::Internal(format!("{} columns do not fit a step", shape.state));
     let size = |columns: usize| u32::try_from(columns).unwrap_or(u32::MAX);
     Ok(Some(Ready {
@@ -71,6 +77,7 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
             tag_list_hash: site.tag_list_hash(),
         },
         keeping,
+        rebuild,
         generation: resumed.unwrap_or(0),
         publish_every: site.agent.publish_every.max(1) as u64,
         checkpoint_every: std::time::Duration::from_nanos(site.interaction.checkpoint_every.as_ns()),

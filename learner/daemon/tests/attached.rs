@@ -160,6 +160,7 @@ fn answer(conversation: &mut Conversation, site: &Site, segments: &mut Segments)
                         pid: 0,
                         alive: true,
                         stalled: false,
+                        rebuilding: None,
                         health: None,
                     },
                     wishes: Wishes::default(),

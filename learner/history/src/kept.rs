@@ -38,6 +38,11 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// The archive cannot be read.
     pub fn begin(reader: &'a Reader, wanted: &Wanted<'_>) -> Result<Self, StoreError> {
+        let (from_ns, to_ns) = wanted.times_ns;
+        // Most of a long history is of runs that had ended before.
+        let concerns = |(begin, end): (u64, u64)| begin <= to_ns && end.saturating_add(HOLDS_NS) >= from_ns;
+        let runs = reader.runs()?.into_iter().filter(|run| run.times_ns.is_some_and(concerns));
+        let runs: Vec<_> = runs.map(|run| run.id).collect();
         let mut found: BTreeMap<String, Vec<TrackInfo>> = BTreeMap::new();
         let mut order = Vec::new();
         for track in reader.tracks(None)?.into_iter().filter(|track| track.agent == wanted.agent) {
@@ -50,13 +55,13 @@ impl<'a> Rows<'a> {
                 if !found.contains_key(&address) {
                     order.push(address.clone());
                 }
-                found.entry(address).or_default().push(track);
+                let tracks = found.entry(address).or_default();
+                tracks.extend(Some(track).filter(|track| runs.contains(&track.run)));
             }
         }
         let order = if wanted.columns.is_empty() { order } else { wanted.columns.to_vec() };
         let columns = order.into_iter().map(|address| (address.clone(), found.remove(&address).unwrap_or_default()));
-        let (next_ns, to_ns) = wanted.times_ns;
-        Ok(Self { reader, columns: columns.collect(), next_ns, to_ns, every_ns: wanted.every_ns.max(1) })
+        Ok(Self { reader, columns: columns.collect(), next_ns: from_ns, to_ns, every_ns: wanted.every_ns.max(1) })
     }
 
     /// The names of the columns.

@@ -14,7 +14,10 @@
 
 mod kept;
 mod observation;
+mod observer;
 mod parquet;
+mod recollection;
+mod recording;
 mod source;
 mod statistics;
 mod table;
@@ -22,9 +25,12 @@ mod training;
 mod violations;
 
 pub use kept::{Rows, Wanted};
-pub use observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
+pub use observation::Observation;
+pub use observer::{UnfitTable, observe_table};
+pub use recollection::Recollection;
+pub use recording::{UnfitRecording, observe_recording};
 pub use source::{Source, SourceError};
 pub use statistics::{Correlation, TagFacts, correlations};
 pub use table::{Cell, Column, Table, TableRefused};
-pub use training::{Evaluation, Taught, Training, TrainingError};
+pub use training::{COMPLETE_MIN, Evaluation, Taught, Training, TrainingError, usual_updates};
 pub use violations::{GoalFacts, ZoneFacts};

@@ -4,12 +4,14 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use archive::{Reader, StoreError};
+use archive::StoreError;
 use rt_config::Site;
 use rt_recording::{MAGIC, capture};
 
-use crate::kept::{Rows, Wanted};
-use crate::observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
+use crate::observation::Observation;
+use crate::observer::{UnfitTable, observe_table};
+use crate::recollection::Recollection;
+use crate::recording::{UnfitRecording, observe_recording};
 use crate::table::{Table, TableRefused};
 
 /// A history that can be gone through as often as one likes.
@@ -68,23 +70,15 @@ impl Source {
     ///
     /// # Errors
     /// It does not fit the site, or cannot be read to its end.
-    pub fn observe(&self, site: &Site, take: impl FnMut(&Observation)) -> Result<(), SourceError> {
+    pub fn observe(&self, site: &Site, mut take: impl FnMut(&Observation)) -> Result<(), SourceError> {
         match self {
             Self::Table(table) => observe_table(site, table, take)?,
-            Self::Archive(directory) => observe_table(site, &of_site(directory, site)?, take)?,
+            Self::Archive(directory) => {
+                let mut past = Recollection::of(site, directory, u64::MAX)?;
+                while past.go_on(&mut take)? {}
+            }
             Self::Recording(path) => observe_recording(site, BufReader::new(File::open(path)?), take)?,
         }
         Ok(())
     }
-}
-
-/// All that is kept of a site's agent, a row for each of its observations.
-fn of_site(directory: &Path, site: &Site) -> Result<Table, SourceError> {
-    let reader = Reader::open(directory)?;
-    let agent = archive::label(&site.name, &site.agent_name, &site.instance);
-    let times = reader.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
-    let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)));
-    let times_ns = times_ns.ok_or_else(|| SourceError::NobodyKept(agent.clone()))?;
-    let wanted = Wanted { agent: &agent, times_ns, every_ns: site.interaction.obs_period.as_ns(), columns: &[] };
-    Ok(Rows::begin(&reader, &wanted)?.rest()?)
 }

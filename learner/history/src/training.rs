@@ -12,8 +12,12 @@ use crate::source::{Source, SourceError};
 const HELD_OUT_MAX: usize = 20_000;
 /// Returns are added up until this share of them is left.
 const RETURN_REST: f64 = 0.01;
+/// Updates for each observation that teaches, usually.
+const UPDATES_PER_OBSERVATION: u64 = 2;
+/// Updates usually, at least and at most.
+const UPDATES: std::ops::RangeInclusive<u64> = 2_000..=50_000;
 /// Fewer complete observations teach nothing.
-const COMPLETE_MIN: u64 = 50;
+pub const COMPLETE_MIN: u64 = 50;
 
 /// An agent that learns from a history.
 #[derive(Debug)]
@@ -58,6 +62,12 @@ pub struct Evaluation {
     pub distance: Vec<f64>,
     /// Correlation of the values of the actions that were taken with the discounted rewards that followed; none without enough.
     pub return_correlation: Option<f64>,
+}
+
+/// How many updates a history of so many observations is usually worth: two for each, 2,000 to 50,000.
+#[must_use]
+pub fn usual_updates(observations: u64) -> u64 {
+    UPDATES_PER_OBSERVATION.saturating_mul(observations).clamp(*UPDATES.start(), *UPDATES.end())
 }
 
 /// Why nothing can be learnt.

@@ -3,7 +3,7 @@
 use rt_config::{Range, Site};
 use serde::Serialize;
 
-use crate::observation::{UnfitTable, observe_table};
+use crate::observer::{UnfitTable, observe_table};
 use crate::table::{Cell, Table};
 
 /// How the site's goals were met.

@@ -57,8 +57,8 @@ pub use settings::CycleLists;
 pub use site::{
     AgentOptions, Aggregation, Canary, Candidates, Connection, DecisionClock, Excursions, Filter, Flight,
     FlightTrigger, GammaSchedule, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule, Interaction,
-    LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security,
-    SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind, Trigger,
+    Learner, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret,
+    Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind, Trigger,
 };
 pub use spelling::nearest;
 

@@ -174,10 +174,20 @@ sections! {
         interaction: Interaction, Required;
         /// The learner's options.
         agent: Agent, Default("{}");
+        /// Where a learner begins that has no checkpoint.
+        learner: Learner, Default("{}");
         /// Tags and reward.
         pipeline: Pipeline, Required;
         /// The real-time runtime: period, limits, fallbacks, trips.
         runtime: Runtime, Default("{}");
+    }
+
+    /// Where a learner begins that has no checkpoint.
+    struct Learner {
+        /// It learns from what the historian has kept of the agent before it publishes anything. Until it has, a runtime without a `policy_file` stays in SHADOW, and one that was running goes to FALLBACK after `runtime.max_policy_age`.
+        rebuild: bool, Default("false");
+        /// The historian's directory; relative to the site file.
+        history: String, Default("history");
     }
 
     /// Services around the runtime. They are for the historian; the runtime uses none of them.

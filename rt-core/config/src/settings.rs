@@ -106,6 +106,8 @@ impl Site {
                 incomplete_max: INCOMPLETE_DECISIONS_MAX,
             },
             policy_age_max: runtime.max_policy_age,
+            // A policy file is somebody's decision; the nominal policy is what there is without one.
+            first_policy_waits: self.learner.rebuilds && runtime.policy_file.is_none(),
             explore: self.agent.explore,
         }
     }

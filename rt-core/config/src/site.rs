@@ -38,6 +38,8 @@ pub struct Site {
     pub reward: Reward,
     /// The learner's options.
     pub agent: AgentOptions,
+    /// Where a learner begins that has no checkpoint.
+    pub learner: Learner,
     /// The `runtime:` section.
     pub runtime: Runtime,
 }
@@ -459,6 +461,15 @@ pub struct Objective {
     pub minimise: bool,
     /// Relative weight, positive.
     pub weight: f64,
+}
+
+/// Where a learner begins that has no checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learner {
+    /// It learns from the history before it publishes anything, and nothing that nobody stands by drives the plant meanwhile.
+    pub rebuilds: bool,
+    /// The historian's directory.
+    pub history: PathBuf,
 }
 
 /// How an agent learns; see the learner.

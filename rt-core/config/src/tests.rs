@@ -634,6 +634,18 @@ fn the_spin_margin_is_a_word_or_a_duration() {
 }
 
 #[test]
+fn a_learner_begins_anew_unless_the_file_says_where_its_past_is_kept() {
+    let with = |line: &str| accepted(&BASE.replacen("runtime:\n", &format!("{line}runtime:\n"), 1)).site;
+    let site = with("");
+    assert_eq!((site.learner.rebuilds, site.cycle_settings(&site.cycle_lists()).first_policy_waits), (false, false));
+    let site = with("learner: {rebuild: true, history: past}\n");
+    assert_eq!((site.learner.rebuilds, site.learner.history.ends_with("past")), (true, true));
+    assert!(site.cycle_settings(&site.cycle_lists()).first_policy_waits);
+    let off = "learner: {rebuild: true}\nruntime:\n  max_policy_age: off\n";
+    assert_notice("runtime:\n", off, "the runtime does not wait for the learner");
+}
+
+#[test]
 fn the_lease_has_a_term_that_cycles_can_renew_and_arming_is_an_operators_unless_the_file_says_so() {
     let with = |line: &str| accepted(&BASE.replacen("runtime:\n", &format!("runtime:\n{line}"), 1)).site.runtime;
     assert_eq!((with("").lease_term, with("").rearms), (Span::from_ms(1_000), false));

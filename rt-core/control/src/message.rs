@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 7;
+pub const PROTOCOL: u16 = 8;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
@@ -391,6 +391,8 @@ pub struct LearnerStatus {
     pub alive: bool,
     /// It lives, gets steps, and neither learns nor publishes.
     pub stalled: bool,
+    /// How much of it is done, 0 to 1, while it learns from the history what it had learnt before.
+    pub rebuilding: Option<f64>,
     /// How learning gets on; `None` before the first look at it.
     pub health: Option<LearnerHealth>,
 }

@@ -116,6 +116,28 @@ fn f96_the_heartbeat_counts_modulo_1000_and_stops_with_writing() {
 }
 
 #[test]
+fn a_first_policy_that_waits_for_somebody_to_stand_by_it_does_not_run_before() {
+    let mut rig = with_settings(&[], |settings| Rig::with(&CycleSettings { first_policy_waits: true, ..settings }));
+    rig.say(&[Command::Lease(true), Command::Arm]);
+    rig.run(5_000);
+    assert_eq!(
+        (rig.cycle.mode(), rig.cycle.generation()),
+        (Mode::Shadow, 1),
+        "adopted, armed, and nobody stands by it"
+    );
+    rig.say(&[Command::PolicyConfirmed(rig.clock.0.get())]);
+    rig.run(5);
+    assert_eq!(rig.modes(), [(Mode::Shadow, "startup_complete"), (Mode::Run, "armed")]);
+
+    // A second one comes from somebody who lives.
+    rig.run(3_000);
+    assert_eq!(rig.modes().last(), Some(&(Mode::Fallback, "policy_age")));
+    rig.policy.generation = Some(2);
+    rig.run(60);
+    assert_eq!(rig.modes().last(), Some(&(Mode::Run, "recovered")));
+}
+
+#[test]
 fn f23_an_output_that_is_not_finite_keeps_the_last_value_and_trips() {
     let mut rig = Rig::running();
     rig.policy.action = [f64::NAN, 6.0];

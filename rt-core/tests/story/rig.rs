@@ -312,6 +312,7 @@ pub(crate) fn with_settings<T>(interlocks: &[(usize, Interlock)], use_them: impl
             incomplete_max: 4,
         },
         policy_age_max: Some(Span::from_ms(2_000)),
+        first_policy_waits: false,
         explore: true,
     })
 }

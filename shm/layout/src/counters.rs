@@ -171,6 +171,11 @@ abi_table! {
         DriftColumn => "drift_column",
         /// What the critics expect of the actor beyond the nominal setpoint, in value, as the bits of an f64.
         ValueAddedBits => "value_added_bits",
+        /// Observations and updates that a learner without a checkpoint has to go through before it stands by anything; 0 for
+        /// one that does not rebuild itself.
+        RebuildSteps => "rebuild_steps",
+        /// Those of them that it has gone through.
+        RebuildStepsDone => "rebuild_steps_done",
     }
 }
 

@@ -94,6 +94,8 @@ abi_table! {
         Subscription => "subscription",
         /// An alarm was raised or cleared. a: its place in the site, b: 1 when it was raised.
         Alarm => "alarm",
+        /// A learner without a checkpoint begins to learn from the history, or has. a: epoch, b: process id.
+        LearnerRebuild => "learner_rebuild",
     }
 }
 

@@ -103,7 +103,7 @@ impl SimulatedLearner {
 
     /// What it shows of itself.
     pub(crate) fn shown(&self) -> Shown {
-        Shown { heartbeat: self.heartbeat, best_generation: self.generation, updates: self.updates }
+        Shown { heartbeat: self.heartbeat, best_generation: self.generation, updates: self.updates, ..Shown::default() }
     }
 
     /// What lies in the slot after this offer.

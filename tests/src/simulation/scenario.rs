@@ -350,7 +350,7 @@ impl Run {
         let at = self.world.now();
         let finding = self.watch.look(self.learner.shown(), false, at);
         match finding {
-            Some(Finding::Heard { best_generation }) if self.desk.confirms(best_generation) => {
+            Some(Finding::Heard { best_generation: Some(generation) }) if self.desk.confirms(generation) => {
                 now.commands.push(Command::PolicyConfirmed(at));
             }
             Some(Finding::Stalled { .. }) => self.counts.stalled += 1,

@@ -194,8 +194,12 @@ pub(crate) fn learner(learner: &LearnerStatus) -> String {
     match (learner.epoch, learner.alive) {
         (0, _) => "none has joined".to_owned(),
         (epoch, true) => {
-            let stalled = if learner.stalled { ", but does not get on" } else { "" };
-            format!("alive{stalled}, process {}, epoch {epoch}", learner.pid)
+            let getting_on = match learner.rebuilding {
+                Some(share) => format!(", learning from the history ({:.0} %)", 100.0 * share),
+                None if learner.stalled => ", but does not get on".to_owned(),
+                None => String::new(),
+            };
+            format!("alive{getting_on}, process {}, epoch {epoch}", learner.pid)
         }
         (epoch, false) => format!("silent, was process {}, epoch {epoch}", learner.pid),
     }
@@ -358,7 +362,7 @@ mod tests {
             policy_generation: 0,
             on_trial: None,
             on_probation: None,
-            learner: LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false, health: None },
+            learner: LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false, rebuilding: None, health: None },
             wishes: Wishes::default(),
             connections: vec![ConnectionStatus {
                 id: "plant".into(),
@@ -414,7 +418,8 @@ mod tests {
         status.policy_generation = 8;
         status.on_probation = Some(PolicyProbation { generation: 8, decisions: 12, of: 64, before: 0 });
         status.on_trial = Some(PolicyProgress { generation: 9, decisions: 3, of: 16 });
-        status.learner = LearnerStatus { epoch: 2, pid: 77, alive: true, stalled: true, health: None };
+        status.learner =
+            LearnerStatus { epoch: 2, pid: 77, alive: true, stalled: true, rebuilding: None, health: None };
         let text = for_people(&description, &status);
         assert!(
             text.contains(
@@ -424,6 +429,9 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("learner     alive, but does not get on, process 77, epoch 2\n"), "{text}");
+        status.learner.rebuilding = Some(0.4321);
+        let text = for_people(&description, &status);
+        assert!(text.contains("learner     alive, learning from the history (43 %), process 77, epoch 2\n"), "{text}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chart::{Line, LineChart};
 use clap::Args;
-use history::{Evaluation, Source, SourceError, Taught, Training, TrainingError};
+use history::{Evaluation, Source, SourceError, Taught, Training, TrainingError, usual_updates};
 use indicatif::{ProgressBar, ProgressStyle};
 use learner::{Belongs, checkpoint_name};
 use policy::file::{self, Origin, Purpose};
@@ -17,10 +17,6 @@ use crate::failure::{Exit, Failure};
 use crate::model::save_policy;
 use crate::output::{print_json, print_text, table};
 
-/// Updates for each observation that teaches, by default.
-const UPDATES_PER_OBSERVATION: u64 = 2;
-/// Updates by default, at least and at most.
-const UPDATES: std::ops::RangeInclusive<u64> = 2_000..=50_000;
 /// Points of a learning curve.
 const CURVE_POINTS: u64 = 200;
 /// A policy that never ran: a runtime gives it a generation of its own.
@@ -97,8 +93,7 @@ pub(crate) fn run(arguments: &LearnArguments) -> Result<Exit, Failure> {
     let training = Training::new(&site, &source, arguments.held_out, threads, || true);
     let mut training = training.map_err(in_file)?;
     let taught = *training.taught();
-    let usual = (UPDATES_PER_OBSERVATION * taught.teaching).clamp(*UPDATES.start(), *UPDATES.end());
-    let updates = arguments.updates.unwrap_or(usual);
+    let updates = arguments.updates.unwrap_or_else(|| usual_updates(taught.teaching));
     // Whether there is room for it is known before anything is learnt.
     let checkpoint =
         arguments.checkpoint_dir.as_deref().map(|directory| place_of_checkpoint(directory, &site)).transpose()?;

@@ -25,8 +25,8 @@ use crate::complaint::{Complaints, quoted};
 use crate::duration::written;
 use crate::form::Field;
 use crate::form_special::Identifier;
-use crate::raw::SiteFile;
-use crate::site::{Interaction, Site};
+use crate::raw::{self, SiteFile};
+use crate::site::{Interaction, Learner, Runtime, Site};
 
 /// The shortest control period that is accepted.
 pub(crate) const PERIOD_MIN: Span = Span::from_ns(50_000);
@@ -110,6 +110,7 @@ pub(crate) fn resolve(
         imputers::complain_of_idle(tags, agent, complaints);
     }
     let runtime = runtime_raw.and_then(|runtime| runtime::resolve(runtime, &connections, &context, complaints));
+    let learner = raw.learner.value.as_ref().and_then(|raw| learner(raw, runtime.as_ref(), &context, complaints));
     let name = runtime_raw.and_then(|runtime| site_name(&runtime.site, path, complaints));
 
     let tags = tags?;
@@ -126,8 +127,22 @@ pub(crate) fn resolve(
         interaction: interaction?,
         reward: reward?,
         agent: agent?,
+        learner: learner?,
         runtime: runtime?,
     })
+}
+
+fn learner(
+    raw: &raw::Learner,
+    runtime: Option<&Runtime>,
+    context: &Context<'_>,
+    complaints: &mut Complaints<'_>,
+) -> Option<Learner> {
+    if raw.rebuild.value == Some(true) && runtime.is_some_and(|runtime| runtime.max_policy_age.is_none()) {
+        let help = "give `runtime.max_policy_age` a duration";
+        complaints.notice(raw.rebuild.at, "the runtime does not wait for the learner, whom it never asks", help);
+    }
+    Some(Learner { rebuilds: raw.rebuild.value?, history: context.path(raw.history.value.as_ref()?) })
 }
 
 fn control_period(field: &Field<Span>, complaints: &mut Complaints<'_>) -> Option<Period> {

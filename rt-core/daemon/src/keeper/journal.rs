@@ -199,9 +199,8 @@ const fn is_audited(kind: EventKind) -> bool {
         // A log that cannot be written says so itself when it can again.
         Kind::AuditLog => false,
         Kind::PolicyAdopted | Kind::PolicyOnTrial | Kind::PolicyProven => false,
-        Kind::LearnerLost | Kind::LearnerStalled | Kind::ConnectionUp | Kind::ConnectionDown | Kind::Subscription => {
-            false
-        }
+        Kind::LearnerLost | Kind::LearnerStalled | Kind::LearnerRebuild => false,
+        Kind::ConnectionUp | Kind::ConnectionDown | Kind::Subscription => false,
         Kind::SetpointRejected | Kind::SetpointKind | Kind::SetpointUnknown | Kind::ReadBackMismatch => false,
         Kind::TagBad | Kind::TagGood | Kind::SlotsSkipped | Kind::Lost | Kind::Recording | Kind::Alarm => false,
     }
@@ -225,7 +224,7 @@ fn subject(record: &EventRecord) -> Option<Subject> {
         Kind::SlotsSkipped | Kind::Lost | Kind::Fault => (kind.name(), 0),
         Kind::PolicyAdopted | Kind::PolicyRefused | Kind::LearnerLost | Kind::LearnerAttached => (kind.name(), 0),
         Kind::PolicyOnTrial | Kind::PolicyProven | Kind::PolicyFailedTrial | Kind::PolicyRolledBack => (kind.name(), 0),
-        Kind::LearnerStalled | Kind::AccessRefused | Kind::AuditLog => (kind.name(), 0),
+        Kind::LearnerStalled | Kind::LearnerRebuild | Kind::AccessRefused | Kind::AuditLog => (kind.name(), 0),
         Kind::Started | Kind::Stopping | Kind::Signal | Kind::Degraded | Kind::Recording => return None,
         Kind::Command | Kind::Armed | Kind::Disarmed | Kind::Configured | Kind::Trip | Kind::TripReset => return None,
         Kind::LeaseTaken | Kind::LeaseLost => return None,

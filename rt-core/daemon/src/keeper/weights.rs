@@ -118,9 +118,10 @@ impl WeightsDesk {
                 pid: *pid,
                 alive: watch.is_alive(),
                 stalled: watch.is_stalled(),
+                rebuilding: rebuilding(&segments.counters),
                 health: health(&segments.counters),
             },
-            None => LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false, health: None },
+            None => LearnerStatus { epoch: 0, pid: 0, alive: false, stalled: false, rebuilding: None, health: None },
         }
     }
 
@@ -158,11 +159,20 @@ impl WeightsDesk {
         let mut entry =
             |kind, text: &str| journal.entry(kind).numbers(self.epoch, u64::from(*pid)).text(text).publish();
         match watch.look(shown(&segments.counters), has_ended, now) {
-            Some(Finding::Heard { best_generation }) if self.succession.has_heard_of(best_generation) => {
+            Some(Finding::Heard { best_generation: Some(generation) }) if self.succession.has_heard_of(generation) => {
                 let _ = orders.push(Order::Command(Command::PolicyConfirmed(now)));
                 self.confirmed_at = now;
             }
             Some(Finding::Heard { .. }) | None => {}
+            Some(Finding::Rebuilds) => {
+                entry(
+                    EventKind::LearnerRebuild,
+                    &format!("process {pid} learns from the history; it stands by nothing yet"),
+                );
+            }
+            Some(Finding::Rebuilt) => {
+                entry(EventKind::LearnerRebuild, &format!("process {pid} has learnt from the history"));
+            }
             Some(Finding::Lost { silent_for }) => {
                 let how =
                     if has_ended { "has ended".to_owned() } else { format!("silent for {}", seconds(silent_for)) };
@@ -287,7 +297,17 @@ fn shown(counters: &counters::Reader<LearnerCounter>) -> Shown {
         heartbeat: counters.get(LearnerCounter::Heartbeat),
         best_generation: counters.get(LearnerCounter::BestGeneration),
         updates: counters.get(LearnerCounter::Updates),
+        rebuilt: rebuilt(counters),
     }
+}
+
+fn rebuilt(counters: &counters::Reader<LearnerCounter>) -> (u64, u64) {
+    (counters.get(LearnerCounter::RebuildStepsDone), counters.get(LearnerCounter::RebuildSteps))
+}
+
+fn rebuilding(counters: &counters::Reader<LearnerCounter>) -> Option<f64> {
+    let (done, all) = rebuilt(counters);
+    (done < all).then(|| done as f64 / all as f64)
 }
 
 fn health(counters: &counters::Reader<LearnerCounter>) -> Option<LearnerHealth> {

@@ -71,6 +71,8 @@ impl Teacher {
             Some(Finding::Heard { .. }) => beats,
             Some(Finding::Lost { .. }) => silent && !std::mem::replace(&mut self.lost, true),
             Some(Finding::Stalled { .. }) => idle && !self.lost && !std::mem::replace(&mut self.stalled, true),
+            // No learner of a scenario has a history.
+            Some(Finding::Rebuilds | Finding::Rebuilt) => false,
             None => !beats,
         };
         demand(known, "F02, F11: no false alarm", || format!("{finding:?}, last heard at {:?}", self.beat_at))?;

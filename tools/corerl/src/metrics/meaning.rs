@@ -140,7 +140,10 @@ pub(super) fn of_learner(counter: LearnerCounter) -> Option<Word> {
         | LearnerCounter::Checkpoints
         | LearnerCounter::PublishFailures
         | LearnerCounter::Estimates => (Meaning::Count, counter.name()),
-        LearnerCounter::BestGeneration | LearnerCounter::DriftColumn => (Meaning::State, counter.name()),
+        LearnerCounter::BestGeneration
+        | LearnerCounter::DriftColumn
+        | LearnerCounter::RebuildSteps
+        | LearnerCounter::RebuildStepsDone => (Meaning::State, counter.name()),
         LearnerCounter::CriticLossBits
         | LearnerCounter::ActorLossBits
         | LearnerCounter::CriticGradientNormBits

@@ -78,7 +78,7 @@ pub(in crate::top) fn status() -> Status {
         policy_generation: 0,
         on_trial: None,
         on_probation: None,
-        learner: LearnerStatus { epoch: 1, pid: 78, alive: true, stalled: false, health: None },
+        learner: LearnerStatus { epoch: 1, pid: 78, alive: true, stalled: false, rebuilding: None, health: None },
         wishes: Wishes { goals_judged: 8, goals_met: 7, zones_judged: 0, zones_clear: 0 },
         connections: vec![ConnectionStatus {
             id: "plant".into(),

@@ -15,7 +15,7 @@ const DECISIONS: usize = 30;
 /// Generations that are named one by one.
 const NAMED: usize = 4;
 /// What happens to policies.
-const KINDS: [EventKind; 9] = [
+const KINDS: [EventKind; 10] = [
     EventKind::PolicyAdopted,
     EventKind::PolicyRefused,
     EventKind::PolicyOnTrial,
@@ -25,7 +25,11 @@ const KINDS: [EventKind; 9] = [
     EventKind::LearnerAttached,
     EventKind::LearnerLost,
     EventKind::LearnerStalled,
+    EventKind::LearnerRebuild,
 ];
+/// Those of them that are no policy's.
+const OF_THE_LEARNER: [EventKind; 4] =
+    [EventKind::LearnerAttached, EventKind::LearnerLost, EventKind::LearnerStalled, EventKind::LearnerRebuild];
 
 impl Picture<'_> {
     pub(super) fn policy(&self) -> Facts {
@@ -99,11 +103,10 @@ impl Picture<'_> {
             let kind = event.kind();
             let look = match kind {
                 Some(EventKind::PolicyAdopted | EventKind::PolicyProven) => Look::Good,
-                Some(EventKind::PolicyOnTrial | EventKind::LearnerAttached) => Look::Plain,
+                Some(EventKind::PolicyOnTrial | EventKind::LearnerAttached | EventKind::LearnerRebuild) => Look::Plain,
                 _ => Look::Doubtful,
             };
-            let is_learner =
-                matches!(kind, Some(EventKind::LearnerAttached | EventKind::LearnerLost | EventKind::LearnerStalled));
+            let is_learner = kind.is_some_and(|kind| OF_THE_LEARNER.contains(&kind));
             let generation = if is_learner { String::new() } else { event.a.to_string() };
             vec![
                 Cell::text(kind.map_or("", EventKind::name)).look(look),
