@@ -1,6 +1,7 @@
 //! The benchmarks.
 
 mod cycle;
+mod historian;
 mod history;
 mod kernel;
 mod learner;
@@ -32,6 +33,8 @@ pub(crate) enum Bench {
     Opcua,
     /// What is kept of agents: commits against a plain table, bytes of a sample, sealing a day, a month's trend.
     History,
+    /// The control loop's lateness with a historian at work, killed, and with a full disk, against without; only when it is named.
+    Historian,
     /// Agents on other people's plants, beside a constant action and a model-predictive controller; only when it is named.
     Plants,
 }
@@ -39,7 +42,12 @@ pub(crate) enum Bench {
 impl Bench {
     /// All that take part unless one is named, in the order of the list.
     pub(crate) fn all() -> Vec<Self> {
-        Self::value_variants().iter().copied().filter(|bench| *bench != Self::Plants).collect()
+        Self::value_variants().iter().copied().filter(|bench| !bench.is_asked_for()).collect()
+    }
+
+    /// It takes long, or everything that there is, and runs when it is named.
+    fn is_asked_for(self) -> bool {
+        matches!(self, Self::Plants | Self::Historian)
     }
 
     /// Its name on the command line.
@@ -52,6 +60,7 @@ impl Bench {
             Self::Learner => "learner",
             Self::Opcua => "opcua",
             Self::History => "history",
+            Self::Historian => "historian",
             Self::Plants => "plants",
         }
     }
@@ -66,6 +75,7 @@ impl Bench {
             Self::Learner => learner::run(peers),
             Self::Opcua => opcua::run(peers),
             Self::History => history::run(),
+            Self::Historian => historian::run(),
             Self::Plants => plants::run(peers, plants),
         }
     }

@@ -13,6 +13,8 @@ use crate::workspace;
 const PACKAGES: &[&str] = &["benches", "plant-sim"];
 /// What acts on other people's plants.
 const AGENT: &[&str] = &["corerl", "rt-daemon", "learner-daemon"];
+/// What the loop and its historian are.
+const LOOP: &[&str] = &["rt-daemon", "historian"];
 /// Options with a value, which is not a benchmark's name.
 const WITH_VALUE: &[&str] = &["--archive", "--plant", "--steps", "--seeds"];
 
@@ -34,8 +36,10 @@ pub(crate) struct BenchArguments {
 pub(crate) fn run(BenchArguments { arguments }: &BenchArguments) -> ExitCode {
     match peers(arguments) {
         Ok(peers) => {
-            let agent = if runs_plants(arguments) { AGENT } else { &[] };
-            workspace::run_released(&[PACKAGES, agent].concat(), "benches", &[arguments.clone(), peers].concat())
+            let agent = if is_asked_for(arguments, "plants") { AGENT } else { &[] };
+            let historian = if is_asked_for(arguments, "historian") { LOOP } else { &[] };
+            let packages = [PACKAGES, agent, historian].concat();
+            workspace::run_released(&packages, "benches", &[arguments.clone(), peers].concat())
         }
         Err(reason) => {
             eprintln!("xtask: {reason}");
@@ -53,21 +57,21 @@ fn peers(arguments: &[String]) -> Result<Vec<String>, String> {
     if concerns(arguments, "learner") {
         found.extend(jax()?);
     }
-    if runs_plants(arguments) {
+    if is_asked_for(arguments, "plants") {
         found.extend(plants()?);
     }
     Ok(found)
 }
 
-/// Whether this benchmark is named, or none is, which means all but `plants`.
+/// Whether this benchmark is named, or none is, which means all but those that are run when they are named.
 fn concerns(arguments: &[String], bench: &str) -> bool {
     let only_asks = ["--list", "--help", "-h", "--helper"].iter().any(|flag| arguments.iter().any(|word| word == flag));
     !only_asks && named(arguments).all(|word| word == bench)
 }
 
-/// Whether `plants` is to be run: it is named, and more than a question.
-fn runs_plants(arguments: &[String]) -> bool {
-    concerns(arguments, "plants") && named(arguments).next().is_some()
+/// Whether this benchmark is named, and more than a question is asked.
+fn is_asked_for(arguments: &[String], bench: &str) -> bool {
+    concerns(arguments, bench) && named(arguments).next().is_some()
 }
 
 /// The words that are neither options nor their values.
@@ -135,10 +139,10 @@ mod tests {
     fn plants_take_part_only_when_they_are_named() {
         let words = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
         for line in ["plants", "plants --plant cstr --steps 200 --seeds 1", "--archive kvm plants"] {
-            assert!(runs_plants(&words(line)), "{line}");
+            assert!(is_asked_for(&words(line), "plants"), "{line}");
         }
         for line in ["", "kernel", "--archive plants", "kernel --archive plants", "plants --help"] {
-            assert!(!runs_plants(&words(line)), "{line}");
+            assert!(!is_asked_for(&words(line), "plants"), "{line}");
         }
     }
 }
