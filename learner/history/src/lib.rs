@@ -23,8 +23,9 @@ mod violations;
 
 pub use kept::{Rows, Wanted};
 pub use observation::{Observation, UnfitRecording, UnfitTable, observe_recording, observe_table};
+pub use parquet::{Cells, ParquetColumns};
 pub use source::{Source, SourceError};
 pub use statistics::{Correlation, TagFacts, correlations};
-pub use table::{Cell, Column, Table, TableRefused};
+pub use table::{Cell, Column, TIME_NAMES, Table, TableRefused, delimiter_of};
 pub use training::{Evaluation, Taught, Training, TrainingError};
 pub use violations::{GoalFacts, ZoneFacts};

@@ -377,9 +377,11 @@ mod tests {
             clock: (at == 0).then_some((0, BEGIN_NS)),
             ..crate::Commit::default()
         };
+        bring(directory.path(), &[track("old", &[(BEGIN_NS + 5, 2.0, 0)])]).unwrap().unwrap();
         store.commit(run, &commit(0)).unwrap();
         store.seal(day).unwrap();
-        bring(directory.path(), &[track("old", &[(BEGIN_NS + 5, 2.0, 0)])]).unwrap().unwrap();
+        assert!(directory.path().join(format!("site=works/date={day}/samples-0.parquet")).exists());
+        bring(directory.path(), &[track("other", &[(BEGIN_NS + 5, 3.0, 0)])]).unwrap().unwrap();
         store.commit(run, &commit(1)).unwrap();
         store.seal(day).unwrap();
         assert_eq!(found(directory.path(), "old"), [(BEGIN_NS + 5, 2.0, 0)]);
