@@ -85,9 +85,9 @@ impl Clock {
     /// A whole number: of the unit that was said, or of the one that makes it a time of this century.
     fn count(&self, count: i64, text: &str) -> Result<i64, String> {
         let guessed = match count.unsigned_abs() {
-            ..100_000_000_000 => 1_000_000_000,
-            ..100_000_000_000_000 => 1_000_000,
-            ..100_000_000_000_000_000 => 1_000,
+            0..100_000_000_000 => 1_000_000_000,
+            100_000_000_000..100_000_000_000_000 => 1_000_000,
+            100_000_000_000_000..100_000_000_000_000_000 => 1_000,
             _ => 1,
         };
         let each = self.each().unwrap_or(guessed);

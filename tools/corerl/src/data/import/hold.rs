@@ -23,14 +23,15 @@ pub(super) fn usual_ns(values: &[Old]) -> u64 {
     median.saturating_mul(2).max(HOLDS_NS)
 }
 
-/// The values, each repeated until the next one or until it does not count any more.
-pub(super) fn repeated(values: &[Old], holds_ns: u64) -> Vec<Old> {
+/// The values, each repeated until the next one, until it does not count any more, or until the file ends: what came after it,
+/// somebody else may have kept.
+pub(super) fn repeated(values: &[Old], holds_ns: u64, end_ns: u64) -> Vec<Old> {
     let mut all = Vec::with_capacity(values.len());
-    let nexts = values.iter().skip(1).map(|next| next.unix_ns).chain([u64::MAX]);
-    for (old, next_ns) in values.iter().zip(nexts) {
+    // The last repetition counts for as long as the archive lets it.
+    let limits = values.iter().skip(1).map(|next| next.unix_ns - HOLDS_NS.min(next.unix_ns)).chain([end_ns]);
+    for (old, limit_ns) in values.iter().zip(limits) {
         all.push(*old);
-        // The last repetition counts for as long as the archive lets it.
-        let until_ns = next_ns.min(old.unix_ns.saturating_add(holds_ns)).saturating_sub(HOLDS_NS);
+        let until_ns = limit_ns.min(old.unix_ns.saturating_add(holds_ns).saturating_sub(HOLDS_NS));
         let times = (1..).map(|count| old.unix_ns + count * HEARTBEAT_NS).take_while(|time_ns| *time_ns <= until_ns);
         all.extend(times.map(|unix_ns| Old { unix_ns, age_us: age_us(unix_ns - old.unix_ns), ..*old }));
     }
@@ -69,14 +70,14 @@ mod tests {
                 unix_ns += pause * SECOND_NS;
                 old(unix_ns, unix_ns as f64)
             }).collect();
-            let at_ns = at * SECOND_NS;
-            let all = repeated(&values, holds_s * SECOND_NS);
+            let (at_ns, end_ns) = (at * SECOND_NS, unix_ns + 700 * SECOND_NS);
+            let all = repeated(&values, holds_s * SECOND_NS, end_ns);
             prop_assert!(all.is_sorted_by(|a, b| a.unix_ns < b.unix_ns));
             let found = all.iter().rfind(|old| old.unix_ns <= at_ns && at_ns - old.unix_ns <= HOLDS_NS);
             let holding = values.iter().rfind(|old| old.unix_ns <= at_ns);
             // The archive's own step is a minute: so much earlier it may end.
             let known = holding.filter(|old| at_ns - old.unix_ns <= holds_s * SECOND_NS);
-            let surely = holding.filter(|old| at_ns - old.unix_ns + HEARTBEAT_NS <= holds_s * SECOND_NS);
+            let surely = holding.filter(|old| at_ns <= end_ns && at_ns - old.unix_ns + HEARTBEAT_NS <= holds_s * SECOND_NS);
             prop_assert!(found.is_none() || known.is_some());
             prop_assert!(surely.is_none() || found.is_some());
             if let (Some(found), Some(known)) = (found, known) {

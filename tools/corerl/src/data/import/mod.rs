@@ -269,8 +269,9 @@ fn bring(arguments: &ImportArguments, tags: &mut [Gathered], summary: &mut Summa
     let mut store = Store::open(&arguments.history).map_err(in_history)?;
     let reader = Reader::open(&arguments.history).map_err(in_history)?;
     summary.tags = sift(Some(&reader), &summary.agent, tags)?;
+    let end_ns = tags.iter().filter_map(|tag| tag.values.last()).map(|old| old.unix_ns).max().unwrap_or(0);
     let tracks: Vec<OldTrack> =
-        tags.iter().filter(|tag| !tag.values.is_empty()).map(|tag| track(tag, arguments)).collect();
+        tags.iter().filter(|tag| !tag.values.is_empty()).map(|tag| track(tag, arguments.hold, end_ns)).collect();
     let style = ProgressStyle::with_template("{bar:40} {pos} days written, {elapsed}");
     let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let (site, agent) = &arguments.agent;
@@ -285,11 +286,11 @@ fn bring(arguments: &ImportArguments, tags: &mut [Gathered], summary: &mut Summa
     Ok(())
 }
 
-fn track(tag: &Gathered, arguments: &ImportArguments) -> OldTrack {
+fn track(tag: &Gathered, hold: Option<u64>, end_ns: u64) -> OldTrack {
     let Gathered { becomes, values, .. } = tag;
-    let holds_ns = arguments.hold.unwrap_or_else(|| hold::usual_ns(values));
+    let holds_ns = hold.unwrap_or_else(|| hold::usual_ns(values));
     let name = TrackName { kind: TrackKind::Tag, name: becomes.tag.clone(), unit: becomes.unit.clone() };
-    OldTrack { name, values: hold::repeated(values, holds_ns) }
+    OldTrack { name, values: hold::repeated(values, holds_ns, end_ns) }
 }
 
 fn text(summary: &Summary) -> String {
