@@ -390,6 +390,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_taken_back_was_never_there_and_may_come_again_and_what_was_live_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut store, run, tracks) = crate::store::histories::empty(directory.path());
+        let commit = crate::Commit {
+            cycle_records: 0..1,
+            points: vec![(tracks[0], Point { cycle: 0, value: 1.0, state: 0, age_us: 0 })],
+            clock: Some((0, BEGIN_NS)),
+            last_cycle: Some(0),
+            ..crate::Commit::default()
+        };
+        store.commit(run, &commit).unwrap();
+        let before = crate::store::histories::everything(directory.path());
+        let old = [track("old", &[(BEGIN_NS, 2.0, 0), (BEGIN_NS + 8_000 * SECOND_NS, 3.0, 0)])];
+        let brought = bring(directory.path(), &old).unwrap().unwrap();
+        let turn = Turn::take(directory.path()).unwrap();
+        assert!(!store.take_back(&turn, ("works", "ph"), 7).unwrap(), "it was kept live");
+        assert!(!store.take_back(&turn, ("works", "other"), brought.run).unwrap());
+        assert!(store.take_back(&turn, ("works", "ph"), brought.run).unwrap());
+        assert!(!store.take_back(&turn, ("works", "ph"), brought.run).unwrap());
+        drop(turn);
+        assert_eq!(crate::store::histories::everything(directory.path()), before);
+        assert_eq!(verify(directory.path()).unwrap(), []);
+        assert_eq!(bring(directory.path(), &old).unwrap(), Some(brought));
+    }
+
+    #[test]
     fn minutes_know_nothing_of_where_the_records_have_nothing_and_that_is_a_gap() {
         let directory = tempfile::tempdir().unwrap();
         let at = |minutes: u64| BEGIN_NS + minutes * 60 * SECOND_NS;

@@ -12,6 +12,7 @@ mod purge;
 mod read;
 mod roll;
 mod seal;
+mod take_back;
 mod verify;
 mod write;
 
