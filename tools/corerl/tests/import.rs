@@ -86,6 +86,11 @@ fn a_file_that_overlaps_another_adds_what_is_new_and_tells_what_differs() {
     let expected =
         [(7.0, "good"), (7.1, "good"), (7.3, "uncertain")].map(|(value, state)| (Some(value), state.to_owned()));
     assert_eq!(found, expected);
+    let run = second["brought"]["run"].as_str().unwrap();
+    let undo = |agent: &str| corerl(place, &["import", "--undo", run, "--agent", agent]).status.code();
+    assert_eq!([undo("works/other"), undo("works/ph"), undo("works/ph")], [Some(69), Some(0), Some(69)]);
+    assert_eq!(kept(place, "PH").len(), 2);
+    assert!(corerl(place, &["verify"]).status.success());
 }
 
 #[test]

@@ -12,12 +12,13 @@ mod gather;
 mod hold;
 mod layout;
 mod mapping;
+mod undo;
 mod units;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use archive::{Brought, Old, OldTrack, Reader, Store, TrackKind, TrackName, Turn, label};
+use archive::{Brought, Old, OldTrack, Reader, Store, StoreError, TrackKind, TrackName, Turn, label};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -35,7 +36,8 @@ use crate::output::{print_json, print_text, table};
 #[command(
     after_help = "Examples:\n  corerl data import export.csv --agent works/ph --zone Europe/Berlin --dry-run\n  \
     corerl data import export.csv --agent works/ph --column TI-7=TEMP --unit TEMP=°F:°C --hold 1h\n  \
-    corerl data import sensors.parquet --agent works/ph --map tags.csv --refused refused.txt\n\n\
+    corerl data import sensors.parquet --agent works/ph --map tags.csv --refused refused.txt\n  \
+    corerl data import --undo 2950819999b80ea2 --agent works/ph\n\n\
     A wide table has a time and a column for each tag, a long one a time, a tag, a value and perhaps a quality in each row. An empty cell \
     says nothing. The file need not be sorted. What other tools wrote into the history is looked at by `corerl data query`, `at` and \
     `export`, and learnt from by `corerl learn --from`, as if it had been kept live. Values of one tag and time that an earlier import \
@@ -45,8 +47,8 @@ use crate::output::{print_json, print_text, table};
 )]
 pub(crate) struct ImportArguments {
     /// The file: CSV, or Parquet.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "undo")]
+    file: Option<PathBuf>,
     /// The directory that corerl-historian keeps; it is made if it is not there.
     #[arg(long, value_name = "DIRECTORY", default_value = "history")]
     history: PathBuf,
@@ -79,6 +81,9 @@ pub(crate) struct ImportArguments {
     /// Write everything that is refused into this file, one line each.
     #[arg(long, value_name = "FILE")]
     refused: Option<PathBuf>,
+    /// Take back what an import brought in, by the run that it told.
+    #[arg(long, value_name = "RUN", conflicts_with = "file", value_parser = undo::number)]
+    undo: Option<u64>,
     /// Say what would be brought in, and bring in nothing.
     #[arg(long)]
     dry_run: bool,
@@ -129,17 +134,25 @@ struct BroughtTold {
 }
 
 pub(crate) fn run(arguments: &ImportArguments) -> Result<Exit, Failure> {
+    match (&arguments.file, arguments.undo) {
+        (Some(file), _) => import(arguments, file),
+        (None, Some(number)) => undo::run(arguments, number),
+        (None, None) => Err(Failure::new(Exit::Usage, "name a file, or a run to --undo")),
+    }
+}
+
+fn import(arguments: &ImportArguments, file: &Path) -> Result<Exit, Failure> {
     let mapping = Mapping::read(&arguments.mapping)?;
     let zone = arguments.zone.as_deref().map(named_zone).transpose()?;
     let clock = Clock { zone, twice: arguments.twice, format: arguments.time_format.clone() };
     let mut refusals = Refusals::new(arguments.refused.as_deref())?;
-    let mut gathering = gather(arguments, &clock, &mapping, &mut refusals)?;
+    let mut gathering = gather(arguments, file, &clock, &mapping, &mut refusals)?;
     refusals.end()?;
     let replaced = gathering.tags.iter_mut().map(|tag| hold::in_order(&mut tag.values)).sum();
     let is_wanted = refusals.count == 0 || arguments.skip_refused;
     let (site, agent) = &arguments.agent;
     let mut summary = Summary {
-        file: arguments.file.clone(),
+        file: file.to_owned(),
         history: arguments.history.clone(),
         agent: label(site, agent, "main"),
         dry_run: arguments.dry_run,
@@ -161,7 +174,7 @@ pub(crate) fn run(arguments: &ImportArguments) -> Result<Exit, Failure> {
     } else {
         print_text(&text(&summary))?;
     }
-    tell(&refusals, arguments);
+    tell(&refusals, file, arguments.skip_refused);
     Ok(if is_wanted { Exit::Fine } else { Exit::CheckFailed })
 }
 
@@ -174,12 +187,13 @@ fn whose(text: &str) -> Result<(String, String), String> {
 /// Reads the file.
 fn gather<'a>(
     arguments: &ImportArguments,
+    file: &Path,
     clock: &'a Clock,
     mapping: &'a Mapping,
     refusals: &mut Refusals,
 ) -> Result<Gathering<'a>, Failure> {
-    let in_file = |failure: Failure| failure.about(&arguments.file);
-    let input = Input::open(&arguments.file)?;
+    let in_file = |failure: Failure| failure.about(file);
+    let input = Input::open(file)?;
     let layout = Layout::of(&input.names, &arguments.layout, mapping);
     let layout = layout.map_err(|why| in_file(Failure::new(Exit::Usage, why)))?;
     let wanted = layout.wanted.clone();
@@ -261,10 +275,7 @@ fn key(value: f64, state: u32) -> (u64, u32) {
 
 /// Brings in what is not there yet.
 fn bring(arguments: &ImportArguments, tags: &mut [Gathered], summary: &mut Summary) -> Result<(), Failure> {
-    let in_history = |error: archive::StoreError| {
-        let exit = if matches!(error, archive::StoreError::Taken) { Exit::Temporary } else { Exit::Unavailable };
-        Failure::new(exit, error).about(&arguments.history)
-    };
+    let in_history = |error| unusable(error, &arguments.history);
     let turn = Turn::take(&arguments.history).map_err(in_history)?;
     let mut store = Store::open(&arguments.history).map_err(in_history)?;
     let reader = Reader::open(&arguments.history).map_err(in_history)?;
@@ -284,6 +295,12 @@ fn bring(arguments: &ImportArguments, tags: &mut [Gathered], summary: &mut Summa
         days,
     });
     Ok(())
+}
+
+/// Why a history cannot be used.
+fn unusable(error: StoreError, history: &Path) -> Failure {
+    let exit = if matches!(error, StoreError::Taken) { Exit::Temporary } else { Exit::Unavailable };
+    Failure::new(exit, error).about(history)
 }
 
 fn track(tag: &Gathered, hold: Option<u64>, end_ns: u64) -> OldTrack {
@@ -313,13 +330,13 @@ fn text(summary: &Summary) -> String {
 }
 
 /// What a person has to know besides.
-fn tell(refusals: &Refusals, arguments: &ImportArguments) {
-    refusals.told.iter().for_each(|told| eprintln!("{}: {told}", arguments.file.display()));
+fn tell(refusals: &Refusals, file: &Path, skip_refused: bool) {
+    refusals.told.iter().for_each(|told| eprintln!("{}: {told}", file.display()));
     let more = refusals.count - refusals.told.len() as u64;
     if more > 0 {
         eprintln!("{more} more are refused: --refused FILE lists all of them");
     }
-    if refusals.count > 0 && !arguments.skip_refused {
+    if refusals.count > 0 && !skip_refused {
         eprintln!("as long as something is refused nothing is brought in: mend the file, or give --skip-refused");
     }
 }
