@@ -5,6 +5,7 @@
 //! is no value. The format itself is read by the crate `parquet`; what it is given, and how much it is asked for, is checked
 //! here before.
 
+mod columns;
 mod pages;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use parquet::file::reader::{FileReader as _, Length, RowGroupReader};
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 
+pub use columns::{Cells, ParquetColumns};
 use pages::{Bounded, Checked};
 
 use crate::table::{CELLS_MAX, Column, TIME_NAMES, Table, TableRefused, check_names, time_of, time_of_number};
@@ -276,7 +278,7 @@ fn numbers(reader: ColumnReader, rows: usize, nullable: bool, meaning: Meaning) 
 }
 
 /// All of a column's values in a group, or what stands where there is none.
-fn decode<D: DataType, T: Copy>(
+fn decode<D: DataType, T: Clone>(
     mut reader: ColumnReaderImpl<D>,
     rows: usize,
     nullable: bool,
@@ -297,8 +299,8 @@ fn decode<D: DataType, T: Copy>(
         if nullable {
             let mut values = values.iter();
             decoded.extend(levels.iter().map(|level| match level {
-                0 => missing,
-                _ => values.next().map_or(missing, &value),
+                0 => missing.clone(),
+                _ => values.next().map_or_else(|| missing.clone(), &value),
             }));
         } else {
             decoded.extend(values.iter().map(&value));

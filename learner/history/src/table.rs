@@ -19,8 +19,8 @@ pub(crate) const CELLS_MAX: usize = 1 << 29;
 const COLUMNS_MAX: usize = 4_096;
 /// A first line is not longer than this, bytes.
 const HEADER_BYTES_MAX: u64 = 1 << 20;
-/// What the first column may be called.
-pub(crate) const TIME_NAMES: [&str; 6] = ["time", "timestamp", "datetime", "date", "ts", "t"];
+/// What a column with the time may be called, in small letters.
+pub const TIME_NAMES: [&str; 6] = ["time", "timestamp", "datetime", "date", "ts", "t"];
 /// What people write where there is no value.
 const BAD: [&str; 7] = ["nan", "null", "none", "na", "n/a", "bad", "-"];
 /// Spellings of a time, beside RFC 3339 and numbers.
@@ -64,6 +64,12 @@ pub enum Cell {
 }
 
 impl Cell {
+    /// What a text says; `None` for one that cannot be in a cell. Where no commas stand between cells, one may stand in a number.
+    #[must_use]
+    pub fn read(text: &str, decimal_comma: bool) -> Option<Self> {
+        number_of(text, decimal_comma).map(Self::of)
+    }
+
     fn of(number: f64) -> Self {
         match number {
             _ if number.is_nan() => Self::Nothing,
@@ -276,8 +282,9 @@ fn wrong(error: csv::Error) -> TableRefused {
     }
 }
 
-/// What stands between the names of the first line.
-fn delimiter_of(first_line: &str) -> u8 {
+/// What stands between the names of the first line: a comma, a tab or a semicolon.
+#[must_use]
+pub fn delimiter_of(first_line: &str) -> u8 {
     let count = |delimiter: u8| first_line.bytes().filter(|byte| *byte == delimiter).count();
     // Of equally many the first one.
     [b',', b'\t', b';'].into_iter().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')

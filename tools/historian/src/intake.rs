@@ -1,13 +1,12 @@
 //! From what one runtime publishes to commits.
 
-use archive::{
-    Commit, Event, Exceptions, Gap, HEARTBEAT_NS, Kept, Missing, Point, Rule, Run, RunId, TrackId, TrackKind, TrackName,
-};
+use archive::{Commit, Event, Exceptions, Gap, Kept, Missing, Point, Run, RunId, TrackId, TrackKind, TrackName};
 use rt_control::Description;
 use shm_layout::{CycleHead, CycleRef, EstimateRecord, EventKind, EventRecord};
 use watch::Memory;
 
 use crate::keeper::{KeepError, Keeper};
+use crate::rules::Rules;
 
 /// A wall clock that moves further than this away from what it was has been set.
 const CLOCK_STEP_NS: u64 = 10_000_000;
@@ -69,8 +68,8 @@ impl Clocks {
 }
 
 impl Intake {
-    /// Goes on with a run where it was left, or begins with it.
-    pub(crate) fn begin(keeper: &mut dyn Keeper, memory: &mut Memory) -> Result<Self, KeepError> {
+    /// Goes on with a run where it was left, or begins with it; its tags are kept by these rules.
+    pub(crate) fn begin(keeper: &mut dyn Keeper, memory: &mut Memory, rules: &Rules) -> Result<Self, KeepError> {
         let description = memory.description().clone();
         let of = &description;
         let next = keeper.run(&Run {
@@ -83,9 +82,17 @@ impl Intake {
         let names = names(of);
         let ids = keeper.tracks(next.run, &names)?;
         let tracks = Tracks::of(&ids, of);
-        let rule = Rule::ByException { deadband: 0.0, heartbeat_cycles: (HEARTBEAT_NS / of.period_ns.max(1)).max(1) };
+        let agent = format!("{}/{}", of.site, of.agent);
+        let tags: Vec<_> = of.tags.iter().map(|tag| tag.name.as_str()).collect();
+        for tag in rules.without_tag(&agent, &tags) {
+            tracing::warn!(agent_id = agent, "there is a rule for {tag}, and no such tag");
+        }
         let mut exceptions = Exceptions::default();
-        for (track, _) in ids.iter().zip(&names).filter(|(_, name)| BY_EXCEPTION.contains(&name.kind)) {
+        for (track, name) in ids.iter().zip(&names).filter(|(_, name)| BY_EXCEPTION.contains(&name.kind)) {
+            let rule = match name.kind {
+                TrackKind::Tag => rules.of(&agent, &name.name, of.period_ns),
+                _ => Rules::usual(of.period_ns),
+            };
             exceptions.add(*track, rule, keeper.newest(next.run, *track)?);
         }
         let estimated = keeper.newest(next.run, tracks.value)?.map(|point| point.cycle);

@@ -9,6 +9,7 @@ use watch::{Agents, Memory};
 
 use crate::intake::{Clocks, Intake};
 use crate::keeper::{KeepError, Keeper};
+use crate::rules::Rules;
 
 /// How often what came in a hurry gets its lasting form.
 const SETTLE_EVERY: Duration = Duration::from_secs(600);
@@ -20,6 +21,7 @@ const ENDED_MAX: usize = 8;
 pub struct Keeping {
     agents: Agents,
     keeper: Box<dyn Keeper>,
+    rules: Rules,
     clock: MonotonicClock,
     /// By the agent's name: the run that leads.
     kept: BTreeMap<String, Run>,
@@ -43,11 +45,12 @@ struct Ended {
 }
 
 impl Keeping {
-    /// Keeps all of these there.
-    pub fn new(agents: Agents, keeper: Box<dyn Keeper>) -> Self {
+    /// Keeps all of these there, by these rules.
+    pub fn new(agents: Agents, keeper: Box<dyn Keeper>, rules: Rules) -> Self {
         Self {
             agents,
             keeper,
+            rules,
             clock: MonotonicClock::new(),
             kept: BTreeMap::new(),
             ended: Vec::new(),
@@ -59,7 +62,7 @@ impl Keeping {
     /// Keeps what all agents have published since the last turn.
     pub fn turn(&mut self) {
         let clocks = Clocks { monotonic_ns: self.clock.now().as_ns(), unix_ns: rt_sys::unix_time().as_ns() };
-        let Self { agents, keeper, kept, ended, said, .. } = self;
+        let Self { agents, keeper, rules, kept, ended, said, .. } = self;
         let keeper = &mut **keeper;
         ended.retain_mut(|of| of.run.intake.take(keeper, &mut of.memory, clocks).is_err());
         for agent in agents.find() {
@@ -70,7 +73,7 @@ impl Keeping {
                 leave(ended, Ended { label: label.clone(), run, memory }, keeper, clocks);
             }
             let Some(memory) = agent.memory() else { continue };
-            let taken = take(memory, kept.get_mut(&label), keeper, clocks);
+            let taken = take(memory, kept.get_mut(&label), keeper, rules, clocks);
             let taken = taken.map(|begun| _ = begun.map(|begun| kept.insert(label.clone(), begun)));
             tell(said, label, taken.err());
         }
@@ -95,13 +98,14 @@ fn take(
     memory: &mut Memory,
     known: Option<&mut Run>,
     keeper: &mut dyn Keeper,
+    rules: &Rules,
     clocks: Clocks,
 ) -> Result<Option<Run>, KeepError> {
     let number = memory.description().run;
     if let Some(run) = known.filter(|run| run.number == number) {
         return run.intake.take(keeper, memory, clocks).map(|()| None);
     }
-    let mut run = Run { number, intake: Intake::begin(keeper, memory)? };
+    let mut run = Run { number, intake: Intake::begin(keeper, memory, rules)? };
     run.intake.take(keeper, memory, clocks)?;
     Ok(Some(run))
 }

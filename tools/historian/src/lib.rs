@@ -11,10 +11,12 @@ mod intake;
 mod keeper;
 mod keeping;
 mod postgres;
+mod rules;
 mod spill;
 
 pub use days::look_after_days;
 pub use keeper::{KeepError, Keeper};
 pub use keeping::Keeping;
 pub use postgres::{ConnectError, MigrateError, Postgres, ROLES, Status, Target, TargetError, migrate};
+pub use rules::{NoRule, Rules, RulesError, TagRule};
 pub use spill::{BUDGET_MIN, SpillError};

@@ -8,7 +8,7 @@
 //! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
 //!   full.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
-//!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal.
+//!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal, 78 the rules are wrong.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use archive::{Limit, Retention, Store};
 use clap::Parser;
-use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Target, look_after_days, migrate};
+use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Rules, TagRule, Target, look_after_days, migrate};
 use rt_sys::Lifeline;
 use watch::{Agents, From};
 
@@ -30,6 +30,7 @@ const TURN: Duration = Duration::from_secs(1);
     version,
     after_help = "Examples:\n  \
         corerl-historian --history /var/lib/corerl/history\n  \
+        corerl-historian --rule PH=0.02 --rule FLOW=0.5,10s --rule works/ph:LEVEL=every\n  \
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
         corerl-historian --print-roles | psql postgresql://owner@localhost/plant\n  \
         corerl-historian --postgres 'host=localhost dbname=plant user=corerl_historian' --password-file /etc/corerl/db\n\n\
@@ -62,6 +63,13 @@ struct Arguments {
     /// Print roles for the historian and for readers, as SQL for the schema's owner, and exit.
     #[arg(long, exclusive = true)]
     print_roles: bool,
+    /// When a tag's value is kept: when it differs by more than so much from what was kept last, in its unit, and after so many
+    /// seconds all the same; or every one. May be given several times [default: every change, and once in 60s].
+    #[arg(long, value_name = "[SITE/AGENT:]TAG=DEADBAND[,SECONDSs]|every")]
+    rule: Vec<TagRule>,
+    /// More such rules, one in each line of this file.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
     /// How long samples of days that are over are kept, and how much of them: 90d, 50GB, or both as 90d,50GB [default: for ever].
     #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
     keep_samples: Option<Limit>,
@@ -83,6 +91,8 @@ const USAGE: u8 = 2;
 /// The archive cannot be opened, or the database not be reached.
 const UNAVAILABLE: u8 = 69;
 const INTERNAL: u8 = 70;
+/// The file with rules is wrong.
+const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -105,6 +115,8 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
     let target = target(arguments)?;
+    let rules = Rules::read(&arguments.rule, arguments.rules.as_deref());
+    let rules = rules.map_err(|error| (BAD_CONFIGURATION, error.to_string()))?;
     if let (Some(target), true) = (&target, arguments.migrate) {
         let steps = migrate(target).map_err(|error| (UNAVAILABLE, format!("{target} stays as it is: {error}")))?;
         tracing::info!("{target} is up to date after {steps} steps");
@@ -122,7 +134,7 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
         }
     };
     tracing::info!("keeping agents below {}", directory.display());
-    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper);
+    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper, rules);
     loop {
         keeping.turn();
         if lifeline.wait(TURN).asks_to_stop() {

@@ -1,5 +1,6 @@
 //! The keeper beside a real server, which is killed, away, or full of somebody else's rules.
 
+mod dashboard;
 mod server;
 
 use std::io::{BufRead as _, BufReader};

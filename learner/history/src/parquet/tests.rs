@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
@@ -85,6 +86,36 @@ fn longs(scale: i64) -> Given {
 /// Three rows of a level.
 fn with_time(schema: &str, time: Given) -> Vec<u8> {
     file(&format!("{schema}; required double LEVEL;"), vec![time, Given::Doubles(some([0.5, 0.6, 0.7]))])
+}
+
+/// The columns of a file one by one, with their names.
+fn columns_of(bytes: &[u8]) -> Result<Vec<(String, Cells)>, TableRefused> {
+    let directory = tempfile::tempdir().expect("a place");
+    let path = directory.path().join("history.parquet");
+    fs::write(&path, bytes).expect("room");
+    let Some(file) = ParquetColumns::open(&path)? else { return Ok(Vec::new()) };
+    let names = file.names().into_iter().enumerate();
+    names.map(|(place, name)| Ok((name, file.read(place)?))).collect()
+}
+
+#[test]
+fn columns_are_read_as_they_are_for_whoever_knows_what_they_mean() {
+    let schema = "required int64 at (TIMESTAMP(MICROS,false)); required int64 ns; optional binary tag (UTF8); optional double value;";
+    let values = Given::Doubles(vec![Some(0.5), None, Some(f64::NAN)]);
+    // More than a double holds.
+    let wholes = Given::Longs(some([1, i64::MAX - 1, -7]));
+    let texts = Given::Texts(vec![Some("PH"), None, Some("PH")]);
+    let found = columns_of(&file(schema, vec![longs(1_000_000), wholes, texts, values])).unwrap();
+    let cells: BTreeMap<_, _> = found.into_iter().collect();
+    let times_ns = HOUR.map(|second| Some(second * 1_000_000_000)).to_vec();
+    assert_eq!(cells["at"], Cells::Times { times_ns, is_utc: false });
+    assert_eq!(cells["ns"], Cells::Wholes(some([1, i64::MAX - 1, -7])));
+    assert_eq!(cells["tag"], Cells::Texts(vec![Some("PH".into()), None, Some("PH".into())]));
+    let Cells::Numbers(values) = &cells["value"] else { panic!("numbers") };
+    assert!(values[0] == 0.5 && values[1].is_nan() && values[2] == f64::INFINITY);
+    let utc = with_time("required int64 time (TIMESTAMP(NANOS,true))", longs(1_000_000_000));
+    assert!(matches!(columns_of(&utc).unwrap()[0].1, Cells::Times { is_utc: true, .. }));
+    assert!(columns_of(b"time,PH\n").unwrap().is_empty(), "it is another file");
 }
 
 #[test]
@@ -257,6 +288,9 @@ proptest! {
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
+        }
+        if let Ok(columns) = columns_of(&bytes) {
+            prop_assert!(columns.len() <= 4);
         }
         if let Ok(table) = read_bytes(&bytes) {
             prop_assert!(table.times_ns.is_sorted());

@@ -16,13 +16,19 @@ pub(super) struct Place {
     pub(super) site: String,
     pub(super) day: Day,
     pub(super) class: Class,
-    part: u32,
+    /// Its number among the parts of the day; below 0 for what was brought in.
+    part: i64,
 }
 
 impl Place {
+    /// That of points which a run of this number, of 63 bits, brings in. Nobody else ever takes it.
+    pub(super) fn brought(site: &str, day: Day, run: u64) -> Self {
+        Self { site: site.to_owned(), day, class: Class::Samples, part: -1 - run.cast_signed() }
+    }
+
     /// The next free one. One where a file lies of which the catalogue knows nothing is free.
     pub(super) fn next(connection: &Connection, site: &str, day: Day, class: Class) -> Result<Self, StoreError> {
-        let sql = "SELECT ifnull(max(part) + 1, 0) FROM sealed WHERE (day, site, class) = (?, ?, ?)";
+        let sql = "SELECT max(ifnull(max(part) + 1, 0), 0) FROM sealed WHERE (day, site, class) = (?, ?, ?)";
         let part = connection.query_row(sql, params![day.number(), site, class.name()], |row| row.get(0))?;
         let mut place = Self { site: site.to_owned(), day, class, part };
         // The file of a place that was purged may still have to be deleted.
@@ -36,6 +42,7 @@ impl Place {
     /// Below the history's directory, as partitions of Hive are called.
     pub(super) fn path(&self) -> String {
         let Self { site, day, class, part } = self;
+        let part = if *part < 0 { format!("brought-{:016x}", -1 - part) } else { part.to_string() };
         format!("site={}/date={day}/{}-{part}.parquet", escaped(site), class.name())
     }
 

@@ -4,6 +4,7 @@
 //! [`Store::compact`] gathers the journal into blocks, one for each track. Everything that a commit brings is there after it, or
 //! nothing: how far a run has been read is kept beside it, so that nothing is stored twice and what is missing is a row.
 
+mod bring;
 mod buckets;
 mod catalogue;
 mod overview;
@@ -11,6 +12,7 @@ mod purge;
 mod read;
 mod roll;
 mod seal;
+mod take_back;
 mod verify;
 mod write;
 
@@ -26,6 +28,7 @@ use crate::rows::{RunId, TrackId};
 use crate::timeline::Timeline;
 use write::{count, whole};
 
+pub use bring::{Brought, Old, OldTrack, Turn};
 pub use overview::{RunInfo, label};
 pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
@@ -71,6 +74,9 @@ pub enum StoreError {
     /// Somebody else has taken away what was being sealed.
     #[error("two programs seal the same day: only one may write this history")]
     Interfered,
+    /// Only one may bring something in at a time.
+    #[error("another command brings something into it: try again when that one has ended")]
+    Taken,
     /// A block or a row of the journal has changed since it was written.
     #[error("what it holds in {table}, row {row}, is damaged")]
     Damaged {

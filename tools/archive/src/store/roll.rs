@@ -107,12 +107,30 @@ fn append(transaction: &Transaction<'_>, track: TrackId, width: Width, buckets: 
         if all.len() > PARTS_MAX {
             all = gather(&all, width.ns());
         }
-        let bytes = pack_buckets(&all);
-        let sql = "INSERT INTO rollup (track, width_s, span, size, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT DO UPDATE SET size = ?4, bytes = ?5";
-        let row = params![track.0, whole(width.seconds()), whole(span), bytes.len() as i64, bytes];
-        transaction.prepare_cached(sql)?.execute(row)?;
+        put_packed(transaction, track, width, span, &pack_buckets(&all))?;
     }
+    Ok(())
+}
+
+/// Buckets as rows have them: those of each span together, with its number.
+pub(super) fn packed(width: Width, buckets: &[Bucket]) -> impl Iterator<Item = (u64, Vec<u8>)> {
+    let span = move |bucket: &Bucket| bucket.unix_ns / width.span_ns();
+    let spans = buckets.chunk_by(move |a, b| span(a) == span(b));
+    spans.filter_map(move |buckets| Some((buckets.first().map(span)?, pack_buckets(buckets))))
+}
+
+/// A row of packed buckets, in place of the one before.
+pub(super) fn put_packed(
+    transaction: &Transaction<'_>,
+    track: TrackId,
+    width: Width,
+    span: u64,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let sql = "INSERT INTO rollup (track, width_s, span, size, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
+               ON CONFLICT DO UPDATE SET size = ?4, bytes = ?5";
+    let row = params![track.0, whole(width.seconds()), whole(span), bytes.len() as i64, bytes];
+    transaction.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
 

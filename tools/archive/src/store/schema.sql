@@ -115,7 +115,7 @@ CREATE TABLE sealed (
     site TEXT NOT NULL,
     -- samples, events or gaps.
     class TEXT NOT NULL,
-    -- From 0; what comes late, because a clock was set, has a part of its own.
+    -- From 0; what comes late, because a clock was set, has a part of its own. Below 0 for what was brought in from elsewhere.
     part INTEGER NOT NULL,
     -- Below the history's directory.
     path TEXT NOT NULL UNIQUE,

@@ -239,7 +239,7 @@ fn samples_of(
 }
 
 /// A point lies in this group and row.
-fn note(stays: &mut Vec<Stay>, track: TrackId, (group, row): (usize, usize), cycle: u64) {
+pub(super) fn note(stays: &mut Vec<Stay>, track: TrackId, (group, row): (usize, usize), cycle: u64) {
     match stays.last_mut() {
         Some(stay) if stay.track == track && stay.group == group => {
             stay.rows += 1;

@@ -90,16 +90,7 @@ impl Store {
     /// [`StoreError`].
     pub fn tracks(&mut self, run: RunId, names: &[TrackName]) -> Result<Vec<TrackId>, StoreError> {
         let transaction = begin(&mut self.connection)?;
-        let mut ids = Vec::with_capacity(names.len());
-        for TrackName { kind, name, unit } in names {
-            transaction
-                .prepare_cached("INSERT INTO track (run, kind, name, unit) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")?
-                .execute(params![run.0, kind.name(), name, unit])?;
-            let id = transaction
-                .prepare_cached("SELECT id FROM track WHERE (run, kind, name) = (?, ?, ?)")?
-                .query_row(params![run.0, kind.name(), name], |row| row.get(0))?;
-            ids.push(TrackId(id));
-        }
+        let ids = put_tracks(&transaction, run.0, names)?;
         transaction.commit()?;
         Ok(ids)
     }
@@ -181,6 +172,25 @@ impl Store {
         let points = unpack(&bytes).map_err(|_| StoreError::Damaged { table: "block", row })?;
         Ok(points.last().copied())
     }
+}
+
+/// The numbers of a run's tracks; those that are new are put there.
+pub(super) fn put_tracks<'a>(
+    transaction: &Transaction<'_>,
+    run: i64,
+    names: impl IntoIterator<Item = &'a TrackName>,
+) -> Result<Vec<TrackId>, StoreError> {
+    let mut ids = Vec::new();
+    for TrackName { kind, name, unit } in names {
+        transaction
+            .prepare_cached("INSERT INTO track (run, kind, name, unit) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")?
+            .execute(params![run, kind.name(), name, unit])?;
+        let id = transaction
+            .prepare_cached("SELECT id FROM track WHERE (run, kind, name) = (?, ?, ?)")?
+            .query_row(params![run, kind.name(), name], |row| row.get(0))?;
+        ids.push(TrackId(id));
+    }
+    Ok(ids)
 }
 
 /// A transaction that has its turn to write: what it reads stays so.

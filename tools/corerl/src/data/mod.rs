@@ -1,5 +1,6 @@
 //! `corerl data`: what was recorded of a plant, before anybody learns from it, and what the historian has kept.
 
+mod import;
 mod page;
 mod past;
 mod tags;
@@ -48,6 +49,8 @@ enum DataCommand {
     Plot(past::plot::PlotArguments),
     /// Write what was kept as a table with a column for each tag, to learn from or for a spreadsheet.
     Export(past::export::ExportKeptArguments),
+    /// Bring in old records of the plant: an export of another historian, or of CoreRL's old sensor database.
+    Import(import::ImportArguments),
     /// Check whether what is kept is what was written.
     Verify(past::verify::VerifyArguments),
 }
@@ -91,6 +94,7 @@ pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
         DataCommand::Gaps(arguments) => past::gaps::run(arguments),
         DataCommand::Plot(arguments) => past::plot::run(arguments),
         DataCommand::Export(arguments) => past::export::run(arguments),
+        DataCommand::Import(arguments) => import::run(arguments),
         DataCommand::Verify(arguments) => past::verify::run(arguments),
     }
 }

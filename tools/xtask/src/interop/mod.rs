@@ -1,6 +1,6 @@
 //! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, its policies in somebody else's
-//! runtime, environments exchanged with somebody else's agents, exported recordings in somebody else's programs, and its agent on
-//! somebody else's plants.
+//! runtime, environments exchanged with somebody else's agents, exported recordings and sealed days in somebody else's programs, and its
+//! agent on somebody else's plants.
 //!
 //! Every server presents the same nodes, so the run is one table of peers and [`case::CASES`]. In each case samples have to
 //! flow in, setpoints and heartbeats have to arrive (the server counts them), and an ordeal has to be survived.
@@ -11,6 +11,7 @@ mod gymnasium;
 mod models;
 mod plants;
 mod readers;
+mod sealed;
 mod stage;
 
 use std::borrow::Cow;
@@ -52,7 +53,7 @@ enum Partner {
     Onnxruntime,
     /// Environments.
     Gymnasium,
-    /// Exported recordings.
+    /// Exported recordings, and sealed days of a history.
     Readers,
     /// Simulated plants: a reactor, tanks, heaters, a pendulum.
     Plants,

@@ -1,17 +1,18 @@
-//! Exported recordings in the programs that they are exported for: every value, unit and count is the same there.
+//! Exported recordings and sealed days in the programs that they are written for: every value, unit and count is the same there.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use super::{Absence, Check};
+use super::{Absence, Check, sealed};
 use crate::demo;
 use crate::peers::{Prepared, readers, scripts};
 use crate::scratch;
 
 pub(super) const NAME: &str = "readers";
-const CASE: &str = "a recording in mcap, pyarrow and DuckDB";
+const RECORDING: &str = "a recording in mcap, pyarrow and DuckDB";
+const SEALED: &str = "sealed days in pyarrow and DuckDB";
 /// Long enough for every mode that a start has, and for policies.
 const SECONDS: u64 = 3;
 /// Files of our program, by what it is told to write.
@@ -35,7 +36,7 @@ struct OneFound {
     facts: String,
 }
 
-/// Records a short run, exports it, and has it read.
+/// Records a short run and exports it, keeps a short history and seals it, and has both read.
 pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Result<(), String> {
     let python = match readers()? {
         Prepared::There(python) => python,
@@ -45,26 +46,41 @@ pub(super) fn examine(checks: &mut Vec<Check>, absent: &mut Vec<Absence>) -> Res
             return Ok(());
         }
     };
-    eprintln!("{NAME}: {CASE}");
-    let directory = scratch::directory("corerl-readers")?;
     let programs = demo::build_release()?;
+    eprintln!("{NAME}: {RECORDING}");
+    let directory = scratch::directory("corerl-readers")?;
     let recording = demo::recorded(&programs, SECONDS, directory.path())?;
     for (file, options) in FILES {
         export(&programs, &recording, &directory.path().join(file), options)?;
     }
     convert(&programs, &directory.path().join("scope.mcap"))?;
+    read(&python, "read.py", directory.path(), RECORDING, checks)?;
+    eprintln!("{NAME}: {SEALED}");
+    let directory = scratch::directory("corerl-sealed")?;
+    sealed::write(&programs, directory.path())?;
+    read(&python, "sealed.py", directory.path(), SEALED, checks)
+}
+
+/// Has a directory read by a script of ours.
+fn read(
+    python: &Path,
+    script: &str,
+    directory: &Path,
+    case: &'static str,
+    checks: &mut Vec<Check>,
+) -> Result<(), String> {
     let mut read = Command::new(python);
-    read.arg(scripts(NAME).join("read.py")).arg(directory.path()).stdin(Stdio::null());
+    read.arg(scripts(NAME).join(script)).arg(directory).stdin(Stdio::null());
     let output = read.output().map_err(|error| format!("python cannot be started: {error}"))?;
     let found: Option<Found> = serde_json::from_slice(&output.stdout).ok();
     let Some(found) = found else {
         let facts = String::from_utf8_lossy(&output.stderr).into_owned();
-        checks.push(Check { peer: NAME, case: CASE, what: "the files are read".into(), passed: false, facts });
+        checks.push(Check { peer: NAME, case, what: "the files are read".into(), passed: false, facts });
         return Ok(());
     };
     checks.extend(found.checks.into_iter().map(|OneFound { what, passed, facts }| Check {
         peer: NAME,
-        case: CASE,
+        case,
         what: what.into(),
         passed,
         facts,

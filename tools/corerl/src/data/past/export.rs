@@ -1,22 +1,27 @@
 //! `corerl data export`: what was kept, as a table.
 
-use std::io::Write as _;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use history::{Cell, Rows, Table, Wanted};
 use indicatif::{ProgressBar, ProgressStyle};
+use tables::{Coding, Column, Kind, ParquetFile, Rows as _, Value};
 
 use super::Where;
 use super::series::Series;
+use super::sheet::column;
 use super::time::{TIMES, Window, Zone, span_ns};
 use crate::failure::{Exit, Failure};
 use crate::fresh::FreshFile;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data export --from -1d --out day.csv\n  \
-    corerl data export PH FEED_SP.sent --every 1m --from 2026-03-01 --to 2026-04-01 --out march.csv\n\n\
+    corerl data export PH FEED_SP.sent --every 1m --from 2026-03-01 --to 2026-04-01 --out march.parquet\n\n\
     A row every so often, with the value that holds then; a cell is empty where nothing is kept, and NaN where there was no good value. \
+    In Parquet both are null, and each column has its unit as metadata of its field. \
     `corerl data report` and `corerl learn` read such files.\n\n{TIMES}"))]
 pub(crate) struct ExportKeptArguments {
     /// Columns, as `corerl data tags` lists them [default: all tags].
@@ -30,23 +35,41 @@ pub(crate) struct ExportKeptArguments {
     #[arg(long, value_name = "SPAN", default_value = "1s", value_parser = span_ns)]
     every: u64,
     /// The file.
-    #[arg(long, value_name = "FILE.csv")]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// How it is written [default: what the file's name ends with, else csv].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Replace the file, if it is there.
     #[arg(long)]
     force: bool,
 }
 
+/// How a table is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Comma-separated values.
+    Csv,
+    /// Columns with their units.
+    Parquet,
+}
+
 pub(crate) fn run(arguments: &ExportKeptArguments) -> Result<Exit, Failure> {
     let (from, to, zone) = arguments.window.read()?;
     let reader = arguments.of.open()?;
-    let agent = the_agent(&Series::all(&reader, &arguments.of)?)?;
+    let all = Series::all(&reader, &arguments.of)?;
+    let agent = the_agent(&all)?;
     // Names that nothing has are refused before anything is written.
     Series::named(&reader, &arguments.of, &arguments.tags)?;
     let wanted = Wanted { agent: &agent, times_ns: (from, to), every_ns: arguments.every, columns: &arguments.tags };
+    let rows = Rows::begin(&reader, &wanted)?;
     let fresh = FreshFile::begin(&arguments.out, arguments.force)?;
-    let written = write(Rows::begin(&reader, &wanted)?, fresh.file()?, &bar((to - from) / arguments.every + 1), &zone);
-    let rows = written?;
+    let is_parquet = arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+    let sheet = match arguments.format.unwrap_or(if is_parquet { Format::Parquet } else { Format::Csv }) {
+        Format::Csv => Sheet::csv(fresh.file()?, rows.names())?,
+        Format::Parquet => Sheet::parquet(fresh.file()?, rows.names(), &agent, &all)?,
+    };
+    let rows = write(rows, sheet, &bar((to - from) / arguments.every + 1), &zone)?;
     fresh.keep()?;
     eprintln!("{}: {rows} rows", arguments.out.display());
     Ok(Exit::Fine)
@@ -85,21 +108,72 @@ fn bar(rows: u64) -> ProgressBar {
     ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn write(mut rows: Rows<'_>, file: std::fs::File, bar: &ProgressBar, zone: &Zone) -> Result<u64, Failure> {
-    let failed = |error: csv::Error| Failure::new(Exit::Internal, format!("the table cannot be written: {error}"));
-    let mut writer = csv::Writer::from_writer(std::io::BufWriter::new(file));
-    writer.write_record(["time"].into_iter().chain(rows.names())).map_err(failed)?;
+/// A file that is being written.
+enum Sheet {
+    Csv(Box<csv::Writer<BufWriter<File>>>),
+    Parquet(Box<ParquetFile>),
+}
+
+fn unwritten(error: impl Display) -> Failure {
+    Failure::new(Exit::Internal, format!("the table cannot be written: {error}"))
+}
+
+impl Sheet {
+    fn csv<'a>(file: File, names: impl Iterator<Item = &'a str>) -> Result<Self, Failure> {
+        let mut writer = csv::Writer::from_writer(BufWriter::new(file));
+        writer.write_record(["time"].into_iter().chain(names)).map_err(unwritten)?;
+        Ok(Self::Csv(Box::new(writer)))
+    }
+
+    fn parquet<'a>(
+        file: File,
+        names: impl Iterator<Item = &'a str>,
+        agent: &str,
+        all: &[Series],
+    ) -> Result<Self, Failure> {
+        let columns: Vec<Column> = std::iter::once(column("time", Kind::Time, "", "when it was so, UTC"))
+            .chain(names.map(|name| {
+                let unit = all.iter().find(|series| series.address == name).map_or("", |series| &series.unit);
+                column(name, Kind::Number, unit, "the value that holds then")
+            }))
+            .collect();
+        let about = [("corerl.agent", agent.to_owned())];
+        let written = ParquetFile::begin(file, &columns, &about, Coding::Common).map_err(unwritten)?;
+        Ok(Self::Parquet(Box::new(written)))
+    }
+
+    fn row(&mut self, unix_ns: u64, cells: impl Iterator<Item = Cell>, zone: &Zone) -> Result<(), Failure> {
+        match self {
+            Self::Csv(writer) => {
+                writer.write_record([zone.tell(unix_ns)].into_iter().chain(cells.map(cell))).map_err(unwritten)
+            }
+            Self::Parquet(written) => {
+                let numbers = cells.map(|cell| Value::Number(cell.value().unwrap_or(f64::NAN)));
+                let values: Vec<_> = std::iter::once(Value::Time(unix_ns)).chain(numbers).collect();
+                written.row(&values).map_err(unwritten)
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        match self {
+            Self::Csv(mut writer) => writer.flush().map_err(unwritten),
+            Self::Parquet(written) => written.close().map(|_| ()).map_err(unwritten),
+        }
+    }
+}
+
+fn write(mut rows: Rows<'_>, mut sheet: Sheet, bar: &ProgressBar, zone: &Zone) -> Result<u64, Failure> {
     let mut count = 0;
     while let Some(part) = rows.more()? {
         for (row, time_ns) in part.times_ns.iter().enumerate() {
-            let cells = part.columns.iter().map(|column| cell(column.cell(row)));
-            writer.write_record([zone.tell(time_ns.cast_unsigned())].into_iter().chain(cells)).map_err(failed)?;
+            sheet.row(time_ns.cast_unsigned(), part.columns.iter().map(|column| column.cell(row)), zone)?;
             count += 1;
         }
         bar.set_position(count);
     }
     bar.finish_and_clear();
-    writer.flush().and_then(|()| writer.get_ref().get_ref().flush()).map_err(|error| failed(error.into()))?;
+    sheet.end()?;
     Ok(count)
 }
 

@@ -175,7 +175,12 @@ fn told(moment: &Moment, time: &str) -> String {
         Some(generation) => format!("policy generation {generation}"),
         None => "policy unknown".to_owned(),
     };
-    let mut text = format!("{}, {time}: {}, {policy}, reward {}\n", moment.agent, moment.mode, some(moment.reward));
+    let did = match moment.mode.as_str() {
+        // What was brought in from another historian has no agent that did something.
+        "" => "no agent ran, or nothing is kept of it".to_owned(),
+        mode => format!("{mode}, {policy}, reward {}", some(moment.reward)),
+    };
+    let mut text = format!("{}, {time}: {did}\n", moment.agent);
     let mut rows = vec![["setpoint", "raw", "sent", "written", "plant", ""].map(str::to_owned)];
     rows.extend(moment.setpoints.iter().map(|of| {
         let [raw, sent, written, plant] = [of.raw, of.sent, of.written, of.readback].map(some);

@@ -44,13 +44,7 @@ impl ZoneArguments {
     pub(super) fn zone(&self) -> Result<Zone, Failure> {
         let zone = match self.zone.as_deref() {
             None => TimeZone::system(),
-            Some(name) if name.eq_ignore_ascii_case("utc") => TimeZone::UTC,
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("this machine knows no time zone {name}: give UTC or a name like Europe/Berlin"),
-                )
-            })?,
+            Some(name) => named_zone(name)?,
         };
         Ok(Zone { now: Timestamp::now().to_zoned_datetime(zone) })
     }
@@ -126,8 +120,19 @@ fn since_1970(time: &ZonedDateTime) -> u64 {
     u64::try_from(time.timestamp().as_nanosecond()).unwrap_or(0)
 }
 
+/// The zone of a name.
+pub(in crate::data) fn named_zone(name: &str) -> Result<TimeZone, Failure> {
+    if name.eq_ignore_ascii_case("utc") {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name).map_err(|_| {
+        let advice = "give UTC or a name like Europe/Berlin";
+        Failure::new(Exit::Usage, format!("this machine knows no time zone {name}: {advice}"))
+    })
+}
+
 /// A span as people write it, nanoseconds.
-pub(super) fn span_ns(text: &str) -> Result<u64, String> {
+pub(in crate::data) fn span_ns(text: &str) -> Result<u64, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| format!("{text:?} is no span of time: write 10s, 1m or 1h"))?;
     match u64::try_from(span.as_nanos()) {
