@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chart", &[]),
     ("children", &[]),
     ("tables", &[]),
+    ("recall", &["archive", "rt-control"]),
     ("footage", &["chart", "rt-config", "rt-core", "rt-recording", "shm", "shm-layout", "tables"]),
     ("ua-host", &["rt-sys"]),
     ("watch", &["rt-control", "shm", "shm-layout"]),
@@ -36,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rt-recording", &["policy", "rt-config", "rt-core", "shm", "shm-layout"]),
     ("learner", &["policy", "shm", "shm-layout", "rt-core", "rt-sys", "rt-config", "rt-control"]),
     ("onnx", &["policy"]),
-    ("history", &["archive", "learner", "policy", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
+    ("history", &["archive", "learner", "policy", "recall", "rt-config", "rt-core", "rt-recording", "shm-layout"]),
     ("bridge", &["plants"]),
     ("experiment", &["bridge", "learner", "plants", "policy", "rt-config", "rt-core"]),
     (
