@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use archive::{Reader, StoreError};
+use archive::Reader;
+use recall::{AskError, Past};
 use rt_config::Site;
 use rt_recording::{MAGIC, capture};
 
@@ -32,9 +33,9 @@ pub enum SourceError {
     /// It is no table.
     #[error(transparent)]
     Table(#[from] TableRefused),
-    /// The historian's archive cannot be read.
+    /// What the historian kept cannot be read.
     #[error(transparent)]
-    Archive(#[from] StoreError),
+    Archive(#[from] AskError),
     /// Nothing is kept of the site's agent.
     #[error("nothing is kept of {0}: `corerl data tags` says of whom something is")]
     NobodyKept(String),
@@ -80,9 +81,9 @@ impl Source {
 
 /// All that is kept of a site's agent, a row for each of its observations.
 fn of_site(directory: &Path, site: &Site) -> Result<Table, SourceError> {
-    let reader = Reader::open(directory)?;
+    let reader = Reader::open(directory).map_err(AskError::from)?;
     let agent = archive::label(&site.name, &site.agent_name, &site.instance);
-    let times = reader.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
+    let times = Past::runs(&reader)?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
     let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)));
     let times_ns = times_ns.ok_or_else(|| SourceError::NobodyKept(agent.clone()))?;
     let wanted = Wanted { agent: &agent, times_ns, every_ns: site.interaction.obs_period.as_ns(), columns: &[] };

@@ -20,6 +20,6 @@ pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
 pub use store::{
     Commit, Finding, Kept, Limit, NoLimit, Purged, Reader, Retention, RunInfo, Sealed, Store, StoreError, Timed,
-    TrackInfo, label, verify,
+    TrackInfo, is_archive, label, verify,
 };
 pub use timeline::{Moment, Stretch, Timeline};

@@ -27,7 +27,8 @@ pub struct Moment {
 pub struct Timeline(Vec<Stretch>);
 
 impl Stretch {
-    pub(crate) fn first(&self) -> u64 {
+    /// The first of its cycles.
+    pub fn first(&self) -> u64 {
         *self.cycles.start()
     }
 

@@ -7,17 +7,21 @@
 //!   waits in memory while it cannot be kept; of more than eight such runs the oldest is given up, which only the log tells.
 //! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
 //!   full.
+//! - It answers what it has kept, and how it is, on a socket in the runtime directory; whoever asks cannot make it late.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
 //!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use archive::{Limit, Retention, Store};
 use clap::Parser;
-use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Target, look_after_days, migrate};
+use historian::{BUDGET_MIN, Board, Desk, Keeper, Keeping, Kept, Postgres, ROLES, Target, look_after_days, migrate};
+use recall::{Address, Host, Server};
 use rt_sys::Lifeline;
 use watch::{Agents, From};
 
@@ -33,7 +37,8 @@ const TURN: Duration = Duration::from_secs(1);
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
         corerl-historian --print-roles | psql postgresql://owner@localhost/plant\n  \
         corerl-historian --postgres 'host=localhost dbname=plant user=corerl_historian' --password-file /etc/corerl/db\n\n\
-        `corerl data query` reads what is kept in files, also while this runs; in PostgreSQL people look at corerl.sample_named."
+        `corerl data query` reads what is kept in files, also while this runs, or asks this program, wherever it keeps; `corerl data \
+        status` shows how it is."
 )]
 struct Arguments {
     /// Where the history is kept.
@@ -42,6 +47,9 @@ struct Arguments {
     /// Where the agents' control sockets are.
     #[arg(long, value_name = "DIRECTORY")]
     runtime_dir: Option<PathBuf>,
+    /// What this historian is called, if several run here.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    name: String,
     /// Keep in this PostgreSQL database instead, a URL or pairs of key and value; without a password, and without
     /// `sslmode=disable` on this machine only.
     #[arg(long, value_name = "TARGET")]
@@ -110,24 +118,63 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
         tracing::info!("{target} is up to date after {steps} steps");
         return Ok(());
     }
-    let (_running, stop) = std::sync::mpsc::channel();
-    let keeper: Box<dyn Keeper> = match target {
-        Some(target) => Box::new(postgres(arguments, target)?),
+    let address = Address::new(&directory, &arguments.name).map_err(|error| (USAGE, format!("--name: {error}")))?;
+    let (_running, stop) = mpsc::channel();
+    let (keeper, kept): (Box<dyn Keeper>, _) = match target {
+        Some(target) => (Box::new(postgres(arguments, target.clone())?), Kept::Database(Box::new(target))),
         None => {
             let store = store(arguments)?;
             let (history, retention) = (arguments.history.clone(), retention(arguments));
             // Nobody waits for it at the end: a day that is half sealed is as hot as it was.
             std::thread::spawn(move || look_after_days(&history, &retention, &stop));
-            Box::new(store)
+            (Box::new(store), Kept::Archive(arguments.history.clone()))
         }
     };
+    let board = Arc::new(Board::new(keeper.status()));
+    let _answering = Answering::start(&address, Desk::new(Arc::clone(&board), kept));
     tracing::info!("keeping agents below {}", directory.display());
-    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper);
+    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper, board);
     loop {
         keeping.turn();
         if lifeline.wait(TURN).asks_to_stop() {
             keeping.turn();
             return Ok(());
+        }
+    }
+}
+
+/// A thread that answers whoever asks. At its end the socket is removed.
+struct Answering {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Answering {
+    /// Answers there. Without an address everything is kept all the same, and nobody can ask.
+    fn start(address: &Address, desk: Desk) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = match Server::bind(address) {
+            Ok(server) => std::thread::Builder::new().name("answering".to_owned()).spawn(move || {
+                let host: Arc<dyn Host> = Arc::new(desk);
+                if let Err(error) = server.serve(&host, &stopped) {
+                    tracing::error!("nobody can ask this historian any more: {error}");
+                }
+            }),
+            Err(error) => {
+                tracing::warn!("nobody can ask this historian: {error}; give it another --name");
+                return Self { stop: None, thread: None };
+            }
+        };
+        let thread = thread.inspect_err(|error| tracing::error!("nobody can ask this historian: {error}")).ok();
+        Self { stop: Some(stop), thread }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

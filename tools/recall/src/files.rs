@@ -19,6 +19,8 @@ const SLICES_MAX: usize = 512;
 const DAY_NS: u64 = 86_400_000_000_000;
 /// Longer ones are refused, days.
 const WIDTH_DAYS_MAX: u64 = 31;
+/// Shorter ones, too: what is held for an hour would be so many pieces. Nanoseconds.
+const WIDTH_NS_MIN: u64 = 100_000_000;
 /// Buckets that one answer has room for.
 const BUCKETS_MAX: u64 = 1000;
 
@@ -72,10 +74,10 @@ impl From<TooLong> for AskError {
 /// long a time that nobody waits for it.
 ///
 /// # Errors
-/// One bucket alone is too long.
+/// One bucket alone is too long, or too short.
 pub fn bucket_window(from_ns: u64, to_ns: u64, width_ns: u64) -> Result<u64, Refusal> {
-    if width_ns > WIDTH_DAYS_MAX * DAY_NS {
-        return Err(Refusal::TooWide { days: WIDTH_DAYS_MAX });
+    if !(WIDTH_NS_MIN..=WIDTH_DAYS_MAX * DAY_NS).contains(&width_ns) {
+        return Err(Refusal::Width { least_ms: WIDTH_NS_MIN / 1_000_000, most_days: WIDTH_DAYS_MAX });
     }
     let many = width_ns.saturating_mul(BUCKETS_MAX).min(DAY_NS.max(width_ns));
     Ok(from_ns.saturating_add(many.max(1) - 1).min(to_ns))

@@ -118,10 +118,12 @@ pub enum Refusal {
     #[error("a part of what is kept is longer than an answer may be")]
     TooLong,
     /// Its answer would take too long.
-    #[error("stretches of more than {days} days are not reckoned here: ask for shorter ones")]
-    TooWide {
-        /// How long they may be.
-        days: u64,
+    #[error("stretches have from {least_ms} ms to {most_days} days: ask for such ones, or for the values themselves")]
+    Width {
+        /// The shortest.
+        least_ms: u64,
+        /// The longest.
+        most_days: u64,
     },
 }
 

@@ -48,6 +48,8 @@ enum DataCommand {
     Plot(past::plot::PlotArguments),
     /// Write what was kept as a table with a column for each tag, to learn from or for a spreadsheet.
     Export(past::export::ExportKeptArguments),
+    /// Tell how the running historian is, and what it has kept since its start.
+    Status(past::status::StatusArguments),
     /// Check whether what is kept is what was written.
     Verify(past::verify::VerifyArguments),
 }
@@ -91,6 +93,7 @@ pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
         DataCommand::Gaps(arguments) => past::gaps::run(arguments),
         DataCommand::Plot(arguments) => past::plot::run(arguments),
         DataCommand::Export(arguments) => past::export::run(arguments),
+        DataCommand::Status(arguments) => past::status::run(arguments),
         DataCommand::Verify(arguments) => past::verify::run(arguments),
     }
 }
