@@ -108,6 +108,7 @@ fn f80_a_database_that_was_away_has_everything_once_and_answers_as_files_do() {
     assert_eq!((files.stop(Signal::TERM), database.stop(Signal::TERM)), (0, 0));
     let asked = output(place.corerl(&["data", "status"]));
     assert_eq!(asked.status.code(), Some(69), "nobody is there any more");
+    drop(plant);
     assert_eq!(place.left_behind(), Vec::<String>::new());
     let board = Board::new(KeeperStatus::Archive { directory: String::new() });
     let desk = Desk::new(Arc::new(board), Kept::Database(Box::new(server.historian())));
