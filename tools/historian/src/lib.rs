@@ -24,5 +24,7 @@ pub use days::look_after_days;
 pub use desk::{Desk, Kept};
 pub use keeper::{KeepError, Keeper};
 pub use keeping::Keeping;
-pub use postgres::{ConnectError, MigrateError, Postgres, ROLES, Status, Target, TargetError, migrate};
+pub use postgres::{
+    ConnectError, KeptFor, MigrateError, Postgres, ROLES, RetentionError, Status, Target, TargetError, migrate,
+};
 pub use spill::{BUDGET_MIN, SpillError};

@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use archive::{Limit, Retention, Store};
 use clap::Parser;
-use historian::{BUDGET_MIN, Board, Desk, Keeper, Keeping, Kept, Postgres, ROLES, Target, look_after_days, migrate};
+use historian::{
+    BUDGET_MIN, Board, Desk, Keeper, Keeping, Kept, KeptFor, Postgres, ROLES, Target, look_after_days, migrate,
+};
 use recall::{Address, Host, Server};
 use rt_sys::Lifeline;
 use watch::{Agents, From};
@@ -35,6 +37,7 @@ const TURN: Duration = Duration::from_secs(1);
     after_help = "Examples:\n  \
         corerl-historian --history /var/lib/corerl/history\n  \
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
+        corerl-historian --postgres postgresql://owner@localhost/plant --migrate --keep-samples 90d --keep-events 730d\n  \
         corerl-historian --print-roles | psql postgresql://owner@localhost/plant\n  \
         corerl-historian --postgres 'host=localhost dbname=plant user=corerl_historian' --password-file /etc/corerl/db\n\n\
         `corerl data query` reads what is kept in files, also while this runs, or asks this program, wherever it keeps; `corerl data \
@@ -71,16 +74,17 @@ struct Arguments {
     #[arg(long, exclusive = true)]
     print_roles: bool,
     /// How long samples of days that are over are kept, and how much of them: 90d, 50GB, or both as 90d,50GB [default: for ever].
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    /// Of a database its owner says this in days, with --migrate.
+    #[arg(long, value_name = "LIMIT")]
     keep_samples: Option<Limit>,
     /// The same for events.
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    #[arg(long, value_name = "LIMIT")]
     keep_events: Option<Limit>,
     /// The same for what each minute was like.
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    #[arg(long, value_name = "LIMIT")]
     keep_minutes: Option<Limit>,
     /// The same for what each hour was like.
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    #[arg(long, value_name = "LIMIT")]
     keep_hours: Option<Limit>,
     /// End when standard input is closed.
     #[arg(long)]
@@ -113,10 +117,22 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
     let target = target(arguments)?;
+    let kept_for = match target {
+        Some(_) => KeptFor::new(&retention(arguments)).map_err(|error| (USAGE, error.to_string()))?,
+        None => KeptFor::default(),
+    };
     if let (Some(target), true) = (&target, arguments.migrate) {
         let steps = migrate(target).map_err(|error| (UNAVAILABLE, format!("{target} stays as it is: {error}")))?;
+        kept_for
+            .write(target)
+            .map_err(|error| (UNAVAILABLE, format!("{target} keeps for as long as before: {error}")))?;
         tracing::info!("{target} is up to date after {steps} steps");
         return Ok(());
+    }
+    if target.is_some() && kept_for != KeptFor::default() {
+        let message =
+            "the owner of a database says for how long it keeps: give --keep-samples and --keep-events with --migrate";
+        return Err((USAGE, message.to_owned()));
     }
     let address = Address::new(&directory, &arguments.name).map_err(|error| (USAGE, format!("--name: {error}")))?;
     let (_running, stop) = mpsc::channel();

@@ -7,6 +7,7 @@ mod apply;
 mod drain;
 mod migrate;
 mod reading;
+mod retention;
 mod rows;
 mod target;
 
@@ -22,6 +23,7 @@ use recall::KeeperStatus;
 pub use apply::ConnectError;
 pub use migrate::{MigrateError, migrate};
 pub(crate) use reading::Reading;
+pub use retention::{KeptFor, RetentionError};
 pub use target::{Target, TargetError};
 
 use crate::keeper::{KeepError, Keeper};
