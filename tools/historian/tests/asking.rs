@@ -191,6 +191,9 @@ fn whoever_may_only_insert_does_not_read_either_and_says_what_to_grant() {
         Asked(desk.source()?).events(0, 1).map_err(|error| Refusal::Unreadable(error.to_string()))
     };
     assert_eq!(ask(&server), Ok(Vec::new()));
+    let desk = Desk::new(Arc::new(Board::new(Keeper::status(&database))), Kept::Database(Box::new(server.historian())));
+    let asked = Asked(desk.source().unwrap());
+    assert_eq!(asked.events(u64::MAX, u64::MAX).unwrap(), [], "there is no end of time that is no window");
     server.client().batch_execute("REVOKE corerl_reader FROM corerl_historian").unwrap();
     let refused = ask(&server).unwrap_err().to_string();
     assert!(refused.contains("GRANT corerl_reader TO corerl_historian"), "{refused}");

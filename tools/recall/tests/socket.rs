@@ -264,3 +264,27 @@ fn two_that_want_an_address_at_once_do_not_both_get_it() {
     let servers: Vec<_> = tries.into_iter().filter_map(|one| one.join().unwrap().ok()).collect();
     assert_eq!(servers.len(), 1);
 }
+
+#[test]
+fn no_window_and_no_number_ends_the_one_who_answers() {
+    let place = tempfile::tempdir().unwrap();
+    keep(place.path(), &[(300, 7, -40), (200, 0, 30)]);
+    let reader = Reader::open(place.path()).unwrap();
+    let tracks = reader.tracks(None).unwrap();
+    let files = Files(reader);
+    let ends = [0, 1, BEGIN_NS, u64::MAX - 1, u64::MAX];
+    for (from_ns, to_ns) in ends.into_iter().flat_map(|from| ends.map(|to| (from, to))) {
+        for track in [tracks[0].clone(), archive::TrackInfo { run: archive::RunId(i64::MAX), ..tracks[0].clone() }] {
+            let _ = files.answer(&Question::Points { track: track.clone(), from_ns, to_ns });
+            for width_ns in [0, 1, SECOND_NS, 3_600 * SECOND_NS, u64::MAX] {
+                let _ = files.answer(&Question::Buckets { track: track.clone(), from_ns, to_ns, width_ns });
+            }
+        }
+        let _ = files.answer(&Question::Events { from_ns, to_ns });
+        let after = Some((archive::RunId(i64::MIN), Missing::Events, u64::MAX));
+        let _ = files.answer(&Question::Gaps { from_ns, to_ns, after });
+    }
+    let _ = files.answer(&Question::Newest { run: archive::RunId(-1), after: None });
+    let runs = files.answer(&Question::Runs { after: None }).unwrap();
+    assert!(matches!(runs, Answer::Runs(page) if page.rows.len() == 2 && page.is_last));
+}

@@ -34,7 +34,7 @@ impl Snapshot<'_> {
     pub(super) fn events(&mut self, from_ns: u64, to_ns: u64) -> Result<Answer, AskError> {
         let sql = "SELECT time, run, number, cycle, kind, cause, uid, a, b, text FROM corerl.event
                    WHERE time >= $1 AND time <= $2 ORDER BY time, run, number LIMIT $3";
-        let (from, to) = (instant(from_ns.next_multiple_of(GRAIN_NS)), instant(to_ns));
+        let (from, to) = (instant(from_ns.checked_next_multiple_of(GRAIN_NS).unwrap_or(u64::MAX)), instant(to_ns));
         let mut rows = self.query(sql, &[&from, &to, &LIMIT])?;
         let until_ns = whole(&mut rows, 0, to_ns);
         Ok(Answer::Events(Part::of(rows.iter().map(event).collect(), until_ns, |(_, event)| event.unix_ns)?))
@@ -116,7 +116,7 @@ fn whole(rows: &mut Vec<Row>, column: usize, to_ns: u64) -> u64 {
     if kept > 0 {
         rows.truncate(kept);
     }
-    last_ns - 1
+    last_ns.saturating_sub(1)
 }
 
 fn event(row: &Row) -> (RunId, Event) {
