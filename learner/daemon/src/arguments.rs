@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) checkpoint_dir: Option<PathBuf>,
     /// Where a learner without a checkpoint finds what the historian has kept, if the site file says `learner.rebuild`
-    /// [default: `learner.history` of the site file].
+    /// [default: `learner.history` of the site file; where none is there, the running historian is asked].
     #[arg(long, value_name = "DIR")]
     pub(crate) history: Option<PathBuf>,
     /// Threads that learn [default: one per CPU that neither the control thread nor the io thread has].

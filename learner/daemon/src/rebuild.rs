@@ -7,10 +7,9 @@
 //! - Until that is over, nothing is published and no policy is stood by.
 //! - A history that cannot be read, or teaches nothing, is told, and the agent begins anew: without a past, but not without a future.
 
-use std::path::Path;
-
 use history::{COMPLETE_MIN, Recollection, SourceError, usual_updates};
 use learner::Agent;
+use recall::{AskError, Past};
 use rt_config::Site;
 use tracing::{error, info};
 
@@ -42,18 +41,18 @@ pub(crate) enum Progress {
 }
 
 impl Rebuild {
-    /// Opens what is kept of the site's agent; `None`, and a line in the log, when that is nothing.
-    pub(crate) fn begin(site: &Site, history: &Path, agent: &Agent) -> Option<Self> {
+    /// Looks for the site's agent in what is kept; `None`, and a line in the log, when that is nothing.
+    pub(crate) fn begin(site: &Site, past: Result<Box<dyn Past>, AskError>, agent: &Agent) -> Option<Self> {
         // An observation makes one transition at least.
         let most = agent.replay_capacity() as u64;
-        match Recollection::of(site, history, most) {
+        match past.map_err(SourceError::from).and_then(|past| Recollection::of(site, past, most)) {
             Ok(past) => {
                 let (_, rows) = past.progress();
-                info!(history = %history.display(), rows, "no checkpoint: the agent learns from its history");
+                info!(rows, "no checkpoint: the agent learns from its history");
                 Some(Self { stage: Stage::Reading(Box::new(past)), observations: 0, complete: 0, updates: 0 })
             }
             Err(error) => {
-                tell_nothing(history, &error);
+                error!("the agent cannot learn from its history: {error}; it begins anew");
                 None
             }
         }
@@ -128,8 +127,4 @@ impl Rebuild {
             Stage::Learning(made) => (self.observations + made, self.observations + self.updates),
         }
     }
-}
-
-fn tell_nothing(history: &Path, error: &SourceError) {
-    error!("the agent cannot learn from its history in {}: {error}; it begins anew", history.display());
 }

@@ -1,8 +1,12 @@
 //! From the command line to an agent that is ready to learn.
 
+use std::path::Path;
+
+use archive::Reader;
 use learner::{Agent, AgentOptions, AgentShape, nominal_of};
 use policy::PolicySpec;
 use policy::pipeline::Columns;
+use recall::{AskError, Asked, Client, Past};
 use rt_config::Site;
 use rt_control::Address;
 use rt_sys::{Cpus, Lifeline};
@@ -63,9 +67,11 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
         replay_capacity = agent.replay_capacity(),
         "ready to learn"
     );
-    let history = arguments.history.as_ref().unwrap_or(&site.learner.history);
     let wanted = resumed.is_none() && site.learner.rebuilds;
-    let rebuild = wanted.then(|| Rebuild::begin(&site, history, &agent)).flatten();
+    let rebuild = wanted.then(|| {
+        let past = past_of(&site, arguments.history.as_deref(), &runtime_dir);
+        Rebuild::begin(&site, past, &agent)
+    });
     let too_wide = || Failure::Internal(format!("{} columns do not fit a step", shape.state));
     let size = |columns: usize| u32::try_from(columns).unwrap_or(u32::MAX);
     Ok(Some(Ready {
@@ -77,11 +83,20 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
             tag_list_hash: site.tag_list_hash(),
         },
         keeping,
-        rebuild,
+        rebuild: rebuild.flatten(),
         generation: resumed.unwrap_or(0),
         publish_every: site.agent.publish_every.max(1) as u64,
         checkpoint_every: std::time::Duration::from_nanos(site.interaction.checkpoint_every.as_ns()),
     }))
+}
+
+/// What was kept of all agents: in the directory that was named, or in the site's, or by the historian that runs.
+fn past_of(site: &Site, named: Option<&Path>, runtime_dir: &Path) -> Result<Box<dyn Past>, AskError> {
+    let usual = Some(site.learner.history.as_path()).filter(|usual| archive::is_archive(usual));
+    match named.or(usual) {
+        Some(directory) => Ok(Box::new(Reader::open(directory)?)),
+        None => Ok(Box::new(Asked(Client::connect(&recall::Address::usual(runtime_dir))?))),
+    }
 }
 
 /// Steps behind everything else on this machine; the number of threads to learn with.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use archive::{HOLDS_NS, Reader, StoreError, Timed, TrackInfo, TrackKind};
+use archive::{HOLDS_NS, Timed, TrackInfo, TrackKind};
+use recall::{AskError, Past};
 
 use crate::table::{Column, Table};
 
 /// So many rows are read at a time.
 const ROWS: u64 = 4096;
 
-/// What of an archive becomes a table.
+/// What of a history becomes a table.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
     /// `SITE/AGENT`.
@@ -23,9 +24,8 @@ pub struct Wanted<'a> {
 }
 
 /// Rows of a table, part by part: one every so often, with the value that holds then.
-#[derive(Debug)]
 pub struct Rows<'a> {
-    reader: &'a Reader,
+    past: &'a dyn Past,
     columns: Vec<(String, Vec<TrackInfo>)>,
     next_ns: u64,
     to_ns: u64,
@@ -36,16 +36,16 @@ impl<'a> Rows<'a> {
     /// Finds the columns.
     ///
     /// # Errors
-    /// The archive cannot be read.
-    pub fn begin(reader: &'a Reader, wanted: &Wanted<'_>) -> Result<Self, StoreError> {
+    /// What was kept cannot be read.
+    pub fn begin(past: &'a dyn Past, wanted: &Wanted<'_>) -> Result<Self, AskError> {
         let (from_ns, to_ns) = wanted.times_ns;
         // Most of a long history is of runs that had ended before.
         let concerns = |(begin, end): (u64, u64)| begin <= to_ns && end.saturating_add(HOLDS_NS) >= from_ns;
-        let runs = reader.runs()?.into_iter().filter(|run| run.times_ns.is_some_and(concerns));
+        let runs = past.runs()?.into_iter().filter(|run| run.times_ns.is_some_and(concerns));
         let runs: Vec<_> = runs.map(|run| run.id).collect();
         let mut found: BTreeMap<String, Vec<TrackInfo>> = BTreeMap::new();
         let mut order = Vec::new();
-        for track in reader.tracks(None)?.into_iter().filter(|track| track.agent == wanted.agent) {
+        for track in past.tracks()?.into_iter().filter(|track| track.agent == wanted.agent) {
             let address = track.name.address();
             let is_wanted = match wanted.columns {
                 [] => track.name.kind == TrackKind::Tag,
@@ -61,7 +61,7 @@ impl<'a> Rows<'a> {
         }
         let order = if wanted.columns.is_empty() { order } else { wanted.columns.to_vec() };
         let columns = order.into_iter().map(|address| (address.clone(), found.remove(&address).unwrap_or_default()));
-        Ok(Self { reader, columns: columns.collect(), next_ns: from_ns, to_ns, every_ns: wanted.every_ns.max(1) })
+        Ok(Self { past, columns: columns.collect(), next_ns: from_ns, to_ns, every_ns: wanted.every_ns.max(1) })
     }
 
     /// The names of the columns.
@@ -72,8 +72,8 @@ impl<'a> Rows<'a> {
     /// The next rows as a table; `None` after the last one.
     ///
     /// # Errors
-    /// The archive cannot be read.
-    pub fn more(&mut self) -> Result<Option<Table>, StoreError> {
+    /// What was kept cannot be read.
+    pub fn more(&mut self) -> Result<Option<Table>, AskError> {
         if self.next_ns > self.to_ns {
             return Ok(None);
         }
@@ -84,7 +84,7 @@ impl<'a> Rows<'a> {
         for (name, tracks) in &self.columns {
             let mut points = Vec::new();
             for track in tracks {
-                points.extend(self.reader.between(track, first.saturating_sub(HOLDS_NS), last)?);
+                points.extend(self.past.between(track, first.saturating_sub(HOLDS_NS), last)?);
             }
             points.sort_by_key(|timed| timed.unix_ns);
             table.columns.push(Column::of_cells(name, held(&points, &times, tracks)));
@@ -96,8 +96,8 @@ impl<'a> Rows<'a> {
     /// All of it that is left.
     ///
     /// # Errors
-    /// The archive cannot be read.
-    pub fn rest(mut self) -> Result<Table, StoreError> {
+    /// What was kept cannot be read.
+    pub fn rest(mut self) -> Result<Table, AskError> {
         let columns = self.names().map(Column::new).collect();
         let mut whole = Table { columns, ..Table::default() };
         while let Some(part) = self.more()? {

@@ -1,8 +1,7 @@
 //! What a historian has kept of a site's agent, observed again.
 
-use std::path::Path;
-
-use archive::{Reader, TrackKind};
+use archive::TrackKind;
+use recall::Past;
 use rt_config::Site;
 
 use crate::kept::{Rows, Wanted};
@@ -16,7 +15,7 @@ const PART_ROWS: u64 = 4096;
 /// The past of a site's agent, run by run, from an old observation to the newest.
 #[derive(Debug)]
 pub struct Recollection {
-    reader: Reader,
+    past: Box<dyn Past>,
     agent: String,
     columns: Vec<String>,
     every_ns: u64,
@@ -28,34 +27,33 @@ pub struct Recollection {
 }
 
 impl Recollection {
-    /// What the historian of this directory has kept of the site's agent: the newest `most` observations.
+    /// What was kept of the site's agent: the newest `most` observations.
     ///
     /// # Errors
-    /// There is no archive, nothing of this agent in it, or not what the site needs.
-    pub fn of(site: &Site, directory: &Path, most: u64) -> Result<Self, SourceError> {
-        let reader = Reader::open(directory)?;
+    /// It cannot be read, nothing of this agent is in it, or not what the site needs.
+    pub fn of(site: &Site, past: Box<dyn Past>, most: u64) -> Result<Self, SourceError> {
         let agent = archive::label(&site.name, &site.agent_name, &site.instance);
         let every_ns = site.interaction.obs_period.as_ns().max(1);
-        let kept = reader.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
+        let kept = past.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
         let runs = newest(kept.collect(), every_ns.saturating_mul(most));
         if runs.is_empty() {
             return Err(SourceError::NobodyKept(agent));
         }
         let mut names = Vec::new();
-        for track in reader.tracks(None)?.into_iter().filter(|track| track.agent == agent) {
+        for track in past.tracks()?.into_iter().filter(|track| track.agent == agent) {
             if track.name.kind == TrackKind::Tag && !names.contains(&track.name.name) {
                 names.push(track.name.name);
             }
         }
         let observer = Observer::new(site, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
         let rows = runs.iter().map(|(from, to)| (to - from) / every_ns + 1).sum();
-        Ok(Self { reader, agent, columns: names, every_ns, runs, rows, done: 0, observer: Some(observer) })
+        Ok(Self { past, agent, columns: names, every_ns, runs, rows, done: 0, observer: Some(observer) })
     }
 
     /// Observes the next part; whether there may be more.
     ///
     /// # Errors
-    /// The archive cannot be read.
+    /// What was kept cannot be read.
     pub fn go_on(&mut self, mut take: impl FnMut(&Observation)) -> Result<bool, SourceError> {
         let (Some((from, to)), Some(observer)) = (self.runs.pop(), &mut self.observer) else {
             self.observer.take().into_iter().for_each(|observer| observer.end(&mut take));
@@ -64,7 +62,7 @@ impl Recollection {
         let last = to.min(from.saturating_add((PART_ROWS - 1).saturating_mul(self.every_ns)));
         let wanted =
             Wanted { agent: &self.agent, times_ns: (from, last), every_ns: self.every_ns, columns: &self.columns };
-        observer.go_on(&Rows::begin(&self.reader, &wanted)?.rest()?, take);
+        observer.go_on(&Rows::begin(&*self.past, &wanted)?.rest()?, take);
         self.done += (last - from) / self.every_ns + 1;
         if let Some(next) = last.checked_add(self.every_ns).filter(|next| *next <= to) {
             self.runs.push((next, to));

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use archive::StoreError;
+use archive::Reader;
+use recall::AskError;
 use rt_config::Site;
 use rt_recording::{MAGIC, capture};
 
@@ -34,9 +35,9 @@ pub enum SourceError {
     /// It is no table.
     #[error(transparent)]
     Table(#[from] TableRefused),
-    /// The historian's archive cannot be read.
+    /// What the historian kept cannot be read.
     #[error(transparent)]
-    Archive(#[from] StoreError),
+    Archive(#[from] AskError),
     /// Nothing is kept of the site's agent.
     #[error("nothing is kept of {0}: `corerl data tags` says of whom something is")]
     NobodyKept(String),
@@ -74,7 +75,8 @@ impl Source {
         match self {
             Self::Table(table) => observe_table(site, table, take)?,
             Self::Archive(directory) => {
-                let mut past = Recollection::of(site, directory, u64::MAX)?;
+                let reader = Reader::open(directory).map_err(AskError::from)?;
+                let mut past = Recollection::of(site, Box::new(reader), u64::MAX)?;
                 while past.go_on(&mut take)? {}
             }
             Self::Recording(path) => observe_recording(site, BufReader::new(File::open(path)?), take)?,

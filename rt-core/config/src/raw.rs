@@ -186,7 +186,7 @@ sections! {
     struct Learner {
         /// It learns from what the historian has kept of the agent before it publishes anything. Until it has, a runtime without a `policy_file` stays in SHADOW, and one that was running goes to FALLBACK after `runtime.max_policy_age`.
         rebuild: bool, Default("false");
-        /// The historian's directory; relative to the site file.
+        /// The historian's directory; relative to the site file. Where none is there, the running historian is asked.
         history: String, Default("history");
     }
 

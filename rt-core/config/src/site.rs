@@ -468,7 +468,7 @@ pub struct Objective {
 pub struct Learner {
     /// It learns from the history before it publishes anything, and nothing that nobody stands by drives the plant meanwhile.
     pub rebuilds: bool,
-    /// The historian's directory.
+    /// The historian's directory, if there is one there.
     pub history: PathBuf,
 }
 

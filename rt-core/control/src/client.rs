@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
 use thiserror::Error;
 
 use crate::address::Address;
 use crate::message::{Act, Answer, Description, LearnerGrant, PROTOCOL, Refusal, Request, SiteFile, Status};
 use crate::packet::{self, PacketError};
+use crate::socket;
 
 /// A connection to a runtime.
 #[derive(Debug)]
@@ -68,17 +68,10 @@ impl Client {
     /// Nobody listens, or the kernel refuses.
     pub fn connect(address: &Address, timeout: Duration) -> Result<Self, ConnectError> {
         let path = || address.socket().to_path_buf();
-        let attempt = || {
-            let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-            // Bounds `connect` when the backlog is full.
-            sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(timeout))?;
-            connect(&socket, &SocketAddrUnix::new(address.socket())?)?;
-            Ok(socket)
-        };
-        match attempt() {
-            Ok(socket) => Ok(Self { socket, timeout }),
-            Err(Errno::NOENT | Errno::CONNREFUSED) => Err(ConnectError::NotRunning { path: path() }),
-            Err(errno) => Err(ConnectError::Io { path: path(), source: errno.into() }),
+        match socket::connect(address.socket(), timeout) {
+            Ok(Some(socket)) => Ok(Self { socket, timeout }),
+            Ok(None) => Err(ConnectError::NotRunning { path: path() }),
+            Err(source) => Err(ConnectError::Io { path: path(), source }),
         }
     }
 

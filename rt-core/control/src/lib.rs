@@ -34,8 +34,9 @@
 mod address;
 mod client;
 mod message;
-mod packet;
+pub mod packet;
 mod server;
+pub mod socket;
 
 pub use address::{Address, AddressError, STANDBY, default_runtime_dir, label, list};
 pub use client::{CallError, Client, ConnectError};
@@ -45,4 +46,5 @@ pub use message::{
     Request, SetpointInfo, SiteFile, Status, TagInfo, Wishes,
 };
 pub use packet::PACKET_BYTES_MAX;
-pub use server::{BindError, Conversation, Peer, Received, Server, remove_leftovers};
+pub use server::{BindError, Conversation, Received, Server, remove_leftovers};
+pub use socket::Peer;

@@ -13,6 +13,7 @@ use rustix::net::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 
 use crate::message::CONFIGURATION_BYTES_MAX;
 
@@ -24,13 +25,16 @@ const _: () =
 const DESCRIPTORS_MAX: usize = 5;
 
 /// What went wrong with a packet.
-#[derive(Debug)]
-pub(crate) enum PacketError {
+#[derive(Debug, Error)]
+pub enum PacketError {
     /// The kernel refused.
+    #[error("the socket failed: {0}")]
     Os(Errno),
     /// Nothing came or went within the time.
+    #[error("nothing came or went in time")]
     TimedOut,
     /// Too long, or not the expected type.
+    #[error("a packet was not understood")]
     NotUnderstood,
 }
 
@@ -58,7 +62,11 @@ pub(crate) fn wait(fd: BorrowedFd<'_>, flags: PollFlags, timeout: Duration) -> R
     }
 }
 
-pub(crate) fn send<T: Serialize>(
+/// Sends a message with descriptors, waiting at most so long for room.
+///
+/// # Errors
+/// [`PacketError`]; nothing of it was sent then.
+pub fn send<T: Serialize>(
     socket: BorrowedFd<'_>,
     message: &T,
     descriptors: &[BorrowedFd<'_>],
@@ -79,7 +87,10 @@ pub(crate) fn send<T: Serialize>(
 }
 
 /// The next packet; `None` when the peer has closed the connection.
-pub(crate) fn receive<T: DeserializeOwned>(
+///
+/// # Errors
+/// [`PacketError`].
+pub fn receive<T: DeserializeOwned>(
     socket: BorrowedFd<'_>,
     timeout: Duration,
 ) -> Result<Option<(T, Vec<OwnedFd>)>, PacketError> {

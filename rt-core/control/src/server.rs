@@ -3,24 +3,19 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::event::PollFlags;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with, sockopt,
-};
 use thiserror::Error;
 
 use crate::address::Address;
 use crate::message::{Answer, Request};
 use crate::packet::{self, PacketError};
+use crate::socket::{self, Peer};
 
-/// Connections that may wait for the keeper thread.
-const BACKLOG: i32 = 16;
 /// How long the runtime waits for one peer: the others wait meanwhile.
 const PEER_TIMEOUT: Duration = Duration::from_millis(200);
 /// A standby's seat is tried for so often, with such pauses.
@@ -55,15 +50,6 @@ pub enum BindError {
         /// Why.
         source: std::io::Error,
     },
-}
-
-/// Who is calling, by the kernel's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The process.
-    pub pid: u32,
-    /// Its user.
-    pub uid: u32,
 }
 
 impl Server {
@@ -161,20 +147,8 @@ impl Server {
     /// # Errors
     /// The kernel's, when the socket itself fails.
     pub fn accept(&self, timeout: Duration) -> std::io::Result<Option<Conversation>> {
-        match packet::wait(self.socket.as_fd(), PollFlags::IN, timeout) {
-            Ok(()) => {}
-            Err(PacketError::Os(errno)) => return Err(errno.into()),
-            Err(_) => return Ok(None),
-        }
-        match accept_with(&self.socket, SocketFlags::CLOEXEC) {
-            Ok(socket) => {
-                let peer = sockopt::socket_peercred(&socket)?;
-                let peer = Peer { pid: peer.pid.as_raw_nonzero().get().cast_unsigned(), uid: peer.uid.as_raw() };
-                Ok(Some(Conversation { socket, peer }))
-            }
-            Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        let accepted = socket::accept(self.socket.as_fd(), timeout)?;
+        Ok(accepted.map(|(socket, peer)| Conversation { socket, peer }))
     }
 
     /// The address that is held.
@@ -343,14 +317,8 @@ impl Seat {
 
     fn listen(&self) -> Result<OwnedFd, BindError> {
         let path = self.address.socket();
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(path)(error)),
-            _ => {}
-        }
-        let socket = listening(path).map_err(|errno| io(path)(errno.into()))?;
         // Anyone may ask; who gets an answer is decided by the peer's user id, and a refusal is recorded.
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(io(path))?;
-        Ok(socket)
+        socket::listen(path, 0o666).map_err(io(path))
     }
 
     /// Removes what is its own; the lock is held until the seat is dropped.
@@ -381,12 +349,4 @@ fn open_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).truncate(false).mode(0o644);
     options
-}
-
-fn listening(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    bind(&socket, &SocketAddrUnix::new(path)?)?;
-    listen(&socket, BACKLOG)?;
-    Ok(socket)
 }

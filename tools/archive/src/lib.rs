@@ -4,6 +4,7 @@
 mod block;
 mod codec;
 mod exception;
+mod gathering;
 mod rollup;
 mod rows;
 mod sealed;
@@ -13,10 +14,12 @@ mod timeline;
 pub use block::{Point, pack, unpack};
 pub use codec::Damaged;
 pub use exception::{Exceptions, HEARTBEAT_NS, HOLDS_NS, Rule};
+pub use gathering::Gathering;
 pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
 pub use store::{
     Brought, Commit, Finding, Kept, Limit, NoLimit, Old, OldTrack, Purged, Reader, Retention, RunInfo, Sealed, Store,
-    StoreError, Timed, TrackInfo, Turn, label, verify,
+    StoreError, Timed, TrackInfo, Turn, is_archive, label, verify,
 };
+pub use timeline::{Moment, Stretch, Timeline};

@@ -7,13 +7,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::block::{Point, put_points, take_points};
 use crate::codec::{Damaged, put, put_signed, put_values, seal, take, take_signed, take_values, unseal};
 use crate::rows::TrackKind;
 use crate::timeline::{Moment, Timeline};
 
 /// What a track was like from one instant on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bucket {
     /// When it begins, nanoseconds since 1970: a multiple of its width.
     pub unix_ns: u64,
@@ -36,7 +38,7 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    const fn empty(unix_ns: u64) -> Self {
+    pub(crate) const fn empty(unix_ns: u64) -> Self {
         let none = f64::NAN;
         Self { unix_ns, count: 0, known_ns: 0, valued_ns: 0, good_ns: 0, mean: none, min: none, max: none, last: none }
     }
@@ -47,7 +49,7 @@ impl Bucket {
     }
 
     /// Takes in what comes behind it.
-    fn add(&mut self, later: &Self) {
+    pub(crate) fn add(&mut self, later: &Self) {
         self.count += later.count;
         self.known_ns += later.known_ns;
         self.good_ns += later.good_ns;

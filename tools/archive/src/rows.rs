@@ -70,7 +70,7 @@ impl TrackKind {
     ];
 
     /// The one of this name; a later version may have others.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 

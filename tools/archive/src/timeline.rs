@@ -4,31 +4,36 @@ use std::ops::RangeInclusive;
 
 /// A stretch in which a run's clocks go side by side.
 #[derive(Clone, Debug)]
-pub(crate) struct Stretch {
-    pub(crate) cycles: RangeInclusive<u64>,
-    /// When the first of them was.
-    pub(crate) unix_ns: u64,
-    pub(crate) period_ns: u64,
+pub struct Stretch {
+    /// Which.
+    pub cycles: RangeInclusive<u64>,
+    /// When the first of them was, nanoseconds since 1970.
+    pub unix_ns: u64,
+    /// From cycle to cycle.
+    pub period_ns: u64,
 }
 
 /// An instant, and in which stretch: a clock that is set back has the same instants once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// The stretch's first cycle.
-    pub(crate) stretch: u64,
-    pub(crate) unix_ns: u64,
+    pub stretch: u64,
+    /// Nanoseconds since 1970.
+    pub unix_ns: u64,
 }
 
 /// The stretches of a run, in the order of their cycles.
 #[derive(Clone, Debug)]
-pub(crate) struct Timeline(Vec<Stretch>);
+pub struct Timeline(Vec<Stretch>);
 
 impl Stretch {
-    pub(crate) fn first(&self) -> u64 {
+    /// The first of its cycles.
+    pub fn first(&self) -> u64 {
         *self.cycles.start()
     }
 
-    pub(crate) fn unix_ns(&self, cycle: u64) -> u64 {
+    /// When one of its cycles was.
+    pub fn unix_ns(&self, cycle: u64) -> u64 {
         self.unix_ns.saturating_add(cycle.saturating_sub(self.first()).saturating_mul(self.period_ns))
     }
 
@@ -37,8 +42,8 @@ impl Stretch {
         self.unix_ns(self.cycles.end().saturating_add(1))
     }
 
-    /// Its cycles in these times.
-    pub(crate) fn cycles(&self, from_ns: u64, to_ns: u64) -> Option<RangeInclusive<u64>> {
+    /// Its cycles in these times, both included.
+    pub fn cycles(&self, from_ns: u64, to_ns: u64) -> Option<RangeInclusive<u64>> {
         let period_ns = self.period_ns.max(1);
         let first = self.first().saturating_add(from_ns.saturating_sub(self.unix_ns).div_ceil(period_ns));
         let last = self.first().saturating_add(to_ns.checked_sub(self.unix_ns)? / period_ns).min(*self.cycles.end());
@@ -48,7 +53,7 @@ impl Stretch {
 
 impl Timeline {
     /// From where each clock begins, with its time, in the order of cycles.
-    pub(crate) fn new(clocks: &[(u64, u64)], period_ns: u64) -> Self {
+    pub fn new(clocks: &[(u64, u64)], period_ns: u64) -> Self {
         // SQLite's integers end at this one.
         let ends = clocks.iter().skip(1).map(|(next, _)| next - 1).chain([i64::MAX as u64]);
         let stretch =
@@ -56,12 +61,13 @@ impl Timeline {
         Self(clocks.iter().zip(ends).map(stretch).collect())
     }
 
-    pub(crate) fn stretches(&self) -> &[Stretch] {
+    /// In the order of their cycles.
+    pub fn stretches(&self) -> &[Stretch] {
         &self.0
     }
 
     /// When a cycle was; `None` before the first clock.
-    pub(crate) fn moment(&self, cycle: u64) -> Option<Moment> {
+    pub fn moment(&self, cycle: u64) -> Option<Moment> {
         let behind = self.0.partition_point(|stretch| stretch.first() <= cycle);
         let stretch = self.0.get(behind.checked_sub(1)?)?;
         Some(Moment { stretch: stretch.first(), unix_ns: stretch.unix_ns(cycle) })

@@ -7,6 +7,7 @@ use watch::Memory;
 
 use crate::keeper::{KeepError, Keeper};
 use crate::rules::Rules;
+use crate::tally::Tally;
 
 /// A wall clock that moves further than this away from what it was has been set.
 const CLOCK_STEP_NS: u64 = 10_000_000;
@@ -23,6 +24,7 @@ pub(crate) struct Intake {
     last_cycle: Option<u64>,
     /// The cycle of the last decision of which the critics' estimate is kept.
     estimated: Option<u64>,
+    tally: Tally,
 }
 
 /// The numbers of a run's tracks, as the cycle record has them.
@@ -97,12 +99,26 @@ impl Intake {
         }
         let estimated = keeper.newest(next.run, tracks.value)?.map(|point| point.cycle);
         memory.go_on_at(next.next_cycle_record, next.next_event);
-        Ok(Self { run: next.run, tracks, exceptions, description, last_cycle: next.last_cycle, next, estimated })
+        Ok(Self {
+            run: next.run,
+            tracks,
+            exceptions,
+            description,
+            last_cycle: next.last_cycle,
+            next,
+            estimated,
+            tally: Tally::default(),
+        })
     }
 
     /// Its number in the archive.
     pub(crate) const fn run(&self) -> RunId {
         self.run
+    }
+
+    /// What has been kept since the last time that this was asked.
+    pub(crate) fn tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
     }
 
     /// Keeps what was published since the last time.
@@ -118,9 +134,11 @@ impl Intake {
             return Ok(());
         }
         let next = (commit.cycle_records.end, commit.events_read.end);
+        let tally = Tally::of(&commit);
         let kept = self.put(keeper, commit, release);
         if kept.is_ok() {
             (self.next.next_cycle_record, self.next.next_event) = next;
+            self.tally.add(tally);
         } else {
             // It is read once more, as far as the rings still hold it; nothing of it counts as kept.
             self.last_cycle = last_cycle;

@@ -1,6 +1,7 @@
 //! Where what was read is kept.
 
 use archive::{Commit, Kept, Point, Run, RunId, Store, StoreError, TrackId, TrackName};
+use recall::KeeperStatus;
 
 use crate::spill::SpillError;
 
@@ -44,6 +45,9 @@ pub trait Keeper {
     /// # Errors
     /// [`KeepError`]; it stays as it was then.
     fn settle(&mut self, run: RunId) -> Result<(), KeepError>;
+
+    /// How it is.
+    fn status(&self) -> KeeperStatus;
 }
 
 /// Why nothing is kept.
@@ -81,5 +85,9 @@ impl Keeper for Store {
     fn settle(&mut self, run: RunId) -> Result<(), KeepError> {
         self.compact(run)?;
         Ok(())
+    }
+
+    fn status(&self) -> KeeperStatus {
+        KeeperStatus::Archive { directory: self.directory().display().to_string() }
     }
 }

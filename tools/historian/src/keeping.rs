@@ -1,12 +1,14 @@
 //! All agents that are found, each with what is kept of its runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
 use watch::{Agents, Memory};
 
+use crate::board::Board;
 use crate::intake::{Clocks, Intake};
 use crate::keeper::{KeepError, Keeper};
 use crate::rules::Rules;
@@ -22,6 +24,8 @@ pub struct Keeping {
     agents: Agents,
     keeper: Box<dyn Keeper>,
     rules: Rules,
+    /// What whoever asks is told.
+    board: Arc<Board>,
     clock: MonotonicClock,
     /// By the agent's name: the run that leads.
     kept: BTreeMap<String, Run>,
@@ -44,13 +48,23 @@ struct Ended {
     memory: Memory,
 }
 
+impl Ended {
+    /// Keeps what there is; whether that is everything.
+    fn is_kept(&mut self, keeper: &mut dyn Keeper, board: &Board, clocks: Clocks) -> bool {
+        let taken = self.run.intake.take(keeper, &mut self.memory, clocks);
+        board.kept(&self.label, &self.run.intake.tally());
+        taken.is_ok()
+    }
+}
+
 impl Keeping {
-    /// Keeps all of these there, by these rules.
-    pub fn new(agents: Agents, keeper: Box<dyn Keeper>, rules: Rules) -> Self {
+    /// Keeps all of these there, by these rules, and writes on the board how that goes.
+    pub fn new(agents: Agents, keeper: Box<dyn Keeper>, rules: Rules, board: Arc<Board>) -> Self {
         Self {
             agents,
             keeper,
             rules,
+            board,
             clock: MonotonicClock::new(),
             kept: BTreeMap::new(),
             ended: Vec::new(),
@@ -62,21 +76,27 @@ impl Keeping {
     /// Keeps what all agents have published since the last turn.
     pub fn turn(&mut self) {
         let clocks = Clocks { monotonic_ns: self.clock.now().as_ns(), unix_ns: rt_sys::unix_time().as_ns() };
-        let Self { agents, keeper, rules, kept, ended, said, .. } = self;
+        let Self { agents, keeper, rules, board, kept, ended, said, .. } = self;
         let keeper = &mut **keeper;
-        ended.retain_mut(|of| of.run.intake.take(keeper, &mut of.memory, clocks).is_err());
+        ended.retain_mut(|of| !of.is_kept(keeper, board, clocks));
         for agent in agents.find() {
             let label = agent.label();
             // Whoever does not answer may have published something before it ended.
             let _ = agent.look();
             if let Some((run, memory)) = agent.former().and_then(|memory| Some((kept.remove(&label)?, memory))) {
-                leave(ended, Ended { label: label.clone(), run, memory }, keeper, clocks);
+                leave(ended, Ended { label: label.clone(), run, memory }, keeper, board, clocks);
             }
             let Some(memory) = agent.memory() else { continue };
             let taken = take(memory, kept.get_mut(&label), keeper, rules, clocks);
             let taken = taken.map(|begun| _ = begun.map(|begun| kept.insert(label.clone(), begun)));
-            tell(said, label, taken.err());
+            if let Some(run) = kept.get_mut(&label) {
+                board.kept(&label, &run.intake.tally());
+            }
+            let failed = taken.err().map(|error| error.to_string());
+            board.failing(&label, failed.as_deref());
+            tell(said, label, failed);
         }
+        board.keeper(keeper.status());
         self.settle();
     }
 
@@ -111,8 +131,8 @@ fn take(
 }
 
 /// Keeps what a run has left behind, now or as soon as that is possible.
-fn leave(ended: &mut Vec<Ended>, mut left: Ended, keeper: &mut dyn Keeper, clocks: Clocks) {
-    if left.run.intake.take(keeper, &mut left.memory, clocks).is_ok() {
+fn leave(ended: &mut Vec<Ended>, mut left: Ended, keeper: &mut dyn Keeper, board: &Board, clocks: Clocks) {
+    if left.is_kept(keeper, board, clocks) {
         return;
     }
     ended.push(left);
@@ -123,8 +143,8 @@ fn leave(ended: &mut Vec<Ended>, mut left: Ended, keeper: &mut dyn Keeper, clock
 }
 
 /// Says once that an agent is not kept, and that it is again.
-fn tell(said: &mut BTreeMap<String, String>, label: String, failed: Option<KeepError>) {
-    let Some(what) = failed.map(|error| error.to_string()) else {
+fn tell(said: &mut BTreeMap<String, String>, label: String, failed: Option<String>) {
+    let Some(what) = failed else {
         if said.remove(&label).is_some() {
             tracing::info!(agent_id = label, "is kept again");
         }

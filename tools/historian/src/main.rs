@@ -7,17 +7,24 @@
 //!   waits in memory while it cannot be kept; of more than eight such runs the oldest is given up, which only the log tells.
 //! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
 //!   full.
+//! - It answers what it has kept, and how it is, on a socket in the runtime directory; whoever asks cannot make it late.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
 //!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal, 78 the rules are wrong.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use archive::{Limit, Retention, Store};
 use clap::Parser;
-use historian::{BUDGET_MIN, Keeper, Keeping, Postgres, ROLES, Rules, TagRule, Target, look_after_days, migrate};
+use historian::{
+    BUDGET_MIN, Board, Desk, Keeper, Keeping, Kept, KeptFor, Postgres, ROLES, Rules, TagRule, Target, look_after_days,
+    migrate,
+};
+use recall::{Address, Host, Server};
 use rt_sys::Lifeline;
 use watch::{Agents, From};
 
@@ -32,9 +39,11 @@ const TURN: Duration = Duration::from_secs(1);
         corerl-historian --history /var/lib/corerl/history\n  \
         corerl-historian --rule PH=0.02 --rule FLOW=0.5,10s --rule works/ph:LEVEL=every\n  \
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
+        corerl-historian --postgres postgresql://owner@localhost/plant --migrate --keep-samples 90d --keep-events 730d\n  \
         corerl-historian --print-roles | psql postgresql://owner@localhost/plant\n  \
         corerl-historian --postgres 'host=localhost dbname=plant user=corerl_historian' --password-file /etc/corerl/db\n\n\
-        `corerl data query` reads what is kept in files, also while this runs; in PostgreSQL people look at corerl.sample_named."
+        `corerl data query` reads what is kept in files, also while this runs, or asks this program, wherever it keeps; `corerl data \
+        status` shows how it is."
 )]
 struct Arguments {
     /// Where the history is kept.
@@ -43,6 +52,9 @@ struct Arguments {
     /// Where the agents' control sockets are.
     #[arg(long, value_name = "DIRECTORY")]
     runtime_dir: Option<PathBuf>,
+    /// What this historian is called, if several run here.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    name: String,
     /// Keep in this PostgreSQL database instead, a URL or pairs of key and value; without a password, and without
     /// `sslmode=disable` on this machine only.
     #[arg(long, value_name = "TARGET")]
@@ -71,16 +83,17 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// How long samples of days that are over are kept, and how much of them: 90d, 50GB, or both as 90d,50GB [default: for ever].
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    /// Of a database its owner says this in days, with --migrate.
+    #[arg(long, value_name = "LIMIT")]
     keep_samples: Option<Limit>,
     /// The same for events.
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    #[arg(long, value_name = "LIMIT")]
     keep_events: Option<Limit>,
     /// The same for what each minute was like.
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    #[arg(long, value_name = "LIMIT")]
     keep_minutes: Option<Limit>,
     /// The same for what each hour was like.
-    #[arg(long, value_name = "LIMIT", conflicts_with = "postgres")]
+    #[arg(long, value_name = "LIMIT")]
     keep_hours: Option<Limit>,
     /// End when standard input is closed.
     #[arg(long)]
@@ -117,29 +130,80 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
     let target = target(arguments)?;
     let rules = Rules::read(&arguments.rule, arguments.rules.as_deref());
     let rules = rules.map_err(|error| (BAD_CONFIGURATION, error.to_string()))?;
+    let kept_for = match target {
+        Some(_) => KeptFor::new(&retention(arguments)).map_err(|error| (USAGE, error.to_string()))?,
+        None => KeptFor::default(),
+    };
     if let (Some(target), true) = (&target, arguments.migrate) {
         let steps = migrate(target).map_err(|error| (UNAVAILABLE, format!("{target} stays as it is: {error}")))?;
+        kept_for
+            .write(target)
+            .map_err(|error| (UNAVAILABLE, format!("{target} keeps for as long as before: {error}")))?;
         tracing::info!("{target} is up to date after {steps} steps");
         return Ok(());
     }
-    let (_running, stop) = std::sync::mpsc::channel();
-    let keeper: Box<dyn Keeper> = match target {
-        Some(target) => Box::new(postgres(arguments, target)?),
+    if target.is_some() && kept_for != KeptFor::default() {
+        let message =
+            "the owner of a database says for how long it keeps: give --keep-samples and --keep-events with --migrate";
+        return Err((USAGE, message.to_owned()));
+    }
+    let address = Address::new(&directory, &arguments.name).map_err(|error| (USAGE, format!("--name: {error}")))?;
+    let (_running, stop) = mpsc::channel();
+    let (keeper, kept): (Box<dyn Keeper>, _) = match target {
+        Some(target) => (Box::new(postgres(arguments, target.clone())?), Kept::Database(Box::new(target))),
         None => {
             let store = store(arguments)?;
             let (history, retention) = (arguments.history.clone(), retention(arguments));
             // Nobody waits for it at the end: a day that is half sealed is as hot as it was.
             std::thread::spawn(move || look_after_days(&history, &retention, &stop));
-            Box::new(store)
+            (Box::new(store), Kept::Archive(arguments.history.clone()))
         }
     };
+    let board = Arc::new(Board::new(keeper.status()));
+    let _answering = Answering::start(&address, Desk::new(Arc::clone(&board), kept));
     tracing::info!("keeping agents below {}", directory.display());
-    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper, rules);
+    let mut keeping = Keeping::new(Agents::below(directory, From::Oldest), keeper, rules, board);
     loop {
         keeping.turn();
         if lifeline.wait(TURN).asks_to_stop() {
             keeping.turn();
             return Ok(());
+        }
+    }
+}
+
+/// A thread that answers whoever asks. At its end the socket is removed.
+struct Answering {
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Answering {
+    /// Answers there. Without an address everything is kept all the same, and nobody can ask.
+    fn start(address: &Address, desk: Desk) -> Self {
+        let (stop, stopped) = mpsc::channel();
+        let thread = match Server::bind(address) {
+            Ok(server) => std::thread::Builder::new().name("answering".to_owned()).spawn(move || {
+                let host: Arc<dyn Host> = Arc::new(desk);
+                if let Err(error) = server.serve(&host, &stopped) {
+                    tracing::error!("nobody can ask this historian any more: {error}");
+                }
+            }),
+            Err(error) => {
+                tracing::warn!("nobody can ask this historian: {error}; give it another --name");
+                return Self { stop: None, thread: None };
+            }
+        };
+        let thread = thread.inspect_err(|error| tracing::error!("nobody can ask this historian: {error}")).ok();
+        Self { stop: Some(stop), thread }
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }

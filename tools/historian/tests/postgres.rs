@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use archive::{Commit, Event, Gap, Kept, Missing, Point, Run, TrackId, TrackKind, TrackName};
-use historian::{BUDGET_MIN, Keeper as _, Postgres, Target, migrate};
+use historian::{BUDGET_MIN, Keeper as _, KeptFor, Postgres, Target, migrate};
 use postgres::Client;
 use server::{Server, wait_for};
 
@@ -324,6 +324,43 @@ fn the_historians_role_adds_and_takes_nothing_away_and_people_read_names() {
 }
 
 #[test]
+fn what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be() {
+    let test = "what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be";
+    let Some(server) = Server::prepared(test, &[]) else { return };
+    let spill = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
+    writer.put(1_500);
+    writer.arrive();
+    let client = &mut server.client();
+    let rows =
+        |client: &mut Client| ["sample", "event"].map(|of| count(client, &format!("SELECT count(*) FROM corerl.{of}")));
+    let before = rows(client);
+    let purge = "SET ROLE corerl_historian; SELECT * FROM corerl.purge(); RESET ROLE";
+    client.batch_execute(purge).unwrap();
+    assert_eq!(rows(client), before, "nobody has given up anything yet");
+    for forbidden in ["SELECT corerl.drop_samples('2100-01-01')", "INSERT INTO corerl.retention VALUES ('samples', 1)"]
+    {
+        client.batch_execute(&format!("SET ROLE corerl_historian; {forbidden}")).unwrap_err();
+        client.batch_execute("RESET ROLE").unwrap();
+    }
+    // A limit that leaves the second day of the samples, and not their first one.
+    let days = count(client, "SELECT (current_date - date '2023-11-15')::bigint");
+    let limit = archive::Limit { age: Some(Duration::from_secs(86_400 * days)), bytes: None };
+    let retention = archive::Retention { samples: limit, ..archive::Retention::default() };
+    KeptFor::new(&retention).unwrap().write(&server.owner()).unwrap();
+    client.batch_execute(purge).unwrap();
+    let [samples, events] = rows(client);
+    let later = "SELECT count(*) FROM corerl.sample WHERE time >= '2023-11-15 00:00+00'";
+    assert!(0 < samples && samples < before[0] && samples == count(client, later), "{samples} of {before:?}");
+    assert_eq!(events, before[1]);
+    let retention = archive::Retention { events: limit, ..archive::Retention::default() };
+    KeptFor::new(&retention).unwrap().write(&server.owner()).unwrap();
+    client.batch_execute(purge).unwrap();
+    assert_eq!(count(client, "SELECT count(*) FROM corerl.event WHERE time < '2023-11-15 00:00+00'"), 0);
+    assert!(rows(client)[1] < events && rows(client)[1] > 0);
+}
+
+#[test]
 fn a_schema_is_made_once_and_whoever_finds_none_says_what_to_do() {
     let Some(server) = Server::start("a_schema_is_made_once_and_whoever_finds_none_says_what_to_do", &[]) else {
         return;
@@ -332,7 +369,7 @@ fn a_schema_is_made_once_and_whoever_finds_none_says_what_to_do() {
     let mut writer = Writer::open(server.owner(), spill.path(), BUDGET, 1);
     writer.put(10);
     wait_for(|| writer.keeper.status().away.is_some_and(|why| why.contains("--migrate")));
-    assert_eq!(migrate(&server.owner()).unwrap(), 3);
+    assert_eq!(migrate(&server.owner()).unwrap(), 4);
     assert_eq!(migrate(&server.owner()).unwrap(), 0);
     writer.arrive();
     assert_eq!(check(&mut server.client(), 10), 0);
@@ -359,7 +396,7 @@ fn timescaledb_has_hypertables_and_under_its_own_licence_more() {
             .client()
             .batch_execute("CREATE SCHEMA elsewhere; CREATE EXTENSION timescaledb SCHEMA elsewhere")
             .unwrap();
-        assert_eq!(migrate(&server.owner()).unwrap(), 3);
+        assert_eq!(migrate(&server.owner()).unwrap(), 4);
         let spill = tempfile::tempdir().unwrap();
         let mut writer = Writer::open(server.owner(), spill.path(), BUDGET, 1);
         (0..100).for_each(|_| writer.put(50));

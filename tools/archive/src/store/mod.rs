@@ -97,6 +97,11 @@ pub enum StoreError {
     },
 }
 
+/// Whether there is an archive in a directory.
+pub fn is_archive(directory: &Path) -> bool {
+    directory.join(HOT).is_file()
+}
+
 /// Opens a directory's file to be read.
 fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(directory.join(HOT), OpenFlags::SQLITE_OPEN_READ_ONLY)?;

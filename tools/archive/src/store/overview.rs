@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::read::Reader;
 use super::write::count;
 use super::{StoreError, each_journal_row};
@@ -9,7 +11,7 @@ use crate::block::{Point, unpack};
 use crate::rows::{RunId, TrackId};
 
 /// A run of a runtime.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// Its number in this archive.
     pub id: RunId,

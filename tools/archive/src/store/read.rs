@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::catalogue::{files, run_of, shares};
 use super::overview::label;
@@ -22,7 +23,7 @@ pub struct Reader {
 }
 
 /// A track of one run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackInfo {
     /// Its number.
     pub id: TrackId,
@@ -35,7 +36,7 @@ pub struct TrackInfo {
 }
 
 /// A point with its time.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Timed {
     /// The cycle's, nanoseconds since 1970.
     pub unix_ns: u64,

@@ -54,6 +54,11 @@ pub struct Commit {
 }
 
 impl Store {
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Opens the archive in a directory, or begins one.
     ///
     /// # Errors

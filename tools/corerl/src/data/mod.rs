@@ -51,6 +51,8 @@ enum DataCommand {
     Export(past::export::ExportKeptArguments),
     /// Bring in old records of the plant: an export of another historian, or of CoreRL's old sensor database.
     Import(import::ImportArguments),
+    /// Tell how the running historian is, and what it has kept since its start.
+    Status(past::status::StatusArguments),
     /// Check whether what is kept is what was written.
     Verify(past::verify::VerifyArguments),
 }
@@ -95,6 +97,7 @@ pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
         DataCommand::Plot(arguments) => past::plot::run(arguments),
         DataCommand::Export(arguments) => past::export::run(arguments),
         DataCommand::Import(arguments) => import::run(arguments),
+        DataCommand::Status(arguments) => past::status::run(arguments),
         DataCommand::Verify(arguments) => past::verify::run(arguments),
     }
 }

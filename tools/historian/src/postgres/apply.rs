@@ -8,6 +8,7 @@ use archive::{Event, Gap, Missing, Run, RunId, TrackId};
 use postgres::{Client, NoTls, Transaction};
 
 use super::migrate::{VERSION, version};
+use super::retention::purge;
 use super::rows::{DAY_NS, Samples};
 use super::{Target, TargetError};
 use crate::account::{Account, New};
@@ -104,6 +105,11 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    /// Has the database give up what its owner does not keep any longer; what, and how much of it.
+    pub(super) fn purge(&mut self) -> Result<Vec<(String, i64)>, ConnectError> {
+        Ok(purge(&mut self.client)?)
     }
 
     /// Brings pieces of the log into the database: all of them, or, with an error, none.

@@ -14,6 +14,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Whoever is behind is told of so often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+/// How often what is too old is given up; an attempt that failed is made again then.
+const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// The share of the budget, in parts of 100, from which that is a warning.
 const FILL_WARNED: u64 = 50;
 
@@ -27,6 +29,8 @@ pub(super) struct Drain {
     pause: Duration,
     away_since: Option<Instant>,
     told: Instant,
+    /// `None` before the first time.
+    purged: Option<Instant>,
 }
 
 impl Drain {
@@ -41,6 +45,7 @@ impl Drain {
             pause: PAUSE_FIRST,
             away_since: None,
             told: Instant::now(),
+            purged: None,
         }
     }
 
@@ -67,6 +72,10 @@ impl Drain {
             None => self.database.insert(Database::connect(&self.target)?),
         };
         database.prepare_days(SystemTime::now())?;
+        if self.purged.is_none_or(|purged| purged.elapsed() >= PURGE_EVERY) {
+            self.purged = Some(Instant::now());
+            purge(database);
+        }
         let pieces = self.outlet.take()?;
         let brought = if pieces.is_empty() { Brought::default() } else { database.apply(&mut self.source, &pieces)? };
         self.back();
@@ -149,5 +158,16 @@ impl Drain {
 
     fn status(&self) -> std::sync::MutexGuard<'_, Status> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What fails here does not mean that the database is away, and fails the next question if it is.
+fn purge(database: &mut Database) {
+    match database.purge() {
+        Ok(purged) => purged.iter().for_each(|(class, count)| match class.as_str() {
+            "samples" => tracing::info!("{count} days of samples are purged"),
+            class => tracing::info!("{count} rows of {class} are purged"),
+        }),
+        Err(error) => tracing::warn!("what is too old cannot be purged: {error}"),
     }
 }

@@ -6,6 +6,8 @@
 mod apply;
 mod drain;
 mod migrate;
+mod reading;
+mod retention;
 mod rows;
 mod target;
 
@@ -16,9 +18,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use archive::{Commit, Kept, Point, Run, RunId, TrackId, TrackName};
+use recall::KeeperStatus;
 
 pub use apply::ConnectError;
 pub use migrate::{MigrateError, migrate};
+pub(crate) use reading::Reading;
+pub use retention::{KeptFor, RetentionError};
 pub use target::{Target, TargetError};
 
 use crate::keeper::{KeepError, Keeper};
@@ -34,6 +39,9 @@ const PATIENCE_AT_END: Duration = Duration::from_secs(5);
 /// A keeper that brings commits into PostgreSQL.
 #[derive(Debug)]
 pub struct Postgres {
+    /// For people.
+    target: String,
+    budget: u64,
     spill: Spill,
     status: Arc<Mutex<Status>>,
     drain: Option<JoinHandle<()>>,
@@ -62,12 +70,13 @@ impl Postgres {
     pub fn open(target: Target, spill: &Path, budget: u64) -> Result<Self, SpillError> {
         let spill = Spill::open(spill, budget, Files)?;
         let status = Arc::new(Mutex::new(Status::default()));
+        let name = target.to_string();
         let drain = Drain::new(target, spill.outlet(), budget, Arc::clone(&status));
         let drain = std::thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || drain.run())
             .map_err(|source| SpillError::Disk { action: "read by a thread", path: "of its own".into(), source })?;
-        Ok(Self { spill, status, drain: Some(drain) })
+        Ok(Self { target: name, budget, spill, status, drain: Some(drain) })
     }
 
     /// How it stands.
@@ -101,6 +110,19 @@ impl Keeper for Postgres {
     /// A database settles by itself.
     fn settle(&mut self, _: RunId) -> Result<(), KeepError> {
         Ok(())
+    }
+
+    fn status(&self) -> KeeperStatus {
+        let Status { away, behind_bytes, samples, lost_cycles, lost_events } = Self::status(self);
+        KeeperStatus::Database {
+            target: self.target.clone(),
+            away,
+            spill_bytes: behind_bytes,
+            spill_budget_bytes: self.budget,
+            samples,
+            lost_cycles,
+            lost_events,
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use archive::{Event, Reader, RunId};
+use archive::{Event, RunId};
 use clap::Args;
+use recall::Past;
 use serde::Serialize;
 
 use super::Where;
@@ -46,9 +47,9 @@ pub(crate) fn run(arguments: &EventsArguments) -> Result<Exit, Failure> {
         events: &'a [Told],
     }
     let (from, to, zone) = arguments.window.read()?;
-    let reader = arguments.of.open()?;
+    let past = arguments.of.open()?;
     let is_asked = |event: &Event| arguments.kind.is_empty() || arguments.kind.contains(&event.kind);
-    let found = between(&reader, &arguments.of, (from, to), &zone, is_asked)?;
+    let found = between(&*past, &arguments.of, (from, to), &zone, is_asked)?;
     if arguments.json {
         print_json("corerl.data-events/1", &Printed { events: &found })?;
     } else if found.is_empty() {
@@ -61,14 +62,14 @@ pub(crate) fn run(arguments: &EventsArguments) -> Result<Exit, Failure> {
 
 /// The events between two times, as they are told.
 pub(super) fn between(
-    reader: &Reader,
+    past: &dyn Past,
     of: &Where,
     (from, to): (u64, u64),
     zone: &Zone,
     is_asked: impl Fn(&Event) -> bool,
 ) -> Result<Vec<Told>, Failure> {
-    let agents: BTreeMap<RunId, String> = reader.runs()?.into_iter().map(|run| (run.id, run.agent)).collect();
-    let events = reader.events(from, to)?.into_iter();
+    let agents: BTreeMap<RunId, String> = past.runs()?.into_iter().map(|run| (run.id, run.agent)).collect();
+    let events = past.events(from, to)?.into_iter();
     let told = events.filter(|(_, event)| is_asked(event)).filter_map(|(run, event)| {
         let agent = agents.get(&run).filter(|agent| of.is_of(agent))?.clone();
         let Event { cycle, unix_ns, kind, uid, text, .. } = event;

@@ -56,13 +56,13 @@ enum Format {
 
 pub(crate) fn run(arguments: &ExportKeptArguments) -> Result<Exit, Failure> {
     let (from, to, zone) = arguments.window.read()?;
-    let reader = arguments.of.open()?;
-    let all = Series::all(&reader, &arguments.of)?;
+    let past = arguments.of.open()?;
+    let all = Series::all(&*past, &arguments.of)?;
     let agent = the_agent(&all)?;
     // Names that nothing has are refused before anything is written.
-    Series::named(&reader, &arguments.of, &arguments.tags)?;
+    Series::named(&*past, &arguments.of, &arguments.tags)?;
     let wanted = Wanted { agent: &agent, times_ns: (from, to), every_ns: arguments.every, columns: &arguments.tags };
-    let rows = Rows::begin(&reader, &wanted)?;
+    let rows = Rows::begin(&*past, &wanted)?;
     let fresh = FreshFile::begin(&arguments.out, arguments.force)?;
     let is_parquet = arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
     let sheet = match arguments.format.unwrap_or(if is_parquet { Format::Parquet } else { Format::Csv }) {
@@ -80,13 +80,13 @@ const ROWS_MAX: u64 = 100_000;
 
 /// All tags of the only agent of a historian's directory: a row a second, or fewer if that were too many.
 pub(in crate::data) fn everything(history: &Path) -> Result<Table, Failure> {
-    let of = Where { history: history.to_owned(), agent: None };
-    let reader = of.open()?;
-    let agent = the_agent(&Series::all(&reader, &of)?)?;
-    let times = reader.runs()?.into_iter().filter_map(|run| run.times_ns);
+    let of = Where::directory(history);
+    let past = of.open()?;
+    let agent = the_agent(&Series::all(&*past, &of)?)?;
+    let times = past.runs()?.into_iter().filter_map(|run| run.times_ns);
     let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))).unwrap_or_default();
     let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(1_000_000_000);
-    Ok(Rows::begin(&reader, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?)
+    Ok(Rows::begin(&*past, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?)
 }
 
 /// A table is of one agent.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use archive::{Gap, Missing, Reader, RunId, RunInfo};
+use archive::{Missing, RunId, RunInfo};
 use clap::Args;
+use recall::Missed;
 use serde::Serialize;
 
 use super::Where;
@@ -47,14 +48,14 @@ pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
         gaps: &'a [Told],
     }
     let (from, to, zone) = arguments.window.read()?;
-    let reader = arguments.of.open()?;
-    let runs: Vec<_> = reader.runs()?.into_iter().filter(|run| arguments.of.is_of(&run.agent)).collect();
+    let past = arguments.of.open()?;
+    let runs: Vec<_> = past.runs()?.into_iter().filter(|run| arguments.of.is_of(&run.agent)).collect();
     let agents: BTreeMap<RunId, &str> = runs.iter().map(|run| (run.id, run.agent.as_str())).collect();
     let mut told = between_runs(&runs, &zone);
     // A gap is found by where it begins, and may reach into the window from before it.
-    for (run, _, gap) in reader.gaps(0, to)? {
-        if let Some(agent) = agents.get(&run) {
-            told.push(of_ring(&reader, run, &gap, agent, &zone)?);
+    for missed in past.gaps(0, to)? {
+        if let Some(agent) = agents.get(&missed.run) {
+            told.push(of_ring(&missed, agent, &zone));
         }
     }
     // What has no end has no place in time that would rule it out.
@@ -70,10 +71,9 @@ pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn of_ring(reader: &Reader, run: RunId, gap: &Gap, agent: &str, zone: &Zone) -> Result<Told, Failure> {
-    let time = |cycle: Option<u64>| cycle.map_or(Ok(None), |cycle| reader.unix_ns(run, cycle));
-    let times_ns = (time(gap.after_cycle)?, time(gap.before_cycle)?);
-    Ok(Told {
+fn of_ring(missed: &Missed, agent: &str, zone: &Zone) -> Told {
+    let Missed { gap, times_ns, .. } = missed;
+    Told {
         agent: agent.to_owned(),
         from: times_ns.0.map(|time| zone.tell(time)),
         to: times_ns.1.map(|time| zone.tell(time)),
@@ -85,8 +85,8 @@ fn of_ring(reader: &Reader, run: RunId, gap: &Gap, agent: &str, zone: &Zone) -> 
         after_cycle: gap.after_cycle,
         before_cycle: gap.before_cycle,
         why: gap.why.clone(),
-        times_ns,
-    })
+        times_ns: *times_ns,
+    }
 }
 
 /// The times between the runs of each agent.

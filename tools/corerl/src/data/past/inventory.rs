@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use archive::{Point, Reader, RunId, TrackId};
+use archive::{RunId, Timed, TrackId};
 use clap::Args;
+use recall::Past;
 use serde::Serialize;
 
 use super::series::Series;
@@ -41,7 +42,7 @@ struct Listed {
 }
 
 /// The newest points of a run's tracks.
-type Newest = BTreeMap<TrackId, Point>;
+type Newest = BTreeMap<TrackId, Timed>;
 
 pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
     #[derive(Serialize)]
@@ -49,18 +50,18 @@ pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
         tags: &'a [Listed],
     }
     let zone = arguments.zone.zone()?;
-    let reader = arguments.of.open()?;
+    let past = arguments.of.open()?;
     let mut newest: BTreeMap<RunId, Newest> = BTreeMap::new();
     let mut entries = Vec::new();
-    for series in Series::all(&reader, &arguments.of)? {
-        let found = last(&reader, &series, &mut newest)?;
+    for series in Series::all(&*past, &arguments.of)? {
+        let found = last(&*past, &series, &mut newest)?;
         entries.push(Listed {
             tag: series.address.clone(),
             kind: series.kind.name(),
             unit: series.unit.clone(),
-            time: found.map(|(unix_ns, _)| zone.tell(unix_ns)),
-            value: found.map(|(_, point)| point.value).filter(|value| value.is_finite()),
-            state: found.map_or_else(String::new, |(_, point)| series.state(&point)),
+            time: found.map(|timed| zone.tell(timed.unix_ns)),
+            value: found.map(|timed| timed.point.value).filter(|value| value.is_finite()),
+            state: found.map_or_else(String::new, |timed| series.state(&timed.point)),
             agent: series.agent,
         });
     }
@@ -73,24 +74,20 @@ pub(crate) fn run(arguments: &TagsKeptArguments) -> Result<Exit, Failure> {
 }
 
 /// The newest point of a series with its time; every run is looked through once.
-fn last(
-    reader: &Reader,
-    series: &Series,
-    newest: &mut BTreeMap<RunId, Newest>,
-) -> Result<Option<(u64, Point)>, Failure> {
+fn last(past: &dyn Past, series: &Series, newest: &mut BTreeMap<RunId, Newest>) -> Result<Option<Timed>, Failure> {
     for track in series.tracks().iter().rev() {
         let of_run = match newest.entry(track.run) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(reader.newest(track.run)?),
+            Entry::Vacant(new) => new.insert(past.newest(track.run)?),
         };
-        if let Some(point) = of_run.get(&track.id) {
-            return Ok(reader.unix_ns(track.run, point.cycle)?.map(|unix_ns| (unix_ns, *point)));
+        if let Some(timed) = of_run.get(&track.id) {
+            return Ok(Some(*timed));
         }
     }
     // Days that are sealed are not looked through for all tracks at once.
-    let ends = reader.runs()?.into_iter().filter(|run| series.tracks().iter().any(|track| track.run == run.id));
+    let ends = past.runs()?.into_iter().filter(|run| series.tracks().iter().any(|track| track.run == run.id));
     let Some(end) = ends.filter_map(|run| run.times_ns.map(|(_, end)| end)).max() else { return Ok(None) };
-    Ok(series.at(reader, end)?.map(|timed| (timed.unix_ns, timed.point)))
+    series.at(past, end)
 }
 
 fn text(entries: &[Listed]) -> String {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use archive::{Reader, Timed, TrackKind};
+use archive::{Timed, TrackKind};
 use clap::Args;
+use recall::Past;
 use serde::Serialize;
 
 use super::events::{self, Told};
@@ -83,10 +84,10 @@ pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
     }
     let zone = arguments.zone.zone()?;
     let at = zone.read_ns(&arguments.time)?;
-    let reader = arguments.of.open()?;
-    let agents = moments(&reader, &Series::all(&reader, &arguments.of)?, at)?;
+    let past = arguments.of.open()?;
+    let agents = moments(&*past, &Series::all(&*past, &arguments.of)?, at)?;
     let window = (at.saturating_sub(arguments.around), at.saturating_add(arguments.around));
-    let events = events::between(&reader, &arguments.of, window, &zone, |_| true)?;
+    let events = events::between(&*past, &arguments.of, window, &zone, |_| true)?;
     let time = zone.tell(at);
     if arguments.json {
         print_json("corerl.data-at/1", &Printed { time, agents: &agents, events: &events })?;
@@ -116,10 +117,10 @@ fn nearest(events: &[Told], at: u64) -> &[Told] {
 }
 
 /// How it was with each agent that was there.
-fn moments(reader: &Reader, all: &[Series], at: u64) -> Result<Vec<Moment>, Failure> {
+fn moments(past: &dyn Past, all: &[Series], at: u64) -> Result<Vec<Moment>, Failure> {
     let mut moments: BTreeMap<&str, Moment> = BTreeMap::new();
     for series in all {
-        let Some(timed) = series.at(reader, at)? else { continue };
+        let Some(timed) = series.at(past, at)? else { continue };
         let moment = moments.entry(&series.agent).or_default();
         moment.agent.clone_from(&series.agent);
         moment.take(series, &timed, at);

@@ -48,12 +48,12 @@ struct Drawn {
 
 pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
     let (from, to, zone) = arguments.window.read()?;
-    let reader = arguments.of.open()?;
-    let found = Series::named(&reader, &arguments.of, &arguments.tags)?;
+    let past = arguments.of.open()?;
+    let found = Series::named(&*past, &arguments.of, &arguments.tags)?;
     let many = found.iter().any(|series| series.agent != found[0].agent);
     let mut drawn = Vec::new();
     for series in &found {
-        let points = series.between(&reader, from.saturating_sub(HOLDS_NS), to)?;
+        let points = series.between(&*past, from.saturating_sub(HOLDS_NS), to)?;
         let whose = if many { format!("{} ", series.agent) } else { String::new() };
         drawn.push(Drawn { heading: whose + &series.heading(), points: steps(&points, from, to) });
     }

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use archive::{Bucket, Reader, Timed};
+use archive::{Bucket, Timed};
 use clap::{Args, ValueEnum};
+use recall::Past;
 use serde::Serialize;
 use tables::{Kind, Value};
 
@@ -110,17 +111,17 @@ struct Printed<'a, T> {
 
 pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
     let (from, to, zone) = arguments.window.read()?;
-    let reader = arguments.of.open()?;
-    let series = Series::named(&reader, &arguments.of, &arguments.tags)?;
+    let past = arguments.of.open()?;
+    let series = Series::named(&*past, &arguments.of, &arguments.tags)?;
     let is_empty = match arguments.every {
         None => {
-            let found = found(series, |series| values(series, &reader, (from, to), &zone))?;
+            let found = found(series, |series| values(series, &*past, (from, to), &zone))?;
             put(arguments, &found, (from, to), &zone, &sheet)?;
             found.iter().all(|found| found.points.is_empty())
         }
         Some(every) => {
             let width = Duration::from_nanos(every);
-            let found = found(series, |series| stretches(series, &reader, (from, to), width, &zone))?;
+            let found = found(series, |series| stretches(series, &*past, (from, to), width, &zone))?;
             put(arguments, &found, (from, to), &zone, &|found| wide(found, arguments.figure))?;
             found.iter().all(|found| found.points.is_empty())
         }
@@ -160,10 +161,10 @@ fn put<T: Serialize>(
 }
 
 /// The values of a series. What holds at the beginning was kept before it, unless something was kept just then.
-fn values(series: &Series, reader: &Reader, (from, to): (u64, u64), zone: &Zone) -> Result<Vec<Told>, Failure> {
-    let mut points = series.between(reader, from, to)?;
+fn values(series: &Series, past: &dyn Past, (from, to): (u64, u64), zone: &Zone) -> Result<Vec<Told>, Failure> {
+    let mut points = series.between(past, from, to)?;
     if points.first().is_none_or(|first| first.unix_ns > from) {
-        points.splice(0..0, series.at(reader, from)?);
+        points.splice(0..0, series.at(past, from)?);
     }
     let told = |Timed { unix_ns, point }: Timed| Told {
         time: zone.tell(unix_ns),
@@ -178,14 +179,14 @@ fn values(series: &Series, reader: &Reader, (from, to): (u64, u64), zone: &Zone)
 /// What a series was like in each stretch of this width.
 fn stretches(
     series: &Series,
-    reader: &Reader,
+    past: &dyn Past,
     (from, to): (u64, u64),
     width: Duration,
     zone: &Zone,
 ) -> Result<Vec<Stretch>, Failure> {
     let mut buckets: Vec<Bucket> = Vec::new();
     for track in series.tracks() {
-        buckets.extend(reader.buckets(track, from, to, width)?);
+        buckets.extend(past.buckets(track, from, to, width)?);
     }
     // Two runs may have a part of one stretch each: the one that began later says how it was then.
     buckets.sort_by_key(|bucket| bucket.unix_ns);

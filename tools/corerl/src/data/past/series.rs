@@ -1,7 +1,8 @@
 //! One thing over time, whichever run it was kept of.
 
-use archive::{HOLDS_NS, Point, Reader, Timed, TrackInfo, TrackKind};
+use archive::{HOLDS_NS, Point, Timed, TrackInfo, TrackKind};
 use footage::words::{limit_names, mode_name, quality_name, reply_name, withheld_name};
+use recall::Past;
 use rt_core::record::Reply;
 use shm_layout::CycleHead;
 
@@ -21,9 +22,9 @@ pub(super) struct Series {
 
 impl Series {
     /// Everything that was kept of the agents that are asked for.
-    pub(super) fn all(reader: &Reader, of: &Where) -> Result<Vec<Self>, Failure> {
+    pub(super) fn all(past: &dyn Past, of: &Where) -> Result<Vec<Self>, Failure> {
         let mut all: Vec<Self> = Vec::new();
-        for track in reader.tracks(None)?.into_iter().filter(|track| of.is_of(&track.agent)) {
+        for track in past.tracks()?.into_iter().filter(|track| of.is_of(&track.agent)) {
             let (address, kind) = (track.name.address(), track.name.kind);
             let known = all
                 .iter_mut()
@@ -45,17 +46,14 @@ impl Series {
         }
         if all.is_empty() {
             let whose = of.agent.as_ref().map_or_else(String::new, |agent| format!(" of {agent}"));
-            return Err(Failure::new(
-                Exit::Unavailable,
-                format!("{}: nothing{whose} is kept there", of.history.display()),
-            ));
+            return Err(Failure::new(Exit::Unavailable, format!("nothing{whose} is kept there")));
         }
         Ok(all)
     }
 
     /// Those of these names, in their order, of every agent that has them.
-    pub(super) fn named(reader: &Reader, of: &Where, names: &[String]) -> Result<Vec<Self>, Failure> {
-        let all = Self::all(reader, of)?;
+    pub(super) fn named(past: &dyn Past, of: &Where, names: &[String]) -> Result<Vec<Self>, Failure> {
+        let all = Self::all(past, of)?;
         let mut found = Vec::new();
         for name in names {
             let before = found.len();
@@ -68,10 +66,10 @@ impl Series {
     }
 
     /// Its points between two times, in their order.
-    pub(super) fn between(&self, reader: &Reader, from_ns: u64, to_ns: u64) -> Result<Vec<Timed>, Failure> {
+    pub(super) fn between(&self, past: &dyn Past, from_ns: u64, to_ns: u64) -> Result<Vec<Timed>, Failure> {
         let mut points = Vec::new();
         for track in &self.tracks {
-            points.extend(reader.between(track, from_ns, to_ns)?);
+            points.extend(past.between(track, from_ns, to_ns)?);
         }
         // Runs follow each other, unless two of them hold the lease in turn.
         points.sort_by_key(|timed| timed.unix_ns);
@@ -79,8 +77,8 @@ impl Series {
     }
 
     /// The point that holds at a time, unless it is too long ago.
-    pub(super) fn at(&self, reader: &Reader, unix_ns: u64) -> Result<Option<Timed>, Failure> {
-        Ok(self.between(reader, unix_ns.saturating_sub(HOLDS_NS), unix_ns)?.pop())
+    pub(super) fn at(&self, past: &dyn Past, unix_ns: u64) -> Result<Option<Timed>, Failure> {
+        Ok(self.between(past, unix_ns.saturating_sub(HOLDS_NS), unix_ns)?.pop())
     }
 
     /// Of each run that has it, those of older runs first.

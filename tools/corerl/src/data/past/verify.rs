@@ -1,9 +1,12 @@
 //! `corerl data verify`: whether what is kept is what was written.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use recall::AskError;
 use serde::Serialize;
 
-use super::Where;
+use super::place::read;
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 
@@ -12,8 +15,9 @@ use crate::output::{print_json, print_text, table};
     after_help = "Example:\n  corerl data verify --history /var/lib/corerl/history\n\nEvery block, every row and every byte of sealed days is checked against its checksum. Exit codes: 1 something has changed."
 )]
 pub(crate) struct VerifyArguments {
-    #[command(flatten)]
-    of: Where,
+    /// The directory that corerl-historian keeps.
+    #[arg(long, value_name = "DIRECTORY", default_value = "history")]
+    history: PathBuf,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -32,13 +36,13 @@ pub(crate) fn run(arguments: &VerifyArguments) -> Result<Exit, Failure> {
         findings: &'a [Told],
     }
     // Whoever names a wrong directory is told so as by every command.
-    arguments.of.open()?;
-    let findings = archive::verify(&arguments.of.history)?;
+    read(&arguments.history)?;
+    let findings = archive::verify(&arguments.history).map_err(AskError::from)?;
     let findings: Vec<_> = findings.into_iter().map(|of| Told { place: of.place, what: of.what }).collect();
     if arguments.json {
         print_json("corerl.data-verify/1", &Printed { findings: &findings })?;
     } else if findings.is_empty() {
-        eprintln!("{}: everything is as it was written", arguments.of.history.display());
+        eprintln!("{}: everything is as it was written", arguments.history.display());
     } else {
         print_text(&table(&findings.iter().map(|of| [of.place.clone(), of.what.clone()]).collect::<Vec<_>>()))?;
     }

@@ -1,0 +1,203 @@
+//! Whoever asks a historian is told the same, whether it keeps in files or in a database.
+
+mod server;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use archive::{Bucket, Commit, Event, Gap, Missing, Point, Run, Store, TrackId, TrackKind, TrackName};
+use historian::{Board, Desk, Keeper, Kept, Postgres};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use recall::{Asked, Host as _, Past, Refusal, Source};
+use server::{Server, wait_for};
+
+/// No multiple of what a database's times are multiples of.
+const PERIOD_NS: u64 = 1_000_000_007;
+const BEGIN_NS: u64 = 1_700_000_000_000_000_123;
+
+/// Histories that are compared.
+const CASES: u32 = 6;
+
+/// What lies between two gaps of a run.
+#[derive(Clone, Debug)]
+struct Stretch {
+    cycles: u64,
+    /// Every so many cycles there is a point.
+    every: u64,
+    /// So many cycles are missing before it.
+    missing: u64,
+    /// And the clock is set by so many seconds.
+    clock_s: i64,
+}
+
+fn stretches() -> impl Strategy<Value = Vec<Stretch>> {
+    let clock = prop_oneof![3 => Just(0i64), 1 => -900i64..900];
+    let stretch = (2u64..2500, 1u64..40, 0u64..700, clock);
+    let stretch = stretch.prop_map(|(cycles, every, missing, clock_s)| Stretch { cycles, every, missing, clock_s });
+    prop::collection::vec(stretch, 1..5)
+}
+
+/// Two runs, kept.
+fn keep(keeper: &mut dyn Keeper, site: &str, stretches: &[Stretch]) {
+    for number in 1..=2 {
+        let run = Run { site: site.into(), agent: "ph".into(), instance: "main".into(), number, period_ns: PERIOD_NS };
+        let run = keeper.run(&run).unwrap().run;
+        let name = |kind, name: &str| TrackName { kind, name: name.into(), unit: "m".into() };
+        let tracks = keeper.tracks(run, &[name(TrackKind::Tag, "level"), name(TrackKind::Sent, "feed")]).unwrap();
+        let mut begin = (0, BEGIN_NS + number * 20_000 * PERIOD_NS);
+        for (at, stretch) in stretches.iter().enumerate() {
+            let commit = commit(&mut begin, at as u64, stretch, &tracks);
+            keeper.commit(run, &commit).unwrap();
+            if at % 2 == 0 {
+                keeper.settle(run).unwrap();
+            }
+        }
+    }
+}
+
+fn commit(begin: &mut (u64, u64), at: u64, stretch: &Stretch, tracks: &[TrackId]) -> Commit {
+    let (records, unix_ns) = *begin;
+    // Nothing is missing before the first cycle.
+    let missing = if at == 0 { 0 } else { stretch.missing };
+    let (first, end) = (records + missing, records + missing + stretch.cycles);
+    let now_ns = unix_ns.saturating_add_signed(stretch.clock_s * 1_000_000_000) + missing * PERIOD_NS;
+    *begin = (end, now_ns + stretch.cycles * PERIOD_NS);
+    let value = |cycle: u64| if cycle % 11 == 5 { f64::NAN } else { cycle as f64 / 7.0 };
+    let point = |cycle| Point { cycle, value: value(cycle), state: (cycle / 50 % 2) as u32, age_us: u32::MAX };
+    let cycles = (first..end).filter(|cycle| (cycle - first).is_multiple_of(stretch.every) || cycle + 1 == end);
+    let gap = Gap {
+        what: Missing::Cycles,
+        first: records,
+        count: missing,
+        after_cycle: records.checked_sub(1),
+        before_cycle: Some(first),
+        why: "late".into(),
+    };
+    let event = Event {
+        number: at,
+        cycle: first,
+        unix_ns: now_ns - now_ns % 1_000,
+        kind: "trip".into(),
+        cause: u32::MAX,
+        uid: at.is_multiple_of(2).then_some(7),
+        a: u64::MAX,
+        b: 0,
+        text: "level: ä".into(),
+    };
+    Commit {
+        cycle_records: records..end,
+        events_read: at..at + 1,
+        points: cycles.flat_map(|cycle| tracks.iter().map(move |track| (*track, point(cycle)))).collect(),
+        events: vec![event],
+        gaps: (missing > 0).then_some(gap).into_iter().collect(),
+        clock: (at == 0 || stretch.clock_s != 0).then_some((first, now_ns)),
+        last_cycle: Some(end - 1),
+    }
+}
+
+/// Everything that can be asked of a site's agent; numbers of runs and tracks are each place's own.
+fn everything(past: &dyn Past, site: &str, widths: &[u64]) -> (Vec<String>, Vec<Bucket>) {
+    let agent = format!("{site}/ph");
+    let runs: Vec<_> = past.runs().unwrap().into_iter().filter(|run| run.agent == agent).collect();
+    let place = |id| runs.iter().position(|run| run.id == id);
+    let mut all: Vec<_> = runs.iter().map(|run| format!("{} {:?}", run.period_ns, run.times_ns)).collect();
+    let events = past.events(BEGIN_NS, u64::MAX >> 1).unwrap().into_iter();
+    all.extend(events.filter_map(|(run, event)| Some(format!("{:?} {event:?}", place(run)?))));
+    let gaps = past.gaps(0, u64::MAX >> 1).unwrap().into_iter();
+    all.extend(gaps.filter_map(|of| Some(format!("{:?} {:?} {:?}", place(of.run)?, of.gap, of.times_ns))));
+    let mut buckets = Vec::new();
+    for track in past.tracks().unwrap().into_iter().filter(|track| track.agent == agent) {
+        let (_, end_ns) = runs[place(track.run).unwrap()].times_ns.unwrap();
+        all.push(format!("{:?} {:?}", track.name, past.newest(track.run).unwrap().get(&track.id)));
+        for (from_ns, to_ns) in [(BEGIN_NS, end_ns + 86_400_000_000_000), (end_ns - 500 * PERIOD_NS, end_ns)] {
+            let mut points = past.between(&track, from_ns, to_ns).unwrap();
+            points.sort_by_key(|timed| (timed.unix_ns, timed.point.cycle));
+            all.push(format!("{points:?}"));
+            for seconds in widths {
+                buckets.extend(past.buckets(&track, from_ns, to_ns, Duration::from_secs(*seconds)).unwrap());
+            }
+        }
+    }
+    (all, buckets)
+}
+
+/// What a historian answers from where it keeps.
+fn asked(keeper: &dyn Keeper, kept: Kept) -> Asked<Box<dyn Source>> {
+    let desk = Desk::new(Arc::new(Board::new(keeper.status())), kept);
+    Asked(desk.source().unwrap())
+}
+
+fn assert_same(one: &[Bucket], other: &[Bucket]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(one.len(), other.len());
+    for (one, other) in one.iter().zip(other) {
+        // Hours are put together of minutes, or not.
+        let near = (one.mean - other.mean).abs() < 1e-9 || one.mean.is_nan() && other.mean.is_nan();
+        let without = |bucket: &Bucket| format!("{:?}", Bucket { mean: 0.0, ..*bucket });
+        prop_assert!(near, "{:?} {:?}", one, other);
+        prop_assert_eq!(without(one), without(other));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_database_answers_what_an_archive_of_the_same_commits_does() {
+    let Some(server) = Server::prepared("a_database_answers_what_an_archive_of_the_same_commits_does", &[]) else {
+        return;
+    };
+    let spill = tempfile::tempdir().unwrap();
+    let mut database = Postgres::open(server.historian(), spill.path(), 1 << 26).unwrap();
+    let mut sites = 0;
+    let mut compare = |stretches: Vec<Stretch>, place: &Path| {
+        sites += 1;
+        let site = format!("works{sites}");
+        let mut store = Store::open(place).unwrap();
+        keep(&mut store, &site, &stretches);
+        keep(&mut database, &site, &stretches);
+        wait_for(|| database.status().behind_bytes == 0);
+        let of_files = asked(&store, Kept::Archive(place.to_owned()));
+        let of_database = asked(&database, Kept::Database(Box::new(server.historian())));
+        // Where a clock was set, an archive holds nothing beyond it in widths that it does not keep.
+        let is_set = stretches.iter().skip(1).any(|stretch| stretch.clock_s != 0);
+        let widths = if is_set { &[60, 3600][..] } else { &[7, 60, 3600] };
+        let (all, buckets) = everything(&of_database, &site, widths);
+        let (expected, expected_buckets) = everything(&of_files, &site, widths);
+        for (one, other) in all.iter().zip(&expected) {
+            prop_assert_eq!(one, other);
+        }
+        prop_assert_eq!(all.len(), expected.len());
+        prop_assert!(!buckets.is_empty());
+        assert_same(&buckets, &expected_buckets)
+    };
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..CASES {
+        let place = tempfile::tempdir().unwrap();
+        let stretches = stretches().new_tree(&mut runner).unwrap().current();
+        compare(stretches.clone(), place.path()).unwrap_or_else(|error| panic!("{stretches:#?}: {error}"));
+    }
+}
+
+#[test]
+fn whoever_may_only_insert_does_not_read_either_and_says_what_to_grant() {
+    let test = "whoever_may_only_insert_does_not_read_either_and_says_what_to_grant";
+    let Some(mut server) = Server::prepared(test, &[]) else { return };
+    let spill = tempfile::tempdir().unwrap();
+    let database = Postgres::open(server.historian(), spill.path(), 1 << 26).unwrap();
+    let ask = |server: &Server| {
+        let desk =
+            Desk::new(Arc::new(Board::new(Keeper::status(&database))), Kept::Database(Box::new(server.historian())));
+        Asked(desk.source()?).events(0, 1).map_err(|error| Refusal::Unreadable(error.to_string()))
+    };
+    assert_eq!(ask(&server), Ok(Vec::new()));
+    let desk = Desk::new(Arc::new(Board::new(Keeper::status(&database))), Kept::Database(Box::new(server.historian())));
+    let asked = Asked(desk.source().unwrap());
+    assert_eq!(asked.events(u64::MAX, u64::MAX).unwrap(), [], "there is no end of time that is no window");
+    server.client().batch_execute("REVOKE corerl_reader FROM corerl_historian").unwrap();
+    let refused = ask(&server).unwrap_err().to_string();
+    assert!(refused.contains("GRANT corerl_reader TO corerl_historian"), "{refused}");
+    server.kill();
+    let refused = ask(&server).unwrap_err().to_string();
+    assert!(refused.contains("corerl_historian at"), "{refused}");
+}
