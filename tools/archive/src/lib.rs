@@ -17,6 +17,6 @@ pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
 pub use store::{
-    Commit, Finding, Kept, Limit, NoLimit, Purged, Reader, Retention, RunInfo, Sealed, Store, StoreError, Timed,
-    TrackInfo, label, verify,
+    Commit, Finding, Kept, Limit, NoLimit, Purged, Reader, Retention, RunInfo, Sealed, Snapshot, Store, StoreError,
+    Timed, TrackInfo, label, snapshot, verify,
 };

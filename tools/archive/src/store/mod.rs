@@ -11,6 +11,7 @@ mod purge;
 mod read;
 mod roll;
 mod seal;
+mod snapshot;
 mod verify;
 mod write;
 
@@ -30,6 +31,7 @@ pub use overview::{RunInfo, label};
 pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
 pub use seal::Sealed;
+pub use snapshot::{Snapshot, snapshot};
 pub use verify::{Finding, verify};
 pub use write::{Commit, Kept, Store};
 
