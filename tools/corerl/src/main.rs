@@ -12,6 +12,7 @@
 
 mod agent;
 mod audit;
+mod backup;
 mod bench;
 mod config;
 mod data;
@@ -93,6 +94,8 @@ enum Command {
     Io(field::IoArguments),
     /// What was recorded of a plant, and what the historian has kept of agents.
     Data(data::DataArguments),
+    /// Keep everything that a site has in one file, and bring it back.
+    Backup(backup::BackupArguments),
     /// Learn a policy from what was recorded of a plant.
     Learn(learn::LearnArguments),
     /// Let agents learn on simulated environments, and compare what they reach.
@@ -120,6 +123,7 @@ fn main() -> ExitCode {
         Command::Shm(arguments) => segments::run(&arguments),
         Command::Io(arguments) => field::run(&arguments),
         Command::Data(arguments) => data::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
         Command::Learn(arguments) => learn::run(&arguments),
         Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Hil(arguments) => hil::run(&arguments),

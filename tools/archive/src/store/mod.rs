@@ -12,6 +12,7 @@ mod purge;
 mod read;
 mod roll;
 mod seal;
+mod snapshot;
 mod take_back;
 mod verify;
 mod write;
@@ -33,6 +34,7 @@ pub use overview::{RunInfo, label};
 pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
 pub use seal::Sealed;
+pub use snapshot::{Snapshot, snapshot};
 pub use verify::{Finding, verify};
 pub use write::{Commit, Kept, Store};
 

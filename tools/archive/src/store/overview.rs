@@ -19,6 +19,8 @@ pub struct RunInfo {
     pub agent: String,
     /// Control period.
     pub period_ns: u64,
+    /// The last cycle that was read of it.
+    pub last_cycle: Option<u64>,
     /// When the first and the last cycle were that are kept, nanoseconds since 1970; `None` for a run of which nothing is.
     pub times_ns: Option<(u64, u64)>,
 }
@@ -42,6 +44,7 @@ impl Reader {
                 id,
                 agent: label(&row.get::<_, String>(1)?, &row.get::<_, String>(2)?, &row.get::<_, String>(3)?),
                 period_ns: count(row.get(4)?),
+                last_cycle: last.map(count),
                 times_ns: first_ns.map(count).zip(last_ns),
             });
         }

@@ -1,6 +1,6 @@
 //! `cargo xtask interop`: the runtime against OPC UA servers that share no code with it, its policies in somebody else's
-//! runtime, environments exchanged with somebody else's agents, exported recordings and sealed days in somebody else's programs, and its
-//! agent on somebody else's plants.
+//! runtime, environments exchanged with somebody else's agents, exported recordings and sealed days in somebody else's programs,
+//! backups in somebody else's object store, and its agent on somebody else's plants.
 //!
 //! Every server presents the same nodes, so the run is one table of peers and [`case::CASES`]. In each case samples have to
 //! flow in, setpoints and heartbeats have to arrive (the server counts them), and an ordeal has to be survived.
@@ -9,6 +9,7 @@ mod case;
 mod examine;
 mod gymnasium;
 mod models;
+mod objects;
 mod plants;
 mod readers;
 mod sealed;
@@ -28,7 +29,7 @@ use examine::Rig;
 /// Runs `corerl run` against other people's servers: in clear, signed and encrypted, across restarts and renewals.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  cargo xtask interop\n  cargo xtask interop --peer node-opcua\n\n\
-    asyncua, onnxruntime, gymnasium, readers and plants need python3 with its venv module, and PyPI the first time; node-opcua \
+    asyncua, onnxruntime, gymnasium, readers, objects and plants need python3 with its venv module, and PyPI the first time; node-opcua \
     needs node, npm and their registry; open62541 needs cmake, libclang and python3. A peer that cannot be had is told as \
     not there; exit code 1: one that is there failed, or none is there.")]
 pub(crate) struct InteropArguments {
@@ -55,6 +56,8 @@ enum Partner {
     Gymnasium,
     /// Exported recordings, and sealed days of a history.
     Readers,
+    /// Backups in an object store.
+    Objects,
     /// Simulated plants: a reactor, tanks, heaters, a pendulum.
     Plants,
 }
@@ -107,6 +110,7 @@ fn perform(arguments: &InteropArguments) -> Result<Results, String> {
             Partner::Open62541 => serve(Peer::Open62541, &mut results)?,
             Partner::Onnxruntime => models::examine(&mut results.checks, &mut results.absent)?,
             Partner::Readers => readers::examine(&mut results.checks, &mut results.absent)?,
+            Partner::Objects => objects::examine(&mut results.checks, &mut results.absent)?,
             Partner::Gymnasium => gymnasium::examine(&mut results.checks, &mut results.absent)?,
             Partner::Plants => plants::examine(&mut results.checks, &mut results.absent)?,
         }

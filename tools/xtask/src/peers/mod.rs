@@ -104,6 +104,11 @@ pub(crate) fn readers() -> Result<Prepared<PathBuf>, String> {
     python_with("readers", &place("readers")?)
 }
 
+/// A Python that has an object store.
+pub(crate) fn objects() -> Result<Prepared<PathBuf>, String> {
+    python_with("objects", &place("objects")?)
+}
+
 /// A Python that has JAX.
 pub(crate) fn jax() -> Result<Prepared<PathBuf>, String> {
     python_with("jax", &place("jax")?)

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ua-session", &[]),
     ("plants", &[]),
     ("archive", &["tables"]),
+    ("backup", &[]),
     ("chart", &[]),
     ("children", &[]),
     ("tables", &[]),

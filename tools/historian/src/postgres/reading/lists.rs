@@ -20,15 +20,17 @@ impl Snapshot<'_> {
         let sql = "SELECT id, site, agent, instance, period_ns,
                           (SELECT min(unix_ns) FROM corerl.clock WHERE run = id),
                           (SELECT unix_ns + (last_cycle - first_cycle) * period_ns FROM corerl.clock
-                           WHERE run = id AND first_cycle <= last_cycle ORDER BY first_cycle DESC LIMIT 1)
+                           WHERE run = id AND first_cycle <= last_cycle ORDER BY first_cycle DESC LIMIT 1),
+                          last_cycle
                    FROM corerl.run WHERE id > $1 ORDER BY id LIMIT $2";
         let rows = self.query(sql, &[&number(after.map_or(-1, |run| run.0))?, &LIMIT])?;
-        let time = |row: &Row, column| row.get::<_, Option<i64>>(column).map(i64::cast_unsigned);
+        let number_at = |row: &Row, column| row.get::<_, Option<i64>>(column).map(i64::cast_unsigned);
         let run = |row: &Row| RunInfo {
             id: RunId(row.get::<_, i32>(0).into()),
             agent: label(row.get(1), row.get(2), row.get(3)),
             period_ns: count(row, 4),
-            times_ns: time(row, 5).zip(time(row, 6)),
+            times_ns: number_at(row, 5).zip(number_at(row, 6)),
+            last_cycle: number_at(row, 7),
         };
         Ok(Answer::Runs(page(&rows, rows.iter().map(run).collect())?))
     }
