@@ -102,7 +102,7 @@ mod tests {
             snapshot(directory.path(), &copy).unwrap();
             let found = cycles(&copy, (run, track));
             assert_eq!(found, (0..found.len() as u64).collect::<Vec<_>>());
-            assert!(found.len() % 10 == 0, "half a commit: {} points", found.len());
+            assert!(found.len().is_multiple_of(10), "half a commit: {} points", found.len());
             assert!(found.len() as u64 >= before.unwrap_or(10), "what was there before the copy is not in it");
             assert_eq!(verify(&copy).unwrap(), []);
             if is_last {
