@@ -27,8 +27,9 @@ pub(super) fn usual_ns(values: &[Old]) -> u64 {
 /// somebody else may have kept.
 pub(super) fn repeated(values: &[Old], holds_ns: u64, end_ns: u64) -> Vec<Old> {
     let mut all = Vec::with_capacity(values.len());
-    // The last repetition counts for as long as the archive lets it.
-    let limits = values.iter().skip(1).map(|next| next.unix_ns - HOLDS_NS.min(next.unix_ns)).chain([end_ns]);
+    // The last repetition counts for as long as the archive lets it, and another one is a heartbeat away at most.
+    let covered_ns = HOLDS_NS - HEARTBEAT_NS;
+    let limits = values.iter().skip(1).map(|next| next.unix_ns.saturating_sub(covered_ns)).chain([end_ns]);
     for (old, limit_ns) in values.iter().zip(limits) {
         all.push(*old);
         let until_ns = limit_ns.min(old.unix_ns.saturating_add(holds_ns).saturating_sub(HOLDS_NS));
@@ -50,6 +51,15 @@ mod tests {
 
     fn old(unix_ns: u64, value: f64) -> Old {
         Old { unix_ns, value, state: 0, age_us: 0 }
+    }
+
+    #[test]
+    fn a_value_holds_until_the_next_one_however_the_minutes_fall() {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let values = [old(0, 1.0), old(299 * SECOND_NS, 2.0)];
+        let all = repeated(&values, 358 * SECOND_NS, 299 * SECOND_NS);
+        let last = all.iter().rfind(|old| old.value == 1.0).unwrap();
+        assert!(last.unix_ns + HOLDS_NS >= 299 * SECOND_NS, "{last:?}");
     }
 
     #[test]
