@@ -222,6 +222,9 @@ impl Heart {
             lease.renew(now_ns());
             before = Some(number);
         };
+        // What a record follows is judged by two of them, however late the other thread begins.
+        beat();
+        std::thread::sleep(Duration::from_nanos(2 * PERIOD_NS));
         beat();
         let beating = std::thread::spawn(move || {
             while ended.try_recv() != Err(TryRecvError::Disconnected) {
