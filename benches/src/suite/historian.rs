@@ -24,6 +24,8 @@ const ROUNDS: usize = 20;
 const CYCLES: usize = 2_000;
 const PERIOD: Duration = Duration::from_millis(1);
 const TAGS: usize = 50;
+/// What the rings hold, as a site has it that says nothing about them.
+const RINGS: Duration = Duration::from_secs(60);
 /// Between two deaths of a historian.
 const LIFE: Duration = Duration::from_millis(250);
 /// A historian whose files may have so many blocks of 512 bytes has a full disk.
@@ -41,9 +43,8 @@ enum Fate {
 }
 
 pub(super) fn run() -> Result<Vec<Row>, String> {
-    let mut rows = Vec::new();
+    let (scene, mut rows) = (Scene::begin()?, Vec::new());
     for (of, sample) in [("release lateness", lateness as fn(&CycleRef<'_>) -> f64), ("execution", execution)] {
-        let scene = Scene::begin()?;
         rows.extend(rows_of(of, &contest(&scene, sample)?));
     }
     Ok(rows)
@@ -117,16 +118,18 @@ impl Scene {
         let mut runtime = command("corerl-rt")?;
         runtime.arg("--config").arg(&site).arg("--runtime-dir").arg(directory.path().join("run"));
         let mut runtime = Child::start("corerl-rt", runtime.args(["--arm", "--tether"]))?;
-        let scene = directory.path().join("run");
-        // The rings fill, so that every historian finds the same in them.
+        let run = directory.path().join("run");
         let deadline = std::time::Instant::now() + PATIENCE;
-        while Agents::below(scene.clone(), From::Newest).find().all(|agent| agent.look().is_err()) {
+        while Agents::below(run.clone(), From::Newest).find().all(|agent| agent.look().is_err()) {
             runtime.check()?;
             if std::time::Instant::now() > deadline {
                 return Err(format!("corerl-rt did not begin:\n{}", runtime.last_lines()));
             }
             thread::sleep(PERIOD);
         }
+        // The rings fill, so that every historian finds as much in them.
+        thread::sleep(RINGS);
+        runtime.check()?;
         Ok(Self { directory, _plant: plant, _runtime: runtime })
     }
 

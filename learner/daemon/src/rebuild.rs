@@ -43,7 +43,7 @@ pub(crate) enum Progress {
 impl Rebuild {
     /// Looks for the site's agent in what is kept; `None`, and a line in the log, when that is nothing.
     pub(crate) fn begin(site: &Site, past: Result<Box<dyn Past>, AskError>, agent: &Agent) -> Option<Self> {
-        // An observation makes one transition at least.
+        // One that is complete makes a transition at least.
         let most = agent.replay_capacity() as u64;
         match past.map_err(SourceError::from).and_then(|past| Recollection::of(site, past, most)) {
             Ok(past) => {

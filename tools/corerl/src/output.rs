@@ -42,6 +42,18 @@ pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String 
     text
 }
 
+/// Something that is not what was written, and where.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) place: String,
+    pub(crate) what: String,
+}
+
+/// What was found, for people: a line for each.
+pub(crate) fn findings(found: &[Finding]) -> String {
+    table(&found.iter().map(|of| [of.place.clone(), of.what.clone()]).collect::<Vec<_>>())
+}
+
 /// A span of nanoseconds for people, in the unit that suits it.
 pub(crate) fn span(ns: u64) -> String {
     match ns {

@@ -1,6 +1,7 @@
 //! Asking a historian.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
@@ -32,7 +33,10 @@ impl Client {
     pub fn connect(address: &Address) -> Result<Self, AskError> {
         let path = address.socket();
         let connected = socket::connect(path, CALL_TIMEOUT);
-        let connected = connected.map_err(|source| AskError::Socket { path: path.to_owned(), source })?;
+        let connected = connected.map_err(|source| match source.kind() {
+            ErrorKind::PermissionDenied => AskError::Forbidden(path.to_owned()),
+            _ => AskError::Socket { path: path.to_owned(), source },
+        })?;
         let socket = connected.ok_or_else(|| AskError::Absent(path.to_owned()))?;
         let client = Self { socket, is_out_of_step: Cell::new(false) };
         match client.ask(&Question::Hello { protocol: PROTOCOL }, CALL_TIMEOUT)? {

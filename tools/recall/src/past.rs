@@ -101,6 +101,9 @@ pub enum AskError {
         .0.display()
     )]
     Absent(PathBuf),
+    /// It does not answer this user.
+    #[error("the historian at {} answers root, its own user and its group: ask as one of them", .0.display())]
+    Forbidden(PathBuf),
     /// The kernel's.
     #[error("the historian at {} cannot be asked: {source}", path.display())]
     Socket {

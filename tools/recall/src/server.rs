@@ -75,8 +75,8 @@ impl Server {
         let directory = path.parent().unwrap_or(Path::new("."));
         DirBuilder::new().recursive(true).mode(0o755).create(directory).map_err(io(directory))?;
         let lock = take(address)?;
-        // Anyone may ask, as anyone may read the runtimes' memory who may ask them.
-        let socket = socket::listen(path, 0o666).map_err(io(path))?;
+        // A runtime tells its own user, root and operators; who else may look at a plant's past is its group.
+        let socket = socket::listen(path, 0o660).map_err(io(path))?;
         Ok(Self { address: address.clone(), socket, lock })
     }
 

@@ -1,6 +1,7 @@
 //! An archive that is asked over a socket, by those who mean it well and by others.
 
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier};
@@ -176,6 +177,14 @@ fn one_historian_has_an_address_and_leaves_nothing_there() {
     std::fs::write(address.socket(), "").unwrap();
     let answering = Answering::start(place.path());
     answering.client().status().unwrap();
+}
+
+#[test]
+fn f21_the_kernel_lets_nobody_in_but_root_the_historians_user_and_its_group() {
+    let place = tempfile::tempdir().unwrap();
+    let answering = Answering::start(place.path());
+    let metadata = std::fs::metadata(answering.address.socket()).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o7777, 0o660);
 }
 
 #[test]

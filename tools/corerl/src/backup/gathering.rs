@@ -24,7 +24,7 @@ pub(super) struct What {
     /// [default: those in /etc/corerl, with everything in /var/lib/corerl].
     #[arg(long, value_name = "FILE")]
     config: Vec<PathBuf>,
-    /// The historian's directory [default: `history` beside the site file, or /var/lib/corerl/history].
+    /// The historian's directory [default: as the site file says, or `history` beside it, or /var/lib/corerl/history].
     #[arg(long, value_name = "DIR")]
     history: Option<PathBuf>,
     /// Where the runtimes keep audit logs and what was applied [default: as the site file says, or `state` beside it].
@@ -66,7 +66,10 @@ impl What {
     pub(super) fn gather(&self, sites: &Sites, staging: &Path, not: &[PathBuf]) -> Result<Gathered, Failure> {
         let mut gathered = Gathered { holdings: Holdings::default(), newest: Vec::new() };
         let history = self.history(sites)?;
-        let checkpoints = self.directory(sites, self.checkpoints.as_deref(), "checkpoints")?;
+        let checkpoints = match &self.checkpoints {
+            Some(given) => Some(there(given)?),
+            None => Some(sites.home().join("checkpoints")).filter(|usual| usual.is_dir()),
+        };
         for (path, site) in &sites.files {
             gathered.site(path, site)?;
         }
@@ -90,12 +93,15 @@ impl What {
         Ok(gathered)
     }
 
+    /// One that is named has to be there; the usual one need not.
     fn history(&self, sites: &Sites) -> Result<Option<PathBuf>, Failure> {
-        let usual = sites.by_units.then(|| Path::new(UNITS_STATE).join("history"));
-        match (self.history.as_deref(), usual) {
-            (None, Some(usual)) => Ok(usual.is_dir().then_some(usual)),
-            (given, _) => self.directory(sites, given, "history"),
-        }
+        let said = |(_, site): &(PathBuf, Site)| site.learner.history.clone();
+        let usual = match &self.history {
+            Some(given) => return there(given).map(Some),
+            None if sites.by_units => Some(Path::new(UNITS_STATE).join("history")),
+            None => sites.files.first().map(said),
+        };
+        usual.filter(|usual| usual.is_dir()).map(|usual| absolute(&usual)).transpose()
     }
 
     fn states(&self, sites: &Sites) -> Result<Vec<PathBuf>, Failure> {
@@ -112,14 +118,6 @@ impl What {
         states.dedup();
         states.retain(|directory| directory.is_dir());
         Ok(states)
-    }
-
-    /// One that is named has to be there; the usual one need not.
-    fn directory(&self, sites: &Sites, given: Option<&Path>, usual: &str) -> Result<Option<PathBuf>, Failure> {
-        match given {
-            Some(given) => there(given).map(Some),
-            None => Ok(Some(sites.home().join(usual)).filter(|directory| directory.is_dir())),
-        }
     }
 }
 

@@ -4,8 +4,8 @@ use backup::{Depot, Kept, Keys, Newest, peek};
 use clap::Args;
 use indicatif::HumanBytes;
 use serde::Serialize;
+use tables::utc;
 
-use super::told::utc;
 use super::{Opening, PLACES, Store};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};

@@ -88,7 +88,8 @@ fn history(root: &Path, contents: &Contents) -> Result<String, String> {
     if found != contents.about.newest {
         return Err(format!("its newest records are {found:?}, and {:?} were promised", contents.about.newest));
     }
-    Ok(format!("every block, row and sealed byte as it was written, of {} agents", found.len()))
+    let agents: Vec<_> = found.iter().map(|newest| newest.agent.as_str()).collect();
+    Ok(format!("every block, row and sealed byte as it was written, of {}", agents.join(", ")))
 }
 
 /// A learner of the site takes it over.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use backup::{About, Manifest, Newest};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use jiff::Timestamp;
 use serde::Serialize;
+use tables::utc;
 
 /// After a loss, everything is to be there again within this time.
 pub(super) const RESTORE_ALLOWED: Duration = Duration::from_secs(4 * 3600);
@@ -88,12 +88,6 @@ pub(super) fn restore_row(took: Duration) -> [String; 2] {
     let text =
         format!("{}, {more} the {} that it may take", span(took.as_secs_f64()), span(RESTORE_ALLOWED.as_secs_f64()));
     ["restored in".to_owned(), text]
-}
-
-/// A time for people and programs, nanoseconds since 1970.
-pub(super) fn utc(unix_ns: u64) -> String {
-    let time = Timestamp::from_nanosecond(unix_ns.into()).unwrap_or(Timestamp::MAX);
-    format!("{time:.3}")
 }
 
 /// A span of seconds for people.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::told::{Watched, bar};
 use super::{PLACES, Which};
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, table};
+use crate::output::{self, Finding, print_json, print_text};
 
 #[derive(Debug, Args)]
 #[command(
@@ -21,19 +21,12 @@ pub(super) struct VerifyArguments {
     json: bool,
 }
 
-/// Something that is not what was written.
-#[derive(Debug, Serialize)]
-struct Told {
-    place: String,
-    what: String,
-}
-
 pub(super) fn run(arguments: &VerifyArguments) -> Result<Exit, Failure> {
     #[derive(Serialize)]
     struct Printed<'a> {
         backup: String,
         ok: bool,
-        findings: &'a [Told],
+        findings: &'a [Finding],
     }
     let chosen = arguments.which.choose()?;
     let bar = bar("reading", chosen.size);
@@ -43,7 +36,7 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<Exit, Failure> {
     let (findings, files) = match verified {
         Ok(contents) => (Vec::new(), contents.manifest.files.len()),
         Err(ReadError::Damaged(findings)) => {
-            (findings.into_iter().map(|of| Told { place: of.place, what: of.what }).collect(), 0)
+            (findings.into_iter().map(|of| Finding { place: of.place, what: of.what }).collect(), 0)
         }
         Err(error) => return Err(chosen.failed(error)),
     };
@@ -54,7 +47,7 @@ pub(super) fn run(arguments: &VerifyArguments) -> Result<Exit, Failure> {
         eprintln!("{backup}: {files} files, every byte as it was written");
     } else {
         eprintln!("{backup}: NOT what was written");
-        print_text(&table(&findings.iter().map(|of| [of.place.clone(), of.what.clone()]).collect::<Vec<_>>()))?;
+        print_text(&output::findings(&findings))?;
     }
     Ok(if findings.is_empty() { Exit::Fine } else { Exit::CheckFailed })
 }

@@ -265,6 +265,8 @@ mod tests {
             row("PH", "7", Cell::Text("Uncertain")),
             row("LEVEL", "bad", Cell::Nothing),
             row("LEVEL", "1e1", Cell::Text("0x80340000")),
+            // The same as a database without unsigned numbers has it.
+            row("LEVEL", "11", Cell::Whole(-2_144_075_776)),
         ];
         let (tags, refused) = long(None, &rows.each_ref().map(|row| &row[..]));
         assert_eq!(refused, Vec::<String>::new());
@@ -272,7 +274,7 @@ mod tests {
             tags.iter().map(|tag| tag.values.iter().map(|old| (old.value, old.state)).collect::<Vec<_>>()).collect();
         assert_eq!(told[0], [(7.5, 0), (7.0, 1)]);
         assert!(told[1][0].0.is_nan());
-        assert_eq!((told[1][0].1, told[1][1]), (2, (10.0, 2)));
+        assert_eq!((told[1][0].1, told[1][1], told[1][2]), (2, (10.0, 2), (11.0, 2)));
     }
 
     #[test]

@@ -87,9 +87,7 @@ impl From<StoreError> for Failure {
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         let exit = match &error {
-            AskError::Socket { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                Exit::NoPermission
-            }
+            AskError::Forbidden(_) => Exit::NoPermission,
             AskError::TimedOut(_) | AskError::Refused(Refusal::Busy(_)) => Exit::Temporary,
             AskError::Refused(Refusal::Width { .. }) | AskError::TooMany(_) => Exit::Usage,
             AskError::Version { .. } | AskError::NotUnderstood => Exit::Internal,

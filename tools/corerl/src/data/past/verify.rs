@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::place::read;
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, table};
+use crate::output::{self, Finding, print_json, print_text};
 
 #[derive(Debug, Args)]
 #[command(
@@ -23,28 +23,21 @@ pub(crate) struct VerifyArguments {
     json: bool,
 }
 
-/// Something that is not what was written.
-#[derive(Debug, Serialize)]
-struct Told {
-    place: String,
-    what: String,
-}
-
 pub(crate) fn run(arguments: &VerifyArguments) -> Result<Exit, Failure> {
     #[derive(Serialize)]
     struct Printed<'a> {
-        findings: &'a [Told],
+        findings: &'a [Finding],
     }
     // Whoever names a wrong directory is told so as by every command.
     read(&arguments.history)?;
     let findings = archive::verify(&arguments.history).map_err(AskError::from)?;
-    let findings: Vec<_> = findings.into_iter().map(|of| Told { place: of.place, what: of.what }).collect();
+    let findings: Vec<_> = findings.into_iter().map(|of| Finding { place: of.place, what: of.what }).collect();
     if arguments.json {
         print_json("corerl.data-verify/1", &Printed { findings: &findings })?;
     } else if findings.is_empty() {
         eprintln!("{}: everything is as it was written", arguments.history.display());
     } else {
-        print_text(&table(&findings.iter().map(|of| [of.place.clone(), of.what.clone()]).collect::<Vec<_>>()))?;
+        print_text(&output::findings(&findings))?;
     }
     Ok(if findings.is_empty() { Exit::Fine } else { Exit::CheckFailed })
 }
