@@ -1,7 +1,6 @@
 //! Where the programs are: built once per test run, optimised, because a learner without optimisation learns nothing in time.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
 static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
@@ -24,7 +23,7 @@ pub fn workspace() -> &'static Path {
 
 fn build() -> PathBuf {
     let packages = ["rt-daemon", "learner-daemon", "corerl", "historian", "plant-sim", "ua-server"];
-    let status = Command::new(env!("CARGO"))
+    let status = children::cargo()
         .current_dir(workspace())
         .args(["build", "--release", "--quiet"])
         .args(packages.iter().flat_map(|package| ["--package", package]))

@@ -32,7 +32,7 @@ const ZERO: &[&str] =
     &["samples_lost", "setpoints_rejected", "transitions_lost", "policies_refused", "allocations_in_cycle"];
 
 fn xtask(place: &Place) -> Command {
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = children::cargo();
     command.current_dir(workspace()).arg("xtask").env("TMPDIR", place.path("tmp"));
     command
 }

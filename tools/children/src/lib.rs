@@ -51,6 +51,23 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// What has ended may need this long until the kernel has forgotten it.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
+/// What cargo tells the programs that it runs of their own packages begins like this.
+const OF_A_PACKAGE: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
+/// The cargo that runs this program, or the one in the path, to be run from here.
+///
+/// It is not told what this program was told of its own package: build scripts look at such words, and what one program of ours
+/// had built would be built once more by the next one.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| OF_A_PACKAGE.iter().any(|beginning| name.starts_with(beginning))) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The last lines that a child printed.
 type Tail = Arc<Mutex<VecDeque<String>>>;
 
@@ -283,6 +300,16 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn cargo_is_not_told_of_the_package_that_starts_it() {
+        let cargo = cargo();
+        let taken: Vec<_> = cargo.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR"] {
+            assert!(std::env::var_os(name).is_some() && taken.contains(&name.as_ref()), "{name}: {taken:?}");
+        }
+        assert!(!taken.contains(&"CARGO_HOME".as_ref()));
+    }
 
     fn shell(script: &str) -> Child {
         Child::start("child", Command::new("sh").args(["-c", script])).unwrap()

@@ -71,9 +71,9 @@ pub(crate) fn root() -> &'static Path {
     here.parent().and_then(Path::parent).unwrap_or(here)
 }
 
-/// The cargo that runs us, or the one in the path.
+/// Cargo, in the workspace.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = children::cargo();
     command.current_dir(root());
     command
 }

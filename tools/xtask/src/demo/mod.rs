@@ -28,9 +28,8 @@ const SECONDS_MAX: u64 = 3600;
 /// Below the report's directory: what the historian keeps of all runs of the demo.
 const HISTORY: &str = "history";
 
-/// The packages that programs come from, all of those that the tests build: of fewer, dependencies had other features, and
-/// were built once more.
-const PACKAGES: &[&str] = &["rt-daemon", "learner-daemon", "corerl", "historian", "plant-sim", "ua-server"];
+/// The programs of the demo and the packages that they come from.
+const PACKAGES: &[&str] = &["rt-daemon", "learner-daemon", "corerl", "historian", "plant-sim"];
 
 /// Starts a simulated plant, the runtime and the learner, watches them, and reports.
 #[derive(Debug, Args)]
