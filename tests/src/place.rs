@@ -1,11 +1,13 @@
 //! Where a test's programs live: one temporary directory for everything that they make.
 
+use std::cell::RefCell;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use children::Port;
 use rt_control::Address;
 use tempfile::TempDir;
 
@@ -15,6 +17,8 @@ use crate::{Plant, Process, Runtime, SiteFile, program};
 /// A temporary directory in which programs run. All of them have it in their command lines.
 pub struct Place {
     dir: TempDir,
+    /// Those of its plants, which may be started again.
+    ports: RefCell<Vec<Port>>,
 }
 
 impl Place {
@@ -25,7 +29,7 @@ impl Place {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("corerl-systest-").tempdir().expect("a temporary directory");
         std::fs::create_dir(dir.path().join("tmp")).expect("the temporary directory is writable");
-        Self { dir }
+        Self { dir, ports: RefCell::default() }
     }
 
     /// A file or directory in it.
@@ -40,9 +44,9 @@ impl Place {
         command
     }
 
-    /// Starts the plant on a free port.
+    /// Starts the plant on a port that stays this place's own.
     pub fn plant(&self) -> Plant {
-        self.plant_on(0)
+        self.plant_with(&[])
     }
 
     /// Starts the plant on this port: again after a kill, say.
@@ -50,9 +54,12 @@ impl Place {
         Plant::start(self, port, &[])
     }
 
-    /// Starts the plant on a free port, with these options.
+    /// Starts the plant on a port that stays this place's own, with these options.
     pub fn plant_with(&self, options: &[&str]) -> Plant {
-        Plant::start(self, 0, options)
+        let port = Port::claim().expect("a port");
+        let number = port.number();
+        self.ports.borrow_mut().push(port);
+        Plant::start(self, number, options)
     }
 
     /// The rig's site file for the plant at `url`, with these changes.

@@ -20,6 +20,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod port;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -32,6 +34,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
+
+pub use port::Port;
 
 /// Lines of a child's messages that are kept for the case that it dies.
 const TAIL_LINES: usize = 20;

@@ -1,12 +1,12 @@
 //! The programs of one scenario: started in a directory of their own, disturbed on command, ended in order.
 
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use children::Child;
+use children::{Child, Port};
 use rt_control::{Address, Client};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -50,6 +50,8 @@ pub(crate) struct Crew<'s> {
     /// The path behind the plant's port.
     path: String,
     port: u16,
+    /// Holds the plant's port for it while it is down.
+    claim: Option<Port>,
     /// Of the certificate that the plant says is its own.
     thumbprint: Option<String>,
     cable: Option<Proxy>,
@@ -82,6 +84,7 @@ impl<'s> Crew<'s> {
             address,
             path: String::new(),
             port: 0,
+            claim: None,
             thumbprint: None,
             cable: None,
             ledger: Ledger::default(),
@@ -354,7 +357,18 @@ impl<'s> Crew<'s> {
         }
     }
 
+    /// The plant comes back, when it was down, to the port where it was.
+    fn claim_port(&mut self) -> Result<(), String> {
+        if self.claim.is_none() {
+            let claim = Port::claim().map_err(|error| format!("the plant can be given no port: {error}"))?;
+            self.port = claim.number();
+            self.claim = Some(claim);
+        }
+        Ok(())
+    }
+
     fn start_simulated(&mut self) -> Result<(), String> {
+        self.claim_port()?;
         let Plant::Simulated { name, step, heartbeat_timeout, encrypts } = &self.scenario.plant else { return Ok(()) };
         self.links += 1;
         let socket = self.file(&format!("faults-{}", self.links));
@@ -381,7 +395,7 @@ impl<'s> Crew<'s> {
             child.check()?;
             return Err(format!("the plant did not say where it listens; it said: {line}"));
         };
-        (self.port, self.path) = server_of(url).map(|(server, path)| (server.port(), path))?;
+        self.path = server_of(url)?.1;
         self.thumbprint = said["thumbprint"].as_str().map(str::to_owned);
         let link = Link::connect(&socket, &self.ledger);
         self.link = Some(link.map_err(|error| format!("the plant's socket for faults does not answer: {error}"))?);
@@ -390,12 +404,10 @@ impl<'s> Crew<'s> {
     }
 
     fn start_external(&mut self) -> Result<(), String> {
+        self.claim_port()?;
         let Plant::External { start, endpoint, ready, timeout, directory } = &self.scenario.plant else {
             return Ok(());
         };
-        if self.port == 0 {
-            self.port = free_port()?;
-        }
         let filled = |text: &str| text.replace("{port}", &self.port.to_string());
         let mut command = Command::new("sh");
         command.args(["-c", TETHERED, "sh"]).args(start.iter().map(|word| filled(word)));
@@ -502,11 +514,6 @@ fn server_of(url: &str) -> Result<(SocketAddr, String), String> {
     let (place, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
     let server = place.to_socket_addrs().map_err(|error| format!("{}: {error}", refused()))?.next();
     Ok((server.ok_or_else(refused)?, path.to_owned()))
-}
-
-fn free_port() -> Result<u16, String> {
-    let bound = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    bound.map(|address| address.port()).map_err(|error| format!("this machine has no free port: {error}"))
 }
 
 fn milliseconds(time: Duration) -> String {
