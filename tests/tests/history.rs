@@ -9,7 +9,7 @@ use archive::{Point, Reader, TrackInfo, TrackKind};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use shm_layout::{Counter, CycleHead, EventRecord};
 use tests::simulation::Dice;
-use tests::{CycleRecord, Place, soak, wait_for_more};
+use tests::{CycleRecord, Place, Process, soak, wait_for_more};
 
 /// How often the historian is killed, unless a soak says otherwise.
 const KILLS: u64 = 6;
@@ -42,6 +42,32 @@ fn a_historian_that_is_killed_at_random_keeps_everything_once() {
     kept.assert_observations(&seen);
     kept.assert_events(&happened);
     assert_eq!(Reader::open(&place.path("history")).unwrap().gaps(0, u64::MAX).unwrap(), []);
+}
+
+#[test]
+fn a_site_file_says_where_its_agent_is_kept_and_which_of_its_values() {
+    let place = Place::new();
+    let plant = place.plant();
+    let kept = [
+        ("    - name: level\n", "    - name: level\n      kept: every\n"),
+        ("lab: true\n", "lab: true\nlearner: {history: archive}\n"),
+    ];
+    let site = place.site(plant.url(), &kept);
+    let mut runtime = place.company(&site, &["--arm"]);
+    let (counters, mut cycles) = (runtime.counters(), runtime.cycles());
+    let mut command = place.command("corerl-historian");
+    command.arg("--config").arg(site.path()).arg("--runtime-dir").arg(place.path("run")).arg("--tether");
+    let mut historian = Process::start(command);
+    wait_for_more(&counters, Counter::Cycles, 300);
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+    let seen = cycles.drain();
+    assert_eq!(historian.stop(Signal::TERM), 0);
+
+    let kept = Kept::read(&place.path("archive"));
+    kept.assert_decisions_and_rewards(&seen);
+    let observed = seen.iter().filter(|record| record.head.has(CycleHead::OBSERVATION_SLOT));
+    let numbers: Vec<_> = observed.map(|record| record.head.cycle).collect();
+    assert_eq!(kept.track(TrackKind::Tag, "level").iter().map(|point| point.cycle).collect::<Vec<_>>(), numbers);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use recall::{Asked, Host as _, KeeperStatus, Past};
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Place, Process, wait_for_more};
+use tests::{Place, Plant, Process, SiteFile, wait_for_more};
 
 #[path = "../../tools/historian/tests/server/mod.rs"]
 mod server;
@@ -21,11 +21,22 @@ use server::{Server, wait_for};
 /// What a site of the rig has, one of each kind.
 const ALL: [&str; 9] = ["u", "level", "u.raw", "u.sent", "u.written", "u.readback", "reward", "mode", "value"];
 
-/// The historian that keeps in the database; the other one is `main`, with its archive.
-fn historian_of(place: &Place, server: &Server) -> Process {
+/// The rig's site, whose historian keeps in that database.
+fn site_with(place: &Place, plant: &Plant, server: &Server) -> SiteFile {
+    let [host, port, user, database] = server.site("corerl_historian");
+    let password = server.password_file();
+    let infra = format!(
+        "lab: true\ninfra:\n  db: {{drivername: postgresql, ip: {host}, port: {port}, username: {user}, db_name: {database}, \
+         password: {{file: {}}}}}\n",
+        password.display()
+    );
+    place.site(plant.url(), &[("lab: true\n", &infra)])
+}
+
+/// The historian that keeps in the database which the site file names; the other one is `main`, with its archive.
+fn historian_of(place: &Place, site: &SiteFile) -> Process {
     let mut command = place.command("corerl-historian");
-    command.args(["--name", "database", "--tether", "--postgres", &server.text("corerl_historian")]);
-    command.arg("--password-file").arg(server.password_file());
+    command.args(["--name", "database", "--tether", "--config"]).arg(site.path());
     command.arg("--history").arg(place.path("elsewhere")).arg("--runtime-dir").arg(place.path("run"));
     Process::start(command)
 }
@@ -70,10 +81,10 @@ fn f80_a_database_that_was_away_has_everything_once_and_answers_as_files_do() {
     let Some(mut server) = Server::prepared(test, &[]) else { return };
     let place = Place::new();
     let plant = place.plant();
-    let site = place.site(plant.url(), &[]);
+    let site = site_with(&place, &plant, &server);
     let mut runtime = place.company(&site, &["--arm"]);
     let counters = runtime.counters();
-    let (mut files, mut database) = (place.historian(), historian_of(&place, &server));
+    let (mut files, mut database) = (place.historian(), historian_of(&place, &site));
     wait_for_more(&counters, Counter::Cycles, 300);
 
     server.kill();
@@ -84,7 +95,7 @@ fn f80_a_database_that_was_away_has_everything_once_and_answers_as_files_do() {
     assert_eq!(asked.status.code(), Some(69), "{said}");
     assert!(said.contains("corerl_historian at"), "{said}");
     database.kill();
-    let mut database = historian_of(&place, &server);
+    let mut database = historian_of(&place, &site);
     wait_for_more(&counters, Counter::Cycles, 200);
     server.go_on();
     wait_for_more(&counters, Counter::Cycles, 200);

@@ -9,7 +9,7 @@ use rt_core::time::Span;
 
 use crate::complaint::{Complaints, quoted};
 use crate::form::{At, Form, one_of};
-use crate::raw::{Pid, Priority, Ramp, StateSpaceController};
+use crate::raw::{KeptByException, Pid, Priority, Ramp, StateSpaceController};
 use crate::value::wanted;
 use crate::yaml::{Kind, Node, Plain};
 
@@ -233,6 +233,27 @@ impl Form for RateChoice {
 
     fn schema() -> Value {
         json!({ "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, { "const": "unlimited" }] })
+    }
+}
+
+/// Which values of a tag the historian keeps.
+#[derive(Clone, Debug)]
+pub(crate) enum KeptChoice {
+    Every,
+    ByException(At<KeptByException>),
+}
+
+impl Form for KeptChoice {
+    fn decode(node: &Node, complaints: &mut Complaints<'_>) -> Option<Self> {
+        match &node.kind {
+            Kind::Scalar(scalar) if scalar.text == "every" => Some(Self::Every),
+            Kind::Map(_) => At::decode(node, complaints).map(Self::ByException),
+            _ => wanted(node, "what is kept", "write `every` or `{deadband: VALUE, heartbeat: DURATION}`", complaints),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "const": "every" }, KeptByException::schema()] })
     }
 }
 

@@ -33,6 +33,7 @@ mod form;
 mod form_special;
 mod inherited;
 mod migrate;
+mod password;
 mod raw;
 mod raw_agent;
 mod raw_recorder;
@@ -53,12 +54,14 @@ use serde_json::{Value, json};
 
 pub use complaint::{Complaint, Place, Severity};
 pub use migrate::{Change, Done, Migration, migrate};
+pub use password::{NoPassword, PasswordSource};
 pub use settings::CycleLists;
 pub use site::{
-    AgentOptions, Aggregation, Canary, Candidates, Connection, DecisionClock, Excursions, Filter, Flight,
-    FlightTrigger, GammaSchedule, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule, Interaction,
-    Learner, LeaseTag, Objective, Probation, Range, Restarts, Revocation, Reward, Runtime, Season, SeasonPart, Secret,
-    Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag, TagKind, Trigger,
+    AgentOptions, Aggregation, Canary, Candidates, Connection, Database, DecisionClock, Encryption, Excursions, Filter,
+    Flight, FlightTrigger, GammaSchedule, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule,
+    Interaction, KEPT_HEARTBEAT_MAX, Kept, Learner, LeaseTag, Objective, Probation, Range, Restarts, Revocation,
+    Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag,
+    TagKind, Trigger,
 };
 pub use spelling::nearest;
 
@@ -106,6 +109,10 @@ impl std::error::Error for Refused {}
 /// # Errors
 /// Every complaint about the file; a file that is missing, unreadable, too large or no UTF-8 is one complaint.
 pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    parse(&text_of(path)?, path)
+}
+
+fn text_of(path: &Path) -> Result<String, Refused> {
     let refuse = |message: String, help: &str| {
         let mut complaints = Complaints::new(path, "");
         complaints.error_of_file(message, help);
@@ -122,7 +129,7 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
         return Err(refuse(format!("the file cannot be read: {error}"), help));
     }
     match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text, path),
+        Ok(text) => Ok(text.to_owned()),
         // Bytes beyond the limit may have been cut inside a character.
         Err(_) if bytes.len() > TEXT_BYTES_MAX => Err(refuse(
             format!("the file has more than {TEXT_BYTES_MAX} bytes"),
@@ -134,6 +141,14 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
             Err(refuse(format!("the file is not UTF-8 text (line {line})"), "save it as UTF-8"))
         }
     }
+}
+
+/// [`load`] for those who connect with nobody, as [`parse_to_look_at`] is [`parse`] for them.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_to_look_at(path: &Path) -> Result<Loaded, Refused> {
+    parse_to_look_at(&text_of(path)?, path)
 }
 
 /// Checks the text of a site file. `path` names it in complaints; relative paths in it are relative to `path`'s directory.

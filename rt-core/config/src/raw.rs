@@ -10,8 +10,8 @@ use rt_core::trips::WINDOW_MAX;
 
 use crate::form::{At, choices, sections};
 use crate::form_special::{
-    FallbackChoice, Goals, Identifier, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion, TagChoice,
-    Then,
+    FallbackChoice, Goals, Identifier, KeptChoice, OneOrMore, OrOff, Password, PolicyKey, RateChoice, SchemaVersion,
+    TagChoice, Then,
 };
 use crate::raw_agent::Agent;
 use crate::raw_recorder::Recorder;
@@ -42,6 +42,14 @@ choices! {
         Sign = "sign",
         /// Signed and encrypted.
         SignAndEncrypt = "sign_and_encrypt",
+    }
+
+    /// How the way to the database is secured, libpq's words.
+    enum SslMode {
+        /// Encrypted, with the right server alone.
+        VerifyFull = "verify-full",
+        /// In clear.
+        Disable = "disable",
     }
 
     /// Whether an authority needs a revocation list.
@@ -190,7 +198,7 @@ sections! {
         history: String, Default("history");
     }
 
-    /// Services around the runtime. They are for the historian; the runtime uses none of them.
+    /// Services around the runtime. They are for the historian, which `corerl-historian --config` shows the file; the runtime uses none of them.
     struct Infra {
         /// The historian's PostgreSQL.
         db: Database, Optional;
@@ -198,18 +206,22 @@ sections! {
 
     /// The historian's PostgreSQL.
     struct Database {
-        /// The driver.
+        /// The driver, `postgresql` or `timescaledb` with or without `+` and whose it is; nothing else is spoken.
         drivername: String, Optional;
-        /// The database user.
+        /// The database user. Absent: `corerl_historian`.
         username: String, Optional;
         /// The password, by reference: `{env: NAME}`, `{file: PATH}` or `{credential: NAME}` of the service manager; in clear with `lab: true` only.
         password: Password, Optional;
-        /// The host.
+        /// The host, or the directory of its socket. Absent: `localhost`.
         ip: String, Optional;
         /// The TCP port.
         port: Whole<1, 65535>, Default("5432");
-        /// The database.
+        /// The database. Absent: the one that is called as the user is.
         db_name: String, Optional;
+        /// `verify-full`: encrypted, and only with a server whose certificate bears the host's name and was issued by whom we trust; `disable`: in clear. Absent: in clear on this machine, and `verify-full` elsewhere.
+        sslmode: SslMode, Optional;
+        /// Who issues such certificates (PEM). Absent: whom this machine trusts.
+        sslrootcert: String, Optional;
     }
 
     /// The connections to the plant.
@@ -318,6 +330,14 @@ sections! {
         reward: Reward, Required;
     }
 
+    /// Which values of a tag the historian keeps.
+    struct KeptByException {
+        /// Those that differ from the one that was kept last by more than this. Engineering units.
+        deadband: f64, Default("0");
+        /// One each so long all the same, at most 60 s.
+        heartbeat: Span, Default("60s");
+    }
+
     /// One tag.
     struct Tag {
         /// Its name, without braces.
@@ -362,6 +382,8 @@ sections! {
         required: bool, Optional;
         /// Age beyond which a reading is stale. Absent: 3 observation periods, or 3 I/O periods when that is longer.
         stale_after: Span, Optional;
+        /// Which values the historian keeps: `every`, or those that differ by more than a deadband, and one each heartbeat all the same. Absent: every change, and one a minute.
+        kept: KeptChoice, Optional;
         /// How long the last good value stands in for an uncertain one. Absent: as `stale_after`.
         substitute_for: Span, Optional;
         /// `advancing`: age counts from the last receipt whose SourceTimestamp advanced.

@@ -11,6 +11,8 @@ use rt_core::tag::{TagId, TagSettings};
 use rt_core::time::{Period, Span};
 use rt_core::trips::{ChatterSettings, OutOf};
 
+use crate::password::PasswordSource;
+
 /// Everything the runtime and the learner need to know about one agent on one plant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Site {
@@ -42,6 +44,39 @@ pub struct Site {
     pub learner: Learner,
     /// The `runtime:` section.
     pub runtime: Runtime,
+    /// The historian's database; without it the historian keeps in files. The runtime does not use it.
+    pub database: Option<Database>,
+}
+
+/// The historian's PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// The host, or the directory of its socket.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// The role.
+    pub user: String,
+    /// The database.
+    pub name: String,
+    /// Where the role's password is; `None`: the role needs none, or libpq's environment has it.
+    pub password: Option<PasswordSource>,
+    /// How the way there is secured.
+    pub encryption: Encryption,
+}
+
+/// How the way to the historian's database is secured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// As `Required`, unless the way never leaves this machine.
+    UnlessHere,
+    /// It is not.
+    Off,
+    /// Encrypted, and the server has shown who it is.
+    Required {
+        /// Whoever issued its certificate (PEM); `None`: whom this machine trusts.
+        authority: Option<PathBuf>,
+    },
 }
 
 /// One OPC UA server.
@@ -223,11 +258,30 @@ pub struct Tag {
     pub imputer: Imputer,
     /// What makes an extra decision.
     pub trigger: Option<Trigger>,
+    /// Which of its values the historian keeps; `None`: as it does anyway.
+    pub kept: Option<Kept>,
     /// How the image judges it.
     pub settings: TagSettings,
     /// The tag is part of the agent's state (everything but meta tags).
     pub in_state: bool,
 }
+
+/// Which values of a tag the historian keeps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kept {
+    /// One of each observation.
+    Every,
+    /// One of an observation that differs from what was kept last by more than the deadband, and one each heartbeat all the same.
+    ByException {
+        /// Engineering units, not below 0.
+        deadband: f64,
+        /// Above zero, at most [`KEPT_HEARTBEAT_MAX`].
+        heartbeat: Span,
+    },
+}
+
+/// The longest heartbeat of what is kept: whoever reads a history believes a value for two of them.
+pub const KEPT_HEARTBEAT_MAX: Span = Span::from_ms(60_000);
 
 /// What makes a value missing although its quality is good.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod cascade;
+mod history;
 mod improvers;
 mod imputers;
 mod inherited;

@@ -17,6 +17,7 @@ mod keeper;
 mod keeping;
 mod postgres;
 mod rules;
+mod sites;
 mod spill;
 mod tally;
 
@@ -29,4 +30,5 @@ pub use postgres::{
     ConnectError, KeptFor, MigrateError, Postgres, ROLES, RetentionError, Status, Target, TargetError, migrate,
 };
 pub use rules::{NoRule, Rules, RulesError, TagRule};
+pub use sites::{Sites, SitesError};
 pub use spill::{BUDGET_MIN, SpillError};

@@ -9,10 +9,10 @@
 //!   full.
 //! - It answers what it has kept, and how it is, on a socket in the runtime directory; whoever asks cannot make it late.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
-//!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal, 78 the rules are wrong.
+//!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal, 78 site files or rules are wrong.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -21,8 +21,8 @@ use std::time::Duration;
 use archive::{Limit, Retention, Store};
 use clap::Parser;
 use historian::{
-    BUDGET_MIN, Board, Desk, Keeper, Keeping, Kept, KeptFor, Postgres, ROLES, Rules, TagRule, Target, look_after_days,
-    migrate,
+    BUDGET_MIN, Board, Desk, Keeper, Keeping, Kept, KeptFor, Postgres, ROLES, Rules, Sites, TagRule, Target,
+    look_after_days, migrate,
 };
 use recall::{Address, Host, Server};
 use rt_sys::Lifeline;
@@ -37,6 +37,7 @@ const TURN: Duration = Duration::from_secs(1);
     version,
     after_help = "Examples:\n  \
         corerl-historian --history /var/lib/corerl/history\n  \
+        corerl-historian --config /etc/corerl/site.yaml\n  \
         corerl-historian --rule PH=0.02 --rule FLOW=0.5,10s --rule works/ph:LEVEL=every\n  \
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate --keep-samples 90d --keep-events 730d\n  \
@@ -46,31 +47,38 @@ const TURN: Duration = Duration::from_secs(1);
         status` shows how it is."
 )]
 struct Arguments {
-    /// Where the history is kept.
-    #[arg(long, value_name = "DIRECTORY", default_value = "history")]
-    history: PathBuf,
+    /// A site file that says how its agent is kept: its tags' `kept`, `infra.db`, `learner.history`. May be given once for each
+    /// agent; agents without one are kept, too.
+    #[arg(long, value_name = "FILE")]
+    config: Vec<PathBuf>,
+    /// Where the history is kept [default: what the site files say, or `history`].
+    #[arg(long, value_name = "DIRECTORY")]
+    history: Option<PathBuf>,
     /// Where the agents' control sockets are.
     #[arg(long, value_name = "DIRECTORY")]
     runtime_dir: Option<PathBuf>,
     /// What this historian is called, if several run here.
     #[arg(long, value_name = "NAME", default_value = "main")]
     name: String,
-    /// Keep in this PostgreSQL database instead, a URL or pairs of key and value; without a password, and without
-    /// `sslmode=disable` on this machine only.
+    /// Keep in this PostgreSQL database instead, whatever site files say: a URL or pairs of key and value, without a password. A
+    /// server that is not on this machine has to show who it is, unless `sslmode=disable` is said.
     #[arg(long, value_name = "TARGET")]
     postgres: Option<String>,
+    /// Who issues such a server's certificate (PEM); otherwise PGSSLROOTCERT says it, or whom this machine trusts.
+    #[arg(long, value_name = "FILE", requires = "postgres")]
+    authority: Option<PathBuf>,
     /// The database's password is this file's first line; otherwise PGPASSWORD and PGPASSFILE say it.
     #[arg(long, value_name = "FILE", requires = "postgres")]
     password_file: Option<PathBuf>,
     /// What the database does not have yet is here; `spill` below the history unless said.
-    #[arg(long, value_name = "DIRECTORY", requires = "postgres")]
+    #[arg(long, value_name = "DIRECTORY")]
     spill: Option<PathBuf>,
     /// How long that may become; then the oldest of it is dropped, and a gap.
-    #[arg(long, value_name = "BYTES", requires = "postgres", default_value_t = 1 << 30,
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30,
           value_parser = clap::value_parser!(u64).range(BUDGET_MIN..))]
     spill_budget: u64,
     /// Bring the database's schema up to date and exit; its owner does this.
-    #[arg(long, requires = "postgres")]
+    #[arg(long)]
     migrate: bool,
     /// Print roles for the historian and for readers, as SQL for the schema's owner, and exit.
     #[arg(long, exclusive = true)]
@@ -104,7 +112,7 @@ const USAGE: u8 = 2;
 /// The archive cannot be opened, or the database not be reached.
 const UNAVAILABLE: u8 = 69;
 const INTERNAL: u8 = 70;
-/// The file with rules is wrong.
+/// Site files or rules are wrong.
 const BAD_CONFIGURATION: u8 = 78;
 
 fn main() -> ExitCode {
@@ -127,8 +135,10 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
     let lifeline =
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
-    let target = target(arguments)?;
-    let rules = Rules::read(&arguments.rule, arguments.rules.as_deref());
+    let sites = Sites::load(&arguments.config).map_err(|error| (BAD_CONFIGURATION, error.to_string()))?;
+    let target = target(arguments, &sites)?;
+    let history = history(arguments, &sites);
+    let rules = Rules::read(&[&sites.rules[..], &arguments.rule].concat(), arguments.rules.as_deref());
     let rules = rules.map_err(|error| (BAD_CONFIGURATION, error.to_string()))?;
     let kept_for = match target {
         Some(_) => KeptFor::new(&retention(arguments)).map_err(|error| (USAGE, error.to_string()))?,
@@ -142,6 +152,11 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
         tracing::info!("{target} is up to date after {steps} steps");
         return Ok(());
     }
+    if target.is_none() && (arguments.migrate || arguments.spill.is_some()) {
+        let message =
+            "--migrate and --spill are for a database: name it by --postgres, or by --config in a site file's infra.db";
+        return Err((USAGE, message.to_owned()));
+    }
     if target.is_some() && kept_for != KeptFor::default() {
         let message =
             "the owner of a database says for how long it keeps: give --keep-samples and --keep-events with --migrate";
@@ -150,13 +165,12 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
     let address = Address::new(&directory, &arguments.name).map_err(|error| (USAGE, format!("--name: {error}")))?;
     let (_running, stop) = mpsc::channel();
     let (keeper, kept): (Box<dyn Keeper>, _) = match target {
-        Some(target) => (Box::new(postgres(arguments, target.clone())?), Kept::Database(Box::new(target))),
+        Some(target) => (Box::new(postgres(arguments, &history, target.clone())?), Kept::Database(Box::new(target))),
         None => {
-            let store = store(arguments)?;
-            let (history, retention) = (arguments.history.clone(), retention(arguments));
+            let (store, retention, days) = (store(&history)?, retention(arguments), history.clone());
             // Nobody waits for it at the end: a day that is half sealed is as hot as it was.
-            std::thread::spawn(move || look_after_days(&history, &retention, &stop));
-            (Box::new(store), Kept::Archive(arguments.history.clone()))
+            std::thread::spawn(move || look_after_days(&days, &retention, &stop));
+            (Box::new(store), Kept::Archive(history))
         }
     };
     let board = Arc::new(Board::new(keeper.status()));
@@ -208,9 +222,15 @@ impl Drop for Answering {
     }
 }
 
-fn target(arguments: &Arguments) -> Result<Option<Target>, (u8, String)> {
-    let target = arguments.postgres.as_deref().map(|text| Target::new(text, arguments.password_file.clone()));
-    target.transpose().map_err(|error| (USAGE, format!("--postgres: {error}")))
+fn target(arguments: &Arguments, sites: &Sites) -> Result<Option<Target>, (u8, String)> {
+    let Some(text) = &arguments.postgres else { return Ok(sites.database.as_ref().map(Target::of_site)) };
+    let target = Target::new(text, arguments.password_file.clone(), arguments.authority.clone());
+    target.map(Some).map_err(|error| (USAGE, format!("--postgres: {error}")))
+}
+
+fn history(arguments: &Arguments, sites: &Sites) -> PathBuf {
+    let said = arguments.history.clone().or_else(|| sites.history.clone());
+    said.unwrap_or_else(|| "history".into())
 }
 
 fn retention(arguments: &Arguments) -> Retention {
@@ -223,16 +243,15 @@ fn retention(arguments: &Arguments) -> Retention {
     }
 }
 
-fn store(arguments: &Arguments) -> Result<Store, (u8, String)> {
-    let history = &arguments.history;
+fn store(history: &Path) -> Result<Store, (u8, String)> {
     let store = Store::open(history)
         .map_err(|why| (UNAVAILABLE, format!("cannot keep anything in {}: {why}", history.display())))?;
     tracing::info!("keeping in {}", history.display());
     Ok(store)
 }
 
-fn postgres(arguments: &Arguments, target: Target) -> Result<Postgres, (u8, String)> {
-    let spill = arguments.spill.clone().unwrap_or_else(|| arguments.history.join("spill"));
+fn postgres(arguments: &Arguments, history: &Path, target: Target) -> Result<Postgres, (u8, String)> {
+    let spill = arguments.spill.clone().unwrap_or_else(|| history.join("spill"));
     let kept = format!("keeping in {target}, through the spill log in {}", spill.display());
     let postgres = Postgres::open(target, &spill, arguments.spill_budget);
     let postgres = postgres.map_err(|error| (UNAVAILABLE, format!("cannot keep anything: {error}")))?;

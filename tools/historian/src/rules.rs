@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use archive::{HEARTBEAT_NS, Rule};
+use rt_config::Kept;
 
 /// A rule for a tag.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,19 @@ pub struct TagRule {
 enum When {
     Every,
     Differs { deadband: f64, heartbeat: Duration },
+}
+
+impl TagRule {
+    /// The rule of a tag in a site file, for its agent, `SITE/AGENT`.
+    pub(crate) fn of_site(agent: &str, tag: String, kept: Kept) -> Self {
+        let kept = match kept {
+            Kept::Every => When::Every,
+            Kept::ByException { deadband, heartbeat } => {
+                When::Differs { deadband, heartbeat: Duration::from_nanos(heartbeat.as_ns()) }
+            }
+        };
+        Self { agent: Some(agent.to_owned()), tag, kept }
+    }
 }
 
 /// Why a text is no rule.
@@ -182,6 +196,17 @@ mod tests {
         assert_eq!(rules.of("works/ph", "a=b:c", 1_000_000_000), differs(1.0, 1));
         assert_eq!(rules.of("works/ph", "LEVEL", 1_000_000), Rules::usual(1_000_000));
         assert_eq!(rules.without_tag("works/ph", &["FLOW"]).collect::<Vec<_>>(), ["PH"]);
+    }
+
+    #[test]
+    fn a_site_files_rule_is_one_for_its_agent_and_its_heartbeat_no_longer_than_what_is_believed() {
+        assert_eq!(rt_config::KEPT_HEARTBEAT_MAX.as_ns(), HEARTBEAT_NS);
+        let heartbeat = rt_core::time::Span::from_ms(10_000);
+        let kept = [Kept::Every, Kept::ByException { deadband: 0.5, heartbeat }];
+        let said = ["works/ph:FLOW=every", "works/ph:FLOW=0.5,10s"];
+        for (kept, said) in kept.into_iter().zip(said) {
+            assert_eq!(TagRule::of_site("works/ph", "FLOW".into(), kept), said.parse().unwrap());
+        }
     }
 
     #[test]

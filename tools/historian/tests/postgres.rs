@@ -1,6 +1,7 @@
 //! The keeper beside a real server, which is killed, away, or full of somebody else's rules.
 
 mod dashboard;
+mod encrypted;
 mod server;
 
 use std::io::{BufRead as _, BufReader};
@@ -212,7 +213,7 @@ fn f80_whoever_is_killed_whenever_everything_is_stored_once() {
 /// What the process does that the test above kills: it is the test's own program once more.
 fn write_until_killed(target: &str) {
     let of = |name: &str| std::env::var(name).expect("the test says where");
-    let target = Target::new(target, Some(of("HISTORIAN_TEST_PASSWORD_FILE").into())).unwrap();
+    let target = Target::new(target, Some(of("HISTORIAN_TEST_PASSWORD_FILE").into()), None).unwrap();
     let mut writer = Writer::open(target, of("HISTORIAN_TEST_SPILL").as_ref(), BUDGET, 1);
     loop {
         writer.put(1 + writer.next() % 97);

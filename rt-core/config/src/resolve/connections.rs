@@ -1,8 +1,5 @@
 //! Connections: endpoints, security, who we are, and how each is served.
 
-use std::io::Read;
-use std::path::Path;
-
 use rt_core::alarm::ALARMS_MAX;
 use rt_core::time::Span;
 
@@ -11,17 +8,13 @@ use super::{Context, Passwords};
 use crate::complaint::{Complaints, Place, quoted};
 use crate::form::{At, Field};
 use crate::form_special::{PASSWORD_HELP, Password};
+use crate::password::PasswordSource;
 use crate::raw::{
     Authentication, Connection as RawConnection, PolicyName, RevocationName, SecurityMode, SecurityPolicy as RawPolicy,
     SiteFile,
 };
 use crate::site::{Connection, Identity, Revocation, Secret, Security, SecurityPolicy, Subscribe};
 use crate::spelling::nearest;
-
-/// The largest password file, in bytes.
-const PASSWORD_BYTES_MAX: u64 = 4096;
-/// Where the service manager puts the credentials of a unit (systemd.exec(5)).
-const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The connections, with places for those that were complained of: indices stay what the file says.
 pub(crate) struct Connections {
@@ -336,70 +329,41 @@ fn user_certificate(raw: &Authentication, context: &Context<'_>, complaints: &mu
     })
 }
 
-/// Complains of a password in clear outside the laboratory.
-pub(crate) fn complain_of_plain(
+/// Where a password is, if it may be there: in clear in the laboratory alone.
+pub(crate) fn password_source(
     password: &Password,
     at: Place,
     context: &Context<'_>,
     complaints: &mut Complaints<'_>,
-) {
-    match password {
-        Password::Plain(_) if context.lab => {
-            complaints.notice(at, "this password stands in clear in the file", PASSWORD_HELP)
+) -> Option<PasswordSource> {
+    Some(match password {
+        Password::Plain(plain) if context.lab => {
+            complaints.notice(at, "this password stands in clear in the file", PASSWORD_HELP);
+            PasswordSource::Plain(Secret(plain.clone()))
         }
-        Password::Plain(_) => complaints.error(at, "a password must not stand in the file", PASSWORD_HELP),
-        Password::Env(_) | Password::File(_) | Password::Credential(_) => {}
-    }
+        Password::Plain(_) => {
+            complaints.error(at, "a password must not stand in the file", PASSWORD_HELP);
+            return None;
+        }
+        Password::Env(name) => PasswordSource::Env(name.clone()),
+        Password::File(path) => PasswordSource::File(context.path(path)),
+        Password::Credential(name) => PasswordSource::Credential(name.clone()),
+    })
 }
 
 /// Fetches a password from where the file says it is.
 fn secret(password: &Password, at: Place, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<Secret> {
-    complain_of_plain(password, at, context, complaints);
-    match password {
-        Password::Plain(plain) => context.lab.then(|| Secret(plain.clone())),
-        _ if context.passwords == Passwords::LeftAlone => Some(Secret(String::new())),
-        Password::Env(name) => match std::env::var(name) {
-            Ok(value) if !value.is_empty() => Some(Secret(value)),
-            _ => {
-                let message = format!("the environment variable {} holds no password", quoted(name));
-                complaints.error(at, message, "set it in the service's environment, and here to check the file");
-                None
-            }
-        },
-        Password::File(path) => secret_in(&context.path(path), at, complaints),
-        Password::Credential(name) => match std::env::var_os(CREDENTIALS) {
-            Some(directory) => secret_in(&Path::new(&directory).join(name), at, complaints),
-            None => {
-                let message =
-                    format!("the service manager has handed over no credentials, and so not {}", quoted(name));
-                let help = "give it to the unit with LoadCredentialEncrypted=; to check the file elsewhere, set CREDENTIALS_DIRECTORY";
-                complaints.error(at, message, help);
-                None
-            }
-        },
+    let source = password_source(password, at, context, complaints)?;
+    if context.passwords == Passwords::LeftAlone && !matches!(source, PasswordSource::Plain(_)) {
+        return Some(Secret(String::new()));
     }
-}
-
-fn secret_in(path: &Path, at: Place, complaints: &mut Complaints<'_>) -> Option<Secret> {
-    match read_password(path) {
-        Ok(value) => Some(Secret(value)),
-        Err(why) => {
-            let message = format!("no password can be read from {}: {why}", path.display());
-            complaints.error(at, message, "put the password alone into the file, readable by this user");
+    match source.fetch() {
+        Ok(secret) => Some(secret),
+        Err(none) => {
+            complaints.error(at, none.message, none.help);
             None
         }
     }
-}
-
-fn read_password(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    file.take(PASSWORD_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > PASSWORD_BYTES_MAX {
-        return Err(format!("it has more than {PASSWORD_BYTES_MAX} bytes"));
-    }
-    let line = text.trim_end_matches(['\r', '\n']);
-    if line.is_empty() { Err("it is empty".to_owned()) } else { Ok(line.to_owned()) }
 }
 
 /// A node identifier.

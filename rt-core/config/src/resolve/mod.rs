@@ -6,6 +6,7 @@
 mod agent;
 mod cascade;
 mod connections;
+mod database;
 mod fallback;
 mod imputers;
 mod recorder;
@@ -88,7 +89,7 @@ pub(crate) fn resolve(
     if raw.lab.value == Some(true) {
         complaints.notice(raw.lab.at, "laboratory mode: connections in clear and unsigned policies are permitted", "");
     }
-    complain_of_plain_database_password(raw, &context, complaints);
+    let database = database::resolve(raw, &context, complaints);
 
     let interaction = interaction_raw.and_then(|interaction| self::interaction(interaction, &context, complaints));
     let mut connections = connections::resolve(raw, &context, complaints);
@@ -128,6 +129,7 @@ pub(crate) fn resolve(
         reward: reward?,
         agent: agent?,
         learner: learner?,
+        database: database?,
         runtime: runtime?,
     })
 }
@@ -244,15 +246,6 @@ fn site_name(field: &Field<Identifier>, path: &Path, complaints: &mut Complaints
         "write `runtime.site: NAME` with letters, digits, `-`, `_` or `.`",
     );
     None
-}
-
-fn complain_of_plain_database_password(raw: &SiteFile, context: &Context<'_>, complaints: &mut Complaints<'_>) {
-    let database = raw.infra.value.as_ref().and_then(|infra| infra.db.value.as_ref());
-    if let Some(field) = database.map(|database| &database.password)
-        && let Some(password) = &field.value
-    {
-        connections::complain_of_plain(password, field.at, context, complaints);
-    }
 }
 
 /// A number that must satisfy a condition.

@@ -12,10 +12,12 @@ use rt_core::time::Span;
 use super::connections::{Connections, complain_of_twice, complain_of_unknown, node};
 use super::{Context, given_or, given_or_none, imputers, number, positive, stages};
 use crate::complaint::{Complaints, Place, quoted};
+use crate::duration::written;
 use crate::expression::{self, Tree};
 use crate::form::{At, Field};
+use crate::form_special::KeptChoice;
 use crate::raw::{Pipeline, SourceTime, Tag as RawTag, TagType};
-use crate::site::{Range, Source, Tag, TagKind};
+use crate::site::{KEPT_HEARTBEAT_MAX, Kept, Range, Source, Tag, TagKind};
 use crate::value::Formula;
 
 /// The tags as far as they could be resolved; indices are the file's, with two for a seasonal one.
@@ -303,6 +305,7 @@ fn tag(
         filters: filters?,
         imputer: imputer?,
         trigger: trigger?,
+        kept: kept(&raw.kept, complaints)?,
         settings: settings?,
         in_state,
     })
@@ -321,6 +324,26 @@ fn kind(raw: &RawTag, r#type: TagType, tree: Option<&Tree>, complaints: &mut Com
         // They have been taken apart before.
         TagType::Seasonal => None,
     }
+}
+
+/// Which of its values the historian keeps; outer `None` with complaints.
+fn kept(field: &Field<KeptChoice>, complaints: &mut Complaints<'_>) -> Option<Option<Kept>> {
+    if !field.given {
+        return Some(None);
+    }
+    let raw = match field.value.as_ref()? {
+        KeptChoice::Every => return Some(Some(Kept::Every)),
+        KeptChoice::ByException(raw) => &raw.value,
+    };
+    let deadband =
+        number(&raw.deadband, |value| value.is_finite() && value >= 0.0, "a finite number from 0 on", complaints);
+    let heartbeat = raw.heartbeat.value.filter(|span| *span > Span::ZERO && *span <= KEPT_HEARTBEAT_MAX);
+    if let (Some(span), None) = (raw.heartbeat.value, heartbeat) {
+        let message = format!("a heartbeat of {} is not above zero and at most 60s", written(span));
+        let help = "write a duration up to 60s: of what is kept, nothing is believed that is older than two minutes";
+        complaints.error(raw.heartbeat.at, message, help);
+    }
+    Some(Some(Kept::ByException { deadband: deadband?, heartbeat: heartbeat? }))
 }
 
 fn complain_of_source(raw: &RawTag, r#type: &str, complaints: &mut Complaints<'_>) {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use archive::{Event, Gap, Missing, Run, RunId, TrackId};
-use postgres::{Client, NoTls, Transaction};
+use postgres::{Client, Transaction};
 
 use super::migrate::{VERSION, version};
 use super::retention::purge;
@@ -81,7 +81,7 @@ struct Row {
 
 impl Database {
     pub(super) fn connect(target: &Target) -> Result<Self, ConnectError> {
-        let mut client = target.config()?.connect(NoTls)?;
+        let mut client = target.connect()?;
         match version(&mut client)? {
             VERSION => {}
             other => return Err(ConnectError::Version(other)),

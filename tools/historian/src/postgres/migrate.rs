@@ -1,8 +1,8 @@
 //! Bringing a database's schema up to date.
 
-use postgres::{Client, NoTls, Transaction};
+use postgres::{Client, Transaction};
 
-use super::{Target, TargetError};
+use super::{ConnectError, Target};
 
 /// What was done to a schema, step by step; a step is never changed once it was released.
 const STEPS: &[Step] = &[
@@ -42,9 +42,9 @@ enum Timescale {
 /// Why a schema stays as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// It was not even asked.
+    /// Nobody could connect.
     #[error(transparent)]
-    Target(#[from] TargetError),
+    Connect(#[from] ConnectError),
     /// The database says so.
     #[error("{}", super::chain(.0))]
     Database(#[from] postgres::Error),
@@ -58,7 +58,7 @@ pub enum MigrateError {
 /// # Errors
 /// [`MigrateError`]; the schema stays as it was then.
 pub fn migrate(target: &Target) -> Result<usize, MigrateError> {
-    let mut client = target.config()?.connect(NoTls)?;
+    let mut client = target.connect()?;
     let mut transaction = client.transaction()?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
     transaction.batch_execute(

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use archive::{Limit, Retention};
-use postgres::{Client, NoTls};
+use postgres::Client;
 
 use super::{MigrateError, Target};
 
@@ -57,7 +57,7 @@ impl KeptFor {
     /// # Errors
     /// [`MigrateError`]; everything is kept for as long as before then.
     pub fn write(&self, target: &Target) -> Result<(), MigrateError> {
-        let mut client = target.config()?.connect(NoTls)?;
+        let mut client = target.connect()?;
         let mut transaction = client.transaction()?;
         for (class, days) in &self.0 {
             let sql = "INSERT INTO corerl.retention VALUES ($1, $2) ON CONFLICT (class) DO UPDATE SET days = $2";

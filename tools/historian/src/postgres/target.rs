@@ -1,12 +1,21 @@
-//! Which database, and by which password.
+//! Which database, how the way there is secured, and by which password.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use postgres::config::{Config, Host, SslMode};
+use postgres::{Client, NoTls};
+use rt_config::{Encryption, NoPassword, PasswordSource};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::ConnectError;
 
 /// Where the server of this machine listens, unless a host is named.
 const SOCKETS: &str = "/var/run/postgresql";
@@ -14,15 +23,29 @@ const SOCKETS: &str = "/var/run/postgresql";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that does not acknowledge for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// libpq's words for a server that shows who it is; there is no other encryption here, so that they mean `require`.
+const VERIFIED: [&str; 2] = ["sslmode=verify-full", "sslmode=verify-ca"];
 
-/// A database, and where its password is.
+/// A database, how the way there is secured, and where its password is.
 #[derive(Clone, Debug)]
 pub struct Target {
     config: Config,
-    password_file: Option<PathBuf>,
+    password: Password,
+    /// Whoever issued the server's certificate (PEM); without, whom this machine trusts.
+    authority: Option<PathBuf>,
 }
 
-/// Why a database cannot be meant, or its password not be had.
+#[derive(Clone, Debug)]
+enum Password {
+    /// Where libpq looks for it, or none.
+    OfLibpq,
+    /// The first line of this file.
+    FirstLine(PathBuf),
+    /// Where a site file says.
+    OfSite(PasswordSource),
+}
+
+/// Why a database cannot be meant, or what is needed for it not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
     /// Neither a URL nor pairs of key and value.
@@ -33,16 +56,6 @@ pub enum TargetError {
         "it holds a password, which every user of this machine can read in the list of processes: give it by --password-file, PGPASSFILE or PGPASSWORD"
     )]
     Password,
-    /// There is no TLS here.
-    #[error(
-        "sslmode={0} asks for TLS, which this program does not have: let a proxy on this machine encrypt, and connect to that"
-    )]
-    Tls(&'static str),
-    /// Nobody has said that this is meant.
-    #[error(
-        "the way to {0} would not be encrypted: say sslmode=disable if that is meant, or let a proxy on this machine encrypt, and connect to that"
-    )]
-    Plain(String),
     /// A file with a password.
     #[error("the password cannot be read from {}: {why}", path.display())]
     PasswordFile {
@@ -51,34 +64,62 @@ pub enum TargetError {
         /// Why not.
         why: String,
     },
+    /// What a site file refers to.
+    #[error(transparent)]
+    SitePassword(#[from] NoPassword),
+    /// Whoever is to be trusted.
+    #[error("nobody can be trusted by {}: {why}", path.display())]
+    Authority {
+        /// The file, or where this machine has its certificates.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl Target {
-    /// From a URL or pairs of key and value, without a password; that is in a file, or where libpq looks for it.
+    /// From a URL or pairs of key and value, without a password; that is in a file, or where libpq looks for it. A server that is
+    /// not on this machine has a certificate of this authority or, without one, of whom this machine trusts, unless
+    /// `sslmode=disable` is said.
     ///
     /// # Errors
     /// [`TargetError`].
-    pub fn new(text: &str, password_file: Option<PathBuf>) -> Result<Self, TargetError> {
-        let mut config = Config::from_str(text).map_err(|error| TargetError::Unreadable(super::chain(&error)))?;
+    pub fn new(text: &str, password_file: Option<PathBuf>, authority: Option<PathBuf>) -> Result<Self, TargetError> {
+        let text = VERIFIED.iter().fold(text.to_owned(), |text, word| text.replace(word, "sslmode=require"));
+        let config = Config::from_str(&text).map_err(|error| TargetError::Unreadable(super::chain(&error)))?;
         if config.get_password().is_some() {
             return Err(TargetError::Password);
         }
-        match config.get_ssl_mode() {
-            SslMode::Disable => {}
-            // Which is what holds when nothing was said, too. It must not mean that nothing is encrypted and nobody knows.
-            SslMode::Prefer => {
-                if let Some(host) = config.get_hosts().iter().find(|host| !is_here(host)) {
-                    return Err(TargetError::Plain(name(host)));
-                }
-                if let Some(address) = config.get_hostaddrs().iter().find(|address| !address.is_loopback()) {
-                    return Err(TargetError::Plain(address.to_string()));
-                }
+        let password = password_file.map_or(Password::OfLibpq, Password::FirstLine);
+        let authority = authority.or_else(|| std::env::var_os("PGSSLROOTCERT").map(PathBuf::from));
+        Ok(Self::with(config, password, authority))
+    }
+
+    /// The one that a site file names.
+    pub fn of_site(database: &rt_config::Database) -> Self {
+        let mut config = Config::new();
+        config.host(&database.host).port(database.port).user(&database.user).dbname(&database.name);
+        let authority = match &database.encryption {
+            Encryption::UnlessHere => None,
+            Encryption::Off => {
                 config.ssl_mode(SslMode::Disable);
+                None
             }
-            _ => return Err(TargetError::Tls("require")),
-        }
+            Encryption::Required { authority } => {
+                config.ssl_mode(SslMode::Require);
+                authority.clone()
+            }
+        };
+        Self::with(config, database.password.clone().map_or(Password::OfLibpq, Password::OfSite), authority)
+    }
+
+    fn with(mut config: Config, password: Password, authority: Option<PathBuf>) -> Self {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host_path(SOCKETS);
+        }
+        // Nothing was said: it must not be that nothing is encrypted and nobody knows.
+        if config.get_ssl_mode() == SslMode::Prefer {
+            config.ssl_mode(if is_all_here(&config) { SslMode::Disable } else { SslMode::Require });
         }
         if config.get_user().is_none() {
             let user = std::env::var("PGUSER").or_else(|_| std::env::var("USER"));
@@ -90,11 +131,19 @@ impl Target {
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT));
         config.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(SILENCE_MAX));
         config.keepalives_idle(SILENCE_MAX);
-        Ok(Self { config, password_file })
+        Self { config, password, authority }
     }
 
-    /// With its password as it is now: it may have been changed since the last time.
-    pub(super) fn config(&self) -> Result<Config, TargetError> {
+    /// Connects, with password and certificates as they are now: they may have been changed since the last time.
+    pub(super) fn connect(&self) -> Result<Client, ConnectError> {
+        let config = self.config()?;
+        Ok(match config.get_ssl_mode() {
+            SslMode::Disable => config.connect(NoTls)?,
+            _ => config.connect(MakeRustlsConnect::new(self.tls()?))?,
+        })
+    }
+
+    fn config(&self) -> Result<Config, TargetError> {
         let mut config = self.config.clone();
         if let Some(password) = self.password()? {
             config.password(password);
@@ -102,11 +151,30 @@ impl Target {
         Ok(config)
     }
 
+    /// A server is believed whose certificate bears the name by which we call it and comes from whom we trust.
+    fn tls(&self) -> Result<ClientConfig, TargetError> {
+        let trusted = match &self.authority {
+            Some(path) => authorities(path)?,
+            None => authorities_of_this_machine()?,
+        };
+        let cryptography = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = ClientConfig::builder_with_provider(cryptography).with_safe_default_protocol_versions();
+        let config = versions.map_err(|error| untrusted(Path::new("TLS"), &error))?;
+        Ok(config.with_root_certificates(trusted).with_no_client_auth())
+    }
+
     fn password(&self) -> Result<Option<String>, TargetError> {
-        if let Some(path) = &self.password_file {
-            let text = fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
-            return Ok(Some(text.lines().next().unwrap_or_default().to_owned()));
+        match &self.password {
+            Password::FirstLine(path) => {
+                let text = fs::read_to_string(path).map_err(|error| unusable(path, &error))?;
+                Ok(Some(text.lines().next().unwrap_or_default().to_owned()))
+            }
+            Password::OfSite(source) => Ok(Some(source.fetch()?.expose().to_owned())),
+            Password::OfLibpq => self.password_of_libpq(),
         }
+    }
+
+    fn password_of_libpq(&self) -> Result<Option<String>, TargetError> {
         if let Ok(password) = std::env::var("PGPASSWORD") {
             return Ok(Some(password));
         }
@@ -139,6 +207,27 @@ impl std::fmt::Display for Target {
     }
 }
 
+fn authorities(path: &Path) -> Result<RootCertStore, TargetError> {
+    let mut trusted = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| untrusted(path, &error))? {
+        let certificate = certificate.map_err(|error| untrusted(path, &error))?;
+        trusted.add(certificate).map_err(|error| untrusted(path, &error))?;
+    }
+    if trusted.is_empty() { Err(untrusted(path, &"there is no certificate in it (PEM)")) } else { Ok(trusted) }
+}
+
+fn authorities_of_this_machine() -> Result<RootCertStore, TargetError> {
+    let mut trusted = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    trusted.add_parsable_certificates(found.certs);
+    let none = "this machine trusts nobody: install its certificates (ca-certificates), or name the server's authority";
+    if trusted.is_empty() { Err(untrusted(Path::new("the system's certificates"), &none)) } else { Ok(trusted) }
+}
+
+fn untrusted(path: &Path, why: &dyn std::fmt::Display) -> TargetError {
+    TargetError::Authority { path: path.to_owned(), why: why.to_string() }
+}
+
 fn unusable(path: &Path, why: &dyn std::fmt::Display) -> TargetError {
     TargetError::PasswordFile { path: path.to_owned(), why: why.to_string() }
 }
@@ -151,6 +240,10 @@ fn name(host: &Host) -> String {
 }
 
 /// Whether the way there never leaves this machine.
+fn is_all_here(config: &Config) -> bool {
+    config.get_hosts().iter().all(is_here) && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback)
+}
+
 fn is_here(host: &Host) -> bool {
     match host {
         Host::Unix(_) => true,
@@ -192,21 +285,25 @@ mod tests {
     #[test]
     fn a_password_on_the_command_line_is_refused() {
         for text in ["postgresql://me:secret@localhost/plant", "host=localhost user=me password=secret"] {
-            assert!(matches!(Target::new(text, None), Err(TargetError::Password)), "{text}");
+            assert!(matches!(Target::new(text, None, None), Err(TargetError::Password)), "{text}");
         }
-        let said = Target::new("host=localhost password=secret pasword=x", None).unwrap_err().to_string();
+        let said = Target::new("host=localhost password=secret pasword=x", None, None).unwrap_err().to_string();
         assert!(!said.contains("secret"), "{said}");
     }
 
     #[test]
-    fn what_would_not_be_encrypted_is_refused_unless_it_was_said() {
+    fn whatever_leaves_this_machine_is_encrypted_unless_somebody_said_otherwise() {
+        let mode = |text: &str| Target::new(text, None, None).unwrap().config.get_ssl_mode();
         for text in [
             "postgresql://me@db.plant/x",
             "host=10.0.0.7",
             "host=db.plant sslmode=prefer",
             "host=localhost hostaddr=10.0.0.7",
+            "host=localhost,db.plant",
+            "host=localhost sslmode=require",
+            "postgresql://localhost/x?sslmode=verify-full",
         ] {
-            assert!(matches!(Target::new(text, None), Err(TargetError::Plain(_))), "{text}");
+            assert_eq!(mode(text), SslMode::Require, "{text}");
         }
         for text in [
             "host=db.plant sslmode=disable",
@@ -215,13 +312,22 @@ mod tests {
             "postgresql://localhost/x",
             "dbname=plant",
         ] {
-            Target::new(text, None).unwrap();
+            assert_eq!(mode(text), SslMode::Disable, "{text}");
         }
-        for text in
-            ["host=localhost sslmode=require", "host=localhost sslmode=verify-full", "host=localhost sslrootcert=x"]
-        {
-            Target::new(text, None).unwrap_err();
-        }
+    }
+
+    #[test]
+    fn a_site_file_says_which_database_and_how_the_way_there_is_secured() {
+        let site = |encryption| {
+            let (host, user, name) = ("db.plant".to_owned(), "historian".to_owned(), "process_data".to_owned());
+            Target::of_site(&rt_config::Database { host, port: 5433, user, name, password: None, encryption })
+        };
+        let target = site(Encryption::UnlessHere);
+        assert_eq!(target.to_string(), "process_data of historian at db.plant:5433");
+        assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(site(Encryption::Off).config.get_ssl_mode(), SslMode::Disable);
+        let required = site(Encryption::Required { authority: Some("/nowhere.pem".into()) });
+        assert!(matches!(required.tls(), Err(TargetError::Authority { .. })));
     }
 
     #[test]
@@ -240,7 +346,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("password");
         fs::write(&path, "first\nnot this\n").unwrap();
-        let target = Target::new("host=localhost", Some(path.clone())).unwrap();
+        let target = Target::new("host=localhost", Some(path.clone()), None).unwrap();
         let password = || target.config().unwrap().get_password().map(<[u8]>::to_vec);
         assert_eq!(password().unwrap(), b"first");
         fs::write(&path, "second").unwrap();

@@ -3,10 +3,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use children::Port;
 use historian::{ROLES, Target, migrate};
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     programs: PathBuf,
     user: Option<(u32, u32)>,
     options: Vec<String>,
+    /// Of its socket's name, too.
+    port: Port,
     process: Option<Child>,
 }
 
@@ -38,19 +41,20 @@ impl Server {
         fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
         for name in ["data", "socket"] {
             fs::create_dir(place.path().join(name)).unwrap();
-            if let Some((user, group)) = user {
-                chown(place.path().join(name), Some(user), Some(group)).unwrap();
-            }
+            give(&place.path().join(name), 0o700);
         }
         fs::write(place.path().join("password"), format!("{PASSWORD}\n")).unwrap();
         let options = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let mut server = Self { place, programs, user, options, process: None };
+        let port = Port::claim().unwrap();
+        let mut server = Self { place, programs, user, options, port, process: None };
         let mut initdb = server.command("initdb");
         initdb.args(["-A", "scram-sha-256", "-U", OWNER, "--no-sync", "-E", "UTF8"]);
         let made = initdb.arg("--pwfile").arg(server.password_file()).arg("-D").arg(server.data()).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        fs::write(server.data().join("pg_hba.conf"), format!("local all {OWNER} trust\nlocal all all scram-sha-256\n"))
-            .unwrap();
+        let who = format!(
+            "local all {OWNER} trust\nlocal all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+        );
+        fs::write(server.data().join("pg_hba.conf"), who).unwrap();
         server.go_on();
         Some(server)
     }
@@ -78,7 +82,10 @@ impl Server {
         loop {
             let mut command = self.command("postgres");
             command.arg("-D").arg(self.data()).args(["-c", "listen_addresses=", "-c", "fsync=off", "-k"]);
-            command.arg(self.socket()).args(self.options.iter().flat_map(|option| ["-c", option]));
+            command
+                .arg(self.socket())
+                .args(["-p", &self.port.number().to_string()])
+                .args(self.options.iter().flat_map(|option| ["-c", option]));
             let log = fs::File::create(self.place.path().join("log")).unwrap();
             let mut process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
             // The one before it may still have children, and then this one does not start.
@@ -98,17 +105,28 @@ impl Server {
     }
 
     pub(crate) fn owner(&self) -> Target {
-        Target::new(&self.text(OWNER), None).unwrap()
+        Target::new(&self.text(OWNER), None, None).unwrap()
     }
 
     /// As the historian connects.
     pub(crate) fn historian(&self) -> Target {
-        Target::new(&self.text("corerl_historian"), Some(self.password_file())).unwrap()
+        Target::new(&self.text("corerl_historian"), Some(self.password_file()), None).unwrap()
+    }
+
+    /// As a site file has it: host, port, user and database.
+    pub(crate) fn site(&self, user: &str) -> [String; 4] {
+        [self.socket().display().to_string(), self.port().to_string(), user.to_owned(), "postgres".to_owned()]
     }
 
     /// As the command line has it.
     pub(crate) fn text(&self, user: &str) -> String {
-        format!("host={} user={user} dbname=postgres", self.socket().display())
+        let [host, port, user, database] = self.site(user);
+        format!("host={host} port={port} user={user} dbname={database}")
+    }
+
+    /// Where it listens on this machine's loopback, if a setting has it do so.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.number()
     }
 
     pub(crate) fn password_file(&self) -> PathBuf {
@@ -145,6 +163,15 @@ fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(PLACES).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let has_all = |place: &PathBuf| ["initdb", "postgres"].iter().all(|name| place.join(name).is_file());
     versions.chain(std::env::split_paths(&path)).find(has_all)
+}
+
+/// Gives a file to whom the server runs as, and to nobody else.
+pub(crate) fn give(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    if is_root() {
+        let (user, group) = unprivileged();
+        chown(path, Some(user), Some(group)).unwrap();
+    }
 }
 
 fn is_root() -> bool {

@@ -82,6 +82,7 @@ pub(super) fn tag(
         filters: Vec::new(),
         imputer: Imputer { rule: ImputerRule::None, horizon: 0 },
         trigger: None,
+        kept: None,
         settings,
         in_state: true,
     })
@@ -98,6 +99,7 @@ fn complain_of_what_is_not_read(raw: &RawTag, complaints: &mut Complaints<'_>) {
         (raw.imputer.given, raw.imputer.at, "imputer"),
         (raw.filter.given, raw.filter.at, "filter"),
         (raw.trigger.given, raw.trigger.at, "trigger"),
+        (raw.kept.given, raw.kept.at, "kept"),
         (raw.required.given, raw.required.at, "required"),
         (raw.stale_after.given, raw.stale_after.at, "stale_after"),
         (raw.substitute_for.given, raw.substitute_for.at, "substitute_for"),

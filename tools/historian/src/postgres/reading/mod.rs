@@ -11,7 +11,7 @@ mod times;
 use std::cell::RefCell;
 
 use archive::{RunId, Timeline};
-use postgres::{Client, IsolationLevel, NoTls, Row, Transaction};
+use postgres::{Client, IsolationLevel, Row, Transaction};
 use recall::{Answer, AskError, Question, Refusal, Source};
 
 use super::migrate::{VERSION, version};
@@ -28,7 +28,7 @@ pub(crate) struct Reading {
 impl Reading {
     /// Connects as whoever may read.
     pub(crate) fn connect(target: &Target) -> Result<Self, ConnectError> {
-        let mut client = target.config()?.connect(NoTls)?;
+        let mut client = target.connect()?;
         match version(&mut client)? {
             VERSION => {}
             other => return Err(ConnectError::Version(other)),
