@@ -398,7 +398,7 @@ impl<S: PolicySource> Agent<S> {
     /// Wait-free.
     pub fn step(&self) -> Step<'_> {
         let (lo, hi) = self.pipeline.bounds();
-        let Judgement { reward, goals_met, zones_clear } = self.pipeline.judgement();
+        let Judgement { reward, goals_met, zones_clear, .. } = self.pipeline.judgement();
         let Decision { mean, sampled, decided } = &self.decision;
         Step {
             cycle: self.moment.cycle,
@@ -519,6 +519,7 @@ impl<S: PolicySource> Policy for Agent<S> {
         Observed {
             complete: self.pipeline.complete(),
             reward: self.pipeline.reward(),
+            because: self.pipeline.judgement().because,
             triggered: self.pipeline.triggered(),
         }
     }

@@ -7,7 +7,7 @@ use crate::channel::{Channel, Finding, Instant};
 use crate::decisions::Decisions;
 use crate::image::Image;
 use crate::mode::{Cause, Conditions, Effect, Mode, ModeMachine};
-use crate::ports::{Clock, Command, Commands, Field, FieldReport, Moment, NoAction, Policy, Recorder};
+use crate::ports::{Because, Clock, Command, Commands, Field, FieldReport, Moment, NoAction, Policy, Recorder};
 use crate::record::{CycleView, Event, EventKind, Fault, Flags, SetpointRow};
 use crate::reference::Patience;
 use crate::schedule::{Every, Slot};
@@ -89,6 +89,7 @@ struct Pass {
     flags: Flags,
     samples: u32,
     reward: Option<f64>,
+    because: Because,
     inference: Option<Span>,
     fault: Option<Fault>,
     /// A setpoint turned out to ignore what is written.
@@ -241,6 +242,7 @@ impl Cycle {
             flags: Flags::NONE,
             samples: 0,
             reward: None,
+            because: Because::default(),
             inference: None,
             fault: None,
             mismatch: false,
@@ -424,7 +426,7 @@ impl Cycle {
                 mode: pass.previous as u8,
             };
             let observed = policy.observe(&self.image, &moment);
-            pass.reward = observed.reward;
+            (pass.reward, pass.because) = (observed.reward, observed.because);
             let decision = scheduled || observed.triggered;
             pass.flags = pass.flags.with(Flags::OBSERVED).with_if(due.gap, Flags::GAP);
             pass.flags = pass.flags.with_if(observed.complete, Flags::COMPLETE).with_if(decision, Flags::DECISION);
@@ -629,6 +631,7 @@ impl Cycle {
             setpoints: rows,
             image: &self.image,
             reward: pass.reward,
+            because: pass.because,
             generation: self.generation(),
             heartbeat: set.and_then(|set| set.heartbeat),
             samples: pass.samples,

@@ -1,13 +1,15 @@
 //! The doors of the cycle: what it takes in and what it gives out, as traits. The daemon adapts real rings to them, a
 //! simulation its own.
 
+use core::num::NonZeroU16;
+
 use serde::{Deserialize, Serialize};
 
 use crate::changes::ChangeSet;
 use crate::image::Image;
 use crate::record::{CycleView, Event};
 use crate::setpoint::{SETPOINTS_MAX, ScalarKind, SetpointSet};
-use crate::tag::Sample;
+use crate::tag::{Sample, TagId};
 use crate::time::MonoTime;
 
 /// The monotonic clock.
@@ -102,6 +104,26 @@ pub trait Commands {
     fn next_changes(&mut self) -> Option<&ChangeSet>;
 }
 
+/// What has decided a reward, as far as a site has goals and zones.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Because {
+    /// The first goal that was not met, counted from 1 in the site's order.
+    pub goal: Option<NonZeroU16>,
+    /// The tag that lies deepest in a zone: in red, or else in yellow.
+    pub zone: Option<InZone>,
+}
+
+/// A tag in one of its zones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InZone {
+    /// Which.
+    pub tag: TagId,
+    /// In the red zone, not in the yellow one.
+    pub is_red: bool,
+    /// How deep: above 0, and 1 at the zone's far end.
+    pub depth: f64,
+}
+
 /// What one observation amounts to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observed {
@@ -109,6 +131,8 @@ pub struct Observed {
     pub complete: bool,
     /// The reward, when every input of it was there and it is finite.
     pub reward: Option<f64>,
+    /// What has decided it.
+    pub because: Because,
     /// Something happened upon which to decide at once; never in a decision slot of the grid.
     pub triggered: bool,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::{Acted, Withheld};
 use crate::image::Image;
 use crate::mode::{Cause, Effect, Mode};
-use crate::ports::Command;
+use crate::ports::{Because, Command};
 use crate::schedule::Slot;
 use crate::setpoint::ScalarKind;
 use crate::time::{MonoTime, Span};
@@ -158,6 +158,8 @@ pub struct CycleView<'a> {
     pub image: &'a Image,
     /// The reward of this cycle's observation.
     pub reward: Option<f64>,
+    /// What has decided it.
+    pub because: Because,
     /// The generation of the weights in use; 0 before the first.
     pub generation: u64,
     /// The plant heartbeat in the set.

@@ -18,7 +18,8 @@ const KILLS: u64 = 6;
 fn a_historian_that_is_killed_at_random_keeps_everything_once() {
     let place = Place::new();
     let plant = place.plant();
-    let site = place.site(plant.url(), &[]);
+    let zones = "    - name: level\n      yellow_bounds: [0.45, 0.55]\n      red_bounds: [0.3, 0.7]\n";
+    let site = place.site(plant.url(), &[("    - name: level\n", zones)]);
     let mut runtime = place.company(&site, &["--arm"]);
     let (counters, mut cycles, mut events) = (runtime.counters(), runtime.cycles(), runtime.events());
     let (mut seen, mut happened) = (Vec::new(), Vec::new());
@@ -40,6 +41,7 @@ fn a_historian_that_is_killed_at_random_keeps_everything_once() {
     let kept = Kept::read(&place.path("history"));
     kept.assert_decisions_and_rewards(&seen);
     kept.assert_observations(&seen);
+    kept.assert_zones(&seen);
     kept.assert_events(&happened);
     assert_eq!(Reader::open(&place.path("history")).unwrap().gaps(0, u64::MAX).unwrap(), []);
 }
@@ -196,6 +198,20 @@ impl Kept {
                 assert_eq!(held, Some(observed), "{name} in {:?}", record.head);
             }
         }
+    }
+
+    /// Whoever holds the last depth that was kept knows which zone decided a reward.
+    fn assert_zones(&self, seen: &[CycleRecord]) {
+        let points = self.track(TrackKind::Zone, "level");
+        let mut zones = BTreeMap::new();
+        for CycleRecord { head, .. } in seen.iter().filter(|record| !record.head.reward.is_nan()) {
+            let after = points.partition_point(|point| point.cycle <= head.cycle);
+            let held = after.checked_sub(1).map(|at| (points[at].value, points[at].state));
+            assert_eq!(held, Some((head.zone_depth, head.zone.into())), "{head:?}");
+            *zones.entry(head.zone).or_insert(0) += 1;
+        }
+        assert!(zones.keys().any(|zone| *zone != 0), "the level was in no zone: {zones:?}");
+        assert!(points.len() < seen.len() / 2, "kept by exception: {} of {}", points.len(), seen.len());
     }
 
     fn assert_events(&self, happened: &[EventRecord]) {

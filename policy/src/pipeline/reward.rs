@@ -4,8 +4,12 @@
 //! that is not met decides, by how far it is violated; when all are met the optimisation moves the reward in [-0.5, 0]. So a
 //! goal is never worth less than those after it. Zones lie below that: see [`Zone`].
 
+use std::num::NonZeroU16;
+
 use rt_config::{Goal, Objective, Range, Reward, Site, Tag};
 use rt_core::expression::Program;
+use rt_core::ports::{Because, InZone};
+use rt_core::tag::TagId;
 
 use super::{Values, clip, value_of};
 
@@ -30,6 +34,8 @@ pub struct Judgement {
     pub goals_met: Option<bool>,
     /// No tag lies in a red or yellow zone.
     pub zones_clear: Option<bool>,
+    /// What has decided the reward.
+    pub because: Because,
 }
 
 /// How the reward comes about.
@@ -59,11 +65,12 @@ impl RewardRule {
 
     /// Judges an observation. `raw` is before and `values` after the range check.
     pub(super) fn judge(&self, raw: &Values, values: &Values) -> Judgement {
-        let (base, goals_met) = match &self.base {
+        let (base, met) = match &self.base {
             Base::Expression(program) => (program.eval_with(|tag| value_of(values, tag)), None),
             Base::Priorities { goals, optimise } => prioritised(goals, optimise, values),
         };
-        let Depths { red, yellow, seen } = self.depths(raw);
+        let depths = self.depths(raw);
+        let [yellow, red] = [depths.yellow, depths.red].map(|deepest| deepest.depth);
         let reward = if red > 0.0 {
             // The excursion may be why the rest of the reward is missing: it has to be punished all the more.
             let red = RED_REWARD + RED_REWARD * red;
@@ -73,42 +80,76 @@ impl RewardRule {
         };
         Judgement {
             reward: reward.filter(|reward| reward.is_finite()),
-            goals_met,
-            zones_clear: seen.then_some(red <= 0.0 && yellow <= 0.0),
+            goals_met: met.map(|met| matches!(met, Met::All)),
+            zones_clear: depths.seen.then_some(red <= 0.0 && yellow <= 0.0),
+            because: Because {
+                goal: met.and_then(|met| match met {
+                    Met::All => None,
+                    Met::UpTo(before) => u16::try_from(before + 1).ok().and_then(NonZeroU16::new),
+                }),
+                zone: depths.red.in_zone(true).or_else(|| depths.yellow.in_zone(false)),
+            },
         }
     }
 
     fn depths(&self, raw: &Values) -> Depths {
-        let deeper = |one: f64, other: f64| if other > one { other } else { one };
         let readings = self.zones.iter().filter_map(|zone| Some((zone, raw.get(zone.index).copied()??)));
-        readings.fold(Depths { red: 0.0, yellow: 0.0, seen: false }, |deepest, (zone, x)| Depths {
-            red: deeper(deepest.red, zone.red_depth(x)),
-            yellow: deeper(deepest.yellow, zone.yellow_depth(x)),
+        readings.fold(Depths::default(), |deepest, (zone, x)| Depths {
+            red: deepest.red.or_deeper(zone.index, zone.red_depth(x)),
+            yellow: deepest.yellow.or_deeper(zone.index, zone.yellow_depth(x)),
             seen: true,
         })
     }
 }
 
 /// How deep the tags lie in their zones, at most; and whether there was one to look at.
+#[derive(Default)]
 struct Depths {
-    red: f64,
-    yellow: f64,
+    red: Deepest,
+    yellow: Deepest,
     seen: bool,
 }
 
-/// The reward without zones, and whether every goal is met.
-fn prioritised(goals: &[Goal], optimise: &[Objective], values: &Values) -> (Option<f64>, Option<bool>) {
+/// The tag that lies deepest in a kind of zone.
+#[derive(Clone, Copy, Default)]
+struct Deepest {
+    /// Meaningless where the depth is 0.
+    index: usize,
+    depth: f64,
+}
+
+impl Deepest {
+    fn or_deeper(self, index: usize, depth: f64) -> Self {
+        if depth > self.depth { Self { index, depth } } else { self }
+    }
+
+    fn in_zone(self, is_red: bool) -> Option<InZone> {
+        let Self { index, depth } = self;
+        if depth > 0.0 { Some(InZone { tag: TagId::new(index)?, is_red, depth }) } else { None }
+    }
+}
+
+/// How far the goals are met.
+#[derive(Clone, Copy)]
+enum Met {
+    All,
+    /// So many of the first ones, and not the next.
+    UpTo(usize),
+}
+
+/// The reward without zones, and how far the goals are met.
+fn prioritised(goals: &[Goal], optimise: &[Objective], values: &Values) -> (Option<f64>, Option<Met>) {
     let step = (GOALS_MET - WORST) / goals.len().max(1) as f64;
     for (index, goal) in goals.iter().enumerate() {
         match violation(goal, values) {
             None => return (None, None),
             Some(violation) if violation > 0.0 => {
-                return (Some(WORST + (index as f64 + 1.0 - violation) * step), Some(false));
+                return (Some(WORST + (index as f64 + 1.0 - violation) * step), Some(Met::UpTo(index)));
             }
             Some(_) => {}
         }
     }
-    (optimised(optimise, values), (!goals.is_empty()).then_some(true))
+    (optimised(optimise, values), (!goals.is_empty()).then_some(Met::All))
 }
 
 /// The reward with all goals met.

@@ -3,6 +3,7 @@ mod stages;
 
 use proptest::prelude::*;
 use rt_core::expression::Op;
+use rt_core::ports::InZone;
 use rt_core::tag::Quality;
 use rt_core::time::Span;
 
@@ -230,6 +231,22 @@ fn goals_are_met_when_all_of_them_are_and_unknown_when_one_cannot_be_judged() {
     let without = prioritised(0.5, 0.9, f64::NAN, 0.1);
     assert_eq!((without.reward, without.goals_met, without.zones_clear), (None, Some(true), None));
     assert_eq!(observed(0.25, 0.1, 0.5, 0.5).judgement().goals_met, None, "the example has no goals");
+}
+
+#[test]
+fn a_reward_says_which_goal_and_which_zone_decided_it() {
+    let goal = |level, quality| prioritised(level, quality, 0.1, 0.1).because.goal.map(std::num::NonZeroU16::get);
+    assert_eq!([goal(0.2, 0.9), goal(0.5, 0.7), goal(0.5, 0.9)], [Some(1), Some(2), None]);
+    assert_eq!((goal(0.5, f64::NAN), goal(0.2, f64::NAN)), (None, Some(1)));
+    let judged = |level| observed(0.25, 0.1, level, 0.7).judgement();
+    let zone = |level| judged(level).because.zone;
+    assert_eq!([zone(0.5), zone(0.9), zone(f64::NAN)], [None; 3]);
+    // Yellow from 0.9, red from 0.95 to the end of the operating range.
+    for (level, is_red, depth) in [(0.92, false, 0.4), (0.97, true, 0.02 / 0.55), (1.5, true, 1.0)] {
+        let InZone { tag: deepest, is_red: red, depth: deep } = zone(level).unwrap();
+        assert_eq!((deepest, red), (tag(LEVEL), is_red), "{level}");
+        assert!((deep - depth).abs() < 1e-9, "{level}: {deep}");
+    }
 }
 
 #[test]

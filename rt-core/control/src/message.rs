@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The protocol's version; the first thing both sides compare.
-pub const PROTOCOL: u16 = 8;
+pub const PROTOCOL: u16 = 9;
 
 /// The longest site file that fits into a request.
 pub const CONFIGURATION_BYTES_MAX: usize = 120 * 1024;
@@ -249,6 +249,8 @@ pub struct TagInfo {
     pub name: String,
     /// Engineering unit.
     pub unit: String,
+    /// It has a yellow or a red zone.
+    pub has_zones: bool,
 }
 
 /// A setpoint, for people.

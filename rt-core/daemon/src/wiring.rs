@@ -10,7 +10,7 @@ use policy::kernels::Kernel;
 use policy::pipeline::Columns;
 use policy::trial::Succession;
 use policy::{AdoptedPolicy, PolicySpec};
-use rt_config::{Connection, Site};
+use rt_config::{Connection, Site, Tag};
 use rt_control::{Address, Description, PROTOCOL, Server, TagInfo, default_runtime_dir};
 use rt_core::changes::ChangeSet;
 use rt_core::cycle::REPORTS_PER_CYCLE_MAX;
@@ -409,6 +409,11 @@ fn setpoint_names(site: &Site) -> Vec<String> {
     describe_setpoints(site).into_iter().map(|setpoint| setpoint.name).collect()
 }
 
+fn tag_info(tag: &Tag) -> TagInfo {
+    let has_zones = tag.yellow_bounds.is_some() || tag.red_bounds.is_some();
+    TagInfo { name: tag.name.clone(), unit: tag.unit.clone(), has_zones }
+}
+
 fn describe(site: &Site) -> Description {
     Description {
         protocol: PROTOCOL,
@@ -422,7 +427,7 @@ fn describe(site: &Site) -> Description {
         period_ns: site.runtime.period.as_ns(),
         obs_period_ns: site.interaction.obs_period.as_ns(),
         action_period_ns: site.interaction.action_period.as_ns(),
-        tags: site.tags.iter().map(|tag| TagInfo { name: tag.name.clone(), unit: tag.unit.clone() }).collect(),
+        tags: site.tags.iter().map(tag_info).collect(),
         setpoints: describe_setpoints(site),
         columns: Columns::of(site).as_slice().iter().map(|column| column.name.clone()).collect(),
         tag_list_hash: site.tag_list_hash(),

@@ -1,5 +1,7 @@
 //! The cycle record as it lies in shared memory: one function for the runtime and the replay.
 
+use std::num::NonZeroU16;
+
 use rt_core::record::{CycleView, Flags};
 use rt_core::time::Span;
 use shm_layout::{CycleHead, CycleLayout};
@@ -67,12 +69,14 @@ fn head(view: &CycleView<'_>, adopted: bool) -> CycleHead {
     ];
     let bits = flags.iter().filter(|(flag, _)| view.flags.contains(*flag)).fold(0, |bits, (_, bit)| bits | bit);
     let step_sent = view.flags.contains(Flags::OBSERVED) && view.mode.transitions();
+    let zone = view.because.zone;
     CycleHead {
         cycle: view.slot.index,
         release_ns: view.slot.release.as_ns(),
         dt_ns: view.slot.dt.as_ns(),
         policy_generation: view.generation,
         reward: view.reward.unwrap_or(f64::NAN),
+        zone_depth: zone.map_or(0.0, |zone| zone.depth),
         lateness_ns: short(view.slot.lateness),
         execution_ns: short(view.execution),
         response_ns: view.response.map_or(0, short),
@@ -87,5 +91,9 @@ fn head(view: &CycleView<'_>, adopted: bool) -> CycleHead {
         n_setpoints: 0,
         n_tags: 0,
         cause: 0,
+        goal: view.because.goal.map_or(0, NonZeroU16::get),
+        zone_tag: zone.and_then(|zone| u16::try_from(zone.tag.index()).ok()).unwrap_or(0),
+        zone: zone.map_or(0, |zone| if zone.is_red { CycleHead::RED } else { CycleHead::YELLOW }),
+        reserved: [0; 3],
     }
 }

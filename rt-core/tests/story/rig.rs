@@ -12,7 +12,7 @@ use rt_core::fallback::FallbackLaw;
 use rt_core::image::Image;
 use rt_core::mode::{Mode, ModeSettings};
 use rt_core::ports::{
-    Action, Clock, Command, Commands, Field, FieldReport, Moment, NoAction, Observed, Policy, Recorder,
+    Action, Because, Clock, Command, Commands, Field, FieldReport, Moment, NoAction, Observed, Policy, Recorder,
 };
 use rt_core::record::{CycleView, Event, EventKind, Flags, SetpointRow};
 use rt_core::schedule::Grid;
@@ -186,7 +186,7 @@ impl Policy for Scripted {
         self.decision_slots += u64::from(moment.decision);
         self.observations += 1;
         let triggered = self.triggers.contains(&moment.cycle) && !moment.decision;
-        Observed { complete: self.complete, reward: image.usable(tag(0)), triggered }
+        Observed { complete: self.complete, reward: image.usable(tag(0)), because: Because::default(), triggered }
     }
 
     fn decide(&mut self, explore: bool, action: &mut Action) -> Result<(), NoAction> {

@@ -9,7 +9,7 @@ const PARTS_MAX: u32 = 1 << 16;
 
 abi_struct! {
     /// What every cycle record begins with.
-    pub struct CycleHead: 80 {
+    pub struct CycleHead: 96 {
         /// Number of the control slot since the start, skipped ones counted.
         pub cycle: u64,
         /// Release time of the slot, CLOCK_MONOTONIC nanoseconds.
@@ -44,6 +44,16 @@ abi_struct! {
         pub mode: u8,
         /// Number of the mode before this cycle.
         pub mode_previous: u8,
+        /// How deep the tag of `zone_tag` lies in that zone: above 0, and 1 at its far end; 0 when none lies in one.
+        pub zone_depth: f64,
+        /// The first goal of the reward that is not met, from 1; 0 when all are, or there is none.
+        pub goal: u16,
+        /// The tag, in the order of the site file, that lies deepest in a zone; 0 when none does.
+        pub zone_tag: u16,
+        /// The zone in which it lies: 0 none, 1 yellow, 2 red.
+        pub zone: u8,
+        /// Zero.
+        pub reserved: [u8; 3],
     }
 }
 
@@ -78,6 +88,11 @@ impl CycleHead {
     pub const LATE_DECISION: u16 = 1 << 13;
     /// Flag: a decision slot because of a trigger, between those of the action period.
     pub const TRIGGERED: u16 = 1 << 14;
+
+    /// Zone: yellow.
+    pub const YELLOW: u8 = 1;
+    /// Zone: red.
+    pub const RED: u8 = 2;
 
     /// Whether all bits of `flag` are set.
     pub const fn has(&self, flag: u16) -> bool {
@@ -233,7 +248,7 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let layout = CycleLayout::new(3, 5).unwrap();
-        assert_eq!(layout.words() * 8, 80 + 3 * 48 + 5 * 24);
+        assert_eq!(layout.words() * 8, 96 + 3 * 48 + 5 * 24);
         let mut words = vec![0; layout.words()];
         let record = layout.view_mut(&mut words).unwrap();
         record.head.cycle = 9;

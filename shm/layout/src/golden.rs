@@ -52,11 +52,11 @@ fn the_weights_header_is_where_it_always_was() {
 
 #[test]
 fn the_cycle_record_is_where_it_always_was() {
-    golden!(CycleHead: size 80, align 8 {
+    golden!(CycleHead: size 96, align 8 {
         cycle @ 0, release_ns @ 8, dt_ns @ 16, policy_generation @ 24, reward @ 32,
         lateness_ns @ 40, execution_ns @ 44, response_ns @ 48, skipped @ 52,
         samples_drained @ 56, samples_lost @ 60, n_setpoints @ 64, n_tags @ 68, cause @ 72,
-        flags @ 76, mode @ 78, mode_previous @ 79,
+        flags @ 76, mode @ 78, mode_previous @ 79, zone_depth @ 80, goal @ 88, zone_tag @ 90, zone @ 92, reserved @ 93,
     });
     golden!(SetpointPart: size 48, align 8 {
         desired @ 0, sent @ 8, last @ 16, readback @ 24, acted @ 32, state @ 36,
@@ -93,5 +93,5 @@ fn tables_and_histogram_have_their_sizes() {
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (9, 6_936_262_366_300_329_888));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (10, 16_624_995_463_232_448_910));
 }

@@ -2,7 +2,7 @@
 
 use rt_core::changes::ChangeSet;
 use rt_core::image::Image;
-use rt_core::ports::{Action, Command, Commands, Field, FieldReport, Moment, NoAction, Observed, Policy};
+use rt_core::ports::{Action, Because, Command, Commands, Field, FieldReport, Moment, NoAction, Observed, Policy};
 use rt_core::setpoint::SetpointSet;
 
 /// Nobody at the other end of a port.
@@ -34,7 +34,7 @@ impl Policy for Nobody {
     }
 
     fn observe(&mut self, _: &Image, _: &Moment) -> Observed {
-        Observed { complete: false, reward: None, triggered: false }
+        Observed { complete: false, reward: None, because: Because::default(), triggered: false }
     }
 
     fn decide(&mut self, _: bool, _: &mut Action) -> Result<(), NoAction> {

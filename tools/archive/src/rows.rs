@@ -39,7 +39,10 @@ pub enum TrackKind {
     Written,
     /// What the plant shows.
     ReadBack,
-    /// The reward.
+    /// How deep a tag lay in the zone that decided a reward, above 0 and at most 1; 0 while it decided none. The state of its
+    /// points is the zone, as the cycle record numbers it.
+    Zone,
+    /// The reward; the state of its points is the first goal that was not met, from 1, or 0.
     Reward,
     /// The mode's number; the state of its points is the flags of the cycle that say whether it was armed, and latched.
     Mode,
@@ -56,12 +59,13 @@ impl TrackKind {
     pub const REPLY_SHIFT: u32 = 16;
 
     /// All, in the order of a sample's way.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Tag,
         Self::Raw,
         Self::Sent,
         Self::Written,
         Self::ReadBack,
+        Self::Zone,
         Self::Reward,
         Self::Mode,
         Self::Policy,
@@ -82,6 +86,7 @@ impl TrackKind {
             Self::Sent => "setpoint.sent",
             Self::Written => "setpoint.written",
             Self::ReadBack => "setpoint.readback",
+            Self::Zone => "tag.zone",
             Self::Reward => "reward",
             Self::Mode => "mode",
             Self::Policy => "policy",
@@ -106,10 +111,8 @@ impl TrackName {
     /// As people ask for it: a tag by its name, a setpoint with `.raw`, `.sent`, `.written` or `.readback` behind its name, the
     /// others by what they are.
     pub fn address(&self) -> String {
-        match self.kind.name().strip_prefix("setpoint") {
-            Some(part) => format!("{}{part}", self.name),
-            None => self.name.clone(),
-        }
+        let part = ["setpoint", "tag"].iter().find_map(|of| self.kind.name().strip_prefix(of));
+        format!("{}{}", self.name, part.unwrap_or_default())
     }
 }
 

@@ -67,8 +67,10 @@ mod tests {
 
     #[test]
     fn a_port_that_somebody_listens_on_without_a_claim_is_not_given() {
-        let first = Port::claim().unwrap().number();
-        let _listening = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
-        assert_ne!(Port::claim().unwrap().number(), first);
+        let claimed = Port::claim().unwrap();
+        let number = claimed.number();
+        let _listening = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).unwrap();
+        drop(claimed);
+        assert_ne!(Port::claim().unwrap().number(), number);
     }
 }

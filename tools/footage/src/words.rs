@@ -4,7 +4,7 @@ use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
 use rt_core::record::Reply;
 use rt_core::tag::Quality;
-use shm_layout::{EventKind, EventRecord};
+use shm_layout::{CycleHead, EventKind, EventRecord};
 
 use crate::legend::Legend;
 
@@ -33,6 +33,29 @@ pub fn withheld_name(state: u32) -> Option<&'static str> {
 /// What the plant answered last to a write; `None` before its first answer on a connection.
 pub fn reply_name(reply: u32) -> Option<&'static str> {
     Reply::from_number(reply).map(Reply::name)
+}
+
+/// The zone that decided a reward; `None` when none did.
+pub fn zone_name(zone: u32) -> Option<&'static str> {
+    const NAMES: [(u8, &str); 2] = [(CycleHead::YELLOW, "yellow"), (CycleHead::RED, "red")];
+    NAMES.iter().find(|(number, _)| u32::from(*number) == zone).map(|(_, name)| *name)
+}
+
+/// What decided a reward besides its expression: the first goal that was not met, and the zone that a tag lay in.
+pub fn because<'a>(head: &CycleHead, tag_name: impl Fn(usize) -> &'a str) -> Vec<String> {
+    let goal = (head.goal != 0).then(|| goal_not_met(head.goal.into()));
+    let zone = zone_name(head.zone.into()).map(|zone| in_zone(tag_name(head.zone_tag.into()), zone, head.zone_depth));
+    goal.into_iter().chain(zone).collect()
+}
+
+/// The first goal that was not met, counted from 1.
+pub fn goal_not_met(goal: u32) -> String {
+    format!("goal {goal} not met")
+}
+
+/// How deep a tag lay in a zone.
+pub fn in_zone(tag: &str, zone: &str, depth: f64) -> String {
+    format!("{tag} in {zone}, {:.0} % of it", (100.0 * depth).clamp(1.0, 100.0))
 }
 
 /// What happened, as one would tell it: with the names of what it is about.

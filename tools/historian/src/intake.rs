@@ -1,7 +1,7 @@
 //! From what one runtime publishes to commits.
 
 use archive::{Commit, Event, Exceptions, Gap, Kept, Missing, Point, Run, RunId, TrackId, TrackKind, TrackName};
-use rt_control::Description;
+use rt_control::{Description, TagInfo};
 use shm_layout::{CycleHead, CycleRef, EstimateRecord, EventKind, EventRecord};
 use watch::Memory;
 
@@ -30,6 +30,8 @@ pub(crate) struct Intake {
 /// The numbers of a run's tracks, as the cycle record has them.
 struct Tracks {
     tags: Vec<TrackId>,
+    /// Of the tags that have zones, by their place among all.
+    zones: Vec<(u16, TrackId)>,
     /// Raw, sent, written and read back of each setpoint.
     setpoints: Vec<[TrackId; SETPOINT.len()]>,
     reward: TrackId,
@@ -46,8 +48,9 @@ const WHOLE: [TrackKind; 5] =
     [TrackKind::Reward, TrackKind::Mode, TrackKind::Policy, TrackKind::Value, TrackKind::Spread];
 /// What may stay the same for a long time is kept by exception: its changes, and that it was looked at. Decisions are kept all
 /// the same, and rewards and estimates.
-const BY_EXCEPTION: [TrackKind; 7] = [
+const BY_EXCEPTION: [TrackKind; 8] = [
     TrackKind::Tag,
+    TrackKind::Zone,
     TrackKind::Raw,
     TrackKind::Sent,
     TrackKind::Written,
@@ -250,7 +253,11 @@ impl Intake {
             put(*readback, point(part.readback, 0), false);
         }
         if !head.reward.is_nan() {
-            put(self.tracks.reward, point(head.reward, 0), true);
+            put(self.tracks.reward, point(head.reward, head.goal.into()), true);
+            for (tag, track) in &self.tracks.zones {
+                let decided = head.zone != 0 && head.zone_tag == *tag;
+                put(*track, if decided { point(head.zone_depth, head.zone.into()) } else { point(0.0, 0) }, false);
+            }
         }
     }
 
@@ -273,14 +280,22 @@ impl Tracks {
     /// In the order of [`names`].
     fn of(ids: &[TrackId], description: &Description) -> Self {
         let (tags, rest) = ids.split_at(description.tags.len());
+        let zoned = zoned(description).filter_map(|(place, _)| u16::try_from(place).ok());
+        let (zones, rest) = rest.split_at(zoned.clone().count());
+        let zones = zoned.zip(zones.iter().copied()).collect();
         let (setpoints, _) = rest.as_chunks();
         let setpoints = setpoints[..description.setpoints.len()].to_vec();
         let [reward, mode, policy, value, spread] = *ids.last_chunk().expect("every run has these tracks");
-        Self { tags: tags.to_vec(), setpoints, reward, mode, policy, value, spread }
+        Self { tags: tags.to_vec(), zones, setpoints, reward, mode, policy, value, spread }
     }
 }
 
-/// The tracks of a run: its tags, four of each setpoint, and those of the whole.
+/// The tags that have zones, with their places among all.
+fn zoned(description: &Description) -> impl Iterator<Item = (usize, &TagInfo)> + Clone {
+    description.tags.iter().enumerate().filter(|(_, tag)| tag.has_zones)
+}
+
+/// The tracks of a run: its tags, their zones, four of each setpoint, and those of the whole.
 fn names(description: &Description) -> Vec<TrackName> {
     let name = |kind, name: &str, unit: &str| TrackName { kind, name: name.to_owned(), unit: unit.to_owned() };
     let tags = description.tags.iter().map(|tag| name(TrackKind::Tag, &tag.name, &tag.unit));
@@ -288,7 +303,8 @@ fn names(description: &Description) -> Vec<TrackName> {
         .setpoints
         .iter()
         .flat_map(|setpoint| SETPOINT.map(|kind| name(kind, &setpoint.name, &setpoint.unit)));
-    tags.chain(setpoints).chain(WHOLE.map(|kind| name(kind, kind.name(), ""))).collect()
+    let zones = zoned(description).map(|(_, tag)| name(TrackKind::Zone, &tag.name, ""));
+    tags.chain(zones).chain(setpoints).chain(WHOLE.map(|kind| name(kind, kind.name(), ""))).collect()
 }
 
 fn event(record: &EventRecord, number: u64, description: &Description, clocks: Clocks) -> Event {

@@ -1,5 +1,6 @@
 //! Segments that are rings of records: cycles, transitions, events.
 
+use footage::words::zone_name;
 use rt_control::Description;
 use rt_core::mode::Mode;
 use rt_core::record::Reply;
@@ -151,6 +152,8 @@ fn cycle(sequence: u64, record: &CycleRef<'_>, names: &Description) -> (Value, [
     let tags = record.tags.iter().enumerate().map(|(index, part)| {
         json!({ "name": tag_name(index), "value": part.value, "age_ns": part.age(), "quality": part.quality })
     });
+    let zone = zone_name(head.zone.into())
+        .map(|name| json!({ "name": name, "tag": tag_name(head.zone_tag.into()), "depth": head.zone_depth }));
     let json = json!({
         "sequence": sequence,
         "cycle": head.cycle,
@@ -164,6 +167,8 @@ fn cycle(sequence: u64, record: &CycleRef<'_>, names: &Description) -> (Value, [
         "samples_lost": head.samples_lost,
         "policy_generation": head.policy_generation,
         "reward": head.reward,
+        "goal": head.goal,
+        "zone": zone,
         "mode": mode_name(head.mode),
         "mode_previous": mode_name(head.mode_previous),
         "cause": head.cause,

@@ -20,7 +20,7 @@ pub(super) fn names() -> Description {
         period_ns: 1,
         obs_period_ns: 1,
         action_period_ns: 1,
-        tags: vec![TagInfo { name: "PH".into(), unit: String::new() }],
+        tags: vec![TagInfo { name: "PH".into(), unit: String::new(), has_zones: true }],
         setpoints: vec![SetpointInfo { name: "FLOW".into(), unit: String::new(), lo: 0.0, hi: 1.0, scale: [0.0, 1.0] }],
         columns: vec!["PH".into()],
         tag_list_hash: 0,

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use footage::words::because;
 use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
 use rt_core::record::Reply;
@@ -15,6 +16,7 @@ pub(super) struct Names {
     pub(super) agent: String,
     pub(super) setpoints: Vec<SetpointName>,
     pub(super) columns: Vec<String>,
+    pub(super) tags: Vec<String>,
 }
 
 /// A setpoint's name and unit, and the values that the actions 0 and 1 stand for.
@@ -37,6 +39,8 @@ pub(super) struct Decision {
     pub(super) outcome: Outcome,
     /// What came of the decision before it.
     pub(super) reward: f64,
+    /// Which goal, and which zone, decided that.
+    pub(super) because: Vec<String>,
     pub(super) estimate: Option<Estimate>,
     pub(super) setpoints: Vec<Way>,
     /// The state that it was made on: column and normalised value.
@@ -137,8 +141,9 @@ impl<'a> Gathering<'a> {
         if let Some(decision) = self.in_force(|decision| decision.cycle < cycle) {
             decision.hear(record);
         }
+        let names = self.names;
         if let Some(decision) = self.in_force(|decision| decision.cycle <= cycle) {
-            decision.live_through(record);
+            decision.live_through(record, &names.tags);
         }
     }
 
@@ -170,6 +175,7 @@ impl Decision {
             explored: head.has(StepHead::EXPLORED),
             outcome: Outcome::Unknown,
             reward: head.reward,
+            because: Vec::new(),
             estimate: None,
             setpoints: names.setpoints.iter().enumerate().map(|(index, name)| Way::of(step, index, name)).collect(),
             state: columns.collect(),
@@ -186,6 +192,7 @@ impl Decision {
             explored: head.has(CycleHead::EXPLORED),
             outcome: Outcome::Unknown,
             reward: head.reward,
+            because: Vec::new(),
             estimate: None,
             setpoints: names.setpoints.iter().map(Way::unknown).collect(),
             state: Vec::new(),
@@ -201,7 +208,7 @@ impl Decision {
     }
 
     /// A cycle in which it is in force: its own, or one before the next decision.
-    fn live_through(&mut self, record: &CycleRef<'_>) {
+    fn live_through(&mut self, record: &CycleRef<'_>, tags: &[String]) {
         let its_own = record.head.cycle == self.cycle;
         // One of which the step is not known, because it came after the steps were read.
         self.is_over |= record.head.has(CycleHead::DECISION_SLOT) && !its_own;
@@ -211,6 +218,7 @@ impl Decision {
         if its_own {
             self.mode = mode_name(record.head.mode);
             self.outcome = Outcome::of(record.head);
+            self.because = because(record.head, |tag| tags.get(tag).map_or("?", String::as_str));
         }
         for (way, part) in self.setpoints.iter_mut().zip(record.setpoints) {
             way.follow(part, its_own);

@@ -111,7 +111,10 @@ fn for_people(decision: &Decision, now_ns: u64, now: &str, with_state: bool) -> 
     };
     let explored = if decision.explored { ", explored" } else { "" };
     let before = span(now_ns.saturating_sub(decision.time_ns));
-    let mut text = format!("cycle {cycle}, {before} {now}: {mode}, {policy}{explored}, reward {}\n", number(*reward));
+    let because =
+        if decision.because.is_empty() { String::new() } else { format!(" ({})", decision.because.join("; ")) };
+    let mut text =
+        format!("cycle {cycle}, {before} {now}: {mode}, {policy}{explored}, reward {}{because}\n", number(*reward));
     if let Some(words) = decision.outcome.words() {
         text += &format!("  {words}\n");
     }

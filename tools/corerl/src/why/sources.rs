@@ -20,7 +20,8 @@ impl Names {
     pub(super) fn of_running(agent: String, description: Description) -> Self {
         let setpoints = description.setpoints.into_iter();
         let named = |of: rt_control::SetpointInfo| SetpointName { name: of.name, unit: of.unit, scale: of.scale };
-        Self { agent, setpoints: setpoints.map(named).collect(), columns: description.columns }
+        let tags = description.tags.into_iter().map(|tag| tag.name).collect();
+        Self { agent, setpoints: setpoints.map(named).collect(), columns: description.columns, tags }
     }
 
     fn of_recorded(site: &Site) -> Self {
@@ -33,6 +34,7 @@ impl Names {
             agent: format!("{}/{}", site.name, site.agent_name),
             setpoints: site.setpoints.iter().map(named).collect(),
             columns: Columns::of(site).as_slice().iter().map(|column| column.name.clone()).collect(),
+            tags: site.tags.iter().map(|tag| tag.name.clone()).collect(),
         }
     }
 }

@@ -12,7 +12,12 @@ const RATE: u32 = 2;
 
 fn names() -> Names {
     let setpoint = SetpointName { name: "FLOW".into(), unit: "l/s".into(), scale: [10.0, 30.0] };
-    Names { agent: "works/ph".into(), setpoints: vec![setpoint], columns: vec!["PH@0".into(), "FLOW@0".into()] }
+    Names {
+        agent: "works/ph".into(),
+        setpoints: vec![setpoint],
+        columns: vec!["PH@0".into(), "FLOW@0".into()],
+        tags: vec!["PH".into()],
+    }
 }
 
 fn step(gathering: &mut Gathering<'_>, cycle: u64, [mean, sampled, decided]: [f32; 3], flags: u32) {
@@ -44,6 +49,7 @@ fn answered(
     let mut words = vec![0; layout.words()];
     let record = layout.view_mut(&mut words).unwrap();
     (record.head.cycle, record.head.flags, record.head.mode) = (cycle, flags, 2);
+    (record.head.goal, record.head.zone, record.head.zone_depth) = (2, CycleHead::RED, 0.25);
     let part = &mut record.setpoints[0];
     (part.desired, part.sent, part.readback, part.acted, part.state) = (24.0, sent, readback, acted, state);
     part.reply = reply.map_or(0, |reply| reply as u32);
@@ -74,7 +80,8 @@ fn a_setpoint_is_followed_from_the_policys_wish_to_the_plant_until_the_next_deci
     assert_eq!((decision.outcome, decision.estimate.map(|of| of.value)), (Outcome::Decided, Some(-3.0)));
 
     let text = for_people(decision, 15_000_000, "ago", true);
-    let expected = "cycle 10, 5.0 ms ago: run, the nominal policy, explored, reward -0.50000\n\
+    let expected = "cycle 10, 5.0 ms ago: run, the nominal policy, explored, reward -0.50000 \
+    (goal 2 not met; PH in red, 25 % of it)\n\
   \x20             mean      sampled   bounded   envelope  sent      reply     plant     limits\n  \
   FLOW [l/s]  27.50000  30.00000  25.00000  21.00000  23.00000  accepted  22.00000  agent upper bound, rate, range\n  \
   value -3.00000 +- 0.50000, of the nominal setpoint -4.00000 (after 9 updates)\n  \

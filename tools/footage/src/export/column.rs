@@ -7,7 +7,7 @@ use shm_layout::{CycleHead, CycleRef, SetpointPart, TagPart};
 use tables::{Kind, Value};
 
 use crate::legend::Legend;
-use crate::words::{limit_names, mode_name, quality_name, reply_name, withheld_name};
+use crate::words::{limit_names, mode_name, quality_name, reply_name, withheld_name, zone_name};
 
 /// A field as all topics of its kind have it.
 type Spec = (&'static str, Kind, &'static str, &'static str);
@@ -38,7 +38,7 @@ pub(crate) struct Topic {
     pub(crate) fields: Vec<Field>,
 }
 
-const CYCLE: [Spec; 18] = [
+const CYCLE: [Spec; 22] = [
     ("number", Kind::Count, "", "number of the control slot since the start, skipped ones counted"),
     ("mode", Kind::Choice, "", "the mode after this cycle"),
     ("armed", Kind::Switch, "", "the runtime may write"),
@@ -51,6 +51,10 @@ const CYCLE: [Spec; 18] = [
     ("wrote", Kind::Switch, "", "setpoints were handed to the io thread"),
     ("policy_generation", Kind::Count, "", "generation of the policy in use, 0 for the nominal one"),
     ("reward", Kind::Number, "", "reward of the step that ended here"),
+    ("goal", Kind::Count, "", "first goal of the reward that is not met, from 1; 0: all are, or there is none"),
+    ("zone", Kind::Word, "", "the zone that decides the reward, yellow or red, if one does"),
+    ("zone_tag", Kind::Count, "", "the tag that lies in it, by its place in the site file from 0"),
+    ("zone_depth", Kind::Number, "", "how deep it lies in it: above 0, and 1 at the far end; 0: in none"),
     ("lateness_us", Kind::Number, "us", "wake-up after the release time"),
     ("execution_us", Kind::Number, "us", "from wake-up to this record"),
     ("response_us", Kind::Number, "us", "from the newest sample's receipt to the setpoints"),
@@ -144,6 +148,10 @@ fn of_cycle<'a>(head: &CycleHead) -> [Value<'a>; CYCLE.len()] {
         flag(CycleHead::WROTE),
         Value::Count(head.policy_generation),
         Value::Number(head.reward),
+        Value::Count(head.goal.into()),
+        Value::Word(zone_name(head.zone.into()).unwrap_or_default().into()),
+        Value::Count(head.zone_tag.into()),
+        Value::Number(head.zone_depth),
         us(head.lateness_ns.into()),
         us(head.execution_ns.into()),
         // Without a write there is no response, and 0 in the record.

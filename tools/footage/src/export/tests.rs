@@ -32,6 +32,10 @@ fn recorded_up_to(cycles: usize) -> Staged {
         let fill = |record: &mut shm_layout::CycleMut<'_>| {
             record.head.lateness_ns = 1_500;
             record.head.mode = Mode::Run as u8;
+            if number == 2 {
+                record.head.goal = 1;
+                (record.head.zone, record.head.zone_tag, record.head.zone_depth) = (CycleHead::YELLOW, 1, 0.25);
+            }
             record.tags[0].value = 5.0;
             (record.tags[1].value, record.tags[1].quality, record.tags[1].age_ns) = (level, 2, u64::MAX);
             let setpoint = &mut record.setpoints[0];

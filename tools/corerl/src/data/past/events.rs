@@ -34,7 +34,7 @@ pub(super) struct Told {
     pub(super) agent: String,
     pub(super) time: String,
     cycle: u64,
-    kind: String,
+    pub(super) kind: String,
     uid: Option<u32>,
     text: String,
     #[serde(skip)]

@@ -4,18 +4,27 @@ use std::collections::BTreeMap;
 
 use archive::{Timed, TrackKind};
 use clap::Args;
+use footage::words::in_zone;
 use recall::Past;
 use serde::Serialize;
+use shm_layout::EventKind;
 
 use super::events::{self, Told};
 use super::series::Series;
-use super::time::{TIMES, ZoneArguments, span_ns};
+use super::time::{TIMES, Zone, ZoneArguments, span_ns};
 use super::{Where, number};
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, table};
+use crate::output::{print_json, print_text, span, table};
 
 /// Events that are told to people; all of them are in the JSON.
 const EVENTS_TOLD: usize = 20;
+/// What happens all the time while a learner learns: people are told how much of it there was.
+const ROUTINE: [EventKind; 3] = [EventKind::PolicyOnTrial, EventKind::PolicyProven, EventKind::PolicyAdopted];
+/// How far back is looked for the change into a mode, one after the other, seconds.
+const BACK_S: [u64; 4] = [120, 3_600, 86_400, 30 * 86_400];
+/// What happened so long before and after a change of mode belongs to it.
+const BEFORE_CHANGE_NS: u64 = 5_000_000_000;
+const AFTER_CHANGE_NS: u64 = 1_000_000_000;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data at \"yesterday 14:05\"\n  corerl data at 14:05 --agent works/ph --around 10m\n\n\
@@ -42,8 +51,14 @@ pub(crate) struct AtArguments {
 struct Moment {
     agent: String,
     mode: String,
+    /// Since when it was in this mode, unless that is longer ago than is looked.
+    mode_since: Option<String>,
+    /// What happened when it came into it, adopted policies left out.
+    mode_events: Vec<Told>,
     policy_generation: Option<f64>,
     reward: Option<f64>,
+    /// Which goal, and which zone, decided it.
+    because: Vec<String>,
     value: Option<f64>,
     spread: Option<f64>,
     setpoints: Vec<SetpointThen>,
@@ -85,7 +100,7 @@ pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
     let zone = arguments.zone.zone()?;
     let at = zone.read_ns(&arguments.time)?;
     let past = arguments.of.open()?;
-    let agents = moments(&*past, &Series::all(&*past, &arguments.of)?, at)?;
+    let agents = moments(&*past, &arguments.of, at, &zone)?;
     let window = (at.saturating_sub(arguments.around), at.saturating_add(arguments.around));
     let events = events::between(&*past, &arguments.of, window, &zone, |_| true)?;
     let time = zone.tell(at);
@@ -97,16 +112,26 @@ pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
         eprintln!("nothing is kept of {time}; `corerl data gaps` says what is missing");
     }
     let mut text = agents.iter().map(|moment| told(moment, &time)).collect::<Vec<_>>().join("\n");
-    let near = nearest(&events, at);
+    let all = events.len();
+    let rare: Vec<Told> = events.into_iter().filter(|event| is_rare(&event.kind)).collect();
+    let near = nearest(&rare, at);
     if !near.is_empty() {
-        text += "\n";
-        text += &events::text(near);
+        text += &format!("\nwithin {} before and after it:\n{}", span(arguments.around), events::text(near));
     }
     print_text(&text)?;
-    if near.len() < events.len() {
-        eprintln!("{} more events lie around it: `corerl data events` tells all", events.len() - near.len());
+    if near.len() < all {
+        let routine = all - rare.len();
+        let left_out = [(routine, "of policies that came and were tried"), (rare.len() - near.len(), "others")];
+        let told = left_out.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let told = told.collect::<Vec<_>>().join(", and ");
+        eprintln!("left out of the events around it: {told}; `corerl data events` tells all");
     }
     Ok(Exit::Fine)
+}
+
+/// Whether an event does not come with every policy.
+fn is_rare(kind: &str) -> bool {
+    !ROUTINE.iter().any(|routine| routine.name() == kind)
 }
 
 /// The events that a person reads: those before and after it that lie nearest.
@@ -117,15 +142,37 @@ fn nearest(events: &[Told], at: u64) -> &[Told] {
 }
 
 /// How it was with each agent that was there.
-fn moments(past: &dyn Past, all: &[Series], at: u64) -> Result<Vec<Moment>, Failure> {
+fn moments(past: &dyn Past, of: &Where, at: u64, zone: &Zone) -> Result<Vec<Moment>, Failure> {
+    let all = Series::all(past, of)?;
     let mut moments: BTreeMap<&str, Moment> = BTreeMap::new();
-    for series in all {
+    for series in &all {
         let Some(timed) = series.at(past, at)? else { continue };
         let moment = moments.entry(&series.agent).or_default();
         moment.agent.clone_from(&series.agent);
         moment.take(series, &timed, at);
+        if series.kind == TrackKind::Mode
+            && let Some(since) = since(past, series, at)?
+        {
+            let change = (since.saturating_sub(BEFORE_CHANGE_NS), since.saturating_add(AFTER_CHANGE_NS));
+            let events = events::between(past, of, change, zone, |event| is_rare(&event.kind))?;
+            moment.mode_events = events.into_iter().filter(|event| event.agent == series.agent).collect();
+            moment.mode_since = Some(zone.tell(since));
+        }
     }
     Ok(moments.into_values().collect())
+}
+
+/// When the mode began that holds at a time.
+fn since(past: &dyn Past, mode: &Series, at: u64) -> Result<Option<u64>, Failure> {
+    for back_s in BACK_S {
+        let points = mode.between(past, at.saturating_sub(back_s * 1_000_000_000), at)?;
+        let Some(holds) = points.last().map(|timed| timed.point.value) else { return Ok(None) };
+        let others = points.iter().rposition(|timed| timed.point.value.to_bits() != holds.to_bits());
+        if let Some(before) = others {
+            return Ok(points.get(before + 1).map(|timed| timed.unix_ns));
+        }
+    }
+    Ok(None)
 }
 
 impl Moment {
@@ -151,7 +198,15 @@ impl Moment {
                 (setpoint.written, setpoint.plant) = (value, state);
             }
             TrackKind::ReadBack => self.setpoint(series).readback = value,
-            TrackKind::Reward => self.reward = value,
+            TrackKind::Zone if timed.point.value > 0.0 => {
+                let tag = series.address.trim_end_matches(".zone");
+                self.because.push(in_zone(tag, &state, timed.point.value));
+            }
+            TrackKind::Zone => {}
+            TrackKind::Reward => {
+                self.reward = value;
+                self.because.extend(Some(state).filter(|goal| !goal.is_empty()));
+            }
             TrackKind::Mode => self.mode = state,
             TrackKind::Policy => self.policy_generation = value,
             TrackKind::Value => self.value = value,
@@ -179,9 +234,13 @@ fn told(moment: &Moment, time: &str) -> String {
     let did = match moment.mode.as_str() {
         // What was brought in from another historian has no agent that did something.
         "" => "no agent ran, or nothing is kept of it".to_owned(),
-        mode => format!("{mode}, {policy}, reward {}", some(moment.reward)),
+        mode => format!("{mode}, {policy}, reward {}{}", some(moment.reward), because(&moment.because)),
     };
     let mut text = format!("{}, {time}: {did}\n", moment.agent);
+    if let Some(since) = &moment.mode_since {
+        text += &format!("  {} since {since}, because:\n", moment.mode.split(' ').next().unwrap_or_default());
+        text += &indented(&events::text(&moment.mode_events));
+    }
     let mut rows = vec![["setpoint", "raw", "sent", "written", "plant", ""].map(str::to_owned)];
     rows.extend(moment.setpoints.iter().map(|of| {
         let [raw, sent, written, plant] = [of.raw, of.sent, of.written, of.readback].map(some);
@@ -200,6 +259,10 @@ fn told(moment: &Moment, time: &str) -> String {
     text + &indented(&table(&rows))
 }
 
+fn because(all: &[String]) -> String {
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
+}
+
 fn some(value: Option<f64>) -> String {
     number(value.unwrap_or(f64::NAN))
 }
@@ -210,4 +273,104 @@ fn with_unit(name: &str, unit: &str) -> String {
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::{Commit, Event, Point, Reader, Run, Store, TrackId, TrackName};
+
+    use clap::Parser as _;
+    use shm_layout::CycleHead;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        asked: AtArguments,
+    }
+
+    /// 14:00 on a day.
+    const BEGIN_NS: u64 = 1_764_165_600_000_000_000;
+    const PERIOD_NS: u64 = 100_000_000;
+    const RUN: f64 = 2.0;
+    const HOLD: f64 = 3.0;
+
+    fn event(number: u64, cycle: u64, kind: EventKind, text: &str) -> Event {
+        let unix_ns = BEGIN_NS + cycle * PERIOD_NS;
+        let (kind, text) = (kind.name().to_owned(), text.to_owned());
+        Event { number, cycle, unix_ns, kind, cause: 0, uid: None, a: 0, b: 0, text }
+    }
+
+    /// A minute in RUN, in which policies come and go, and then HOLD because the link is gone.
+    fn kept(directory: &std::path::Path) {
+        let mut store = Store::open(directory).unwrap();
+        let run =
+            Run { site: "works".into(), agent: "ph".into(), instance: "main".into(), number: 1, period_ns: PERIOD_NS };
+        let run = store.run(&run).unwrap().run;
+        let name = |kind, name: &str, unit: &str| TrackName { kind, name: name.into(), unit: unit.into() };
+        let names = [
+            name(TrackKind::Tag, "level", "m"),
+            name(TrackKind::Zone, "level", ""),
+            name(TrackKind::Reward, "reward", ""),
+            name(TrackKind::Mode, "mode", ""),
+            name(TrackKind::Policy, "policy", ""),
+        ];
+        let tracks = store.tracks(run, &names).unwrap();
+        let point = |track: TrackId, cycle, value, state| (track, Point { cycle, value, state, age_us: 0 });
+        let mut points: Vec<_> = (0..900)
+            .step_by(10)
+            .flat_map(|cycle| {
+                let values = [
+                    (4.75, 0),
+                    (0.25, 2),
+                    (-5.0, 2),
+                    (if cycle < 600 { RUN } else { HOLD }, CycleHead::ARMED.into()),
+                    (7.0, 0),
+                ];
+                tracks
+                    .iter()
+                    .zip(values)
+                    .map(move |(track, (value, state))| point(*track, cycle, value, state))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        points.sort_by_key(|(_, point)| point.cycle);
+        let mut events: Vec<_> = (0..600).map(|at| (at, EventKind::PolicyAdopted, "generation 7")).collect();
+        events.extend([
+            (598, EventKind::ConnectionDown, "plant"),
+            (600, EventKind::ModeChange, "run -> hold: link_lost"),
+        ]);
+        events.sort_by_key(|(cycle, ..)| *cycle);
+        let events: Vec<_> =
+            (0..).zip(events).map(|(number, (cycle, kind, text))| event(number, cycle, kind, text)).collect();
+        let events_read = 0..events.len() as u64;
+        let commit = Commit {
+            points,
+            events,
+            gaps: Vec::new(),
+            clock: Some((0, BEGIN_NS)),
+            last_cycle: Some(899),
+            cycle_records: 0..900,
+            events_read,
+        };
+        store.commit(run, &commit).unwrap();
+    }
+
+    #[test]
+    fn a_moment_is_told_with_what_led_to_its_mode_however_long_ago_and_what_decided_its_reward() {
+        let directory = tempfile::tempdir().unwrap();
+        kept(directory.path());
+        let past = Reader::open(directory.path()).unwrap();
+        let Line { asked } = Line::parse_from(["at", "now", "--zone", "UTC"]);
+        let zone = asked.zone.zone().unwrap();
+        let moments = moments(&past, &asked.of, BEGIN_NS + 88 * 1_000_000_000, &zone).unwrap();
+        let expected = "works/ph, then: hold armed, policy generation 7, reward -5 (level in red, 25 % of it; goal 2 not met)\n\
+            \x20 hold since 2025-11-26T14:01:00.000Z, because:\n\
+            \x20 time                      agent     cycle  event\n\
+            \x20 2025-11-26T14:00:59.800Z  works/ph  598    connection down  plant\n\
+            \x20 2025-11-26T14:01:00.000Z  works/ph  600    mode change      run -> hold: link_lost\n";
+        let text = told(&moments[0], "then");
+        assert!(text.starts_with(expected), "{text}");
+    }
 }

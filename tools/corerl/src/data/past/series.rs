@@ -1,7 +1,7 @@
 //! One thing over time, whichever run it was kept of.
 
 use archive::{HOLDS_NS, Point, Timed, TrackInfo, TrackKind};
-use footage::words::{limit_names, mode_name, quality_name, reply_name, withheld_name};
+use footage::words::{goal_not_met, limit_names, mode_name, quality_name, reply_name, withheld_name, zone_name};
 use recall::Past;
 use rt_core::record::Reply;
 use shm_layout::CycleHead;
@@ -98,6 +98,8 @@ impl Series {
             TrackKind::Sent => limit_names(point.state).collect::<Vec<_>>().join(" "),
             TrackKind::Written => written(point.state),
             TrackKind::Mode => mode(point),
+            TrackKind::Zone => zone_name(point.state).unwrap_or_default().to_owned(),
+            TrackKind::Reward => goal(point.state),
             _ => String::new(),
         }
     }
@@ -109,6 +111,11 @@ fn written(state: u32) -> String {
     let refused =
         Some(state >> TrackKind::REPLY_SHIFT).filter(|reply| *reply == Reply::Refused as u32).and_then(reply_name);
     withheld.into_iter().chain(refused.map(str::to_owned)).collect::<Vec<_>>().join(", ").replace('_', " ")
+}
+
+/// Which goal was not met, if one was not.
+fn goal(state: u32) -> String {
+    if state == 0 { String::new() } else { goal_not_met(state) }
 }
 
 fn mode(point: &Point) -> String {

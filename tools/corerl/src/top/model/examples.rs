@@ -52,7 +52,7 @@ pub(in crate::top) fn description(pid: u32, setpoints: &[&str], tags: &[&str]) -
         period_ns: 1_000_000,
         obs_period_ns: 10_000_000,
         action_period_ns: 10_000_000,
-        tags: tags.iter().map(|name| TagInfo { name: (*name).into(), unit: unit() }).collect(),
+        tags: tags.iter().map(|name| TagInfo { name: (*name).into(), unit: unit(), has_zones: false }).collect(),
         setpoints: setpoints
             .iter()
             .map(|name| SetpointInfo { name: (*name).into(), unit: unit(), lo: 5.0, hi: 9.0, scale: [5.0, 9.0] })
