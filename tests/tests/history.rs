@@ -73,6 +73,30 @@ fn a_site_file_says_where_its_agent_is_kept_and_which_of_its_values() {
 }
 
 #[test]
+fn what_grew_older_than_it_may_is_kept_as_stale_until_the_plant_is_back() {
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[("stale_after: 20s", "stale_after: 300ms")]);
+    let mut runtime = place.company(&site, &["--arm"]);
+    let (counters, mut cycles) = (runtime.counters(), runtime.cycles());
+    let mut historian = place.historian();
+    wait_for_more(&counters, Counter::Cycles, 100);
+    plant.process.signal(Signal::STOP);
+    wait_for_more(&counters, Counter::Cycles, 200);
+    plant.process.signal(Signal::CONT);
+    wait_for_more(&counters, Counter::Cycles, 200);
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+    let seen = cycles.drain();
+    assert_eq!(historian.stop(Signal::TERM), 0);
+
+    let kept = Kept::read(&place.path("history"));
+    kept.assert_observations(&seen);
+    let states: Vec<_> = kept.track(TrackKind::Tag, "level").iter().map(|point| point.state).collect();
+    let stale = states.iter().position(|state| *state == TrackKind::STALE).expect("it was stale");
+    assert!(states[..stale].contains(&0) && states[stale..].contains(&0), "good before and behind it: {states:?}");
+}
+
+#[test]
 fn a_historian_that_cannot_write_loses_nothing_that_the_rings_still_hold() {
     let place = Place::new();
     let plant = place.plant();
@@ -194,7 +218,8 @@ impl Kept {
                 let after = points.partition_point(|point| point.cycle <= record.head.cycle);
                 let held = after.checked_sub(1).map(|at| (points[at].value.to_bits(), points[at].state));
                 let observed = &record.tags[tag];
-                let observed = (observed.value.to_bits(), observed.quality.into());
+                let state = if observed.stale == 0 { observed.quality.into() } else { TrackKind::STALE };
+                let observed = (observed.value.to_bits(), state);
                 assert_eq!(held, Some(observed), "{name} in {:?}", record.head);
             }
         }

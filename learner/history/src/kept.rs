@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archive::{HOLDS_NS, Timed, TrackInfo, TrackKind};
+use archive::{HOLDS_NS, RunId, Timed, TrackInfo, TrackKind};
 use recall::{AskError, Past};
 
 use crate::table::{Column, Table};
@@ -27,6 +27,8 @@ pub struct Wanted<'a> {
 pub struct Rows<'a> {
     past: &'a dyn Past,
     columns: Vec<(String, Vec<TrackInfo>)>,
+    /// Up to when each run is kept: what it held holds no longer.
+    ends: BTreeMap<RunId, u64>,
     next_ns: u64,
     to_ns: u64,
     every_ns: u64,
@@ -42,7 +44,7 @@ impl<'a> Rows<'a> {
         // Most of a long history is of runs that had ended before.
         let concerns = |(begin, end): (u64, u64)| begin <= to_ns && end.saturating_add(HOLDS_NS) >= from_ns;
         let runs = past.runs()?.into_iter().filter(|run| run.times_ns.is_some_and(concerns));
-        let runs: Vec<_> = runs.map(|run| run.id).collect();
+        let ends: BTreeMap<RunId, u64> = runs.filter_map(|run| Some((run.id, run.times_ns?.1))).collect();
         let mut found: BTreeMap<String, Vec<TrackInfo>> = BTreeMap::new();
         let mut order = Vec::new();
         for track in past.tracks()?.into_iter().filter(|track| track.agent == wanted.agent) {
@@ -56,12 +58,12 @@ impl<'a> Rows<'a> {
                     order.push(address.clone());
                 }
                 let tracks = found.entry(address).or_default();
-                tracks.extend(Some(track).filter(|track| runs.contains(&track.run)));
+                tracks.extend(Some(track).filter(|track| ends.contains_key(&track.run)));
             }
         }
         let order = if wanted.columns.is_empty() { order } else { wanted.columns.to_vec() };
         let columns = order.into_iter().map(|address| (address.clone(), found.remove(&address).unwrap_or_default()));
-        Ok(Self { past, columns: columns.collect(), next_ns: from_ns, to_ns, every_ns: wanted.every_ns.max(1) })
+        Ok(Self { past, columns: columns.collect(), ends, next_ns: from_ns, to_ns, every_ns: wanted.every_ns.max(1) })
     }
 
     /// The names of the columns.
@@ -84,9 +86,11 @@ impl<'a> Rows<'a> {
         for (name, tracks) in &self.columns {
             let mut points = Vec::new();
             for track in tracks {
-                points.extend(self.past.between(track, first.saturating_sub(HOLDS_NS), last)?);
+                let end = self.ends.get(&track.run).copied().unwrap_or_default();
+                let found = self.past.between(track, first.saturating_sub(HOLDS_NS), last)?;
+                points.extend(found.into_iter().map(|timed| (timed, timed.unix_ns.saturating_add(HOLDS_NS).min(end))));
             }
-            points.sort_by_key(|timed| timed.unix_ns);
+            points.sort_by_key(|(timed, _)| timed.unix_ns);
             table.columns.push(Column::of_cells(name, held(&points, &times, tracks)));
         }
         self.next_ns = last + self.every_ns;
@@ -107,17 +111,17 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What holds at each of these times, as a table has it: infinite where it is no good, and not a number where nobody knows.
-fn held(points: &[Timed], times: &[u64], tracks: &[TrackInfo]) -> Vec<f64> {
+/// What holds at each of these times, from points and how long they hold, as a table has it: infinite where it is no good, and not a number where nobody knows.
+fn held(points: &[(Timed, u64)], times: &[u64], tracks: &[TrackInfo]) -> Vec<f64> {
     let is_tag = tracks.first().is_some_and(|track| track.name.kind == TrackKind::Tag);
     let mut after = 0;
     let cell = |time: &u64| {
-        after += points[after..].iter().take_while(|timed| timed.unix_ns <= *time).count();
-        let holding = after.checked_sub(1).and_then(|at| points.get(at))?;
+        after += points[after..].iter().take_while(|(timed, _)| timed.unix_ns <= *time).count();
+        let (holding, until) = after.checked_sub(1).and_then(|at| points.get(at))?;
         // Of tags the state is the quality, and 0 is good.
         let is_good = holding.point.value.is_finite() && !(is_tag && holding.point.state != 0);
         let value = if is_good { holding.point.value } else { f64::INFINITY };
-        (time - holding.unix_ns <= HOLDS_NS).then_some(value)
+        (time <= until).then_some(value)
     };
     times.iter().map(cell).map(|value| value.unwrap_or(f64::NAN)).collect()
 }

@@ -132,8 +132,10 @@ abi_struct! {
         pub age_ns: u64,
         /// Number of the quality.
         pub quality: u8,
+        /// 1 when it is older than the tag permits, so that it counts as missing whatever its quality; else 0.
+        pub stale: u8,
         /// Zero.
-        pub reserved: [u8; 7],
+        pub reserved: [u8; 6],
     }
 }
 

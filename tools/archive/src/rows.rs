@@ -28,7 +28,7 @@ pub struct TrackId(pub i64);
 /// What a track is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TrackKind {
-    /// A tag; the state of its points is the quality.
+    /// A tag; the state of its points is the quality, or [`STALE`](Self::STALE).
     Tag,
     /// What policy or fallback asked a setpoint for.
     Raw,
@@ -55,6 +55,9 @@ pub enum TrackKind {
 }
 
 impl TrackKind {
+    /// The state of a tag that was older than it may be, whatever its quality.
+    pub const STALE: u32 = 3;
+
     /// Where the plant's answer lies in the state of what was written.
     pub const REPLY_SHIFT: u32 = 16;
 

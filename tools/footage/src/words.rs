@@ -58,6 +58,20 @@ pub fn in_zone(tag: &str, zone: &str, depth: f64) -> String {
     format!("{tag} in {zone}, {:.0} % of it", (100.0 * depth).clamp(1.0, 100.0))
 }
 
+/// The kind of event that is called so, here or as tables print it.
+///
+/// # Errors
+/// There is none; a sentence with those that there are.
+pub fn event_named(name: &str) -> Result<EventKind, String> {
+    let folded = name.to_lowercase().replace([' ', '-'], "_");
+    EventKind::from_name(&folded).ok_or_else(|| {
+        let known = || EventKind::ALL.iter().map(|kind| kind.name());
+        let near =
+            rt_config::nearest(&folded, known()).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
+        format!("there is no event `{name}`{near}; there are {}", known().collect::<Vec<_>>().join(", "))
+    })
+}
+
 /// What happened, as one would tell it: with the names of what it is about.
 pub fn told(event: &EventRecord, legend: &Legend) -> String {
     let what = event.kind().map_or("unknown event", EventKind::name).replace('_', " ");

@@ -78,6 +78,7 @@ pub(crate) fn sample_row<'a>(sample: &Sample<'a>) -> [Value<'a>; 12] {
         (TrackKind::Tag, 0) => word("good"),
         (TrackKind::Tag, 1) => word("uncertain"),
         (TrackKind::Tag, 2) => word("bad"),
+        (TrackKind::Tag, TrackKind::STALE) => word("stale"),
         (TrackKind::Tag, _) => word("unknown"),
         _ => Value::Nothing,
     };

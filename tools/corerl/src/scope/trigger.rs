@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use footage::words::event_named;
 use rt_core::mode::Mode;
 use shm_layout::{CycleHead, EventKind, EventRecord};
 
@@ -80,7 +81,7 @@ impl FromStr for Trigger {
             ["lost"] => Ok(Self::LostSlot),
             ["fault"] => Ok(Self::Event(vec![EventKind::Fault, EventKind::Trip])),
             ["trip"] => Ok(Self::Event(vec![EventKind::Trip])),
-            ["event", kind] => event_of(kind).map(|kind| Self::Event(vec![kind])),
+            ["event", kind] => event_named(kind).map(|kind| Self::Event(vec![kind])),
             [signal @ .., relation, level, "hysteresis", width] => of_signal(signal, relation, level, Some(width)),
             [signal @ .., relation, level] => of_signal(signal, relation, level, None),
             _ => Err("it does not say what to wait for".to_owned()),
@@ -95,14 +96,6 @@ fn mode_of(name: &str) -> Result<Mode, String> {
         .into_iter()
         .find(|mode| mode.name() == name)
         .ok_or_else(|| format!("there is no mode `{name}` (there are {})", names.join(", ")))
-}
-
-fn event_of(name: &str) -> Result<EventKind, String> {
-    EventKind::from_name(name).ok_or_else(|| {
-        let known = EventKind::ALL.iter().map(|kind| kind.name());
-        let near = rt_config::nearest(name, known).map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
-        format!("there is no event `{name}`{near}")
-    })
 }
 
 fn of_signal(signal: &[&str], relation: &str, level: &str, hysteresis: Option<&str>) -> Result<Trigger, String> {

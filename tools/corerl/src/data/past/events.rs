@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use archive::{Event, RunId};
 use clap::Args;
+use footage::words::event_named;
 use recall::Past;
 use serde::Serialize;
 
 use super::Where;
+use super::series::kept_span;
 use super::time::{TIMES, Window, Zone};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
@@ -48,12 +50,15 @@ pub(crate) fn run(arguments: &EventsArguments) -> Result<Exit, Failure> {
     }
     let (from, to, zone) = arguments.window.read()?;
     let past = arguments.of.open()?;
-    let is_asked = |event: &Event| arguments.kind.is_empty() || arguments.kind.contains(&event.kind);
+    let kinds = arguments.kind.iter().map(|kind| event_named(kind)).collect::<Result<Vec<_>, _>>();
+    let kinds = kinds.map_err(|error| Failure::new(Exit::Usage, error))?;
+    let is_asked = |event: &Event| kinds.is_empty() || kinds.iter().any(|kind| kind.name() == event.kind);
     let found = between(&*past, &arguments.of, (from, to), &zone, is_asked)?;
     if arguments.json {
         print_json("corerl.data-events/1", &Printed { events: &found })?;
     } else if found.is_empty() {
-        eprintln!("nothing of it happened from {} to {}, or nothing is kept", zone.tell(from), zone.tell(to));
+        let kept = kept_span(&*past, &arguments.of, &zone)?;
+        eprintln!("nothing of it is kept from {} to {}{kept}", zone.tell(from), zone.tell(to));
     } else {
         print_text(&text(&found))?;
     }

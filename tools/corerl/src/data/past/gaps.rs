@@ -8,13 +8,14 @@ use recall::Missed;
 use serde::Serialize;
 
 use super::Where;
+use super::series::LATE_NS;
 use super::time::{TIMES, Window, Zone};
 use crate::failure::{Exit, Failure};
 use crate::output::{print_json, print_text, table};
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data gaps --from -1d\n  corerl data gaps --from 2026-03-01 --to 2026-04-01 --json\n\n\
-    Cycles and events are missing when the historian did not read them before they were overwritten; between two runs nothing ran, or \
+    Before the first and after the last run of an agent everything is. Cycles and events are missing when the historian did not read them before they were overwritten; between two runs nothing ran, or \
     nobody kept it.\n\n{TIMES}"))]
 pub(crate) struct GapsArguments {
     #[command(flatten)]
@@ -52,6 +53,7 @@ pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
     let runs: Vec<_> = past.runs()?.into_iter().filter(|run| arguments.of.is_of(&run.agent)).collect();
     let agents: BTreeMap<RunId, &str> = runs.iter().map(|run| (run.id, run.agent.as_str())).collect();
     let mut told = between_runs(&runs, &zone);
+    told.extend(outside(&runs, (from, to), &zone));
     // A gap is found by where it begins, and may reach into the window from before it.
     for missed in past.gaps(0, to)? {
         if let Some(agent) = agents.get(&missed.run) {
@@ -114,6 +116,33 @@ fn between_runs(runs: &[RunInfo], zone: &Zone) -> Vec<Told> {
         *last = (*last).max(end);
     }
     told
+}
+
+/// The times of the window before the first run of each agent, and after the last one.
+fn outside(runs: &[RunInfo], (from, to): (u64, u64), zone: &Zone) -> Vec<Told> {
+    let mut kept: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for (agent, (begin, end)) in runs.iter().filter_map(|run| Some((run.agent.as_str(), run.times_ns?))) {
+        let known = kept.entry(agent).or_insert((begin, end));
+        *known = (known.0.min(begin), known.1.max(end));
+    }
+    let everything = |agent: &str, (begin, end): (u64, u64), why: &str| Told {
+        agent: agent.to_owned(),
+        from: Some(zone.tell(begin)),
+        to: Some(zone.tell(end)),
+        what: "run",
+        count: None,
+        after_cycle: None,
+        before_cycle: None,
+        why: why.to_owned(),
+        times_ns: (Some(begin), Some(end)),
+    };
+    let around = kept.into_iter().flat_map(|(agent, (begin, end))| {
+        let before = (from < begin).then(|| everything(agent, (from, to.min(begin)), "before the first that is kept"));
+        let ended = to > end.saturating_add(LATE_NS);
+        let after = ended.then(|| everything(agent, (from.max(end), to), "after the last that is kept"));
+        before.into_iter().chain(after)
+    });
+    around.collect()
 }
 
 fn text(gaps: &[Told]) -> String {

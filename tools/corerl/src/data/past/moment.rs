@@ -18,18 +18,23 @@ use crate::output::{print_json, print_text, span, table};
 
 /// Events that are told to people; all of them are in the JSON.
 const EVENTS_TOLD: usize = 20;
-/// What happens all the time while a learner learns: people are told how much of it there was.
-const ROUTINE: [EventKind; 3] = [EventKind::PolicyOnTrial, EventKind::PolicyProven, EventKind::PolicyAdopted];
-/// How far back is looked for the change into a mode, one after the other, seconds.
-const BACK_S: [u64; 4] = [120, 3_600, 86_400, 30 * 86_400];
-/// What happened so long before and after a change of mode belongs to it.
+/// What happens all the time while a learner learns, and on a machine that is no controller: people are told how much of it there
+/// was.
+const ROUTINE: [EventKind; 4] =
+    [EventKind::PolicyOnTrial, EventKind::PolicyProven, EventKind::PolicyAdopted, EventKind::SlotsSkipped];
+/// How far is looked for the change into a mode and out of it, one after the other, seconds.
+const FAR_S: [u64; 4] = [120, 3_600, 86_400, 30 * 86_400];
+/// What happened so long before a change of mode, and until after it, belongs to it.
 const BEFORE_CHANGE_NS: u64 = 5_000_000_000;
-const AFTER_CHANGE_NS: u64 = 1_000_000_000;
+const AFTER_CHANGE_NS: u64 = 100_000_000;
+/// Times are printed to the millisecond: what is printed is found again.
+const PRINTED_NS: u64 = 1_000_000;
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data at \"yesterday 14:05\"\n  corerl data at 14:05 --agent works/ph --around 10m\n\n\
     For each setpoint: what policy or fallback asked for (raw), what the envelope let through (sent), with the limits that acted, what \
-    was written last and what the plant showed. The value is what the critics expected from there on, +- how far they disagreed.\n\n{TIMES}"))]
+    was written last, as far as no refusal was known by then, and what the plant showed. A tag that is stale was older than it may \
+    be, and counted as missing. The value is what the critics expected from there on, +- how far they disagreed.\n\n{TIMES}"))]
 pub(crate) struct AtArguments {
     /// The time.
     #[arg(value_name = "TIME", allow_hyphen_values = true)]
@@ -53,6 +58,8 @@ struct Moment {
     mode: String,
     /// Since when it was in this mode, unless that is longer ago than is looked.
     mode_since: Option<String>,
+    /// When it left it; nothing while it is in it.
+    mode_until: Option<String>,
     /// What happened when it came into it, adopted policies left out.
     mode_events: Vec<Told>,
     policy_generation: Option<f64>,
@@ -86,8 +93,10 @@ struct TagThen {
     unit: String,
     value: Option<f64>,
     quality: String,
-    /// Since it was received, or since it was kept last.
+    /// How old it was when it was kept; `null` for what was never received.
     age_s: Option<f64>,
+    /// Since it was kept: what does not change, or within its deadband, is kept once a minute.
+    kept_s: f64,
 }
 
 pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
@@ -98,7 +107,7 @@ pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
         events: &'a [Told],
     }
     let zone = arguments.zone.zone()?;
-    let at = zone.read_ns(&arguments.time)?;
+    let at = to_be_found_again(zone.read_ns(&arguments.time)?);
     let past = arguments.of.open()?;
     let agents = moments(&*past, &arguments.of, at, &zone)?;
     let window = (at.saturating_sub(arguments.around), at.saturating_add(arguments.around));
@@ -121,7 +130,10 @@ pub(crate) fn run(arguments: &AtArguments) -> Result<Exit, Failure> {
     print_text(&text)?;
     if near.len() < all {
         let routine = all - rare.len();
-        let left_out = [(routine, "of policies that came and were tried"), (rare.len() - near.len(), "others")];
+        let left_out = [
+            (routine, "of policies that came and were tried, and of skipped slots"),
+            (rare.len() - near.len(), "others"),
+        ];
         let told = left_out.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let told = told.collect::<Vec<_>>().join(", and ");
         eprintln!("left out of the events around it: {told}; `corerl data events` tells all");
@@ -153,10 +165,11 @@ fn moments(past: &dyn Past, of: &Where, at: u64, zone: &Zone) -> Result<Vec<Mome
         if series.kind == TrackKind::Mode
             && let Some(since) = since(past, series, at)?
         {
-            let change = (since.saturating_sub(BEFORE_CHANGE_NS), since.saturating_add(AFTER_CHANGE_NS));
+            let change = (since.saturating_sub(BEFORE_CHANGE_NS), since.saturating_add(AFTER_CHANGE_NS).min(at));
             let events = events::between(past, of, change, zone, |event| is_rare(&event.kind))?;
             moment.mode_events = events.into_iter().filter(|event| event.agent == series.agent).collect();
             moment.mode_since = Some(zone.tell(since));
+            moment.mode_until = until(past, series, timed.point.value, at)?.map(|until| zone.tell(until));
         }
     }
     Ok(moments.into_values().collect())
@@ -164,8 +177,8 @@ fn moments(past: &dyn Past, of: &Where, at: u64, zone: &Zone) -> Result<Vec<Mome
 
 /// When the mode began that holds at a time.
 fn since(past: &dyn Past, mode: &Series, at: u64) -> Result<Option<u64>, Failure> {
-    for back_s in BACK_S {
-        let points = mode.between(past, at.saturating_sub(back_s * 1_000_000_000), at)?;
+    for far_s in FAR_S {
+        let points = mode.between(past, at.saturating_sub(far_s * 1_000_000_000), at)?;
         let Some(holds) = points.last().map(|timed| timed.point.value) else { return Ok(None) };
         let others = points.iter().rposition(|timed| timed.point.value.to_bits() != holds.to_bits());
         if let Some(before) = others {
@@ -173,6 +186,22 @@ fn since(past: &dyn Past, mode: &Series, at: u64) -> Result<Option<u64>, Failure
         }
     }
     Ok(None)
+}
+
+/// When a mode that holds at a time gave way to another one.
+fn until(past: &dyn Past, mode: &Series, holds: f64, at: u64) -> Result<Option<u64>, Failure> {
+    for far_s in FAR_S {
+        let points = mode.between(past, at.saturating_add(1), at.saturating_add(far_s * 1_000_000_000))?;
+        if let Some(next) = points.iter().find(|timed| timed.point.value.to_bits() != holds.to_bits()) {
+            return Ok(Some(next.unix_ns));
+        }
+    }
+    Ok(None)
+}
+
+/// The end of the millisecond, of a time that says no more than that.
+fn to_be_found_again(at: u64) -> u64 {
+    if at.is_multiple_of(PRINTED_NS) { at.saturating_add(PRINTED_NS - 1) } else { at }
 }
 
 impl Moment {
@@ -185,8 +214,8 @@ impl Moment {
                 unit: series.unit.clone(),
                 value,
                 quality: state,
-                age_s: Some((at - timed.unix_ns) as f64 / 1e9 + f64::from(timed.point.age_us) / 1e6)
-                    .filter(|_| value.is_some()),
+                age_s: value.map(|_| f64::from(timed.point.age_us) / 1e6),
+                kept_s: at.saturating_sub(timed.unix_ns) as f64 / 1e9,
             }),
             TrackKind::Raw => self.setpoint(series).raw = value,
             TrackKind::Sent => {
@@ -238,10 +267,12 @@ fn told(moment: &Moment, time: &str) -> String {
     };
     let mut text = format!("{}, {time}: {did}\n", moment.agent);
     if let Some(since) = &moment.mode_since {
-        text += &format!("  {} since {since}, because:\n", moment.mode.split(' ').next().unwrap_or_default());
+        let until = moment.mode_until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
+        let mode = moment.mode.split(' ').next().unwrap_or_default();
+        text += &format!("  {mode} since {since}{until}; what led to it:\n");
         text += &indented(&events::text(&moment.mode_events));
     }
-    let mut rows = vec![["setpoint", "raw", "sent", "written", "plant", ""].map(str::to_owned)];
+    let mut rows = vec![["setpoint", "raw", "sent", "written", "plant", "remarks"].map(str::to_owned)];
     rows.extend(moment.setpoints.iter().map(|of| {
         let [raw, sent, written, plant] = [of.raw, of.sent, of.written, of.readback].map(some);
         let told = [of.limits.replace('_', " "), of.plant.clone()].into_iter().filter(|text| !text.is_empty());
@@ -251,10 +282,9 @@ fn told(moment: &Moment, time: &str) -> String {
     if moment.value.is_some() {
         text += &format!("  value {} +- {}\n", some(moment.value), some(moment.spread));
     }
-    let mut rows = vec![["tag", "value", "quality", "age"].map(str::to_owned)];
+    let mut rows = vec![["tag", "value", "quality", "kept"].map(str::to_owned)];
     rows.extend(moment.tags.iter().map(|tag| {
-        let age = tag.age_s.map_or_else(|| "-".to_owned(), |age_s| format!("{age_s:.1} s"));
-        [with_unit(&tag.name, &tag.unit), some(tag.value), tag.quality.clone(), age]
+        [with_unit(&tag.name, &tag.unit), some(tag.value), tag.quality.clone(), format!("{:.1} s before", tag.kept_s)]
     }));
     text + &indented(&table(&rows))
 }
@@ -366,7 +396,7 @@ mod tests {
         let zone = asked.zone.zone().unwrap();
         let moments = moments(&past, &asked.of, BEGIN_NS + 88 * 1_000_000_000, &zone).unwrap();
         let expected = "works/ph, then: hold armed, policy generation 7, reward -5 (level in red, 25 % of it; goal 2 not met)\n\
-            \x20 hold since 2025-11-26T14:01:00.000Z, because:\n\
+            \x20 hold since 2025-11-26T14:01:00.000Z; what led to it:\n\
             \x20 time                      agent     cycle  event\n\
             \x20 2025-11-26T14:00:59.800Z  works/ph  598    connection down  plant\n\
             \x20 2025-11-26T14:01:00.000Z  works/ph  600    mode change      run -> hold: link_lost\n";

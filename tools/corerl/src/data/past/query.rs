@@ -10,7 +10,7 @@ use serde::Serialize;
 use tables::{Kind, Value};
 
 use super::Where;
-use super::series::Series;
+use super::series::{Series, kept_span};
 use super::sheet::{Format, Sheet, column};
 use super::time::{TIMES, Window, Zone, span_ns};
 use crate::failure::{Exit, Failure};
@@ -24,7 +24,8 @@ use crate::output::print_json;
     A setpoint has .raw (what policy or fallback asked for), .sent (what the envelope let through), .written and .readback behind \
     its name; an agent has reward, mode, policy, value and spread. `corerl data tags` lists what there is. What does not change is kept \
     once a minute: the first value is the one that holds at the beginning, with its own time. With --every a value counts for as long \
-    as it was held; minutes and hours are kept for longer than values are.\n\n{TIMES}"))]
+    as it was held; minutes and hours are kept for longer than values are. Rows begin at whole multiples of --every, UTC: the first \
+    is the one in which --from lies, and each is of its whole span.\n\n{TIMES}"))]
 pub(crate) struct QueryArguments {
     /// What is asked for.
     #[arg(required = true, value_name = "TAG")]
@@ -127,8 +128,8 @@ pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
         }
     };
     if is_empty {
-        let (from, to) = (zone.tell(from), zone.tell(to));
-        eprintln!("nothing is kept from {from} to {to}; `corerl data gaps` says what is missing");
+        let kept = kept_span(&*past, &arguments.of, &zone)?;
+        eprintln!("nothing of it is kept from {} to {}{kept}", zone.tell(from), zone.tell(to));
     }
     Ok(Exit::Fine)
 }
@@ -176,7 +177,8 @@ fn values(series: &Series, past: &dyn Past, (from, to): (u64, u64), zone: &Zone)
     Ok(points.into_iter().map(told).collect())
 }
 
-/// What a series was like in each stretch of this width.
+/// What a series was like in each stretch of this width, whole ones: from the one in which the window begins to the one in which
+/// it ends.
 fn stretches(
     series: &Series,
     past: &dyn Past,
@@ -185,8 +187,10 @@ fn stretches(
     zone: &Zone,
 ) -> Result<Vec<Stretch>, Failure> {
     let mut buckets: Vec<Bucket> = Vec::new();
+    let width_ns = u64::try_from(width.as_nanos()).unwrap_or(u64::MAX).max(1);
+    let (first, last) = (from - from % width_ns, to.saturating_sub(1).max(from));
     for track in series.tracks() {
-        buckets.extend(past.buckets(track, from, to, width)?);
+        buckets.extend(past.buckets(track, first, last, width)?);
     }
     // Two runs may have a part of one stretch each: the one that began later says how it was then.
     buckets.sort_by_key(|bucket| bucket.unix_ns);

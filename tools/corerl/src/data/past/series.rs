@@ -1,12 +1,15 @@
 //! One thing over time, whichever run it was kept of.
 
-use archive::{HOLDS_NS, Point, Timed, TrackInfo, TrackKind};
+use std::collections::BTreeMap;
+
+use archive::{HOLDS_NS, Point, RunId, Timed, TrackInfo, TrackKind};
 use footage::words::{goal_not_met, limit_names, mode_name, quality_name, reply_name, withheld_name, zone_name};
 use recall::Past;
 use rt_core::record::Reply;
 use shm_layout::CycleHead;
 
 use super::Where;
+use super::time::Zone;
 use crate::failure::{Exit, Failure};
 
 /// A tag, a part of a setpoint, or something of an agent as a whole.
@@ -18,12 +21,19 @@ pub(super) struct Series {
     pub(super) unit: String,
     pub(super) kind: TrackKind,
     tracks: Vec<TrackInfo>,
+    /// Up to when each of their runs is kept: a run that has ended holds no values.
+    ends: BTreeMap<RunId, u64>,
 }
+
+/// A run whose newest record is not older than this may go on: a historian commits every second.
+pub(super) const LATE_NS: u64 = 5_000_000_000;
 
 impl Series {
     /// Everything that was kept of the agents that are asked for.
     pub(super) fn all(past: &dyn Past, of: &Where) -> Result<Vec<Self>, Failure> {
         let mut all: Vec<Self> = Vec::new();
+        let ends: BTreeMap<RunId, u64> =
+            past.runs()?.into_iter().filter_map(|run| Some((run.id, run.times_ns?.1))).collect();
         for track in past.tracks()?.into_iter().filter(|track| of.is_of(&track.agent)) {
             let (address, kind) = (track.name.address(), track.name.kind);
             let known = all
@@ -33,9 +43,11 @@ impl Series {
                 Some(known) => {
                     // The newest run says what unit it is.
                     known.unit.clone_from(&track.name.unit);
+                    known.ends.extend(ends.get_key_value(&track.run));
                     known.tracks.push(track);
                 }
                 None => all.push(Self {
+                    ends: ends.get_key_value(&track.run).into_iter().map(|(run, end)| (*run, *end)).collect(),
                     agent: track.agent.clone(),
                     address,
                     unit: track.name.unit.clone(),
@@ -76,9 +88,19 @@ impl Series {
         Ok(points)
     }
 
-    /// The point that holds at a time, unless it is too long ago.
+    /// The point that holds at a time, unless it is too long ago or its run had ended.
     pub(super) fn at(&self, past: &dyn Past, unix_ns: u64) -> Result<Option<Timed>, Failure> {
-        Ok(self.between(past, unix_ns.saturating_sub(HOLDS_NS), unix_ns)?.pop())
+        let mut newest: Option<Timed> = None;
+        for track in &self.tracks {
+            let end = self.ends.get(&track.run).map_or(0, |end| end.saturating_add(LATE_NS));
+            let held = past.between(track, unix_ns.saturating_sub(HOLDS_NS), unix_ns)?.pop();
+            if let Some(timed) = held.filter(|_| unix_ns <= end)
+                && newest.is_none_or(|newest| newest.unix_ns <= timed.unix_ns)
+            {
+                newest = Some(timed);
+            }
+        }
+        Ok(newest)
     }
 
     /// Of each run that has it, those of older runs first.
@@ -94,6 +116,7 @@ impl Series {
     /// What is known beside a value, in words.
     pub(super) fn state(&self, point: &Point) -> String {
         match self.kind {
+            TrackKind::Tag if point.state == TrackKind::STALE => "stale".to_owned(),
             TrackKind::Tag => quality_name(u8::try_from(point.state).unwrap_or(u8::MAX)).to_owned(),
             TrackKind::Sent => limit_names(point.state).collect::<Vec<_>>().join(" "),
             TrackKind::Written => written(point.state),
@@ -103,6 +126,15 @@ impl Series {
             _ => String::new(),
         }
     }
+}
+
+/// From when to when something is kept, for people; empty when nothing is.
+pub(super) fn kept_span(past: &dyn Past, of: &Where, zone: &Zone) -> Result<String, Failure> {
+    let runs = past.runs()?.into_iter().filter(|run| of.is_of(&run.agent));
+    let times = runs.filter_map(|run| run.times_ns).reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)));
+    Ok(times.map_or_else(String::new, |(from, to)| {
+        format!("; what is kept lies between {} and {}", zone.tell(from), zone.tell(to))
+    }))
 }
 
 /// Why nothing is written, if nothing is; and what the plant answered, if it did not take it.
@@ -126,7 +158,11 @@ fn mode(point: &Point) -> String {
 
 fn unknown(name: &str, all: &[Series]) -> String {
     let mut text = format!("nothing is kept under the name {name}");
-    let near: Vec<_> = all.iter().map(|series| series.address.as_str()).filter(|known| is_near(known, name)).collect();
+    let known = || all.iter().map(|series| series.address.as_str());
+    let mut near: Vec<_> = known().filter(|known| is_near(known, name)).collect();
+    if near.is_empty() {
+        near.extend(rt_config::nearest(name, known()));
+    }
     if !near.is_empty() {
         text += &format!("; what comes near is {}", near.join(", "));
     }

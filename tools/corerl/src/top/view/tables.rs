@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rt_core::envelope::{Acted, Withheld};
 use rt_core::record::Reply;
-use shm_layout::{EventKind, EventRecord};
+use shm_layout::{EventKind, EventRecord, TagPart};
 
 use super::Picture;
 use super::grid::{Cell, Column, Grid};
@@ -32,7 +32,7 @@ impl Picture<'_> {
         let rows = self.model.tags.iter().enumerate().map(|(index, tag)| {
             let unit =
                 self.model.description.as_ref().and_then(|of| of.tags.get(index)).map(|tag| printable(&tag.unit));
-            let (quality, look) = quality(tag.part.quality);
+            let (quality, look) = quality(&tag.part);
             let (value, [lo, hi]) = (tag.part.value, tag.seen);
             let age = match tag.part.age() {
                 None => Cell::number("never", f64::INFINITY),
@@ -186,8 +186,9 @@ fn age(ns: u64) -> String {
     if ns < SECOND_NS { span(ns) } else { duration(Duration::from_nanos(ns)) }
 }
 
-fn quality(number: u8) -> (String, Look) {
-    match number {
+fn quality(part: &TagPart) -> (String, Look) {
+    match part.quality {
+        _ if part.stale != 0 && part.age().is_some() => ("STALE".into(), Look::Bad),
         0 => ("good".into(), Look::Good),
         1 => ("uncertain".into(), Look::Doubtful),
         2 => ("BAD".into(), Look::Bad),
