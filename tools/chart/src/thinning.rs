@@ -2,7 +2,7 @@
 
 /// Of the points of each column of the picture the first, the lowest, the highest and the last one, in their order. The line
 /// through them goes into and out of every column just as it did and covers the same heights in it; so nothing of it is lost,
-/// and steps stay steps, however unevenly the points lie.
+/// however unevenly the points lie, and no step is slanted by more than a column.
 pub(crate) fn thinned(points: &[(f64, f64)], column: impl Fn(f64) -> i64) -> Vec<(f64, f64)> {
     points.chunk_by(|one, next| column(one.0) == column(next.0)).flat_map(corners).collect()
 }

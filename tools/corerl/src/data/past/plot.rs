@@ -6,9 +6,9 @@ use archive::{HOLDS_NS, Timed};
 use chart::{COLOURS, Line, LineChart};
 use clap::Args;
 
-use super::Where;
 use super::series::Series;
 use super::time::{TIMES, Window, Zone};
+use super::{Where, clock};
 use crate::failure::{Exit, Failure};
 use crate::fresh::FreshFile;
 use crate::output::print_text;
@@ -43,6 +43,7 @@ pub(crate) struct PlotArguments {
 /// What is drawn of a series: values that hold until the next one, none where nothing is known.
 struct Drawn {
     heading: String,
+    unit: String,
     points: Vec<(f64, f64)>,
 }
 
@@ -55,13 +56,17 @@ pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
     for series in &found {
         let points = series.between(&*past, from.saturating_sub(HOLDS_NS), to)?;
         let whose = if many { format!("{} ", series.agent) } else { String::new() };
-        drawn.push(Drawn { heading: whose + &series.heading(), points: steps(&points, from, to) });
+        drawn.push(Drawn {
+            heading: whose + &series.heading(),
+            unit: series.unit.clone(),
+            points: steps(&points, from, to),
+        });
     }
     match &arguments.out {
         Some(path) => {
             let title = format!("{}, from {} to {}", found[0].agent, zone.tell(from), zone.tell(to));
             let fresh = FreshFile::begin(path, arguments.force)?;
-            std::io::Write::write_all(&mut fresh.file()?, file(drawn, &title).as_bytes())
+            std::io::Write::write_all(&mut fresh.file()?, picture(drawn, (from, to), &zone).file(&title).as_bytes())
                 .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
             fresh.keep()?;
             eprintln!("plot: {}", path.display());
@@ -93,15 +98,37 @@ fn steps(points: &[Timed], from: u64, to: u64) -> Vec<(f64, f64)> {
     steps
 }
 
-fn file(drawn: Vec<Drawn>, title: &str) -> String {
+/// All lines over one axis with clock times.
+fn picture(drawn: Vec<Drawn>, window: (u64, u64), zone: &Zone) -> LineChart {
+    let x_axis = Some(clock::axis(zone, shown(&drawn, window), window.0));
+    let y_label = match &drawn[..] {
+        [only] => only.heading.clone(),
+        all if all.iter().all(|drawn| drawn.unit == all[0].unit) => all[0].unit.clone(),
+        _ => String::new(),
+    };
     let lines = drawn.into_iter().enumerate().map(|(number, drawn)| Line {
         name: drawn.heading,
         class: format!("c{}", number % COLOURS),
         points: drawn.points,
     });
-    let lines: Vec<_> = lines.collect();
-    let y_label = lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>().join(", ");
-    LineChart { x_label: "time, s".to_owned(), y_label, lines, ..LineChart::default() }.file(title)
+    LineChart {
+        x_label: format!("time, {}", zone.name()),
+        x_axis,
+        y_label,
+        lines: lines.collect(),
+        ..LineChart::default()
+    }
+}
+
+/// The window; of one that is mostly empty the part of which something is known, or nobody could see it.
+fn shown(drawn: &[Drawn], (from, to): (u64, u64)) -> (u64, u64) {
+    let known = drawn.iter().flat_map(|drawn| &drawn.points).filter(|(_, value)| value.is_finite()).map(|(at, _)| *at);
+    let (first, last) = known.fold((f64::INFINITY, 0.0_f64), |(first, last), at| (at.min(first), at.max(last)));
+    if (last - first) * 2e9 >= (to - from) as f64 || first >= last {
+        return (from, to);
+    }
+    let unix_ns = |second: f64| from + (second * 1e9) as u64;
+    (unix_ns(first), unix_ns(last).min(to))
 }
 
 /// One series in the cells of a terminal, with its highest and lowest value.
@@ -167,14 +194,17 @@ mod tests {
 
     #[test]
     fn a_plot_in_the_terminal_has_its_ends_and_says_when_there_is_nothing() {
-        let drawn =
-            Drawn { heading: "level [m]".into(), points: vec![(0.0, 1.0), (5.0, 1.0), (5.0, 3.0), (10.0, 3.0)] };
+        let drawn = Drawn {
+            heading: "level [m]".into(),
+            unit: "m".into(),
+            points: vec![(0.0, 1.0), (5.0, 1.0), (5.0, 3.0), (10.0, 3.0)],
+        };
         let text = terminal(&drawn, Pen::Ascii, 10.0);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 1 + HEIGHT);
         assert!(lines[1].starts_with("    3.00000 |") && lines[1].ends_with('1'), "{text}");
         assert!(lines[HEIGHT].starts_with("    1.00000 |1"), "{text}");
-        let nothing = Drawn { heading: "level".into(), points: vec![(0.0, f64::NAN)] };
+        let nothing = Drawn { heading: "level".into(), unit: String::new(), points: vec![(0.0, f64::NAN)] };
         assert!(terminal(&nothing, Pen::Ascii, 10.0).contains("nothing is kept"));
     }
 }
