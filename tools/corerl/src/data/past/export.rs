@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use history::{Cell, Rows, Table, Wanted};
 use indicatif::{ProgressBar, ProgressStyle};
+use rt_config::Site;
 use tables::{Coding, Column, Kind, ParquetFile, Rows as _, Value};
 
 use super::Where;
@@ -78,15 +79,19 @@ pub(crate) fn run(arguments: &ExportKeptArguments) -> Result<Exit, Failure> {
 /// Rows of a table of everything at most, if nobody says how many.
 const ROWS_MAX: u64 = 100_000;
 
-/// All tags of the only agent of a historian's directory: a row a second, or fewer if that were too many.
-pub(in crate::data) fn everything(history: &Path) -> Result<Table, Failure> {
-    let of = Where::directory(history);
+/// All tags of an agent in a historian's directory, the site's or the only one there is: a row for each of the site's
+/// observations, or one a second; fewer if that were too many.
+pub(in crate::data) fn everything(history: &Path, site: Option<&Site>) -> Result<(String, Table), Failure> {
+    let agent = site.map(|site| archive::label(&site.name, &site.agent_name, &site.instance));
+    let of = Where::directory(history, agent);
     let past = of.open()?;
     let agent = the_agent(&Series::all(&*past, &of)?)?;
-    let times = past.runs()?.into_iter().filter_map(|run| run.times_ns);
+    let times = past.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
     let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))).unwrap_or_default();
-    let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(1_000_000_000);
-    Ok(Rows::begin(&*past, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?)
+    let step_ns = site.map_or(1_000_000_000, |site| site.interaction.obs_period.as_ns());
+    let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(step_ns);
+    let table = Rows::begin(&*past, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?;
+    Ok((agent, table))
 }
 
 /// A table is of one agent.
