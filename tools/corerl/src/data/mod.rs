@@ -1,5 +1,6 @@
 //! `corerl data`: what was recorded of a plant, before anybody learns from it, and what the historian has kept.
 
+mod ending;
 mod import;
 mod page;
 mod past;
@@ -14,6 +15,7 @@ use rt_config::Site;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
+use crate::fresh::FreshFile;
 use crate::output::{print_json, print_text, table};
 
 pub(crate) use tags::{TagsArguments, draft_tags};
@@ -70,6 +72,9 @@ struct ReportArguments {
     /// Also write one page with plots, to be mailed.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the page, if it is there.
+    #[arg(long, requires = "out")]
+    force: bool,
     #[command(flatten)]
     zone: past::time::ZoneArguments,
     /// Print JSON.
@@ -131,6 +136,8 @@ fn rows<'a>(source: &'a Source, from: &Path, site: Option<&Site>) -> Result<(Str
 
 fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     let zone = arguments.zone.zone()?;
+    let endings = [("html", ()), ("htm", ())];
+    arguments.out.as_deref().map(|path| ending::format(path, None, &endings)).transpose()?;
     let site = arguments.config.as_deref().map(crate::run::load_site).transpose()?;
     let unfit = |error| Failure::new(Exit::Unavailable, error).about(&arguments.from);
     let source = Source::open(&arguments.from).map_err(unfit)?;
@@ -151,8 +158,7 @@ fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     };
     if let Some(out) = &arguments.out {
         let text = page::page(&report, &name, &table, &rewards, &zone);
-        std::fs::write(out, text)
-            .map_err(|error| Failure::io(format_args!("cannot write {}", out.display()), &error))?;
+        FreshFile::write(out, arguments.force, text.as_bytes())?;
         eprintln!("page: {}", out.display());
     }
     if arguments.json {

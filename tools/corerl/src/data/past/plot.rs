@@ -9,6 +9,7 @@ use clap::Args;
 use super::series::Series;
 use super::time::{TIMES, Window, Zone};
 use super::{Where, clock};
+use crate::data::ending;
 use crate::failure::{Exit, Failure};
 use crate::fresh::FreshFile;
 use crate::output::print_text;
@@ -48,6 +49,7 @@ struct Drawn {
 }
 
 pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
+    arguments.out.as_deref().map(|path| ending::format(path, None, &[("svg", ())])).transpose()?;
     let (from, to, zone) = arguments.window.read()?;
     let past = arguments.of.open()?;
     let found = Series::named(&*past, &arguments.of, &arguments.tags)?;
@@ -65,10 +67,8 @@ pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
     match &arguments.out {
         Some(path) => {
             let title = format!("{}, from {} to {}", found[0].agent, zone.tell(from), zone.tell(to));
-            let fresh = FreshFile::begin(path, arguments.force)?;
-            std::io::Write::write_all(&mut fresh.file()?, picture(drawn, (from, to), &zone).file(&title).as_bytes())
-                .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
-            fresh.keep()?;
+            let text = picture(drawn, (from, to), &zone).file(&title);
+            FreshFile::write(path, arguments.force, text.as_bytes())?;
             eprintln!("plot: {}", path.display());
         }
         None => {
