@@ -192,6 +192,40 @@ mod tests {
         assert_eq!(steps[5..], [(300.0, 3.0), (310.0, 3.0)]);
     }
 
+    /// An hour, and what is drawn in it.
+    fn hour(ends_s: [f64; 2], unit: &str) -> (Drawn, (u64, u64)) {
+        let points = ends_s.map(|second| (second, 1.0)).to_vec();
+        (Drawn { heading: format!("level [{unit}]"), unit: unit.into(), points }, (0, 3_600_000_000_000))
+    }
+
+    #[test]
+    fn a_window_is_drawn_whole_unless_it_is_mostly_empty() {
+        let of = |ends_s| {
+            let (drawn, window) = hour(ends_s, "m");
+            shown(&[drawn], window)
+        };
+        assert_eq!(of([600.0, 3_000.0]), (0, 3_600_000_000_000));
+        assert_eq!(of([1_200.0, 1_500.0]), (1_200_000_000_000, 1_500_000_000_000));
+        assert_eq!(of([1_200.0, 1_200.0]), (0, 3_600_000_000_000), "a single point has no width");
+        assert_eq!(shown(&[], (5, 10)), (5, 10));
+    }
+
+    #[test]
+    fn a_picture_has_clock_times_and_says_which_line_is_which_of_what_unit() {
+        let zone = Zone::of(jiff::tz::TimeZone::UTC);
+        let of = |units: &[&str]| {
+            let drawn = units.iter().map(|unit| hour([0.0, 3_600.0], unit).0).collect();
+            picture(drawn, (0, 3_600_000_000_000), &zone)
+        };
+        let one = of(&["m"]);
+        assert_eq!((one.x_label.as_str(), one.y_label.as_str()), ("time, UTC", "level [m]"));
+        assert!(one.x_axis.as_ref().unwrap().ticks.contains(&(1_800.0, "00:30".to_owned())), "{:?}", one.x_axis);
+        assert_eq!(of(&["m", "m"]).y_label, "m");
+        let two = of(&["m", "bar"]);
+        assert_eq!(two.y_label, "");
+        assert!(two.file("both").contains("<tspan class=\"c1\">\u{25a0}</tspan> level [bar]"));
+    }
+
     #[test]
     fn a_plot_in_the_terminal_has_its_ends_and_says_when_there_is_nothing() {
         let drawn = Drawn {
