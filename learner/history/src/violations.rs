@@ -3,7 +3,7 @@
 use rt_config::{Range, Site};
 use serde::Serialize;
 
-use crate::observer::{UnfitTable, observe_table};
+use crate::source::{Source, SourceError};
 use crate::table::{Cell, Table};
 
 /// How the site's goals were met.
@@ -39,14 +39,19 @@ pub struct ZoneFacts {
 }
 
 impl GoalFacts {
-    /// What the table says of this site; every reward is handed on with its time.
+    /// What a source says of this site, and the table that is told of it; every reward is handed on with its time.
     ///
     /// # Errors
-    /// The table does not have what the site needs.
-    pub fn of(site: &Site, table: &Table, mut reward_at: impl FnMut(i64, f64)) -> Result<Self, UnfitTable> {
+    /// The source does not have what the site needs, or cannot be read.
+    pub fn of(
+        site: &Site,
+        source: &Source,
+        table: &Table,
+        mut reward_at: impl FnMut(i64, f64),
+    ) -> Result<Self, SourceError> {
         let mut facts = Self { zones: zones(site, table), ..Self::default() };
         let (mut sum, mut before) = (0.0, None);
-        observe_table(site, table, |observation| {
+        source.observe(site, |observation| {
             facts.observations += 1;
             facts.complete += u64::from(observation.complete);
             facts.moves += u64::from(before.as_ref().is_some_and(|before| *before != observation.action));

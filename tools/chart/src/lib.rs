@@ -2,10 +2,12 @@
 //! from a style sheet that goes with them, so that light and dark both work.
 #![forbid(unsafe_code)]
 
+mod thinning;
 mod timeline;
 
 use std::fmt::Write as _;
 
+use thinning::thinned;
 pub use timeline::{Span, Timeline};
 
 /// Size of a chart and of its margins, pixels.
@@ -15,8 +17,11 @@ const LEFT: f64 = 74.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 44.0;
-/// Room for a file's title, pixels.
+/// Room for a file's title, and for a line of its legend, pixels.
 const TITLE_HEIGHT: f64 = 24.0;
+const LEGEND_HEIGHT: f64 = 18.0;
+/// Characters that a line of a file's legend has room for.
+const LEGEND_WIDTH: usize = 110;
 
 /// Colours in the style sheet: classes `c0` to `c5`.
 pub const COLOURS: usize = 6;
@@ -36,6 +41,8 @@ polyline.c0 { stroke: var(--c0); } polyline.c1 { stroke: var(--c1); } polyline.c
 polyline.c3 { stroke: var(--c3); } polyline.c4 { stroke: var(--c4); } polyline.c5 { stroke: var(--c5); }
 span.c0 { color: var(--c0); } span.c1 { color: var(--c1); } span.c2 { color: var(--c2); }
 span.c3 { color: var(--c3); } span.c4 { color: var(--c4); } span.c5 { color: var(--c5); }
+tspan.c0 { fill: var(--c0); } tspan.c1 { fill: var(--c1); } tspan.c2 { fill: var(--c2); }
+tspan.c3 { fill: var(--c3); } tspan.c4 { fill: var(--c4); } tspan.c5 { fill: var(--c5); }
 .faint { opacity: .35; } polyline { stroke-linecap: round; stroke-linejoin: round; }
 line.level { stroke-width: 1; stroke-dasharray: 6 4; } line.limit { stroke: var(--mark); } line.yellow { stroke: #b58900; } line.red { stroke: #c1121f; }
 .fill0 { fill: var(--faint); } .fill1 { fill: var(--c5); } .fill2 { fill: var(--c2); } .fill3 { fill: #b58900; } .fill4 { fill: var(--c4); } .fill5 { fill: var(--c3); }
@@ -46,8 +53,8 @@ line.level { stroke-width: 1; stroke-dasharray: 6 4; } line.limit { stroke: var(
 /// Ticks aimed at on an axis.
 const TICKS: f64 = 6.0;
 
-/// A line is drawn with so many points at most: two for every column, lowest and highest.
-const COLUMNS: usize = 400;
+/// Width of a column of the picture that has at most four points of each line, pixels.
+const COLUMN: f64 = 2.0;
 
 /// A line of a chart.
 #[derive(Debug, Clone)]
@@ -56,7 +63,7 @@ pub struct Line {
     pub name: String,
     /// Class in the style sheet: `c0` to `c5`, or with `faint`.
     pub class: String,
-    /// The points, by rising x; one that is not finite interrupts the line.
+    /// The points, by rising x, two of one x for a step; one that is not finite interrupts the line.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -71,11 +78,24 @@ pub struct Level {
     pub class: &'static str,
 }
 
+/// An x axis that has more to say than the lines: which part is asked for, and what its places are called.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// Where it begins.
+    pub from: f64,
+    /// Where it ends, after its beginning.
+    pub to: f64,
+    /// Places on it with their names, by rising x.
+    pub ticks: Vec<(f64, String)>,
+}
+
 /// A chart of lines over a common x axis.
 #[derive(Debug, Clone, Default)]
 pub struct LineChart {
     /// What the x axis shows, with its unit.
     pub x_label: String,
+    /// The x axis; without one it goes from the first point to the last one, and has round numbers.
+    pub x_axis: Option<Axis>,
     /// What the y axis shows, with its unit.
     pub y_label: String,
     /// The lines, the first one at the bottom.
@@ -124,23 +144,43 @@ impl LineChart {
         self.drawing().map_or_else(nothing, |svg| svg + &self.legend())
     }
 
-    /// The chart as an SVG file with a title; without lines when there is nothing to show.
+    /// The chart as an SVG file with a title and, if there are several lines, a legend; without lines when there is nothing to
+    /// show.
     #[must_use]
     pub fn file(&self, title: &str) -> String {
         let drawing = self.drawing().unwrap_or_else(|| open(&self.x_label, &self.y_label) + "</svg>\n");
-        let inside = format!("<svg y=\"{TITLE_HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\"");
+        let (legend, top) = self.legend_of_file();
+        let inside = format!("<svg y=\"{top}\" width=\"{WIDTH}\" height=\"{HEIGHT}\"");
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\" \
-             style=\"background: var(--ground)\">\n<style>\n{STYLE}</style>\n<text x=\"{LEFT}\" y=\"20\">{}</text>\n{}</svg>\n",
-            HEIGHT + TITLE_HEIGHT,
+             style=\"background: var(--ground)\">\n<style>\n{STYLE}</style>\n<text x=\"{LEFT}\" y=\"20\">{}</text>\n{legend}{}</svg>\n",
+            HEIGHT + top,
             escaped(title),
             drawing.replacen("<svg", &inside, 1)
         )
     }
 
+    /// The names of several lines in as many rows as they need, and where the rows end.
+    fn legend_of_file(&self) -> (String, f64) {
+        let (mut svg, mut bottom, mut left) = (String::new(), TITLE_HEIGHT, 0);
+        for Line { name, class, .. } in self.lines.iter().filter(|_| self.lines.len() > 1) {
+            let width = name.chars().count() + 4;
+            if svg.is_empty() || left + width > LEGEND_WIDTH {
+                svg += if svg.is_empty() { "" } else { "</text>\n" };
+                bottom += LEGEND_HEIGHT;
+                left = 0;
+                let _ = write!(svg, "<text class=\"legend\" x=\"{LEFT}\" y=\"{}\">", bottom - 4.0);
+            }
+            left += width;
+            let _ = write!(svg, "<tspan class=\"{class}\">\u{25a0}</tspan> {}\u{a0}\u{a0} ", escaped(name));
+        }
+        (if svg.is_empty() { svg } else { svg + "</text>\n" }, bottom)
+    }
+
     fn drawing(&self) -> Option<String> {
         let finite = || self.lines.iter().flat_map(|line| &line.points).filter(|(x, y)| x.is_finite() && y.is_finite());
-        let (x_from, x_to) = extent(finite().map(|p| p.0))?;
+        let seen = extent(finite().map(|p| p.0))?;
+        let (x_from, x_to) = self.x_axis.as_ref().map_or(seen, |axis| (axis.from, axis.to));
         let (y_from, y_to) = extent(finite().map(|p| p.1))?;
         let height = y_to - y_from;
         let near = |level: &&Level| (y_from - height..=y_to + height).contains(&level.y);
@@ -150,7 +190,10 @@ impl LineChart {
         let x = Scale { from: x_from, to: x_to, pixels: X_PIXELS };
         let y = Scale { from: y_from - margin, to: y_to + margin, pixels: Y_PIXELS };
         let mut svg = open(&self.x_label, &self.y_label);
-        linear_axis(&mut svg, &x, true);
+        match &self.x_axis {
+            Some(axis) => axis.ticks.iter().for_each(|(at, text)| draw_tick(&mut svg, x.at(*at), &escaped(text), true)),
+            None => linear_axis(&mut svg, &x, true),
+        }
         linear_axis(&mut svg, &y, false);
         levels.iter().for_each(|level| draw_level(&mut svg, y.at(level.y), level));
         for (at, text) in self.marks.iter().filter(|(at, _)| (x_from..=x_to).contains(at)) {
@@ -231,7 +274,7 @@ fn draw_mark(svg: &mut String, at: f64, text: &str) {
 fn draw_line(svg: &mut String, line: &Line, x: &Scale, y: &Scale) {
     let parts = line.points.split(|(x, y)| !x.is_finite() || !y.is_finite()).filter(|part| !part.is_empty());
     for part in parts {
-        let points = thinned(part);
+        let points = thinned(part, |px| (x.at(px) / COLUMN) as i64);
         // A single point is a line from itself to itself, or nobody would see it.
         let points = points.iter().chain(points.first().filter(|_| points.len() == 1));
         let path: Vec<_> = points.map(|(px, py)| format!("{:.1},{:.1}", x.at(*px), y.at(*py))).collect();
@@ -258,8 +301,9 @@ fn open(x_label: &str, y_label: &str) -> String {
 }
 
 fn linear_axis(svg: &mut String, scale: &Scale, is_x: bool) {
-    for tick in ticks(scale) {
-        draw_tick(svg, scale.at(tick), &number(tick), is_x);
+    let ticks = ticks(scale);
+    for (tick, text) in ticks.iter().zip(names(&ticks)) {
+        draw_tick(svg, scale.at(*tick), &text, is_x);
     }
 }
 
@@ -272,6 +316,17 @@ fn ticks(scale: &Scale) -> Vec<f64> {
         ticks.push((first + ticks.len() as f64) * step);
     }
     ticks
+}
+
+/// What the places of an axis are called: short, but none as another.
+fn names(ticks: &[f64]) -> Vec<String> {
+    let short: Vec<_> = ticks.iter().copied().map(number).collect();
+    if short.windows(2).all(|pair| pair[0] != pair[1]) {
+        return short;
+    }
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
+    let digits = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+    ticks.iter().map(|tick| format!("{tick:.digits$}")).collect()
 }
 
 fn logarithmic_axis(svg: &mut String, scale: &Scale, is_x: bool) {
@@ -338,24 +393,6 @@ fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     }
 }
 
-/// As many points as can be seen: the first, lowest and highest of every column.
-fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= 2 * COLUMNS {
-        return points.to_vec();
-    }
-    points
-        .chunks(points.len().div_ceil(COLUMNS))
-        .flat_map(|column| {
-            let by_y = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-            let lowest = column.iter().min_by(by_y).copied();
-            let highest = column.iter().max_by(by_y).copied();
-            let mut pair: Vec<_> = lowest.into_iter().chain(highest).collect();
-            pair.sort_by(|a, b| a.0.total_cmp(&b.0));
-            pair
-        })
-        .collect()
-}
-
 /// A number for an axis, without needless digits.
 fn number(value: f64) -> String {
     if value == 0.0 {
@@ -398,7 +435,7 @@ mod tests {
             lines: vec![Line { name: "a & b".to_owned(), class: "c0".to_owned(), points }],
             marks: vec![(0.5, "generation 1".to_owned()), (99.0, "outside".to_owned())],
             marks_name: "policy adopted".to_owned(),
-            levels: Vec::new(),
+            ..LineChart::default()
         }
     }
 
@@ -444,11 +481,39 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_thinned_and_keeps_its_extremes() {
+    fn a_long_line_keeps_its_extremes_and_has_only_points_that_can_be_seen() {
         let points: Vec<_> = (0..100_000).map(|k| (f64::from(k), if k == 54_321 { 9.0 } else { 0.0 })).collect();
-        let kept = thinned(&points);
-        assert!(kept.len() <= 2 * COLUMNS);
-        assert!(kept.contains(&(54_321.0, 9.0)));
+        let svg = chart(points).render();
+        let path = svg.rsplit("points=\"").next().unwrap().split('"').next().unwrap();
+        let heights: Vec<f64> =
+            path.split(' ').map(|point| point.split(',').nth(1).unwrap().parse().unwrap()).collect();
+        assert!(heights.len() <= 4 * 400, "{}", heights.len());
+        assert_eq!(heights.iter().filter(|height| **height < HEIGHT / 2.0).count(), 1);
+    }
+
+    #[test]
+    fn an_axis_that_is_given_has_its_own_ends_and_names() {
+        let ticks = vec![(0.0, "14:00".to_owned()), (5.0, "14:05 <a>".to_owned())];
+        let axis = Some(Axis { from: 0.0, to: 10.0, ticks });
+        let svg = LineChart { x_axis: axis, ..chart(vec![(0.0, 1.0), (5.0, 2.0)]) }.render();
+        assert!(svg.contains(">14:00<") && svg.contains(">14:05 &lt;a&gt;<"), "{svg}");
+        let middle = format!("{:.1}", (X_PIXELS.0 + X_PIXELS.1) / 2.0);
+        assert!(svg.contains(&format!("{}.0,", LEFT)) && svg.contains(&format!(" {middle},")), "{svg}");
+    }
+
+    #[test]
+    fn a_file_says_which_line_is_which_in_as_many_rows_as_it_takes() {
+        let line = |number: usize| Line {
+            name: format!("tag <{number}>"),
+            class: format!("c{number}"),
+            points: vec![(0.0, 1.0)],
+        };
+        let with =
+            |count: usize| LineChart { lines: (0..count).map(line).collect(), ..LineChart::default() }.file("all");
+        assert!(!with(1).contains("<tspan"), "the axis says it");
+        assert!(with(3).contains("<tspan class=\"c2\">\u{25a0}</tspan> tag &lt;2&gt;"));
+        let rows = |file: &str| file.matches("<text class=\"legend\"").count();
+        assert_eq!((rows(&with(3)), rows(&with(20))), (1, 3));
     }
 
     #[test]
@@ -478,6 +543,8 @@ mod tests {
         for (value, text) in [(0.1 + 0.2, "0.3"), (1000.0, "1000"), (-0.25, "-0.25"), (1e7, "1e7"), (0.0, "0")] {
             assert_eq!(number(value), text);
         }
+        assert_eq!(names(&[1.8e9, 2e9, 2.2e9]), ["1800000000", "2000000000", "2200000000"]);
+        assert_eq!(names(&[1000.0, 1000.2, 1000.4]), ["1000.0", "1000.2", "1000.4"]);
         assert_eq!(tick_step(0.3), 0.5);
         assert_eq!(tick_step(1.0), 1.0);
     }

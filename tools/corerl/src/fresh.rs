@@ -1,16 +1,13 @@
 //! Files that are there as a whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
 
-/// What is made of a recording is its owner's alone, like the recording.
-const MODE: u32 = 0o600;
-
-/// A file that is being written under another name. Unless it is [kept](Self::keep), it goes away again.
+/// A file that is being written under another name; who may read it, the user's umask says. Unless it is [kept](Self::keep), it
+/// goes away again.
 #[derive(Debug)]
 pub(crate) struct FreshFile {
     path: PathBuf,
@@ -25,8 +22,13 @@ impl FreshFile {
             let message = format!("{} is there already: name another file, or give --force", path.display());
             return Err(Failure::new(Exit::Usage, message));
         }
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir());
+        if let Some(directory) = directory {
+            let message = format!("there is no directory {}: make it, or name another one", directory.display());
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
         let under_way = path.with_added_extension("part");
-        let file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&under_way);
+        let file = OpenOptions::new().write(true).create_new(true).open(&under_way);
         let file = file.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 let message = format!(
@@ -39,6 +41,13 @@ impl FreshFile {
             _ => Failure::io(format_args!("cannot write {}", under_way.display()), &error),
         })?;
         Ok(Self { path: path.to_owned(), under_way, file })
+    }
+
+    /// Writes all of a file that shall be called so.
+    pub(crate) fn write(path: &Path, force: bool, bytes: &[u8]) -> Result<(), Failure> {
+        let fresh = Self::begin(path, force)?;
+        fresh.file()?.write_all(bytes).map_err(|error| fresh.unwritten(&error))?;
+        fresh.keep()
     }
 
     /// The file, to be written.
@@ -66,9 +75,15 @@ impl Drop for FreshFile {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
+
+    #[test]
+    fn a_directory_that_is_missing_is_what_the_message_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = FreshFile::write(&directory.path().join("none/out.csv"), true, b"").unwrap_err();
+        assert!(refused.to_string().ends_with("none: make it, or name another one"), "{refused}");
+        assert_eq!(refused.exit(), Exit::Unavailable);
+    }
 
     #[test]
     fn a_file_is_there_once_it_is_whole_and_never_takes_anothers_place_unasked() {

@@ -8,6 +8,11 @@ use crate::failure::{Exit, Failure};
 
 /// Prints `value` as indented JSON, with `schema` as its first member.
 pub(crate) fn print_json(schema: &str, value: &impl Serialize) -> Result<(), Failure> {
+    print_text(&json_text(schema, value)?)
+}
+
+/// What [`print_json`] prints.
+pub(crate) fn json_text(schema: &str, value: &impl Serialize) -> Result<String, Failure> {
     #[derive(Serialize)]
     struct Versioned<'a, T> {
         schema: &'a str,
@@ -16,7 +21,7 @@ pub(crate) fn print_json(schema: &str, value: &impl Serialize) -> Result<(), Fai
     }
     let text = serde_json::to_string_pretty(&Versioned { schema, value })
         .map_err(|error| Failure::new(Exit::Internal, format_args!("the data cannot be written as JSON: {error}")))?;
-    print_text(&format!("{text}\n"))
+    Ok(text + "\n")
 }
 
 /// Prints text as it is. A reader that went away (`corerl … | head`) is no failure.

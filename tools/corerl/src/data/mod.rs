@@ -1,17 +1,21 @@
 //! `corerl data`: what was recorded of a plant, before anybody learns from it, and what the historian has kept.
 
+mod ending;
 mod import;
 mod page;
 mod past;
 mod tags;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use history::{Correlation, GoalFacts, Table, TagFacts, correlations};
+use history::{Correlation, GoalFacts, Source, Table, TagFacts, correlations};
+use rt_config::Site;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
+use crate::fresh::FreshFile;
 use crate::output::{print_json, print_text, table};
 
 pub(crate) use tags::{TagsArguments, draft_tags};
@@ -68,6 +72,11 @@ struct ReportArguments {
     /// Also write one page with plots, to be mailed.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the page, if it is there.
+    #[arg(long, requires = "out")]
+    force: bool,
+    #[command(flatten)]
+    zone: past::time::ZoneArguments,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -105,18 +114,37 @@ pub(crate) fn run(arguments: &DataArguments) -> Result<Exit, Failure> {
 /// Reads a history.
 pub(crate) fn read(path: &Path) -> Result<Table, Failure> {
     if path.is_dir() {
-        return past::export::everything(path);
+        return past::export::everything(path, None).map(|(_, table)| table);
     }
     Table::read(path).map_err(|refused| Failure::new(Exit::Unavailable, format!("{}: {refused}", path.display())))
 }
 
+/// What a history is of, and its rows: a table's own, or what was kept at the site's pace.
+fn rows<'a>(source: &'a Source, from: &Path, site: Option<&Site>) -> Result<(String, Cow<'a, Table>), Failure> {
+    match source {
+        Source::Table(table) => Ok((from.display().to_string(), Cow::Borrowed(table))),
+        Source::Archive(directory) => {
+            let (agent, table) = past::export::everything(directory, site)?;
+            Ok((agent, Cow::Owned(table)))
+        }
+        Source::Recording(_) => {
+            let message = "it is a recording: `corerl report` says what happened in it";
+            Err(Failure::new(Exit::Usage, message).about(from))
+        }
+    }
+}
+
 fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
+    let zone = arguments.zone.zone()?;
+    let endings = [("html", ()), ("htm", ())];
+    arguments.out.as_deref().map(|path| ending::format(path, None, &endings)).transpose()?;
     let site = arguments.config.as_deref().map(crate::run::load_site).transpose()?;
-    let table = read(&arguments.from)?;
+    let unfit = |error| Failure::new(Exit::Unavailable, error).about(&arguments.from);
+    let source = Source::open(&arguments.from).map_err(unfit)?;
+    let (name, table) = rows(&source, &arguments.from, site.as_ref())?;
     let mut rewards = Vec::new();
-    let goals = site.as_ref().map(|site| GoalFacts::of(site, &table, |at_ns, reward| rewards.push((at_ns, reward))));
-    let unfit = |error| Failure::new(Exit::Unavailable, format!("{}: {error}", arguments.from.display()));
-    let goals = goals.transpose().map_err(unfit)?;
+    let mut take = |at_ns, reward| rewards.push((at_ns, reward));
+    let goals = site.as_ref().map(|site| GoalFacts::of(site, &source, &table, &mut take)).transpose().map_err(unfit)?;
     let ends = [table.times_ns.first(), table.times_ns.last()].map(|time| time.copied().unwrap_or(0));
     let report = Report {
         file: arguments.from.display().to_string(),
@@ -129,9 +157,8 @@ fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
         goals,
     };
     if let Some(out) = &arguments.out {
-        let text = page::page(&report, &table, &rewards);
-        std::fs::write(out, text)
-            .map_err(|error| Failure::io(format_args!("cannot write {}", out.display()), &error))?;
+        let text = page::page(&report, &name, &table, &rewards, &zone);
+        FreshFile::write(out, arguments.force, text.as_bytes())?;
         eprintln!("page: {}", out.display());
     }
     if arguments.json {

@@ -197,6 +197,7 @@ fn chart_of(story: &Story, y_label: String, lines: Vec<Line>, levels: Vec<Level>
         marks: trip_marks(story),
         marks_name: "trip, or why the file was written".to_owned(),
         levels,
+        ..LineChart::default()
     }
 }
 
@@ -260,7 +261,7 @@ fn reward(story: &Story) -> LineChart {
         lines: vec![line("reward", "c0", story.reward.points())],
         marks: trip_marks(story).into_iter().chain(adopted).collect(),
         marks_name: "trip, why the file was written, or policy adopted".to_owned(),
-        levels: Vec::new(),
+        ..LineChart::default()
     }
 }
 

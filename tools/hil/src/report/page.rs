@@ -106,7 +106,7 @@ fn of_setpoint(take: &Take, index: usize, setpoint: &SetpointSeen) -> LineChart 
         lines,
         marks: marks(take),
         marks_name: "the timeline".to_owned(),
-        levels: Vec::new(),
+        ..LineChart::default()
     }
 }
 
@@ -117,13 +117,27 @@ fn tags(take: &Take) -> LineChart {
         points: points(take, &|cycle| cycle.tags.get(index)?.0),
     });
     let (lines, x_label, y_label) = (lines.collect(), "time, s".to_owned(), "value".to_owned());
-    LineChart { x_label, y_label, lines, marks: marks(take), marks_name: "the timeline".to_owned(), levels: Vec::new() }
+    LineChart {
+        x_label,
+        y_label,
+        lines,
+        marks: marks(take),
+        marks_name: "the timeline".to_owned(),
+        ..LineChart::default()
+    }
 }
 
 fn over_time(take: &Take, name: &str, class: &str, value: impl Fn(&CycleSeen) -> Option<f64>) -> LineChart {
     let lines = vec![Line { name: name.to_owned(), class: class.to_owned(), points: points(take, &value) }];
     let (x_label, y_label) = ("time, s".to_owned(), name.to_owned());
-    LineChart { x_label, y_label, lines, marks: marks(take), marks_name: "the timeline".to_owned(), levels: Vec::new() }
+    LineChart {
+        x_label,
+        y_label,
+        lines,
+        marks: marks(take),
+        marks_name: "the timeline".to_owned(),
+        ..LineChart::default()
+    }
 }
 
 fn points(take: &Take, value: &dyn Fn(&CycleSeen) -> Option<f64>) -> Vec<(f64, f64)> {

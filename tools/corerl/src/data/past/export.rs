@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use history::{Cell, Rows, Table, Wanted};
 use indicatif::{ProgressBar, ProgressStyle};
+use recall::Past;
+use rt_config::Site;
 use tables::{Coding, Column, Kind, ParquetFile, Rows as _, Value};
 
 use super::Where;
 use super::series::Series;
 use super::sheet::column;
 use super::time::{TIMES, Window, Zone, span_ns};
+use crate::data::ending;
 use crate::failure::{Exit, Failure};
 use crate::fresh::FreshFile;
 
@@ -37,13 +40,16 @@ pub(crate) struct ExportKeptArguments {
     /// The file.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// How it is written [default: what the file's name ends with, else csv].
+    /// How it is written [default: what the file's name ends with].
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Replace the file, if it is there.
+    /// Replace the file, if it is there, and write it however many rows it has.
     #[arg(long)]
     force: bool,
 }
+
+/// More rows are written only if somebody insists: they fill a disk before anybody notices.
+const ROWS_UNASKED: u64 = 20_000_000;
 
 /// How a table is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -56,37 +62,61 @@ enum Format {
 
 pub(crate) fn run(arguments: &ExportKeptArguments) -> Result<Exit, Failure> {
     let (from, to, zone) = arguments.window.read()?;
+    let endings = [("csv", Format::Csv), ("parquet", Format::Parquet)];
+    let format = ending::format(&arguments.out, arguments.format, &endings)?;
     let past = arguments.of.open()?;
     let all = Series::all(&*past, &arguments.of)?;
     let agent = the_agent(&all)?;
     // Names that nothing has are refused before anything is written.
     Series::named(&*past, &arguments.of, &arguments.tags)?;
+    let (from, to) = kept(&*past, &agent, (from, to), arguments.every)?;
+    let count = to.checked_sub(from).map_or(0, |width| width / arguments.every + 1);
+    if count > ROWS_UNASKED && !arguments.force {
+        let message = format!(
+            "that would be {count} rows: give a longer --every or a later --from, or --force if it shall be so many"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let wanted = Wanted { agent: &agent, times_ns: (from, to), every_ns: arguments.every, columns: &arguments.tags };
     let rows = Rows::begin(&*past, &wanted)?;
     let fresh = FreshFile::begin(&arguments.out, arguments.force)?;
-    let is_parquet = arguments.out.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-    let sheet = match arguments.format.unwrap_or(if is_parquet { Format::Parquet } else { Format::Csv }) {
+    let sheet = match format {
         Format::Csv => Sheet::csv(fresh.file()?, rows.names())?,
         Format::Parquet => Sheet::parquet(fresh.file()?, rows.names(), &agent, &all)?,
     };
-    let rows = write(rows, sheet, &bar((to - from) / arguments.every + 1), &zone)?;
+    let rows = write(rows, sheet, &bar(count), &zone)?;
     fresh.keep()?;
     eprintln!("{}: {rows} rows", arguments.out.display());
     Ok(Exit::Fine)
 }
 
+/// The part of a window, row by row from its beginning, in which anything of an agent is kept.
+fn kept(past: &dyn Past, agent: &str, (from, to): (u64, u64), every_ns: u64) -> Result<(u64, u64), Failure> {
+    let times = past.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
+    let inside = times.filter(|(begin, end)| *begin <= to && *end >= from);
+    let Some((begin, end)) = inside.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))) else {
+        return Ok((from.max(1), 0));
+    };
+    let before = begin.saturating_sub(from).div_ceil(every_ns);
+    Ok((from + before * every_ns, to.min(end)))
+}
+
 /// Rows of a table of everything at most, if nobody says how many.
 const ROWS_MAX: u64 = 100_000;
 
-/// All tags of the only agent of a historian's directory: a row a second, or fewer if that were too many.
-pub(in crate::data) fn everything(history: &Path) -> Result<Table, Failure> {
-    let of = Where::directory(history);
+/// All tags of an agent in a historian's directory, the site's or the only one there is: a row for each of the site's
+/// observations, or one a second; fewer if that were too many.
+pub(in crate::data) fn everything(history: &Path, site: Option<&Site>) -> Result<(String, Table), Failure> {
+    let agent = site.map(|site| archive::label(&site.name, &site.agent_name, &site.instance));
+    let of = Where::directory(history, agent);
     let past = of.open()?;
     let agent = the_agent(&Series::all(&*past, &of)?)?;
-    let times = past.runs()?.into_iter().filter_map(|run| run.times_ns);
+    let times = past.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
     let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))).unwrap_or_default();
-    let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(1_000_000_000);
-    Ok(Rows::begin(&*past, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?)
+    let step_ns = site.map_or(1_000_000_000, |site| site.interaction.obs_period.as_ns());
+    let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(step_ns);
+    let table = Rows::begin(&*past, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?;
+    Ok((agent, table))
 }
 
 /// A table is of one agent.
@@ -183,5 +213,77 @@ fn cell(cell: Cell) -> String {
         Cell::Bad => "NaN".to_owned(),
         // With as many digits as it takes to read the very same number again.
         Cell::Value(value) => format!("{value:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::{Commit, Point, Reader, Run, Store, TrackName};
+    use history::{GoalFacts, Source};
+
+    use super::*;
+
+    const BEGIN_NS: u64 = 1_764_165_600_000_000_000;
+    const CYCLES: u64 = 30;
+
+    fn site() -> Site {
+        rt_config::parse(rt_config::example(), Path::new("example.yaml")).unwrap().site
+    }
+
+    /// All tags of the site that are read, kept in each of some cycles.
+    fn kept_of(site: &Site, directory: &Path) {
+        let mut store = Store::open(directory).unwrap();
+        let (name, agent, instance) = (site.name.clone(), site.agent_name.clone(), site.instance.clone());
+        let period_ns = site.interaction.obs_period.as_ns();
+        let run = Run { site: name, agent, instance, number: 1, period_ns };
+        let run = store.run(&run).unwrap().run;
+        let read = site.tags.iter().filter(|tag| tag.source.is_some());
+        let names: Vec<_> = read
+            .map(|tag| TrackName { kind: archive::TrackKind::Tag, name: tag.name.clone(), unit: String::new() })
+            .collect();
+        let tracks = store.tracks(run, &names).unwrap();
+        let point = |cycle| Point { cycle, value: cycle as f64, state: 0, age_us: 0 };
+        let points = (0..CYCLES).flat_map(|cycle| tracks.iter().map(move |track| (*track, point(cycle)))).collect();
+        let commit = Commit {
+            points,
+            events: Vec::new(),
+            gaps: Vec::new(),
+            clock: Some((0, BEGIN_NS)),
+            last_cycle: Some(CYCLES - 1),
+            cycle_records: 0..CYCLES,
+            events_read: 0..0,
+        };
+        store.commit(run, &commit).unwrap();
+    }
+
+    #[test]
+    fn what_was_kept_of_a_site_is_read_and_judged_at_its_own_pace() {
+        let (site, directory) = (site(), tempfile::tempdir().unwrap());
+        kept_of(&site, directory.path());
+        let (agent, table) = everything(directory.path(), Some(&site)).unwrap();
+        assert!(agent.ends_with(&site.agent_name), "{agent}");
+        let period_ns = site.interaction.obs_period.as_ns();
+        assert_eq!(table.pace_ns(), Some(period_ns.cast_signed()));
+        assert_eq!(table.times_ns.len() as u64, CYCLES);
+        let source = Source::open(directory.path()).unwrap();
+        let goals = GoalFacts::of(&site, &source, &table, |_, _| {}).unwrap();
+        assert_eq!(goals.observations, CYCLES);
+        let other = Site { agent_name: "another".into(), ..site };
+        assert_eq!(everything(directory.path(), Some(&other)).unwrap_err().exit(), Exit::Unavailable);
+    }
+
+    #[test]
+    fn rows_begin_and_end_with_what_is_kept_and_stay_on_their_grid() {
+        let (site, directory) = (site(), tempfile::tempdir().unwrap());
+        kept_of(&site, directory.path());
+        let past = Reader::open(directory.path()).unwrap();
+        let agent = archive::label(&site.name, &site.agent_name, &site.instance);
+        let end = BEGIN_NS + (CYCLES - 1) * site.interaction.obs_period.as_ns();
+        let of = |window, every_ns| kept(&past, &agent, window, every_ns).unwrap();
+        assert_eq!(of((0, u64::MAX), 1), (BEGIN_NS, end));
+        assert_eq!(of((BEGIN_NS - 25, u64::MAX), 10), (BEGIN_NS + 5, end));
+        assert_eq!(of((BEGIN_NS + 3, end - 3), 10), (BEGIN_NS + 3, end - 3));
+        let (from, to) = of((0, 1_000), 1);
+        assert!(from > to, "nothing is kept there");
     }
 }

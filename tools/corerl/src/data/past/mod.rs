@@ -1,6 +1,7 @@
 //! What the historian has kept of agents, for people: `corerl data query`, `tags`, `gaps`, `events`, `at`, `plot`, `export`,
 //! and how the historian is: `status`.
 
+pub(super) mod clock;
 pub(super) mod events;
 pub(super) mod export;
 pub(super) mod gaps;

@@ -49,10 +49,10 @@ impl Historian {
 }
 
 impl Where {
-    /// Everything that a directory has.
-    pub(super) fn directory(path: &Path) -> Self {
+    /// What a directory has of an agent, or of all.
+    pub(super) fn directory(path: &Path, agent: Option<String>) -> Self {
         let directory = Directory { runtime_dir: None };
-        Self { history: Some(path.to_owned()), historian: Historian { historian: None, directory }, agent: None }
+        Self { history: Some(path.to_owned()), historian: Historian { historian: None, directory }, agent }
     }
 
     pub(super) fn open(&self) -> Result<Box<dyn Past>, Failure> {

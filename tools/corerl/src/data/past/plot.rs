@@ -6,9 +6,10 @@ use archive::{HOLDS_NS, Timed};
 use chart::{COLOURS, Line, LineChart};
 use clap::Args;
 
-use super::Where;
 use super::series::Series;
 use super::time::{TIMES, Window, Zone};
+use super::{Where, clock};
+use crate::data::ending;
 use crate::failure::{Exit, Failure};
 use crate::fresh::FreshFile;
 use crate::output::print_text;
@@ -43,10 +44,12 @@ pub(crate) struct PlotArguments {
 /// What is drawn of a series: values that hold until the next one, none where nothing is known.
 struct Drawn {
     heading: String,
+    unit: String,
     points: Vec<(f64, f64)>,
 }
 
 pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
+    arguments.out.as_deref().map(|path| ending::format(path, None, &[("svg", ())])).transpose()?;
     let (from, to, zone) = arguments.window.read()?;
     let past = arguments.of.open()?;
     let found = Series::named(&*past, &arguments.of, &arguments.tags)?;
@@ -55,15 +58,17 @@ pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
     for series in &found {
         let points = series.between(&*past, from.saturating_sub(HOLDS_NS), to)?;
         let whose = if many { format!("{} ", series.agent) } else { String::new() };
-        drawn.push(Drawn { heading: whose + &series.heading(), points: steps(&points, from, to) });
+        drawn.push(Drawn {
+            heading: whose + &series.heading(),
+            unit: series.unit.clone(),
+            points: steps(&points, from, to),
+        });
     }
     match &arguments.out {
         Some(path) => {
             let title = format!("{}, from {} to {}", found[0].agent, zone.tell(from), zone.tell(to));
-            let fresh = FreshFile::begin(path, arguments.force)?;
-            std::io::Write::write_all(&mut fresh.file()?, file(drawn, &title).as_bytes())
-                .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
-            fresh.keep()?;
+            let text = picture(drawn, (from, to), &zone).file(&title);
+            FreshFile::write(path, arguments.force, text.as_bytes())?;
             eprintln!("plot: {}", path.display());
         }
         None => {
@@ -93,15 +98,37 @@ fn steps(points: &[Timed], from: u64, to: u64) -> Vec<(f64, f64)> {
     steps
 }
 
-fn file(drawn: Vec<Drawn>, title: &str) -> String {
+/// All lines over one axis with clock times.
+fn picture(drawn: Vec<Drawn>, window: (u64, u64), zone: &Zone) -> LineChart {
+    let x_axis = Some(clock::axis(zone, shown(&drawn, window), window.0));
+    let y_label = match &drawn[..] {
+        [only] => only.heading.clone(),
+        all if all.iter().all(|drawn| drawn.unit == all[0].unit) => all[0].unit.clone(),
+        _ => String::new(),
+    };
     let lines = drawn.into_iter().enumerate().map(|(number, drawn)| Line {
         name: drawn.heading,
         class: format!("c{}", number % COLOURS),
         points: drawn.points,
     });
-    let lines: Vec<_> = lines.collect();
-    let y_label = lines.iter().map(|line| line.name.as_str()).collect::<Vec<_>>().join(", ");
-    LineChart { x_label: "time, s".to_owned(), y_label, lines, ..LineChart::default() }.file(title)
+    LineChart {
+        x_label: format!("time, {}", zone.name()),
+        x_axis,
+        y_label,
+        lines: lines.collect(),
+        ..LineChart::default()
+    }
+}
+
+/// The window; of one that is mostly empty the part of which something is known, or nobody could see it.
+fn shown(drawn: &[Drawn], (from, to): (u64, u64)) -> (u64, u64) {
+    let known = drawn.iter().flat_map(|drawn| &drawn.points).filter(|(_, value)| value.is_finite()).map(|(at, _)| *at);
+    let (first, last) = known.fold((f64::INFINITY, 0.0_f64), |(first, last), at| (at.min(first), at.max(last)));
+    if (last - first) * 2e9 >= (to - from) as f64 || first >= last {
+        return (from, to);
+    }
+    let unix_ns = |second: f64| from + (second * 1e9) as u64;
+    (unix_ns(first), unix_ns(last).min(to))
 }
 
 /// One series in the cells of a terminal, with its highest and lowest value.
@@ -165,16 +192,53 @@ mod tests {
         assert_eq!(steps[5..], [(300.0, 3.0), (310.0, 3.0)]);
     }
 
+    /// An hour, and what is drawn in it.
+    fn hour(ends_s: [f64; 2], unit: &str) -> (Drawn, (u64, u64)) {
+        let points = ends_s.map(|second| (second, 1.0)).to_vec();
+        (Drawn { heading: format!("level [{unit}]"), unit: unit.into(), points }, (0, 3_600_000_000_000))
+    }
+
+    #[test]
+    fn a_window_is_drawn_whole_unless_it_is_mostly_empty() {
+        let of = |ends_s| {
+            let (drawn, window) = hour(ends_s, "m");
+            shown(&[drawn], window)
+        };
+        assert_eq!(of([600.0, 3_000.0]), (0, 3_600_000_000_000));
+        assert_eq!(of([1_200.0, 1_500.0]), (1_200_000_000_000, 1_500_000_000_000));
+        assert_eq!(of([1_200.0, 1_200.0]), (0, 3_600_000_000_000), "a single point has no width");
+        assert_eq!(shown(&[], (5, 10)), (5, 10));
+    }
+
+    #[test]
+    fn a_picture_has_clock_times_and_says_which_line_is_which_of_what_unit() {
+        let zone = Zone::of(jiff::tz::TimeZone::UTC);
+        let of = |units: &[&str]| {
+            let drawn = units.iter().map(|unit| hour([0.0, 3_600.0], unit).0).collect();
+            picture(drawn, (0, 3_600_000_000_000), &zone)
+        };
+        let one = of(&["m"]);
+        assert_eq!((one.x_label.as_str(), one.y_label.as_str()), ("time, UTC", "level [m]"));
+        assert!(one.x_axis.as_ref().unwrap().ticks.contains(&(1_800.0, "00:30".to_owned())), "{:?}", one.x_axis);
+        assert_eq!(of(&["m", "m"]).y_label, "m");
+        let two = of(&["m", "bar"]);
+        assert_eq!(two.y_label, "");
+        assert!(two.file("both").contains("<tspan class=\"c1\">\u{25a0}</tspan> level [bar]"));
+    }
+
     #[test]
     fn a_plot_in_the_terminal_has_its_ends_and_says_when_there_is_nothing() {
-        let drawn =
-            Drawn { heading: "level [m]".into(), points: vec![(0.0, 1.0), (5.0, 1.0), (5.0, 3.0), (10.0, 3.0)] };
+        let drawn = Drawn {
+            heading: "level [m]".into(),
+            unit: "m".into(),
+            points: vec![(0.0, 1.0), (5.0, 1.0), (5.0, 3.0), (10.0, 3.0)],
+        };
         let text = terminal(&drawn, Pen::Ascii, 10.0);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 1 + HEIGHT);
         assert!(lines[1].starts_with("    3.00000 |") && lines[1].ends_with('1'), "{text}");
         assert!(lines[HEIGHT].starts_with("    1.00000 |1"), "{text}");
-        let nothing = Drawn { heading: "level".into(), points: vec![(0.0, f64::NAN)] };
+        let nothing = Drawn { heading: "level".into(), unit: String::new(), points: vec![(0.0, f64::NAN)] };
         assert!(terminal(&nothing, Pen::Ascii, 10.0).contains("nothing is kept"));
     }
 }

@@ -13,8 +13,10 @@ use super::Where;
 use super::series::{Series, kept_span};
 use super::sheet::{Format, Sheet, column};
 use super::time::{TIMES, Window, Zone, span_ns};
+use crate::data::ending;
 use crate::failure::{Exit, Failure};
-use crate::output::print_json;
+use crate::fresh::FreshFile;
+use crate::output::{json_text, print_text};
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  \
@@ -40,15 +42,18 @@ pub(crate) struct QueryArguments {
     /// What is told of each such time.
     #[arg(long = "show", value_enum, default_value_t = Figure::Mean, requires = "every")]
     figure: Figure,
-    /// How it is told.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    format: Format,
+    /// How it is told [default: what the file's name ends with, else table].
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// The same as --format json.
     #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Into this file instead of standard output.
-    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Replace the file, if it is there.
+    #[arg(long, requires = "out")]
+    force: bool,
 }
 
 /// What a time was like.
@@ -149,16 +154,15 @@ fn put<T: Serialize>(
     zone: &Zone,
     sheet: &dyn Fn(&[Found<T>]) -> Sheet,
 ) -> Result<(), Failure> {
-    if arguments.json || (arguments.format == Format::Json && arguments.out.is_none()) {
-        return print_json("corerl.data-query/1", &Printed { from: zone.tell(from), to: zone.tell(to), series: found });
+    let (out, force) = (arguments.out.as_deref(), arguments.force);
+    let said = if arguments.json { Some(Format::Json) } else { arguments.format };
+    let format = out.map_or(Ok(said.unwrap_or(Format::Table)), |path| ending::format(path, said, &Format::ENDINGS))?;
+    if format != Format::Json {
+        return sheet(found).put(format, (out, force), zone);
     }
-    if arguments.format == Format::Json {
-        return Err(Failure::new(
-            Exit::Usage,
-            "JSON goes to standard output: leave --out away, or give another --format",
-        ));
-    }
-    sheet(found).put(arguments.format, arguments.out.as_deref(), zone)
+    let printed = Printed { from: zone.tell(from), to: zone.tell(to), series: found };
+    let text = json_text("corerl.data-query/1", &printed)?;
+    out.map_or_else(|| print_text(&text), |path| FreshFile::write(path, force, text.as_bytes()))
 }
 
 /// The values of a series. What holds at the beginning was kept before it, unless something was kept just then.

@@ -1,6 +1,5 @@
 //! What was found as columns and rows, printed or written as somebody likes it.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -23,6 +22,12 @@ pub(super) enum Format {
     Json,
     /// A file with units in the fields' metadata; needs --out.
     Parquet,
+}
+
+impl Format {
+    /// How files of each are called.
+    pub(super) const ENDINGS: [(&str, Self); 4] =
+        [("txt", Self::Table), ("csv", Self::Csv), ("json", Self::Json), ("parquet", Self::Parquet)];
 }
 
 /// Columns and rows.
@@ -73,7 +78,7 @@ impl Sheet {
     }
 
     /// Prints it, or writes it into a file.
-    pub(super) fn put(&self, format: Format, out: Option<&Path>, zone: &Zone) -> Result<(), Failure> {
+    pub(super) fn put(&self, format: Format, (out, force): (Option<&Path>, bool), zone: &Zone) -> Result<(), Failure> {
         let Some(path) = out else {
             return match format {
                 Format::Parquet => Err(Failure::new(Exit::Usage, "Parquet is no text: give --out a file")),
@@ -81,17 +86,15 @@ impl Sheet {
                 Format::Table | Format::Json => print_text(&self.text(zone)),
             };
         };
-        let fresh = FreshFile::begin(path, false)?;
-        let mut file = fresh.file()?;
-        let unwritten = |error: &std::io::Error| Failure::io(format_args!("cannot write {}", path.display()), error);
         match format {
-            Format::Parquet => self.parquet(file).map_err(|error| Failure::new(Exit::Internal, error).about(path))?,
-            Format::Csv => file.write_all(self.csv(zone)?.as_bytes()).map_err(|error| unwritten(&error))?,
-            Format::Table | Format::Json => {
-                file.write_all(self.text(zone).as_bytes()).map_err(|error| unwritten(&error))?
+            Format::Parquet => {
+                let fresh = FreshFile::begin(path, force)?;
+                self.parquet(fresh.file()?).map_err(|error| Failure::new(Exit::Internal, error).about(path))?;
+                fresh.keep()
             }
+            Format::Csv => FreshFile::write(path, force, self.csv(zone)?.as_bytes()),
+            Format::Table | Format::Json => FreshFile::write(path, force, self.text(zone).as_bytes()),
         }
-        fresh.keep()
     }
 }
 

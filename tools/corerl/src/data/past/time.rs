@@ -25,7 +25,7 @@ pub(super) struct Window {
 
 /// In which zone.
 #[derive(Clone, Debug, Args)]
-pub(super) struct ZoneArguments {
+pub(in crate::data) struct ZoneArguments {
     /// The zone of times that have none, and of those that are printed: UTC, or a name like Europe/Berlin [default: this machine's].
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
@@ -36,17 +36,16 @@ pub(super) const TIMES: &str = "Times: 2026-03-01T14:05:00Z, \"2026-03-01 14:05\
 
 /// A zone, and what the time is in it.
 #[derive(Clone, Debug)]
-pub(super) struct Zone {
+pub(in crate::data) struct Zone {
     now: ZonedDateTime,
 }
 
 impl ZoneArguments {
-    pub(super) fn zone(&self) -> Result<Zone, Failure> {
-        let zone = match self.zone.as_deref() {
-            None => TimeZone::system(),
-            Some(name) => named_zone(name)?,
-        };
-        Ok(Zone { now: Timestamp::now().to_zoned_datetime(zone) })
+    pub(in crate::data) fn zone(&self) -> Result<Zone, Failure> {
+        match self.zone.as_deref() {
+            None => Ok(Zone::of(TimeZone::system())),
+            Some(name) => Zone::named(name),
+        }
     }
 }
 
@@ -67,6 +66,38 @@ impl Window {
 }
 
 impl Zone {
+    pub(super) fn of(zone: TimeZone) -> Self {
+        Self { now: Timestamp::now().to_zoned_datetime(zone) }
+    }
+
+    /// The zone of a name.
+    pub(in crate::data) fn named(name: &str) -> Result<Self, Failure> {
+        named_zone(name).map(Self::of)
+    }
+
+    /// What it is called, for people.
+    pub(in crate::data) fn name(&self) -> String {
+        let zone = self.now.time_zone();
+        match zone.iana_name() {
+            _ if *zone == TimeZone::UTC => "UTC".to_owned(),
+            Some(name) => name.to_owned(),
+            None => format!("UTC{}", self.now.strftime("%:z")),
+        }
+    }
+
+    /// A time in it.
+    pub(super) fn at(&self, unix_ns: u64) -> ZonedDateTime {
+        // In i64, nanoseconds reach to the year 2262.
+        let ns = i64::try_from(unix_ns).unwrap_or(i64::MAX);
+        let time = Timestamp::from_nanosecond(ns.into()).unwrap_or(Timestamp::MAX);
+        time.to_zoned_datetime(self.now.time_zone().clone())
+    }
+
+    /// When its clocks show that, nanoseconds since 1970; the time after it, if they never do.
+    pub(super) fn instant(&self, civil: DateTime) -> Option<u64> {
+        Some(since_1970(&civil.to_zoned_datetime(self.now.time_zone().clone()).ok()?))
+    }
+
     /// A time as [`TIMES`] says.
     pub(super) fn read(&self, text: &str) -> Result<ZonedDateTime, Failure> {
         self.understood(text.trim())
@@ -99,14 +130,12 @@ impl Zone {
     }
 
     /// A time for people and for programs: ISO 8601 with its offset, to the millisecond.
-    pub(super) fn tell(&self, unix_ns: u64) -> String {
-        // In i64, nanoseconds reach to the year 2262.
-        let ns = i64::try_from(unix_ns).unwrap_or(i64::MAX);
-        let time = Timestamp::from_nanosecond(ns.into()).unwrap_or(Timestamp::MAX);
+    pub(in crate::data) fn tell(&self, unix_ns: u64) -> String {
+        let time = self.at(unix_ns);
         if *self.now.time_zone() == TimeZone::UTC {
-            return format!("{time:.3}");
+            return format!("{:.3}", time.timestamp());
         }
-        time.to_zoned_datetime(self.now.time_zone().clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+        time.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
     }
 }
 
