@@ -14,6 +14,7 @@ mod roll;
 mod seal;
 mod snapshot;
 mod take_back;
+mod tally;
 mod verify;
 mod write;
 
@@ -35,15 +36,19 @@ pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
 pub use seal::Sealed;
 pub use snapshot::{Snapshot, snapshot};
-pub use verify::{Finding, verify};
+pub use verify::{Checked, Finding, Verified, verify};
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The schema before tallies, to which one is added when it is opened to be written.
+const WITHOUT_TALLY: i64 = 1;
 /// `PRAGMA application_id`: "CoRL".
 const APPLICATION: i64 = 0x436f_524c;
 /// What the file is called in its directory.
 const HOT: &str = "hot.sqlite";
+/// Its tables but the tally of them.
+const SCHEMA: &str = include_str!("schema.sql");
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -126,18 +131,21 @@ fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
         (0, 0) if tables == 0 => {
             connection.pragma_update(None, "journal_mode", "wal")?;
             let transaction = connection.transaction()?;
-            transaction.execute_batch(include_str!("schema.sql"))?;
+            transaction.execute_batch(SCHEMA)?;
+            transaction.execute_batch(tally::SCHEMA)?;
             transaction.pragma_update(None, "application_id", APPLICATION)?;
             transaction.pragma_update(None, "user_version", VERSION)?;
             transaction.commit()?;
         }
         (APPLICATION, VERSION) => {}
+        (APPLICATION, WITHOUT_TALLY) => tally::begin(&mut connection)?,
         (APPLICATION, version) => return Err(StoreError::TooNew(version)),
         _ => return Err(StoreError::Foreign),
     }
     // What a commit has brought survives the loss of power.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    tally::keep(&connection)?;
     Ok(connection)
 }
 
@@ -190,6 +198,8 @@ fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     Ok((of("application_id")?, of("user_version")?))
 }
 
+#[cfg(test)]
+mod changes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
