@@ -1,5 +1,7 @@
 //! What must be found when rows have changed or are gone, whichever way that came.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
