@@ -147,7 +147,7 @@ fn what_is_gone_is_told_with_its_number_and_whose_it_was() {
     let told: Vec<_> = verify(directory.path()).unwrap().findings.into_iter().map(|of| (of.place, of.what)).collect();
     let expected = [
         ("hot.sqlite, event, run 1", "4 rows were written, and 2 of them are missing"),
-        ("events of works/ph, run 1", "those numbered 1 to 2 are neither kept nor named as missing"),
+        ("events of works/ph, run 1", "numbers 1 to 2 are neither kept nor named as missing"),
     ];
     assert_eq!(told, expected.map(|(place, what)| (place.to_owned(), what.to_owned())));
 }

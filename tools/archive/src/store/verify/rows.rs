@@ -59,7 +59,7 @@ fn difference(written: Tally, there: Tally) -> Option<String> {
         }
         (0, false) => Some(format!("of {} at least one is not what was written", rows(there.rows))),
         (lost @ 1.., _) => Some(format!("{} were written, and {} of them are missing", rows(written.rows), lost)),
-        _ => Some(format!("{} were written, and {} are there", rows(written.rows), rows(there.rows))),
+        (more, _) => Some(format!("{} too many: {} were written", rows(-more), rows(written.rows))),
     }
 }
 
@@ -90,8 +90,11 @@ pub(super) fn numbers(connection: &Connection, directory: &Path, verified: &mut 
         }
         for hole in holes(numbers, count(row.get(5)?)) {
             let place = format!("events of {}, run {id}", label(&site, &owner.agent, &owner.instance));
-            let what =
-                format!("those numbered {} to {} are neither kept nor named as missing", hole.start, hole.end - 1);
+            let numbers = match hole.end - hole.start {
+                1 => format!("number {} is", hole.start),
+                _ => format!("numbers {} to {} are", hole.start, hole.end - 1),
+            };
+            let what = format!("{numbers} neither kept nor named as missing");
             found(&mut verified.findings, place, what);
         }
     }

@@ -78,11 +78,11 @@ impl Where {
         if agents.contains(asked) {
             return Ok(());
         }
-        let known = match agents.is_empty() {
+        let advice = match agents.is_empty() {
             true => "nothing was kept yet".to_owned(),
-            false => format!("there are {}", Vec::from_iter(agents).join(", ")),
+            false => format!("give --agent one of {}", Vec::from_iter(agents).join(", ")),
         };
-        Err(Failure::new(Exit::Usage, format!("nothing of an agent {asked} is kept there; as SITE/AGENT {known}")))
+        Err(Failure::new(Exit::Usage, format!("no agent {asked} was kept there: {advice}")))
     }
 
     /// Whether it is asked for this agent.
