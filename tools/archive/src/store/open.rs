@@ -1,7 +1,8 @@
 //! Opening the hot file: to be written by one, to be read by any, and to be read where nobody may write.
 //!
 //! SQLite's readers and writers find each other by files beside the hot one. A reader that is alone makes them and takes them away
-//! again; where it may not even do that nobody else does, as far as it can know, and it reads the file as it is.
+//! again. Where it may not even do that, and nobody else has made them, it reads the file as it is: should a writer begin meanwhile,
+//! SQLite cannot know, and what was read until then has to be asked for once more.
 
 use std::fs;
 use std::io::ErrorKind;

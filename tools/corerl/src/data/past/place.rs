@@ -130,3 +130,48 @@ impl From<AskError> for Failure {
         Self::new(exit, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use archive::{Run, Store};
+
+    use super::*;
+
+    fn kept(directory: &Path, agents: &[&str]) {
+        let mut store = Store::open(directory).unwrap();
+        for agent in agents {
+            let (site, agent, instance) = ("works".into(), (*agent).into(), "main".into());
+            store.run(&Run { site, agent, instance, number: 1, period_ns: 1_000_000 }).unwrap();
+        }
+    }
+
+    fn opened(directory: &Path, agent: &str) -> Result<(), (Exit, String)> {
+        let asked = Where { agent: Some(agent.to_owned()), ..Where::directory(directory) };
+        asked.open().map(|_| ()).map_err(|failure| (failure.exit(), failure.to_string()))
+    }
+
+    #[test]
+    fn an_agent_that_was_never_kept_is_wrong_usage_and_those_that_were_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        kept(directory.path(), &[]);
+        let (exit, told) = opened(directory.path(), "works/ph").unwrap_err();
+        assert!(exit == Exit::Usage && told.contains("nothing was kept yet"), "{told}");
+        kept(directory.path(), &["ph", "basin"]);
+        assert_eq!(opened(directory.path(), "works/ph"), Ok(()));
+        let (exit, told) = opened(directory.path(), "ph").unwrap_err();
+        assert!(exit == Exit::Usage && told.contains("one of works/basin, works/ph"), "{told}");
+    }
+
+    #[test]
+    fn whoever_names_a_place_without_a_history_hears_what_is_there_and_what_to_give() {
+        let directory = tempfile::tempdir().unwrap();
+        let told = |path: &Path| read(path).unwrap_err().to_string();
+        for (path, what) in [("x", "no such directory"), (".", "no history lies there")] {
+            let told = told(&directory.path().join(path));
+            assert!(told.contains(what) && told.contains("give --history the directory"), "{told}");
+        }
+        std::fs::write(directory.path().join("hot.sqlite"), "something else").unwrap();
+        let told = told(directory.path());
+        assert!(!told.contains("give --history"), "{told}");
+    }
+}
