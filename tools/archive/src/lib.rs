@@ -19,7 +19,7 @@ pub use rollup::{Bucket, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
 pub use store::{
-    Brought, Commit, Finding, Kept, Limit, NoLimit, Old, OldTrack, Purged, Reader, Retention, RunInfo, Sealed,
-    Snapshot, Store, StoreError, Timed, TrackInfo, Turn, is_archive, label, snapshot, verify,
+    Brought, Checked, Commit, Finding, Kept, Limit, NoLimit, Old, OldTrack, Purged, Reader, Retention, RunInfo, Sealed,
+    Snapshot, Store, StoreError, Timed, TrackInfo, Turn, Verified, is_archive, label, snapshot, verify,
 };
 pub use timeline::{Moment, Stretch, Timeline};

@@ -362,7 +362,7 @@ mod tests {
             prop_assert_eq!(brought.points as usize, values.len() + 1);
             prop_assert_eq!(bring(directory.path(), &tracks).unwrap(), None);
             prop_assert_eq!(found(directory.path(), "level"), values);
-            prop_assert_eq!(verify(directory.path()).unwrap(), vec![]);
+            prop_assert_eq!(verify(directory.path()).unwrap().findings, vec![]);
         }
     }
 
@@ -386,7 +386,7 @@ mod tests {
         store.seal(day).unwrap();
         assert_eq!(found(directory.path(), "old"), [(BEGIN_NS + 5, 2.0, 0)]);
         assert_eq!(found(directory.path(), "level").len(), 2);
-        assert_eq!(verify(directory.path()).unwrap(), []);
+        assert_eq!(verify(directory.path()).unwrap().findings, []);
     }
 
     #[test]
@@ -411,7 +411,7 @@ mod tests {
         assert!(!store.take_back(&turn, ("works", "ph"), brought.run).unwrap());
         drop(turn);
         assert_eq!(crate::store::histories::everything(directory.path()), before);
-        assert_eq!(verify(directory.path()).unwrap(), []);
+        assert_eq!(verify(directory.path()).unwrap().findings, []);
         assert_eq!(bring(directory.path(), &old).unwrap(), Some(brought));
     }
 
@@ -447,7 +447,7 @@ mod tests {
         bring(directory.path(), &tracks).unwrap_err();
         fs::remove_file(&obstacle).unwrap();
         assert_eq!(Reader::open(directory.path()).unwrap().runs().unwrap(), []);
-        assert_eq!(verify(directory.path()).unwrap(), []);
+        assert_eq!(verify(directory.path()).unwrap().findings, []);
         bring(directory.path(), &tracks[..1]).unwrap().unwrap();
     }
 }

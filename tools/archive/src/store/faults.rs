@@ -13,12 +13,12 @@ use crate::{Class, Commit, Day, Event, Gap, Limit, Missing, Retention, verify};
 const DAY_S: u64 = 86_400;
 
 /// An hour before midnight.
-fn day() -> Day {
+pub(super) fn day() -> Day {
     Day::of(BEGIN_NS)
 }
 
 /// Three days with a point every 100 s, and an event and a gap on each; the last hours are in the journal.
-fn kept(directory: &Path) -> Store {
+pub(super) fn kept(directory: &Path) -> Store {
     let (mut store, run, tracks) = empty(directory);
     let mut next = 0;
     for (number, end) in [3_000, 80_000, 176_000, 180_000].into_iter().enumerate() {
@@ -76,7 +76,7 @@ fn a_program_that_dies_while_it_seals_has_lost_nothing_and_doubled_nothing() {
     assert!(store.write("works", day(), Class::Samples).unwrap().is_some());
     assert!(place.exists());
     assert_eq!(everything(directory.path()), before);
-    let findings = verify(directory.path()).unwrap();
+    let findings = verify(directory.path()).unwrap().findings;
     assert_eq!(findings.len(), 1, "{findings:?}");
     assert!(findings[0].what.contains("the next time completes it"), "{findings:?}");
     // In the transaction.
@@ -90,7 +90,7 @@ fn a_program_that_dies_while_it_seals_has_lost_nothing_and_doubled_nothing() {
     let done = store.seal(day()).unwrap();
     assert_eq!((done.samples, done.events, done.gaps), (72, 2, 2));
     assert_eq!(everything(directory.path()), before);
-    assert_eq!(verify(directory.path()).unwrap(), []);
+    assert_eq!(verify(directory.path()).unwrap().findings, []);
     assert_eq!(store.seal(day()).unwrap(), crate::Sealed::default());
 }
 
@@ -115,12 +115,12 @@ fn a_sealed_file_that_is_gone_or_cut_is_told_by_name_and_never_read_as_nothing()
     fs::write(&place, &whole[..whole.len() - 1]).unwrap();
     let cut = reader.between(&tracks[0], 0, u64::MAX).unwrap_err();
     assert!(matches!(&cut, StoreError::Sealed { path, .. } if *path == place), "{cut}");
-    assert!(verify(directory.path()).unwrap()[0].what.contains("were written"));
+    assert!(verify(directory.path()).unwrap().findings[0].what.contains("were written"));
     fs::remove_file(&place).unwrap();
     assert!(matches!(reader.between(&tracks[0], 0, u64::MAX), Err(StoreError::Sealed { .. })));
     // Other days do not need it.
     assert_eq!(reader.between(&tracks[0], day().last_ns() + 1, u64::MAX).unwrap().len(), 1764);
-    let findings = verify(directory.path()).unwrap();
+    let findings = verify(directory.path()).unwrap().findings;
     assert!(findings.len() == 1 && findings[0].what.contains("cannot be read"), "{findings:?}");
 }
 
@@ -154,7 +154,7 @@ fn what_is_old_or_too_much_goes_by_whole_days_and_that_it_was_there_is_known() {
     );
     assert!(minutes(&reader) < all_minutes);
     assert_eq!(reader.buckets(&tracks[0], 0, u64::MAX, width).unwrap().len(), 50);
-    assert_eq!(verify(directory.path()).unwrap(), []);
+    assert_eq!(verify(directory.path()).unwrap().findings, []);
 }
 
 #[test]
@@ -169,10 +169,10 @@ fn a_purged_file_that_a_crash_has_left_is_deleted_the_next_time() {
     fs::write(&place, bytes).unwrap();
     let path = place.strip_prefix(directory.path()).unwrap().to_str().unwrap();
     store.connection.execute("UPDATE purged SET path = ?", [path]).unwrap();
-    assert_eq!(verify(directory.path()).unwrap().len(), 1);
+    assert_eq!(verify(directory.path()).unwrap().findings.len(), 1);
     store.purge(&Retention::default(), 0).unwrap();
     assert!(!place.exists());
-    assert_eq!(verify(directory.path()).unwrap(), []);
+    assert_eq!(verify(directory.path()).unwrap().findings, []);
 }
 
 proptest! {
@@ -190,7 +190,7 @@ proptest! {
         let (_, tracks) = infos(directory.path());
         let points = vec![(tracks[0].id, Point { cycle: 180_001, value: 1.0, state: 0, age_us: 0 })];
         store.commit(run, &Commit { cycle_records: 180_000..180_002, events_read: 4..4, points, ..Commit::default() }).unwrap();
-        prop_assert_eq!(verify(directory.path()).unwrap(), []);
+        prop_assert_eq!(verify(directory.path()).unwrap().findings, []);
         if let Some((table, id, bytes)) = tags.get(which) {
             let ids = format!("SELECT {id}, {bytes} FROM {table}");
             let rows: Vec<(i64, Vec<u8>)> = store.connection.prepare(&ids).unwrap()
@@ -198,17 +198,19 @@ proptest! {
             let (number, mut changed) = rows[row.index(rows.len())].clone();
             let at = at.index(changed.len());
             changed[at] ^= 1 << bit;
-            store.connection.execute(&format!("UPDATE {table} SET {bytes} = ? WHERE {id} = ?"), params![changed, number]).unwrap();
-            let findings = verify(directory.path()).unwrap();
-            prop_assert_eq!(findings.len(), 1);
-            prop_assert_eq!(&findings[0].place, &format!("hot.sqlite, {table}, row {number}"));
+            let other = rusqlite::Connection::open(directory.path().join(HOT)).unwrap();
+            other.execute(&format!("UPDATE {table} SET {bytes} = ? WHERE {id} = ?"), params![changed, number]).unwrap();
+            let findings = verify(directory.path()).unwrap().findings;
+            let place = format!("hot.sqlite, {table}, row {number}");
+            prop_assert!(findings.iter().any(|finding| finding.place == place), "{:?}", findings);
+            prop_assert!(findings.iter().all(|finding| finding.place.contains(table)), "{:?}", findings);
         } else {
             let place = sealed(directory.path(), ["samples", "events", "gaps"][which - tags.len()], day());
             let mut changed = fs::read(&place).unwrap();
             let at = at.index(changed.len());
             changed[at] ^= 1 << bit;
             fs::write(&place, changed).unwrap();
-            let findings = verify(directory.path()).unwrap();
+            let findings = verify(directory.path()).unwrap().findings;
             prop_assert_eq!(findings.len(), 1);
             prop_assert!(place.ends_with(&findings[0].place), "{:?}", findings);
         }

@@ -7,6 +7,7 @@
 mod bring;
 mod buckets;
 mod catalogue;
+mod open;
 mod overview;
 mod purge;
 mod read;
@@ -14,36 +15,43 @@ mod roll;
 mod seal;
 mod snapshot;
 mod take_back;
+mod tally;
 mod verify;
 mod write;
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 use tables::TableError;
 
 use crate::block::{Point, unpack_many};
 use crate::rows::{RunId, TrackId};
 use crate::timeline::Timeline;
+use open::{open_to_read, open_to_write, versions};
 use write::{count, whole};
 
 pub use bring::{Brought, Old, OldTrack, Turn};
+pub use open::is_archive;
 pub use overview::{RunInfo, label};
 pub use purge::{Limit, NoLimit, Purged, Retention};
 pub use read::{Reader, Timed, TrackInfo};
 pub use seal::Sealed;
 pub use snapshot::{Snapshot, snapshot};
-pub use verify::{Finding, verify};
+pub use verify::{Checked, Finding, Verified, verify};
 pub use write::{Commit, Kept, Store};
 
 /// `PRAGMA user_version` of the schema.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The schema before tallies, to which one is added when it is opened to be written.
+const WITHOUT_TALLY: i64 = 1;
 /// `PRAGMA application_id`: "CoRL".
 const APPLICATION: i64 = 0x436f_524c;
 /// What the file is called in its directory.
 const HOT: &str = "hot.sqlite";
+/// Its tables but the tally of them.
+const SCHEMA: &str = include_str!("schema.sql");
 /// How long a statement waits for another process's.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -56,6 +64,24 @@ pub enum StoreError {
     /// A file or directory cannot be read or written.
     #[error(transparent)]
     File(#[from] std::io::Error),
+    /// There is nothing of this name.
+    #[error("there is no such directory")]
+    NoDirectory,
+    /// Something else has this name.
+    #[error("it is a file, and a history is a directory")]
+    NotADirectory,
+    /// Nobody has kept anything there.
+    #[error("no history lies there: a historian's directory has {HOT}, and site=NAME once days are sealed")]
+    Empty,
+    /// Only what was sealed is left.
+    #[error("{HOT} is gone, which knows what its sealed days have: bring it back from a backup")]
+    HotIsGone,
+    /// Nobody can read it where it lies.
+    #[error(
+        "its writer has not ended well, and what {HOT}-wal has can only be read where this user may write: copy the directory, \
+         and read the copy"
+    )]
+    Unfinished,
     /// Another program's file.
     #[error("it is no archive of CoreRL")]
     Foreign,
@@ -97,48 +123,6 @@ pub enum StoreError {
         /// Where it should.
         next: u64,
     },
-}
-
-/// Whether there is an archive in a directory.
-pub fn is_archive(directory: &Path) -> bool {
-    directory.join(HOT).is_file()
-}
-
-/// Opens a directory's file to be read.
-fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(directory.join(HOT), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    connection.busy_timeout(PATIENCE)?;
-    match versions(&connection)? {
-        (APPLICATION, version) if version > VERSION => Err(StoreError::TooNew(version)),
-        (APPLICATION, _) => Ok(connection),
-        _ => Err(StoreError::Foreign),
-    }
-}
-
-/// Opens a directory's file to be written, and makes both if they are not there.
-fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
-    std::fs::create_dir_all(directory)?;
-    let mut connection = Connection::open(directory.join(HOT))?;
-    connection.busy_timeout(PATIENCE)?;
-    let (application, version) = versions(&connection)?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (application, version) {
-        (0, 0) if tables == 0 => {
-            connection.pragma_update(None, "journal_mode", "wal")?;
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(include_str!("schema.sql"))?;
-            transaction.pragma_update(None, "application_id", APPLICATION)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.commit()?;
-        }
-        (APPLICATION, VERSION) => {}
-        (APPLICATION, version) => return Err(StoreError::TooNew(version)),
-        _ => return Err(StoreError::Foreign),
-    }
-    // What a commit has brought survives the loss of power.
-    connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    Ok(connection)
 }
 
 /// What a cycle's time is by its run's clock, nanoseconds since 1970; `None` for a run without one.
@@ -185,11 +169,8 @@ fn timeline(connection: &Connection, run: RunId) -> Result<Timeline, StoreError>
     Ok(Timeline::new(&clocks, period_ns))
 }
 
-fn versions(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
-    let of = |name| connection.pragma_query_value(None, name, |row| row.get(0));
-    Ok((of("application_id")?, of("user_version")?))
-}
-
+#[cfg(test)]
+mod changes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -104,7 +104,7 @@ mod tests {
             assert_eq!(found, (0..found.len() as u64).collect::<Vec<_>>());
             assert!(found.len().is_multiple_of(10), "half a commit: {} points", found.len());
             assert!(found.len() as u64 >= before.unwrap_or(10), "what was there before the copy is not in it");
-            assert_eq!(verify(&copy).unwrap(), []);
+            assert_eq!(verify(&copy).unwrap().findings, []);
             if is_last {
                 assert_eq!(found.len() as u64, COMMITS * 10);
                 break;
@@ -125,7 +125,7 @@ mod tests {
             std::fs::create_dir_all(copy.path().join(path).parent().unwrap()).unwrap();
             std::fs::copy(directory.path().join(path), copy.path().join(path)).unwrap();
         }
-        assert_eq!(verify(copy.path()).unwrap(), []);
+        assert_eq!(verify(copy.path()).unwrap().findings, []);
         assert_eq!(cycles(copy.path(), (run, track)), (0..150).collect::<Vec<_>>());
         let mut store = Store::open(copy.path()).unwrap();
         commit(&mut store, (run, track), 150..160);

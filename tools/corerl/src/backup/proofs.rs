@@ -80,7 +80,7 @@ fn read_site(root: &Path, name: &str) -> Result<Site, String> {
 /// Everything in the store is what was written, up to the newest record that the backup promises.
 fn history(root: &Path, contents: &Contents) -> Result<String, String> {
     let history = root.join("history");
-    let findings = archive::verify(&history).map_err(|error| error.to_string())?;
+    let findings = archive::verify(&history).map_err(|error| error.to_string())?.findings;
     if let Some(first) = findings.first() {
         return Err(format!("{} findings, the first one: {}: {}", findings.len(), first.place, first.what));
     }

@@ -104,6 +104,6 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         keep(directory.path()).unwrap();
         assert_eq!(Store::open(directory.path()).unwrap().oldest_hot_day().unwrap(), None);
-        assert_eq!(archive::verify(directory.path()).unwrap(), []);
+        assert_eq!(archive::verify(directory.path()).unwrap().findings, []);
     }
 }

@@ -1,5 +1,7 @@
 //! Whose history, and who is asked for it.
 
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use archive::{Reader, StoreError, is_archive};
@@ -41,10 +43,13 @@ impl Historian {
         self.historian.is_some() || self.directory.runtime_dir.is_some()
     }
 
-    pub(super) fn connect(&self) -> Result<Client, Failure> {
+    pub(super) fn address(&self) -> Result<Address, Failure> {
         let name = self.historian.as_deref().unwrap_or("main");
-        let address = Address::new(&self.directory.path(), name).map_err(|error| Failure::new(Exit::Usage, error))?;
-        Ok(Client::connect(&address)?)
+        Address::new(&self.directory.path(), name).map_err(|error| Failure::new(Exit::Usage, error))
+    }
+
+    fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(&self.address()?)?)
     }
 }
 
@@ -57,11 +62,27 @@ impl Where {
 
     pub(super) fn open(&self) -> Result<Box<dyn Past>, Failure> {
         let usual = Path::new(USUAL);
-        match &self.history {
-            Some(history) => Ok(Box::new(read(history)?)),
-            None if !self.historian.is_named() && is_archive(usual) => Ok(Box::new(read(usual)?)),
-            None => Ok(Box::new(Asked(self.historian.connect()?))),
+        let past: Box<dyn Past> = match &self.history {
+            Some(history) => Box::new(read(history)?),
+            None if !self.historian.is_named() && is_archive(usual) => Box::new(read(usual)?),
+            None => Box::new(Asked(self.historian.connect()?)),
+        };
+        self.has_agent(&*past)?;
+        Ok(past)
+    }
+
+    /// Whether there is anything of the agent that is asked for.
+    fn has_agent(&self, past: &dyn Past) -> Result<(), Failure> {
+        let Some(asked) = &self.agent else { return Ok(()) };
+        let agents: BTreeSet<String> = past.runs()?.into_iter().map(|run| run.agent).collect();
+        if agents.contains(asked) {
+            return Ok(());
         }
+        let advice = match agents.is_empty() {
+            true => "nothing was kept yet".to_owned(),
+            false => format!("give --agent one of {}", Vec::from_iter(agents).join(", ")),
+        };
+        Err(Failure::new(Exit::Usage, format!("no agent {asked} was kept there: {advice}")))
     }
 
     /// Whether it is asked for this agent.
@@ -73,9 +94,22 @@ impl Where {
 /// Opens an archive.
 pub(super) fn read(history: &Path) -> Result<Reader, Failure> {
     Reader::open(history).map_err(|error| {
-        let advice = "give --history the directory that corerl-historian keeps, or leave it away to ask the historian";
-        Failure::new(Exit::Unavailable, format!("{}: {error}; {advice}", history.display()))
+        let advice = match &error {
+            StoreError::NoDirectory | StoreError::NotADirectory | StoreError::Empty => {
+                "; give --history the directory that corerl-historian keeps"
+            }
+            _ => "",
+        };
+        Failure::new(exit(&error), format!("{}: {error}{advice}", history.display()))
     })
+}
+
+/// How a command ends that cannot open an archive.
+fn exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::File(error) if error.kind() == ErrorKind::PermissionDenied => Exit::NoPermission,
+        _ => Exit::Unavailable,
+    }
 }
 
 impl From<StoreError> for Failure {
@@ -94,5 +128,50 @@ impl From<AskError> for Failure {
             _ => Exit::Unavailable,
         };
         Self::new(exit, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::{Run, Store};
+
+    use super::*;
+
+    fn kept(directory: &Path, agents: &[&str]) {
+        let mut store = Store::open(directory).unwrap();
+        for agent in agents {
+            let (site, agent, instance) = ("works".into(), (*agent).into(), "main".into());
+            store.run(&Run { site, agent, instance, number: 1, period_ns: 1_000_000 }).unwrap();
+        }
+    }
+
+    fn opened(directory: &Path, agent: &str) -> Result<(), (Exit, String)> {
+        let asked = Where::directory(directory, Some(agent.to_owned()));
+        asked.open().map(|_| ()).map_err(|failure| (failure.exit(), failure.to_string()))
+    }
+
+    #[test]
+    fn an_agent_that_was_never_kept_is_wrong_usage_and_those_that_were_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        kept(directory.path(), &[]);
+        let (exit, told) = opened(directory.path(), "works/ph").unwrap_err();
+        assert!(exit == Exit::Usage && told.contains("nothing was kept yet"), "{told}");
+        kept(directory.path(), &["ph", "basin"]);
+        assert_eq!(opened(directory.path(), "works/ph"), Ok(()));
+        let (exit, told) = opened(directory.path(), "ph").unwrap_err();
+        assert!(exit == Exit::Usage && told.contains("one of works/basin, works/ph"), "{told}");
+    }
+
+    #[test]
+    fn whoever_names_a_place_without_a_history_hears_what_is_there_and_what_to_give() {
+        let directory = tempfile::tempdir().unwrap();
+        let told = |path: &Path| read(path).unwrap_err().to_string();
+        for (path, what) in [("x", "no such directory"), (".", "no history lies there")] {
+            let told = told(&directory.path().join(path));
+            assert!(told.contains(what) && told.contains("give --history the directory"), "{told}");
+        }
+        std::fs::write(directory.path().join("hot.sqlite"), "something else").unwrap();
+        let told = told(directory.path());
+        assert!(!told.contains("give --history"), "{told}");
     }
 }

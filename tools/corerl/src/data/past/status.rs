@@ -1,7 +1,7 @@
 //! `corerl data status`: how the historian is.
 
 use clap::Args;
-use recall::{AgentStatus, KeeperStatus, Status};
+use recall::{AgentStatus, AskError, Client, KeeperStatus, Status};
 
 use super::place::Historian;
 use crate::failure::{Exit, Failure};
@@ -20,7 +20,15 @@ pub(crate) struct StatusArguments {
 }
 
 pub(crate) fn run(arguments: &StatusArguments) -> Result<Exit, Failure> {
-    let status = arguments.historian.connect()?.status()?;
+    let client = Client::connect(&arguments.historian.address()?).map_err(|error| match error {
+        // A directory could not say how a historian is.
+        AskError::Absent(path) => {
+            let advice = "start corerl-historian, or name its directory with --runtime-dir";
+            Failure::new(Exit::Unavailable, format!("no historian answers at {}: {advice}", path.display()))
+        }
+        other => other.into(),
+    })?;
+    let status = client.status()?;
     if arguments.json {
         print_json("corerl.data-status/1", &status)?;
     } else {
