@@ -269,7 +269,7 @@ mod tests {
         let goals = GoalFacts::of(&site, &source, &table, |_, _| {}).unwrap();
         assert_eq!(goals.observations, CYCLES);
         let other = Site { agent_name: "another".into(), ..site };
-        assert_eq!(everything(directory.path(), Some(&other)).unwrap_err().exit(), Exit::Unavailable);
+        assert_eq!(everything(directory.path(), Some(&other)).unwrap_err().exit(), Exit::Usage);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use archive::{HOLDS_NS, Timed};
+use archive::Timed;
 use chart::{COLOURS, Line, LineChart};
 use clap::Args;
 
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
     let many = found.iter().any(|series| series.agent != found[0].agent);
     let mut drawn = Vec::new();
     for series in &found {
-        let points = series.between(&*past, from.saturating_sub(HOLDS_NS), to)?;
+        let points = series.held(&*past, from, to)?;
         let whose = if many { format!("{} ", series.agent) } else { String::new() };
         drawn.push(Drawn {
             heading: whose + &series.heading(),
@@ -81,12 +81,12 @@ pub(crate) fn run(arguments: &PlotArguments) -> Result<Exit, Failure> {
 }
 
 /// Seconds since the beginning, and values, as steps; what came before the beginning begins there.
-fn steps(points: &[Timed], from: u64, to: u64) -> Vec<(f64, f64)> {
+fn steps(points: &[(Timed, u64)], from: u64, to: u64) -> Vec<(f64, f64)> {
     let second = |unix_ns: u64| unix_ns.saturating_sub(from) as f64 / 1e9;
     let mut steps = Vec::new();
-    for (at, timed) in points.iter().enumerate() {
-        let next = points.get(at + 1).map_or(to, |next| next.unix_ns);
-        let end = next.min(timed.unix_ns.saturating_add(HOLDS_NS)).min(to);
+    for (at, (timed, until)) in points.iter().enumerate() {
+        let next = points.get(at + 1).map_or(to, |(next, _)| next.unix_ns);
+        let end = next.min(*until).min(to);
         if end < from {
             continue;
         }
@@ -178,13 +178,15 @@ mod tests {
 
     use super::*;
 
-    fn timed(second: u64, value: f64) -> Timed {
-        Timed { unix_ns: second * 1_000_000_000, point: Point { cycle: second, value, state: 0, age_us: 0 } }
+    /// A value of this second, which holds up to that one.
+    fn held(second: u64, value: f64, until: u64) -> (Timed, u64) {
+        let point = Point { cycle: second, value, state: 0, age_us: 0 };
+        (Timed { unix_ns: second * 1_000_000_000, point }, until * 1_000_000_000)
     }
 
     #[test]
     fn values_hold_until_the_next_one_and_no_longer_than_anybody_knows() {
-        let points = [timed(90, 1.0), timed(110, 2.0), timed(400, 3.0)];
+        let points = [held(90, 1.0, 210), held(110, 2.0, 230), held(400, 3.0, 520)];
         let steps = steps(&points, 100_000_000_000, 410_000_000_000);
         let expected = [(0.0, 1.0), (10.0, 1.0), (10.0, 2.0), (130.0, 2.0)];
         assert_eq!(steps[..4], expected);

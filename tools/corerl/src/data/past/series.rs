@@ -88,19 +88,23 @@ impl Series {
         Ok(points)
     }
 
-    /// The point that holds at a time, unless it is too long ago or its run had ended.
-    pub(super) fn at(&self, past: &dyn Past, unix_ns: u64) -> Result<Option<Timed>, Failure> {
-        let mut newest: Option<Timed> = None;
+    /// The points that hold somewhere between two times, in their order, each with the time up to which it does, unless another one
+    /// comes: nobody is believed for longer than two heartbeats, or when its run had ended.
+    pub(super) fn held(&self, past: &dyn Past, from_ns: u64, to_ns: u64) -> Result<Vec<(Timed, u64)>, Failure> {
+        let mut held = Vec::new();
         for track in &self.tracks {
             let end = self.ends.get(&track.run).map_or(0, |end| end.saturating_add(LATE_NS));
-            let held = past.between(track, unix_ns.saturating_sub(HOLDS_NS), unix_ns)?.pop();
-            if let Some(timed) = held.filter(|_| unix_ns <= end)
-                && newest.is_none_or(|newest| newest.unix_ns <= timed.unix_ns)
-            {
-                newest = Some(timed);
-            }
+            let points = past.between(track, from_ns.saturating_sub(HOLDS_NS), to_ns)?;
+            held.extend(points.into_iter().map(|timed| (timed, timed.unix_ns.saturating_add(HOLDS_NS).min(end))));
         }
-        Ok(newest)
+        held.sort_by_key(|(timed, _)| timed.unix_ns);
+        Ok(held)
+    }
+
+    /// The point that holds at a time.
+    pub(super) fn at(&self, past: &dyn Past, unix_ns: u64) -> Result<Option<Timed>, Failure> {
+        let last = self.held(past, unix_ns, unix_ns)?.pop();
+        Ok(last.filter(|(_, until)| unix_ns <= *until).map(|(timed, _)| timed))
     }
 
     /// Of each run that has it, those of older runs first.
