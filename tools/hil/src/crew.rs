@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::forger::Forger;
+use crate::history;
 use crate::link::{Ledger, Link};
 use crate::programs::Programs;
 use crate::proxy::Proxy;
@@ -20,6 +21,7 @@ use crate::rig::Rig;
 use crate::run::{Circumstances, STOPPED, Stop};
 use crate::scenario::site::{CERTIFICATE_FILE, KEY_FILE, TRUST_DIR};
 use crate::scenario::{Cable, Forgery, Plant, Program, Scenario};
+use crate::take::HistorySeen;
 
 /// How long a program of ours may take until it serves: ten times what it needs on a machine that does other things, too.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -62,12 +64,13 @@ pub(crate) struct Crew<'s> {
     runtime: Option<Child>,
     standby: Option<Child>,
     learner: Option<Child>,
+    historian: Option<Child>,
     busy: Vec<Child>,
     forger: Option<Forger>,
 }
 
 impl<'s> Crew<'s> {
-    /// Starts plant, cable, runtime and learner, in this order, and waits until each serves.
+    /// Starts plant, cable, runtime, historian and learner, in this order, and waits until each serves.
     ///
     /// # Errors
     /// A sentence: one of them does not start, or it was stopped.
@@ -94,6 +97,7 @@ impl<'s> Crew<'s> {
             runtime: None,
             standby: None,
             learner: None,
+            historian: None,
             busy: Vec::new(),
             forger: None,
             place,
@@ -108,6 +112,9 @@ impl<'s> Crew<'s> {
                 .map_err(|error| format!("no full disk can be made: {error}"))?;
         }
         crew.start_program(Program::Runtime)?;
+        if scenario.historian {
+            crew.start_program(Program::Historian)?;
+        }
         if scenario.learner {
             crew.start_program(Program::Learner)?;
         }
@@ -137,13 +144,13 @@ impl<'s> Crew<'s> {
     /// # Errors
     /// A sentence: which one, how, and what it said last.
     pub(crate) fn check(&mut self) -> Result<(), String> {
-        let all = [&mut self.plant, &mut self.runtime, &mut self.standby, &mut self.learner];
+        let all = [&mut self.plant, &mut self.runtime, &mut self.standby, &mut self.learner, &mut self.historian];
         all.into_iter().flatten().try_for_each(Child::check)
     }
 
     /// The last messages of each program.
     pub(crate) fn last_words(&self) -> Vec<(String, String)> {
-        let all = [&self.plant, &self.runtime, &self.standby, &self.learner];
+        let all = [&self.plant, &self.runtime, &self.standby, &self.learner, &self.historian];
         all.into_iter().flatten().map(|child| (child.name().to_owned(), child.last_lines())).collect()
     }
 
@@ -188,6 +195,7 @@ impl<'s> Crew<'s> {
             Program::Plant => return self.start_plant(),
             Program::Runtime | Program::Standby => self.started_runtime(program)?,
             Program::Learner => self.started_learner()?,
+            Program::Historian => self.started_historian()?,
         };
         *self.slot(program) = Some(child);
         if matches!(program, Program::Runtime | Program::Learner) {
@@ -297,11 +305,12 @@ impl<'s> Crew<'s> {
         self.place.path()
     }
 
-    /// Ends everything in order: learner, runtimes, plant. Errors are sentences about those that did not end so.
-    pub(crate) fn end(mut self) -> Vec<String> {
+    /// Ends everything in order: learner, runtimes, the historian, which keeps what they left, plant. What was kept, and sentences
+    /// about those that did not end so.
+    pub(crate) fn end(mut self) -> (Option<HistorySeen>, Vec<String>) {
         self.busy.clear();
         let mut troubles = Vec::new();
-        for program in [Program::Learner, Program::Standby, Program::Runtime] {
+        for program in [Program::Learner, Program::Standby, Program::Runtime, Program::Historian] {
             let Some(child) = self.slot(program) else { continue };
             child.signal_group(Signal::CONT);
             match child.stop(Signal::TERM, END_PATIENCE) {
@@ -319,7 +328,11 @@ impl<'s> Crew<'s> {
         if let Some(link) = self.link.take() {
             link.hear_out();
         }
-        troubles
+        let history = history::look(&self.file("history")).unwrap_or_else(|why| {
+            troubles.push(why);
+            None
+        });
+        (history, troubles)
     }
 
     fn slot(&mut self, program: Program) -> &mut Option<Child> {
@@ -328,6 +341,7 @@ impl<'s> Crew<'s> {
             Program::Runtime => &mut self.runtime,
             Program::Standby => &mut self.standby,
             Program::Learner => &mut self.learner,
+            Program::Historian => &mut self.historian,
         }
     }
 
@@ -474,6 +488,12 @@ impl<'s> Crew<'s> {
         command.arg("--config").arg(self.file("site.yaml")).arg("--runtime-dir").arg(self.file("run")).arg("--tether");
         command.arg("--checkpoint-dir").arg(self.file("checkpoints")).args(["--threads", "1"]);
         Child::start("the learner", command.current_dir(self.place.path()))
+    }
+
+    fn started_historian(&self) -> Result<Child, String> {
+        let mut command = Command::new(&self.programs.historian);
+        command.arg("--history").arg(self.file("history")).arg("--runtime-dir").arg(self.file("run")).arg("--tether");
+        Child::start("the historian", command.current_dir(self.place.path()))
     }
 }
 

@@ -36,6 +36,7 @@
 mod crew;
 mod follow;
 mod forger;
+mod history;
 mod library;
 mod link;
 mod programs;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Programs {
     pub(crate) runtime: PathBuf,
     pub(crate) learner: PathBuf,
+    pub(crate) historian: PathBuf,
     pub(crate) plant: PathBuf,
     /// What an operator works with.
     pub(crate) operator: PathBuf,
@@ -29,6 +30,7 @@ impl Programs {
         Ok(Self {
             runtime: one("corerl-rt")?,
             learner: one("corerl-learner")?,
+            historian: one("corerl-historian")?,
             plant: one("corerl-plant")?,
             operator: one("corerl")?,
         })

@@ -290,7 +290,8 @@ impl<'s> Scene<'s> {
         let Self { crew, mut follower, mut take, clock, .. } = self;
         let (last_words, place) = (crew.last_words(), crew.place().to_owned());
         let ledger = crew.ledger().cloned();
-        let mut troubles = crew.end();
+        let (history, mut troubles) = crew.end();
+        take.history = history;
         // A dead runtime's memory is still there for whoever has it mapped.
         follower.read(&mut take, clock.now());
         enter(ledger.as_ref(), &follower, &mut take);

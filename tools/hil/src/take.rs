@@ -44,6 +44,18 @@ pub struct Take {
     pub(crate) leaders: Vec<i64>,
     /// The timeline's end.
     pub(crate) end: i64,
+    /// What a historian has kept of it, if one was there.
+    #[serde(default)]
+    pub(crate) history: Option<HistorySeen>,
+}
+
+/// What a historian has kept of a take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HistorySeen {
+    /// Rewards.
+    pub(crate) rewards: u64,
+    /// Records of cycles and events that it says it has lost.
+    pub(crate) lost: u64,
 }
 
 /// A setpoint of a take.

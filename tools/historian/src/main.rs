@@ -7,6 +7,8 @@
 //!   waits in memory while it cannot be kept; of more than eight such runs the oldest is given up, which only the log tells.
 //! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
 //!   full.
+//! - It runs as a batch process on the CPUs that a runtime's placement leaves to others, so that its beginning and its end, too, are
+//!   seen as little as possible on the control thread's.
 //! - It answers what it has kept, and how it is, on a socket in the runtime directory; whoever asks cannot make it late.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
 //!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal, 78 site files or rules are wrong.
@@ -25,7 +27,7 @@ use historian::{
     look_after_days, migrate,
 };
 use recall::{Address, Host, Server};
-use rt_sys::Lifeline;
+use rt_sys::{Cpus, Lifeline, become_batch};
 use watch::{Agents, From};
 
 /// How often rings are read and commits made.
@@ -132,6 +134,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
+    // Before there is any other thread, which would stay where it was born. How nice it is, whoever starts it says.
+    let refused = become_batch(0, &Cpus::allowed().placement(None, None).others).err();
+    if let Some(refused) = refused {
+        tracing::info!("this process may be in the way of a runtime: {refused}");
+    }
     let lifeline =
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);

@@ -16,7 +16,7 @@ use crate::test::Tally;
 use crate::workspace;
 
 /// Packages with the tests and the simulation.
-const PACKAGES: &[&str] = &["tests", "rt-core"];
+const PACKAGES: &[&str] = &["tests", "rt-core", "historian"];
 /// How a line of a test begins that tells what it has measured.
 const FIGURES: &str = "figures: ";
 /// Where nobody watches, progress is told this often.
@@ -112,6 +112,20 @@ const ROWS: &[Row] = &[
         piece: 200,
         program: Program::Test("field", "recovery::f34_good_data_comes_soon_after_the_server_listens_again"),
     },
+    Row {
+        name: "F80",
+        what: "kills of a historian, each at a random cycle",
+        full: 1_000,
+        piece: 50,
+        program: Program::Test("history", "a_historian_that_is_killed_at_random_keeps_everything_once"),
+    },
+    Row {
+        name: "database",
+        what: "kills of whoever keeps in PostgreSQL, and of the database, at random (F80)",
+        full: 1_000,
+        piece: 50,
+        program: Program::Test("database", "f80_whoever_is_killed_whenever_everything_is_stored_once"),
+    },
     Row { name: "simulation", what: "simulated scenarios", full: 100_000, piece: 50, program: Program::Simulation },
 ];
 
@@ -119,7 +133,7 @@ const ROWS: &[Row] = &[
 #[derive(Debug, Args)]
 #[command(
     after_help = "Rows: F03 torn reads, F06 flipped bits, F22 adversarial wishes, F31 switches, F34 restarts of the server,\n\
-    F87 hand-overs, F88 losses, transparency, troubles, simulation.\n\
+    F80 kills of a historian, database, F87 hand-overs, F88 losses, transparency, troubles, simulation.\n\
     Exit code 1: something happened; the command that repeats it is printed.\n\n\
     Examples:\n  cargo xtask soak --share 0.01\n  cargo xtask soak F22\n  cargo xtask soak F03 --count 1000000 --seed 7"
 )]

@@ -34,6 +34,8 @@ pub struct Scenario {
     pub(crate) plant: Plant,
     /// A learner runs beside the runtime.
     pub(crate) learner: bool,
+    /// A historian keeps what the runtime publishes.
+    pub(crate) historian: bool,
     /// The timeline begins in this mode.
     pub(crate) begin: Mode,
     /// The timeline's length.
@@ -174,6 +176,8 @@ pub(crate) enum Program {
     Standby,
     /// The learner.
     Learner,
+    /// The historian.
+    Historian,
 }
 
 impl Program {
@@ -184,6 +188,7 @@ impl Program {
             Self::Runtime => "the runtime",
             Self::Standby => "the standby",
             Self::Learner => "the learner",
+            Self::Historian => "the historian",
         }
     }
 }
@@ -285,6 +290,8 @@ pub(crate) enum Wanted {
     Reward(f64),
     /// At most so many slots passed without a cycle.
     LostSlots(u64),
+    /// At most so much of the run is not in the history.
+    HistoryLost(u64),
     /// Nothing is written to this setpoint.
     Untouched(usize),
     /// A tag has a quality.

@@ -32,6 +32,8 @@ choices! {
         Standby = "standby",
         /// The learner.
         Learner = "learner",
+        /// The historian.
+        Historian = "historian",
     }
 
     /// What happens to the cable between runtime and plant.
@@ -126,6 +128,8 @@ sections! {
         plant: PlantChoice, Required;
         /// A learner runs beside the runtime.
         learner: bool, Default("false");
+        /// A historian keeps what the runtime publishes.
+        historian: bool, Default("false");
         /// The runtime is armed from the start.
         arm: bool, Default("true");
         /// The runtime records every cycle to a disk that is full.
@@ -312,6 +316,8 @@ sections! {
         reward: f64, Optional;
         /// At most so many slots of the whole run passed without a cycle.
         lost_slots: Whole<0, 1000000000>, Optional;
+        /// At most so much of the whole run is not in the historian's history: records in its gaps, and rewards that it does not have.
+        history_lost: Whole<0, 1000000000>, Optional;
         /// Nothing is written to this setpoint in the window.
         untouched: String, Optional;
         /// A tag has a quality, `within`.

@@ -42,6 +42,7 @@ pub(super) fn scenario(file: &Path, complaints: &mut Complaints<'_>) -> Option<S
         file: file.to_owned(),
         plant: plant?,
         learner: raw.learner.value?,
+        historian: raw.historian.value?,
         begin: mode(raw.begin.value?),
         duration: duration?,
         steps,
@@ -100,6 +101,7 @@ const fn program(name: ProgramName) -> Program {
         ProgramName::Runtime => Program::Runtime,
         ProgramName::Standby => Program::Standby,
         ProgramName::Learner => Program::Learner,
+        ProgramName::Historian => Program::Historian,
     }
 }
 
@@ -414,7 +416,8 @@ fn expectation(
     site: &Site,
     complaints: &mut Complaints<'_>,
 ) -> Option<Expectation> {
-    let known = "mode, stays, never, settles, modes, event, error, reward, lost_slots, untouched, quality, value";
+    let known =
+        "mode, stays, never, settles, modes, event, error, reward, lost_slots, history_lost, untouched, quality, value";
     let wanted = OneOf::new()
         .or("mode", &raw.mode, |name| Asked::Plain(Wanted::Reaches(mode(*name))))
         .or("stays", &raw.stays, |name| Asked::Plain(Wanted::Stays(mode(*name))))
@@ -425,6 +428,7 @@ fn expectation(
         })
         .or("reward", &raw.reward, |at_least| Asked::Plain(Wanted::Reward(*at_least)))
         .or("lost_slots", &raw.lost_slots, |at_most| Asked::Plain(Wanted::LostSlots(at_most.0)))
+        .or("history_lost", &raw.history_lost, |at_most| Asked::Plain(Wanted::HistoryLost(at_most.0)))
         .or("event", &raw.event, |event| Asked::Named(OfName::Event(event.clone())))
         .or("error", &raw.error, |error| Asked::Named(OfName::Error(error.clone())))
         .or("untouched", &raw.untouched, |name| Asked::Named(OfName::Untouched(name.clone(), raw.untouched.at)))

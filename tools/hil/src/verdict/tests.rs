@@ -1,7 +1,9 @@
 use std::path::Path;
 
 use super::*;
-use crate::take::{CycleSeen, EventSeen, Sent, SetpointSeen, StepOutcome, StepSeen, TagSeen, Take, WriteSeen};
+use crate::take::{
+    CycleSeen, EventSeen, HistorySeen, Sent, SetpointSeen, StepOutcome, StepSeen, TagSeen, Take, WriteSeen,
+};
 
 /// A second of the take's time.
 const S: i64 = 1_000_000_000;
@@ -28,6 +30,7 @@ fn take() -> Take {
     let (begun, ended, outcome) = (Some(S), Some(3 * S), StepOutcome::Done);
     take.steps = vec![StepSeen { title: "a step".into(), begun, ended, outcome }];
     take.end = 5 * S;
+    take.history = Some(HistorySeen { rewards: take.cycles.len() as u64 - 1, lost: 2 });
     take
 }
 
@@ -53,6 +56,7 @@ fn each_expectation_is_met_when_it_should_be_and_not_when_it_should_not() {
         ("{mode: hold, within: 2s}", "{mode: hold, within: 1s}"),
         ("{mode: run, within: 1s, after: step/end}", "{mode: fallback, within: 5s}"),
         ("{stays: run, to: 1s}", "{stays: run}"),
+        ("{history_lost: 3}", "{history_lost: 2}"),
         ("{never: hold, to: 1s}", "{never: hold}"),
         ("{settles: run, within: 4s}", "{settles: run, within: 3s}"),
         ("{modes: [hold, run], within: 5s}", "{modes: [run, hold], within: 5s}"),

@@ -53,6 +53,15 @@ pub(super) fn judge(expectation: &Expectation, take: &Take, window: Window) -> V
             let lost: u64 = take.cycles.iter().map(|cycle| u64::from(cycle.skipped)).sum();
             (lost.to_string(), format!("{at_most} at most"), lost as f64 <= *at_most as f64 + tolerance)
         }
+        Wanted::HistoryLost(at_most) => match take.history {
+            Some(history) => {
+                let rewards = take.cycles.iter().filter(|cycle| cycle.reward.is_some()).count() as u64;
+                let lost = history.lost + rewards.saturating_sub(history.rewards);
+                let found = format!("{lost}, and {} rewards are kept", history.rewards);
+                (found, format!("{at_most} at most"), lost <= *at_most && history.rewards > 0)
+            }
+            None => ("no historian has kept anything".to_owned(), format!("{at_most} at most"), false),
+        },
         Wanted::Untouched(setpoint) => untouched(*setpoint, take, window),
     };
     Verdict { expectation: expectation.to_string(), found, required, ok }
@@ -155,6 +164,7 @@ impl fmt::Display for Expectation {
             Wanted::Error { target, .. } => write!(f, "largest error from {target}")?,
             Wanted::Reward(_) => f.write_str("mean reward")?,
             Wanted::LostSlots(_) => f.write_str("lost slots")?,
+            Wanted::HistoryLost(_) => f.write_str("lost to history")?,
             Wanted::Untouched(_) => f.write_str("the setpoint is not written")?,
             Wanted::Quality { quality, .. } => write!(f, "a tag is {}", name_of(*quality))?,
             Wanted::Value { is, .. } => write!(f, "the setpoint is {is}")?,
