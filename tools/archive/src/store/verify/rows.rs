@@ -51,15 +51,17 @@ pub(super) fn tallies(connection: &Connection, verified: &mut Verified) -> Resul
 
 /// What is wrong with rows that belong together.
 fn difference(written: Tally, there: Tally) -> Option<String> {
-    let rows = |rows: i64| if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
-    match (written.rows - there.rows, written.sum == there.sum) {
+    // A tally that was damaged has any number.
+    let [written_rows, there_rows] = [written.rows, there.rows].map(i128::from);
+    let rows = |rows: i128| if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") };
+    match (written_rows - there_rows, written.sum == there.sum) {
         (0, true) => None,
         (0, false) if there.rows == 0 => {
             Some("a row was not what was written any more when it was sealed or purged".to_owned())
         }
-        (0, false) => Some(format!("of {} at least one is not what was written", rows(there.rows))),
-        (lost @ 1.., _) => Some(format!("{} were written, and {} of them are missing", rows(written.rows), lost)),
-        (more, _) => Some(format!("{} too many: {} were written", rows(-more), rows(written.rows))),
+        (0, false) => Some(format!("of {} at least one is not what was written", rows(there_rows))),
+        (lost @ 1.., _) => Some(format!("{} were written, and {} of them are missing", rows(written_rows), lost)),
+        (more, _) => Some(format!("{} too many: {} were written", rows(-more), rows(written_rows))),
     }
 }
 
