@@ -29,11 +29,13 @@ pub struct Reading {
     pub quality: Quality,
     /// Time since receipt, or since the last receipt whose source timestamp advanced; [`Span::MAX`] when there was none.
     pub age: Span,
+    /// It is older than the tag permits, or nothing was received at all: it counts as missing, whatever its quality.
+    pub stale: bool,
 }
 
 impl Reading {
     /// A tag of which nothing was ever heard.
-    pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, age: Span::MAX };
+    pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, age: Span::MAX, stale: true };
 }
 
 /// Why a tag's value cannot be used.

@@ -2,9 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use rt_core::image::Missing;
 use rt_core::record::{CycleView, Flags};
-use rt_core::tag::TagId;
 use rt_core::time::Span;
 use shm_layout::{CycleHead, CycleLayout};
 
@@ -43,12 +41,11 @@ impl CycleRecords {
             part.state = row.withheld.map_or(0, |reason| reason as u32);
             part.reply = row.reply.map_or(0, |reply| reply as u32);
         }
-        for (tag, (part, reading)) in record.tags.iter_mut().zip(view.image.readings()).enumerate() {
-            let judged = TagId::new(tag).map(|tag| view.image.judge(tag));
+        for (part, reading) in record.tags.iter_mut().zip(view.image.readings()) {
             part.value = reading.value;
             part.age_ns = reading.age.as_ns();
             part.quality = reading.quality as u8;
-            part.stale = u8::from(judged == Some(Err(Missing::Stale)));
+            part.stale = u8::from(reading.stale);
         }
         Some(&self.words)
     }

@@ -126,9 +126,10 @@ impl Cell {
             Quality::Uncertain => self.substitute(now),
             Quality::Bad => None,
         };
+        let stale = age > self.settings.stale_after || self.fresh_at.is_none();
         match value {
-            Some(value) => Reading { value, quality: self.quality, age },
-            None => Reading { value: f64::NAN, quality: Quality::Bad, age },
+            Some(value) => Reading { value, quality: self.quality, age, stale },
+            None => Reading { value: f64::NAN, quality: Quality::Bad, age, stale },
         }
     }
 
@@ -140,7 +141,7 @@ impl Cell {
     #[inline]
     pub(super) fn judge(&self, now: MonoTime) -> Result<f64, Missing> {
         let reading = self.reading(now);
-        if reading.age > self.settings.stale_after || self.fresh_at.is_none() {
+        if reading.stale {
             Err(Missing::Stale)
         } else if reading.quality == Quality::Bad {
             Err(Missing::Bad)

@@ -140,6 +140,11 @@ abi_struct! {
 }
 
 impl TagPart {
+    /// Whether it was received and is older than the tag permits; what never was is missing from the beginning.
+    pub fn is_stale(&self) -> bool {
+        self.stale != 0 && self.age().is_some()
+    }
+
     /// Its age, nanoseconds; `None` when there never was a value.
     pub fn age(&self) -> Option<u64> {
         Some(self.age_ns).filter(|age_ns| *age_ns != u64::MAX)

@@ -47,6 +47,11 @@ pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String 
     text
 }
 
+/// What there is to add to a sentence, if there is anything.
+pub(crate) fn in_brackets(all: &[String]) -> String {
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
+}
+
 /// Something that is not what was written, and where.
 #[derive(Debug, Serialize)]
 pub(crate) struct Finding {

@@ -4,7 +4,7 @@ use rt_core::envelope::{Acted, Withheld};
 use rt_core::mode::Mode;
 use rt_core::record::Reply;
 use rt_core::tag::Quality;
-use shm_layout::{CycleHead, EventKind, EventRecord};
+use shm_layout::{CycleHead, EventKind, EventRecord, TagPart};
 
 use crate::legend::Legend;
 
@@ -13,11 +13,24 @@ pub fn mode_name(number: u8) -> &'static str {
     Mode::from_number(number).map_or("unknown", Mode::name)
 }
 
+/// Behind the numbers of qualities: of a tag that was older than it may be, whatever its quality.
+pub const STALE: u8 = 3;
+
 /// A quality's name.
 pub fn quality_name(number: u8) -> &'static str {
-    const NAMES: [(Quality, &str); 3] =
-        [(Quality::Good, "good"), (Quality::Uncertain, "uncertain"), (Quality::Bad, "bad")];
-    NAMES.iter().find(|(quality, _)| *quality as u8 == number).map_or("unknown", |(_, name)| name)
+    const NAMES: [(u8, &str); 4] = [
+        (Quality::Good as u8, "good"),
+        (Quality::Uncertain as u8, "uncertain"),
+        (Quality::Bad as u8, "bad"),
+        (STALE, "stale"),
+    ];
+    NAMES.iter().find(|(quality, _)| *quality == number).map_or("unknown", |(_, name)| name)
+}
+
+/// How far a tag could be trusted, with a number of its own for one that was older than it may be.
+pub fn tag_quality(part: &TagPart) -> (u8, &'static str) {
+    let number = if part.is_stale() { STALE } else { part.quality };
+    (number, quality_name(number))
 }
 
 /// The limits that changed a value.

@@ -242,9 +242,7 @@ impl Intake {
         if head.has(CycleHead::OBSERVATION_SLOT) {
             for (track, tag) in self.tracks.tags.iter().zip(*tags) {
                 let age_us = u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX);
-                // What was never received has no age, and is bad.
-                let is_stale = tag.stale != 0 && tag.age().is_some();
-                let state = if is_stale { TrackKind::STALE } else { tag.quality.into() };
+                let state = if tag.is_stale() { TrackKind::STALE } else { tag.quality.into() };
                 put(*track, Point { age_us, ..point(tag.value, state) }, false);
             }
         }

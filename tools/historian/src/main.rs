@@ -7,8 +7,8 @@
 //!   waits in memory while it cannot be kept; of more than eight such runs the oldest is given up, which only the log tells.
 //! - It keeps in an archive of its own, or in PostgreSQL. A database that is away costs nothing as long as the spill log is not
 //!   full.
-//! - It runs as a batch process on the CPUs that a runtime's placement leaves to others, so that its beginning and its end, too, are
-//!   seen as little as possible on the control thread's.
+//! - It runs as a batch process on the CPUs that a runtime leaves to others, if no site file has chosen another one for its control
+//!   thread, so that its beginning and its end, too, are seen as little as possible there.
 //! - It answers what it has kept, and how it is, on a socket in the runtime directory; whoever asks cannot make it late.
 //! - SIGTERM, SIGINT and, with `--tether`, the end of standard input end it with exit code 0. Other exit codes: 2 usage, 69
 //!   neither archive nor spill log can be opened, or the database cannot be migrated, 70 internal, 78 site files or rules are wrong.

@@ -372,7 +372,7 @@ fn a_schema_is_made_once_and_whoever_finds_none_says_what_to_do() {
     let mut writer = Writer::open(server.owner(), spill.path(), BUDGET, 1);
     writer.put(10);
     wait_for(|| writer.keeper.status().away.is_some_and(|why| why.contains("--migrate")));
-    assert_eq!(migrate(&server.owner()).unwrap(), 4);
+    assert_eq!(migrate(&server.owner()).unwrap(), 5);
     assert_eq!(migrate(&server.owner()).unwrap(), 0);
     writer.arrive();
     assert_eq!(check(&mut server.client(), 10), 0);

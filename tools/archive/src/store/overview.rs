@@ -25,6 +25,14 @@ pub struct RunInfo {
     pub times_ns: Option<(u64, u64)>,
 }
 
+impl RunInfo {
+    /// When the first and the last cycle of all of these were; `None` if nothing is kept of any.
+    pub fn times_of<'a>(runs: impl IntoIterator<Item = &'a Self>) -> Option<(u64, u64)> {
+        let times = runs.into_iter().filter_map(|run| run.times_ns);
+        times.reduce(|(first, last), (begin, end)| (first.min(begin), last.max(end)))
+    }
+}
+
 impl Reader {
     /// All runs, those that came first in front.
     ///

@@ -13,7 +13,7 @@ use rt_core::ports::Clock as _;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, span, table};
+use crate::output::{in_brackets, print_json, print_text, span, table};
 use crate::target::Target;
 use decision::{Decision, Gathering, Names, Way};
 use sources::Film;
@@ -111,8 +111,7 @@ fn for_people(decision: &Decision, now_ns: u64, now: &str, with_state: bool) -> 
     };
     let explored = if decision.explored { ", explored" } else { "" };
     let before = span(now_ns.saturating_sub(decision.time_ns));
-    let because =
-        if decision.because.is_empty() { String::new() } else { format!(" ({})", decision.because.join("; ")) };
+    let because = in_brackets(&decision.because);
     let mut text =
         format!("cycle {cycle}, {before} {now}: {mode}, {policy}{explored}, reward {}{because}\n", number(*reward));
     if let Some(words) = decision.outcome.words() {

@@ -7,7 +7,7 @@ use shm_layout::{CycleHead, CycleRef, SetpointPart, TagPart};
 use tables::{Kind, Value};
 
 use crate::legend::Legend;
-use crate::words::{limit_names, mode_name, quality_name, reply_name, withheld_name, zone_name};
+use crate::words::{limit_names, mode_name, reply_name, tag_quality, withheld_name, zone_name};
 
 /// A field as all topics of its kind have it.
 type Spec = (&'static str, Kind, &'static str, &'static str);
@@ -163,9 +163,10 @@ fn of_cycle<'a>(head: &CycleHead) -> [Value<'a>; CYCLE.len()] {
 }
 
 fn of_tag<'a>(part: &TagPart) -> [Value<'a>; TAG.len()] {
+    let (quality, name) = tag_quality(part);
     [
         Value::Number(part.value),
-        Value::Choice(part.quality, quality_name(part.quality)),
+        Value::Choice(quality, name),
         // The age of what never came is the end of the scale.
         Value::Number(part.age().map_or(f64::NAN, |age_ns| age_ns as f64 / 1e9)),
     ]

@@ -36,7 +36,8 @@ fn recorded_up_to(cycles: usize) -> Staged {
                 record.head.goal = 1;
                 (record.head.zone, record.head.zone_tag, record.head.zone_depth) = (CycleHead::YELLOW, 1, 0.25);
             }
-            record.tags[0].value = 5.0;
+            (record.tags[0].value, record.tags[0].stale) = (5.0, u8::from(number == 3));
+            record.tags[1].stale = 1;
             (record.tags[1].value, record.tags[1].quality, record.tags[1].age_ns) = (level, 2, u64::MAX);
             let setpoint = &mut record.setpoints[0];
             (setpoint.desired, setpoint.sent, setpoint.last, setpoint.readback) = (12.0, 9.0, 8.5, f64::NAN);

@@ -100,14 +100,7 @@ fn of_setpoint(take: &Take, index: usize, setpoint: &SetpointSeen) -> LineChart 
         line("written", "c1", &|cycle| part(cycle).filter(|sent| sent.written)?.sent),
     ];
     let y_label = format!("{}, {}", setpoint.name, setpoint.unit);
-    LineChart {
-        x_label: "time, s".to_owned(),
-        y_label,
-        lines,
-        marks: marks(take),
-        marks_name: "the timeline".to_owned(),
-        ..LineChart::default()
-    }
+    chart_of(take, y_label, lines)
 }
 
 fn tags(take: &Take) -> LineChart {
@@ -116,28 +109,18 @@ fn tags(take: &Take) -> LineChart {
         class: format!("c{index}"),
         points: points(take, &|cycle| cycle.tags.get(index)?.0),
     });
-    let (lines, x_label, y_label) = (lines.collect(), "time, s".to_owned(), "value".to_owned());
-    LineChart {
-        x_label,
-        y_label,
-        lines,
-        marks: marks(take),
-        marks_name: "the timeline".to_owned(),
-        ..LineChart::default()
-    }
+    chart_of(take, "value".to_owned(), lines.collect())
 }
 
 fn over_time(take: &Take, name: &str, class: &str, value: impl Fn(&CycleSeen) -> Option<f64>) -> LineChart {
     let lines = vec![Line { name: name.to_owned(), class: class.to_owned(), points: points(take, &value) }];
-    let (x_label, y_label) = ("time, s".to_owned(), name.to_owned());
-    LineChart {
-        x_label,
-        y_label,
-        lines,
-        marks: marks(take),
-        marks_name: "the timeline".to_owned(),
-        ..LineChart::default()
-    }
+    chart_of(take, name.to_owned(), lines)
+}
+
+/// Lines over the time of a take, with its timeline.
+fn chart_of(take: &Take, y_label: String, lines: Vec<Line>) -> LineChart {
+    let (x_label, marks_name) = ("time, s".to_owned(), "the timeline".to_owned());
+    LineChart { x_label, y_label, lines, marks: marks(take), marks_name, ..LineChart::default() }
 }
 
 fn points(take: &Take, value: &dyn Fn(&CycleSeen) -> Option<f64>) -> Vec<(f64, f64)> {

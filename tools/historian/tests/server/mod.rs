@@ -158,7 +158,8 @@ impl Drop for Server {
     }
 }
 
-fn programs() -> Option<PathBuf> {
+/// Where the server's programs are; `None` where PostgreSQL is not installed.
+pub(crate) fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir(PLACES).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let has_all = |place: &PathBuf| ["initdb", "postgres"].iter().all(|name| place.join(name).is_file());

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 
 use super::roll::{kept_buckets, rolling};
 use super::write::count;
-use super::{HOT, Reader, StoreError};
+use super::{HOT, Reader, RunInfo, StoreError};
 use crate::block::{unpack, unpack_many};
 use crate::rollup::Width;
 use crate::rows::{TrackId, TrackKind};
@@ -80,8 +80,7 @@ pub fn verify(directory: &Path) -> Result<Verified, StoreError> {
         found(&mut verified.findings, HOT, error);
     }
     drop(snapshot);
-    let times = reader.runs().unwrap_or_default().into_iter().filter_map(|run| run.times_ns);
-    verified.checked.times_ns = times.reduce(|(first, last), (begin, end)| (first.min(begin), last.max(end)));
+    verified.checked.times_ns = RunInfo::times_of(&reader.runs().unwrap_or_default());
     Ok(verified)
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use archive::RunInfo;
 use clap::{Args, ValueEnum};
 use history::{Cell, Rows, Table, Wanted};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -92,11 +93,10 @@ pub(crate) fn run(arguments: &ExportKeptArguments) -> Result<Exit, Failure> {
 
 /// The part of a window, row by row from its beginning, in which anything of an agent is kept.
 fn kept(past: &dyn Past, agent: &str, (from, to): (u64, u64), every_ns: u64) -> Result<(u64, u64), Failure> {
-    let times = past.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
-    let inside = times.filter(|(begin, end)| *begin <= to && *end >= from);
-    let Some((begin, end)) = inside.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))) else {
-        return Ok((from.max(1), 0));
-    };
+    let is_inside = |(begin, end): (u64, u64)| begin <= to && end >= from;
+    let runs = past.runs()?;
+    let inside = runs.iter().filter(|run| run.agent == agent && run.times_ns.is_some_and(is_inside));
+    let Some((begin, end)) = RunInfo::times_of(inside) else { return Ok((from.max(1), 0)) };
     let before = begin.saturating_sub(from).div_ceil(every_ns);
     Ok((from + before * every_ns, to.min(end)))
 }
@@ -111,8 +111,8 @@ pub(in crate::data) fn everything(history: &Path, site: Option<&Site>) -> Result
     let of = Where::directory(history, agent);
     let past = of.open()?;
     let agent = the_agent(&Series::all(&*past, &of)?)?;
-    let times = past.runs()?.into_iter().filter(|run| run.agent == agent).filter_map(|run| run.times_ns);
-    let times_ns = times.reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end))).unwrap_or_default();
+    let runs = past.runs()?;
+    let times_ns = RunInfo::times_of(runs.iter().filter(|run| run.agent == agent)).unwrap_or_default();
     let step_ns = site.map_or(1_000_000_000, |site| site.interaction.obs_period.as_ns());
     let every_ns = (times_ns.1.saturating_sub(times_ns.0) / ROWS_MAX).max(step_ns);
     let table = Rows::begin(&*past, &Wanted { agent: &agent, times_ns, every_ns, columns: &[] })?.rest()?;
@@ -219,12 +219,19 @@ fn cell(cell: Cell) -> String {
 #[cfg(test)]
 mod tests {
     use archive::{Commit, Point, Reader, Run, Store, TrackName};
+    use clap::Parser as _;
     use history::{GoalFacts, Source};
 
     use super::*;
 
     const BEGIN_NS: u64 = 1_764_165_600_000_000_000;
     const CYCLES: u64 = 30;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        asked: ExportKeptArguments,
+    }
 
     fn site() -> Site {
         rt_config::parse(rt_config::example(), Path::new("example.yaml")).unwrap().site
@@ -285,5 +292,18 @@ mod tests {
         assert_eq!(of((BEGIN_NS + 3, end - 3), 10), (BEGIN_NS + 3, end - 3));
         let (from, to) = of((0, 1_000), 1);
         assert!(from > to, "nothing is kept there");
+    }
+
+    #[test]
+    fn more_rows_than_anybody_means_are_refused_before_there_is_a_file() {
+        let (site, directory) = (site(), tempfile::tempdir().unwrap());
+        kept_of(&site, directory.path());
+        let [history, out] = ["", "out.csv"].map(|name| directory.path().join(name));
+        let words = ["export", "--from", "2020-01-01", "--every", "10ns", "--history"].map(std::ffi::OsString::from);
+        let Line { asked } =
+            Line::parse_from(words.into_iter().chain([history.into(), "--out".into(), out.clone().into()]));
+        let refused = run(&asked).unwrap_err();
+        assert!(refused.exit() == Exit::Usage && refused.to_string().contains("a longer --every"), "{refused}");
+        assert!(!out.exists());
     }
 }

@@ -15,8 +15,8 @@ use crate::output::{print_json, print_text, table};
 
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data gaps --from -1d\n  corerl data gaps --from 2026-03-01 --to 2026-04-01 --json\n\n\
-    Before the first and after the last run of an agent everything is. Cycles and events are missing when the historian did not read them before they were overwritten; between two runs nothing ran, or \
-    nobody kept it.\n\n{TIMES}"))]
+    Before the first and after the last run of an agent everything is missing. Cycles and events are when the historian did not read them \
+    before they were overwritten; between two runs nothing ran, or nobody kept it.\n\n{TIMES}"))]
 pub(crate) struct GapsArguments {
     #[command(flatten)]
     of: Where,
@@ -41,6 +41,23 @@ struct Told {
     why: String,
     #[serde(skip)]
     times_ns: (Option<u64>, Option<u64>),
+}
+
+impl Told {
+    /// Nothing is there of an agent between two times.
+    fn everything(agent: &str, (begin, end): (u64, u64), why: &str, zone: &Zone) -> Self {
+        Self {
+            agent: agent.to_owned(),
+            from: Some(zone.tell(begin)),
+            to: Some(zone.tell(end)),
+            what: "run",
+            count: None,
+            after_cycle: None,
+            before_cycle: None,
+            why: why.to_owned(),
+            times_ns: (Some(begin), Some(end)),
+        }
+    }
 }
 
 pub(crate) fn run(arguments: &GapsArguments) -> Result<Exit, Failure> {
@@ -100,17 +117,7 @@ fn between_runs(runs: &[RunInfo], zone: &Zone) -> Vec<Told> {
     for ((begin, end), agent) in known {
         // Two runs of one agent lie side by side while one stands by.
         if let Some(&before) = ends.get(agent).filter(|before| **before < begin) {
-            told.push(Told {
-                agent: agent.to_owned(),
-                from: Some(zone.tell(before)),
-                to: Some(zone.tell(begin)),
-                what: "run",
-                count: None,
-                after_cycle: None,
-                before_cycle: None,
-                why: "between two runs".to_owned(),
-                times_ns: (Some(before), Some(begin)),
-            });
+            told.push(Told::everything(agent, (before, begin), "between two runs", zone));
         }
         let last = ends.entry(agent).or_insert(end);
         *last = (*last).max(end);
@@ -125,21 +132,11 @@ fn outside(runs: &[RunInfo], (from, to): (u64, u64), zone: &Zone) -> Vec<Told> {
         let known = kept.entry(agent).or_insert((begin, end));
         *known = (known.0.min(begin), known.1.max(end));
     }
-    let everything = |agent: &str, (begin, end): (u64, u64), why: &str| Told {
-        agent: agent.to_owned(),
-        from: Some(zone.tell(begin)),
-        to: Some(zone.tell(end)),
-        what: "run",
-        count: None,
-        after_cycle: None,
-        before_cycle: None,
-        why: why.to_owned(),
-        times_ns: (Some(begin), Some(end)),
-    };
     let around = kept.into_iter().flat_map(|(agent, (begin, end))| {
-        let before = (from < begin).then(|| everything(agent, (from, to.min(begin)), "before the first that is kept"));
+        let before = (from < begin)
+            .then(|| Told::everything(agent, (from, to.min(begin)), "before the first that is kept", zone));
         let ended = to > end.saturating_add(LATE_NS);
-        let after = ended.then(|| everything(agent, (from.max(end), to), "after the last that is kept"));
+        let after = ended.then(|| Told::everything(agent, (from.max(end), to), "after the last that is kept", zone));
         before.into_iter().chain(after)
     });
     around.collect()
@@ -153,4 +150,33 @@ fn text(gaps: &[Told]) -> String {
         [from, to, gap.agent.clone(), missing, gap.why.clone()]
     }));
     table(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_before_the_first_run_between_two_and_after_the_last_one_is_missing() {
+        const S: u64 = 1_000_000_000;
+        let run = |id, begin, end| RunInfo {
+            id: RunId(id),
+            agent: "works/ph".to_owned(),
+            period_ns: 1,
+            last_cycle: None,
+            times_ns: Some((begin * S, end * S)),
+        };
+        let runs = [run(1, 100, 200), run(2, 300, 400)];
+        let zone = Zone::named("UTC").unwrap();
+        let around = |from: u64, to: u64| {
+            let told = outside(&runs, (from * S, to * S), &zone);
+            told.iter().map(|gap| (gap.times_ns.0.unwrap() / S, gap.times_ns.1.unwrap() / S)).collect::<Vec<_>>()
+        };
+        assert_eq!(around(100, 400), []);
+        assert_eq!(around(50, 405), [(50, 100)], "whoever was kept five seconds ago may go on");
+        assert_eq!(around(50, 500), [(50, 100), (400, 500)]);
+        assert_eq!([around(10, 20), around(600, 700)], [[(10, 20)], [(600, 700)]]);
+        let between: Vec<_> = between_runs(&runs, &zone).iter().map(|gap| gap.times_ns).collect();
+        assert_eq!(between, [(Some(200 * S), Some(300 * S))]);
+    }
 }

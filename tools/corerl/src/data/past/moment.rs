@@ -14,7 +14,7 @@ use super::series::Series;
 use super::time::{TIMES, Zone, ZoneArguments, span_ns};
 use super::{Where, number};
 use crate::failure::{Exit, Failure};
-use crate::output::{print_json, print_text, span, table};
+use crate::output::{in_brackets, print_json, print_text, span, table};
 
 /// Events that are told to people; all of them are in the JSON.
 const EVENTS_TOLD: usize = 20;
@@ -228,8 +228,7 @@ impl Moment {
             }
             TrackKind::ReadBack => self.setpoint(series).readback = value,
             TrackKind::Zone if timed.point.value > 0.0 => {
-                let tag = series.address.trim_end_matches(".zone");
-                self.because.push(in_zone(tag, &state, timed.point.value));
+                self.because.push(in_zone(series.subject(), &state, timed.point.value));
             }
             TrackKind::Zone => {}
             TrackKind::Reward => {
@@ -244,7 +243,7 @@ impl Moment {
     }
 
     fn setpoint(&mut self, series: &Series) -> &mut SetpointThen {
-        let name = series.address.rsplit_once('.').map_or(series.address.as_str(), |(name, _)| name);
+        let name = series.subject();
         let at = self.setpoints.iter().position(|known| known.name == name).unwrap_or_else(|| {
             let (name, unit) = (name.to_owned(), series.unit.clone());
             self.setpoints.push(SetpointThen { name, unit, ..SetpointThen::default() });
@@ -263,7 +262,7 @@ fn told(moment: &Moment, time: &str) -> String {
     let did = match moment.mode.as_str() {
         // What was brought in from another historian has no agent that did something.
         "" => "no agent ran, or nothing is kept of it".to_owned(),
-        mode => format!("{mode}, {policy}, reward {}{}", some(moment.reward), because(&moment.because)),
+        mode => format!("{mode}, {policy}, reward {}{}", some(moment.reward), in_brackets(&moment.because)),
     };
     let mut text = format!("{}, {time}: {did}\n", moment.agent);
     if let Some(since) = &moment.mode_since {
@@ -289,10 +288,6 @@ fn told(moment: &Moment, time: &str) -> String {
     text + &indented(&table(&rows))
 }
 
-fn because(all: &[String]) -> String {
-    if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
-}
-
 fn some(value: Option<f64>) -> String {
     number(value.unwrap_or(f64::NAN))
 }
@@ -306,9 +301,8 @@ fn indented(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use archive::{Commit, Event, Point, Reader, Run, Store, TrackId, TrackName};
-
     use clap::Parser as _;
     use shm_layout::CycleHead;
 
@@ -321,7 +315,7 @@ mod tests {
     }
 
     /// 14:00 on a day.
-    const BEGIN_NS: u64 = 1_764_165_600_000_000_000;
+    pub(in crate::data::past) const BEGIN_NS: u64 = 1_764_165_600_000_000_000;
     const PERIOD_NS: u64 = 100_000_000;
     const RUN: f64 = 2.0;
     const HOLD: f64 = 3.0;
@@ -333,7 +327,7 @@ mod tests {
     }
 
     /// A minute in RUN, in which policies come and go, and then HOLD because the link is gone.
-    fn kept(directory: &std::path::Path) {
+    pub(in crate::data::past) fn kept(directory: &std::path::Path) {
         let mut store = Store::open(directory).unwrap();
         let run =
             Run { site: "works".into(), agent: "ph".into(), instance: "main".into(), number: 1, period_ns: PERIOD_NS };
@@ -402,5 +396,17 @@ mod tests {
             \x20 2025-11-26T14:01:00.000Z  works/ph  600    mode change      run -> hold: link_lost\n";
         let text = told(&moments[0], "then");
         assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn what_a_run_held_is_believed_as_long_as_it_may_go_on_and_no_longer() {
+        let directory = tempfile::tempdir().unwrap();
+        kept(directory.path());
+        let past = Reader::open(directory.path()).unwrap();
+        let Line { asked } = Line::parse_from(["at", "now", "--zone", "UTC"]);
+        let zone = asked.zone.zone().unwrap();
+        // The last cycle is the one of 89.9 s.
+        let agents = |ms: u64| moments(&past, &asked.of, BEGIN_NS + ms * 1_000_000, &zone).unwrap().len();
+        assert_eq!([89_900, 94_900, 94_901, 120_000].map(agents), [1, 1, 0, 0]);
     }
 }

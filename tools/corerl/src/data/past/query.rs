@@ -126,8 +126,7 @@ pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
             found.iter().all(|found| found.points.is_empty())
         }
         Some(every) => {
-            let width = Duration::from_nanos(every);
-            let found = found(series, |series| stretches(series, &*past, (from, to), width, &zone))?;
+            let found = found(series, |series| stretches(series, &*past, (from, to), every, &zone))?;
             put(arguments, &found, (from, to), &zone, &|found| wide(found, arguments.figure))?;
             found.iter().all(|found| found.points.is_empty())
         }
@@ -187,14 +186,13 @@ fn stretches(
     series: &Series,
     past: &dyn Past,
     (from, to): (u64, u64),
-    width: Duration,
+    width_ns: u64,
     zone: &Zone,
 ) -> Result<Vec<Stretch>, Failure> {
     let mut buckets: Vec<Bucket> = Vec::new();
-    let width_ns = u64::try_from(width.as_nanos()).unwrap_or(u64::MAX).max(1);
     let (first, last) = (from - from % width_ns, to.saturating_sub(1).max(from));
     for track in series.tracks() {
-        buckets.extend(past.buckets(track, first, last, width)?);
+        buckets.extend(past.buckets(track, first, last, Duration::from_nanos(width_ns))?);
     }
     // Two runs may have a part of one stretch each: the one that began later says how it was then.
     buckets.sort_by_key(|bucket| bucket.unix_ns);
@@ -269,5 +267,38 @@ impl Figure {
             Self::Good => told.good,
         };
         value.unwrap_or(f64::NAN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use archive::Reader;
+    use clap::Parser as _;
+
+    use super::super::moment::tests::{BEGIN_NS, kept};
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        asked: QueryArguments,
+    }
+
+    #[test]
+    fn rows_are_whole_from_the_one_in_which_the_window_begins_to_the_one_in_which_it_ends() {
+        const SECOND_NS: u64 = 1_000_000_000;
+        let directory = tempfile::tempdir().unwrap();
+        kept(directory.path());
+        let past = Reader::open(directory.path()).unwrap();
+        let Line { asked } = Line::parse_from(["query", "level", "--zone", "UTC"]);
+        let (.., zone) = asked.window.read().unwrap();
+        let level = Series::named(&past, &asked.of, &asked.tags).unwrap().remove(0);
+        let rows = |from_s: u64, to_s: u64| {
+            let window = (BEGIN_NS + from_s * SECOND_NS, BEGIN_NS + to_s * SECOND_NS);
+            let rows = stretches(&level, &past, window, 60 * SECOND_NS, &zone).unwrap();
+            rows.iter().map(|row| (row.bucket.unix_ns - BEGIN_NS) / SECOND_NS).collect::<Vec<_>>()
+        };
+        assert_eq!([rows(10, 50), rows(0, 60), rows(0, 61)], [vec![0], vec![0], vec![0, 60]]);
+        assert_eq!([rows(59, 60), rows(60, 60), rows(200, 300)], [vec![0], vec![60], vec![]]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archive::{HOLDS_NS, Point, RunId, Timed, TrackInfo, TrackKind};
+use archive::{HOLDS_NS, Point, RunId, RunInfo, Timed, TrackInfo, TrackKind};
 use footage::words::{goal_not_met, limit_names, mode_name, quality_name, reply_name, withheld_name, zone_name};
 use recall::Past;
 use rt_core::record::Reply;
@@ -112,6 +112,11 @@ impl Series {
         &self.tracks
     }
 
+    /// The tag or setpoint that it says something of.
+    pub(super) fn subject(&self) -> &str {
+        self.address.rsplit_once('.').map_or(self.address.as_str(), |(subject, _)| subject)
+    }
+
     /// Its name with its unit.
     pub(super) fn heading(&self) -> String {
         if self.unit.is_empty() { self.address.clone() } else { format!("{} [{}]", self.address, self.unit) }
@@ -120,7 +125,6 @@ impl Series {
     /// What is known beside a value, in words.
     pub(super) fn state(&self, point: &Point) -> String {
         match self.kind {
-            TrackKind::Tag if point.state == TrackKind::STALE => "stale".to_owned(),
             TrackKind::Tag => quality_name(u8::try_from(point.state).unwrap_or(u8::MAX)).to_owned(),
             TrackKind::Sent => limit_names(point.state).collect::<Vec<_>>().join(" "),
             TrackKind::Written => written(point.state),
@@ -134,8 +138,8 @@ impl Series {
 
 /// From when to when something is kept, for people; empty when nothing is.
 pub(super) fn kept_span(past: &dyn Past, of: &Where, zone: &Zone) -> Result<String, Failure> {
-    let runs = past.runs()?.into_iter().filter(|run| of.is_of(&run.agent));
-    let times = runs.filter_map(|run| run.times_ns).reduce(|(from, to), (begin, end)| (from.min(begin), to.max(end)));
+    let runs = past.runs()?;
+    let times = RunInfo::times_of(runs.iter().filter(|run| of.is_of(&run.agent)));
     Ok(times.map_or_else(String::new, |(from, to)| {
         format!("; what is kept lies between {} and {}", zone.tell(from), zone.tell(to))
     }))
@@ -177,4 +181,14 @@ fn unknown(name: &str, all: &[Series]) -> String {
 fn is_near(known: &str, name: &str) -> bool {
     let [known, name] = [known, name].map(str::to_lowercase);
     known.contains(&name) || name.contains(&known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_that_was_too_old_is_called_stale_as_in_exports() {
+        assert_eq!(TrackKind::STALE, u32::from(footage::words::STALE));
+    }
 }

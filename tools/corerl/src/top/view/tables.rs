@@ -188,7 +188,7 @@ fn age(ns: u64) -> String {
 
 fn quality(part: &TagPart) -> (String, Look) {
     match part.quality {
-        _ if part.stale != 0 && part.age().is_some() => ("STALE".into(), Look::Bad),
+        _ if part.is_stale() => ("STALE".into(), Look::Bad),
         0 => ("good".into(), Look::Good),
         1 => ("uncertain".into(), Look::Doubtful),
         2 => ("BAD".into(), Look::Bad),

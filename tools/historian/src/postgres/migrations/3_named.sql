@@ -3,7 +3,7 @@
 CREATE VIEW corerl.sample_named AS
 SELECT sample.time, run.site, run.agent, run.instance, track.kind, track.name AS tag, sample.value, track.unit,
        CASE WHEN track.kind = 'tag' THEN
-           CASE sample.state WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' WHEN 2 THEN 'bad' WHEN 3 THEN 'stale' ELSE 'unknown' END
+           CASE sample.state WHEN 0 THEN 'good' WHEN 1 THEN 'uncertain' WHEN 2 THEN 'bad' ELSE 'unknown' END
        END AS quality,
        sample.cycle
 FROM corerl.sample
