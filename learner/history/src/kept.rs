@@ -125,3 +125,34 @@ fn held(points: &[(Timed, u64)], times: &[u64], tracks: &[TrackInfo]) -> Vec<f64
     };
     times.iter().map(cell).map(|value| value.unwrap_or(f64::NAN)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use archive::{Commit, Point, Reader, Run, Store, TrackName};
+
+    use super::*;
+    use crate::table::Cell;
+
+    const BEGIN_NS: u64 = 1_764_165_600_000_000_000;
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    #[test]
+    fn what_a_run_held_is_in_no_row_behind_its_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path()).unwrap();
+        let (site, agent, instance) = ("works".into(), "ph".into(), "main".into());
+        let run = store.run(&Run { site, agent, instance, number: 1, period_ns: SECOND_NS }).unwrap().run;
+        let name = TrackName { kind: TrackKind::Tag, name: "level".into(), unit: "m".into() };
+        let track = store.tracks(run, &[name]).unwrap()[0];
+        let points = vec![(track, Point { cycle: 0, value: 4.0, state: 0, age_us: 0 })];
+        let clock = Some((0, BEGIN_NS));
+        let commit = Commit { points, clock, last_cycle: Some(5), cycle_records: 0..6, ..Commit::default() };
+        store.commit(run, &commit).unwrap();
+        let past = Reader::open(directory.path()).unwrap();
+        let times_ns = (BEGIN_NS, BEGIN_NS + 8 * SECOND_NS);
+        let wanted = Wanted { agent: "works/ph", times_ns, every_ns: SECOND_NS, columns: &[] };
+        let table = Rows::begin(&past, &wanted).unwrap().rest().unwrap();
+        let there: Vec<_> = table.columns[0].cells().map(|cell| matches!(cell, Cell::Value(4.0))).collect();
+        assert_eq!(there, [true, true, true, true, true, true, false, false, false]);
+    }
+}
