@@ -364,6 +364,7 @@ pub(super) mod tests {
         events.extend([
             (598, EventKind::ConnectionDown, "plant"),
             (600, EventKind::ModeChange, "run -> hold: link_lost"),
+            (601, EventKind::LearnerLost, "process 7"),
         ]);
         events.sort_by_key(|(cycle, ..)| *cycle);
         let events: Vec<_> =
@@ -393,9 +394,14 @@ pub(super) mod tests {
             \x20 hold since 2025-11-26T14:01:00.000Z; what led to it:\n\
             \x20 time                      agent     cycle  event\n\
             \x20 2025-11-26T14:00:59.800Z  works/ph  598    connection down  plant\n\
-            \x20 2025-11-26T14:01:00.000Z  works/ph  600    mode change      run -> hold: link_lost\n";
+            \x20 2025-11-26T14:01:00.000Z  works/ph  600    mode change      run -> hold: link_lost\n\
+            \x20 2025-11-26T14:01:00.100Z  works/ph  601    learner lost     process 7\n";
         let text = told(&moments[0], "then");
         assert!(text.starts_with(expected), "{text}");
+        // Whoever asks how it was in between is not told of what came later.
+        let between = self::moments(&past, &asked.of, BEGIN_NS + 60_050 * 1_000_000, &zone).unwrap();
+        let cycles: Vec<_> = between[0].mode_events.iter().map(|event| event.unix_ns - BEGIN_NS).collect();
+        assert_eq!(cycles, [598 * PERIOD_NS, 600 * PERIOD_NS]);
     }
 
     #[test]
