@@ -399,7 +399,7 @@ fn timescaledb_has_hypertables_and_under_its_own_licence_more() {
             .client()
             .batch_execute("CREATE SCHEMA elsewhere; CREATE EXTENSION timescaledb SCHEMA elsewhere")
             .unwrap();
-        assert_eq!(migrate(&server.owner()).unwrap(), 4);
+        assert_eq!(migrate(&server.owner()).unwrap(), 5);
         let spill = tempfile::tempdir().unwrap();
         let mut writer = Writer::open(server.owner(), spill.path(), BUDGET, 1);
         (0..100).for_each(|_| writer.put(50));
