@@ -17,6 +17,8 @@ fn a_learner_without_checkpoints_comes_back_from_the_history_and_nothing_runs_be
         &[
             ("agent_name: agent", "agent_name: agent\nlearner: {rebuild: true}"),
             ("max_policy_age: off", "max_policy_age: 3s"),
+            // What is learnt again may lie far from what was forgotten, and would rightly be refused beside it.
+            ("canary: {decisions: 4}", "canary: off"),
             ("  period: 5ms", "  period: 5ms\n  rearm: after_gates\n  restarts: off"),
         ],
     );

@@ -11,11 +11,12 @@
 //! verified before and watched after, like the rest of it.
 //!
 //! # Liveness
-//! Nothing here keeps policies from the plant for ever. Trial and probation are counted in decisions, and from the first one
-//! on in time as well, because decisions may stop: when either is over, what was seen decides. Before its first decision a
-//! candidate makes room for a newer one, and a policy that has not driven yet for the next: nobody acts, so nothing is
-//! lost. From then on newer publications wait, and only the newest of them is looked at afterwards: a learner that
-//! publishes faster than it is judged gets through all the same.
+//! Nothing here keeps policies from the plant for ever, but what they do: a learner that has begun anew and leads elsewhere
+//! than the policy in use is refused as long as it does, and the plant keeps a policy that is proven. Trial and probation
+//! are counted in decisions, and from the first one on in time as well, because decisions may stop: when either is over,
+//! what was seen decides. Before its first decision a candidate makes room for a newer one, and a policy that has not driven
+//! yet for the next: nobody acts, so nothing is lost. From then on newer publications wait, and only the newest of them is
+//! looked at afterwards: a learner that publishes faster than it is judged gets through all the same.
 //!
 //! # The first policy
 //! The nominal policy and a policy file are not tried: one holds the nominal setpoints, the other is signed. The nominal
