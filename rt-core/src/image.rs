@@ -31,11 +31,14 @@ pub struct Reading {
     pub age: Span,
     /// It is older than the tag permits, or nothing was received at all: it counts as missing, whatever its quality.
     pub stale: bool,
+    /// The source timestamp of the sample received last, in 100 ns ticks since 1601-01-01 UTC; 0 when it had none.
+    pub source_time: i64,
 }
 
 impl Reading {
     /// A tag of which nothing was ever heard.
-    pub const MISSING: Self = Self { value: f64::NAN, quality: Quality::Bad, age: Span::MAX, stale: true };
+    pub const MISSING: Self =
+        Self { value: f64::NAN, quality: Quality::Bad, age: Span::MAX, stale: true, source_time: 0 };
 }
 
 /// Why a tag's value cannot be used.

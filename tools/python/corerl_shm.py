@@ -8,7 +8,7 @@ the documentation of the crate shm-layout; where everything lies is read from it
 import array, fcntl, json, math, mmap, os, pathlib, socket, struct, sys, time
 
 ABI = json.loads((pathlib.Path(__file__).parents[2] / "shm/layout/layout.json").read_text())
-CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "f64": "d"}
+CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i64": "q", "f64": "d"}
 F_GET_SEALS, SHRINK_GROW = 1034, 2 | 4
 
 def unpack(memory, struct_name, offset):

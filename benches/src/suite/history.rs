@@ -1,7 +1,7 @@
 //! What it takes to keep a history: commits against a plain table of the same rows, bytes of a sample, sealing a day, a trend.
 //!
 //! The samples are those of twelve-bit transmitters: a slow sine and noise of sixteen steps, so that nearly every one differs from
-//! the one before; each is about a millisecond old. Every sample is kept, none is left out by exception.
+//! the one before; each is about a millisecond old, and its source gives its time to the microsecond, a little late. Every sample is kept, none is left out by exception.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -59,7 +59,12 @@ impl Signal {
     fn point(&mut self, tag: u64, cycle: u64) -> Point {
         let noise = self.noise();
         let steps = 2048.0 + 800.0 * (cycle as f64 / (600.0 + tag as f64)).sin() + (noise % 16) as f64;
-        Point { cycle, value: steps.round() * 10.0 / 4096.0, state: 0, age_us: 900 + (noise >> 32) as u32 % 200 }
+        let sampled_us = (BEGIN_NS + cycle * PERIOD_NS) / 1_000 - 1_000;
+        Point {
+            age_us: 900 + (noise >> 32) as u32 % 200,
+            source_us: sampled_us + (noise >> 16) % 100,
+            ..Point::new(cycle, steps.round() * 10.0 / 4096.0, 0)
+        }
     }
 }
 
@@ -115,7 +120,8 @@ fn commits(directory: &Path) -> Result<Vec<Row>, Failed> {
     let mut plain = Connection::open(&plain_path)?;
     plain.pragma_update(None, "journal_mode", "wal")?;
     plain.pragma_update(None, "synchronous", "full")?;
-    plain.execute("CREATE TABLE sample (time INTEGER, tag INTEGER, value REAL, quality INTEGER)", [])?;
+    plain
+        .execute("CREATE TABLE sample (time INTEGER, tag INTEGER, value REAL, quality INTEGER, source INTEGER)", [])?;
     let mut signal = Signal(1);
     let mut next = 0;
     // The first failure of each; a contest goes on to its end.
@@ -149,17 +155,24 @@ fn commits(directory: &Path) -> Result<Vec<Row>, Failed> {
         Row::ratio("a commit : the same rows into a plain table", standings.ratio("commit", "plain table"))
             .at_most(1.0),
         Row::ratio("control", standings.control()).note("the plain table against itself"),
-        Row::exact("a sample in the plain table", bytes, "B").note("time, tag, value, quality; without an index"),
+        Row::exact("a sample in the plain table", bytes, "B")
+            .note("time, tag, value, quality, source's time; without an index"),
     ])
 }
 
 fn insert(plain: &mut Connection, points: &[(u64, Point)]) -> rusqlite::Result<()> {
     let transaction = plain.transaction()?;
     {
-        let mut insert = transaction.prepare_cached("INSERT INTO sample VALUES (?, ?, ?, ?)")?;
+        let mut insert = transaction.prepare_cached("INSERT INTO sample VALUES (?, ?, ?, ?, ?)")?;
         for (tag, point) in points {
             let time = (BEGIN_NS + point.cycle * PERIOD_NS).cast_signed();
-            insert.execute(params![time, tag.cast_signed(), point.value, point.state])?;
+            insert.execute(params![
+                time,
+                tag.cast_signed(),
+                point.value,
+                point.state,
+                point.source_us.cast_signed()
+            ])?;
         }
     }
     transaction.commit()

@@ -144,7 +144,7 @@ mod tests {
         let run = store.run(&Run { site, agent, instance, number: 1, period_ns: SECOND_NS }).unwrap().run;
         let name = TrackName { kind: TrackKind::Tag, name: "level".into(), unit: "m".into() };
         let track = store.tracks(run, &[name]).unwrap()[0];
-        let points = vec![(track, Point { cycle: 0, value: 4.0, state: 0, age_us: 0 })];
+        let points = vec![(track, Point::new(0, 4.0, 0))];
         let clock = Some((0, BEGIN_NS));
         let commit = Commit { points, clock, last_cycle: Some(5), cycle_records: 0..6, ..Commit::default() };
         store.commit(run, &commit).unwrap();

@@ -46,6 +46,7 @@ impl CycleRecords {
             part.age_ns = reading.age.as_ns();
             part.quality = reading.quality as u8;
             part.stale = u8::from(reading.stale);
+            part.source_time = reading.source_time;
         }
         Some(&self.words)
     }

@@ -127,10 +127,8 @@ impl Cell {
             Quality::Bad => None,
         };
         let stale = age > self.settings.stale_after || self.fresh_at.is_none();
-        match value {
-            Some(value) => Reading { value, quality: self.quality, age, stale },
-            None => Reading { value: f64::NAN, quality: Quality::Bad, age, stale },
-        }
+        let (value, quality) = value.map_or((f64::NAN, Quality::Bad), |value| (value, self.quality));
+        Reading { value, quality, age, stale, source_time: self.source_time }
     }
 
     fn substitute(&self, now: MonoTime) -> Option<f64> {

@@ -6,6 +6,8 @@ use crate::SizeMismatch;
 
 /// Most setpoints or tags that a record has.
 const PARTS_MAX: u32 = 1 << 16;
+/// 1970-01-01 in ticks of 100 ns since 1601-01-01, as OPC UA counts time (part 6, 5.2.2.5).
+const TICKS_TO_1970: i64 = 116_444_736_000_000_000;
 
 abi_struct! {
     /// What every cycle record begins with.
@@ -125,11 +127,13 @@ abi_struct! {
 
 abi_struct! {
     /// One tag in one cycle.
-    pub struct TagPart: 24 {
+    pub struct TagPart: 32 {
         /// Value in engineering units; NaN when there never was one.
         pub value: f64,
         /// Age by the monotonic clock, nanoseconds, saturating; all bits are set when there never was a value.
         pub age_ns: u64,
+        /// The source's own time for the sample received last, ticks of 100 ns since 1601-01-01 UTC; 0 when it gave none.
+        pub source_time: i64,
         /// Number of the quality.
         pub quality: u8,
         /// 1 when it is older than the tag permits, so that it counts as missing whatever its quality; else 0.
@@ -148,6 +152,12 @@ impl TagPart {
     /// Its age, nanoseconds; `None` when there never was a value.
     pub fn age(&self) -> Option<u64> {
         Some(self.age_ns).filter(|age_ns| *age_ns != u64::MAX)
+    }
+
+    /// What its source says when the sample received last was so, nanoseconds since 1970-01-01 UTC; `None` when it says nothing,
+    /// or an instant that cannot be said so.
+    pub fn source_unix_ns(&self) -> Option<u64> {
+        u64::try_from(self.source_time.checked_sub(TICKS_TO_1970)?).ok()?.checked_mul(100)
     }
 }
 
@@ -255,7 +265,7 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let layout = CycleLayout::new(3, 5).unwrap();
-        assert_eq!(layout.words() * 8, 96 + 3 * 48 + 5 * 24);
+        assert_eq!(layout.words() * 8, 96 + 3 * 48 + 5 * 32);
         let mut words = vec![0; layout.words()];
         let record = layout.view_mut(&mut words).unwrap();
         record.head.cycle = 9;
@@ -272,6 +282,20 @@ mod tests {
         assert!(record.head.has(CycleHead::ARMED) && !record.head.has(CycleHead::FAULT));
         assert_eq!(record.setpoints[2].sent, 2.0);
         assert_eq!(record.tags[4].age_ns, 4);
+    }
+
+    #[test]
+    fn a_source_s_time_is_told_in_unix_time_where_it_can_be() {
+        let told = |source_time| {
+            let mut words = vec![0; CycleLayout::new(0, 1).unwrap().words()];
+            let record = CycleLayout::new(0, 1).unwrap().view_mut(&mut words).unwrap();
+            record.tags[0].source_time = source_time;
+            record.tags[0].source_unix_ns()
+        };
+        // 2026-11-27 17:00:00.0000001 UTC.
+        assert_eq!(told(134_402_724_000_000_001), Some(1_795_798_800_000_000_100));
+        assert_eq!(told(116_444_736_000_000_000), Some(0));
+        assert_eq!([0, -1, i64::MIN, i64::MAX, 116_444_735_999_999_999].map(told), [None; 5]);
     }
 
     #[test]

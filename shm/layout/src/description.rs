@@ -35,7 +35,7 @@ fn size_of_type(kind: &str) -> usize {
         "u8" => 1,
         "u16" => 2,
         "u32" => 4,
-        "u64" | "f64" => 8,
+        "u64" | "i64" | "f64" => 8,
         "LayerDims" => size_of::<LayerDims>(),
         other => panic!("a type of unknown size: {other}"),
     }

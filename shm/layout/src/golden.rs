@@ -62,8 +62,8 @@ fn the_cycle_record_is_where_it_always_was() {
         desired @ 0, sent @ 8, last @ 16, readback @ 24, acted @ 32, state @ 36,
         reply @ 40, reserved @ 44,
     });
-    golden!(TagPart: size 24, align 8 {
-        value @ 0, age_ns @ 8, quality @ 16, stale @ 17, reserved @ 18,
+    golden!(TagPart: size 32, align 8 {
+        value @ 0, age_ns @ 8, source_time @ 16, quality @ 24, stale @ 25, reserved @ 26,
     });
 }
 
@@ -93,5 +93,5 @@ fn tables_and_histogram_have_their_sizes() {
 
 #[test]
 fn the_layout_hash_belongs_to_this_version() {
-    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (10, 11_845_049_781_514_053_228));
+    assert_eq!((LAYOUT_VERSION, LAYOUT_HASH), (11, 13_182_824_408_829_042_970));
 }

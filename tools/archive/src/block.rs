@@ -2,10 +2,11 @@
 //!
 //! A block has its columns one after another, each in the form in which it repeats itself most: cycles as differences of
 //! differences, states as runs, ages as differences, values as what their bits differ from the value before, the highest bytes of
-//! all of them first. Then they are sealed as `codec` has it. Every bit comes back.
+//! all of them first. What sources say of the time comes last, as differences of differences, and is left out where none says
+//! anything. Then they are sealed as `codec` has it. Every bit comes back.
 //!
 //! ```text
-//! count, cycles, states, ages, values
+//! count, cycles, states, ages, values, times of the sources
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,20 @@ pub struct Point {
     pub state: u32,
     /// How old the value was in that cycle, microseconds, saturating.
     pub age_us: u32,
+    /// When it was so by its source's own clock, microseconds since 1970; 0 when the source says nothing of it.
+    pub source_us: u64,
+}
+
+impl Point {
+    /// A value without any time but its cycle's: it was never received.
+    pub const fn new(cycle: u64, value: f64, state: u32) -> Self {
+        Self { cycle, value, state, age_us: 0, source_us: 0 }
+    }
+
+    /// When it was so by its source's own clock, nanoseconds since 1970, if the source says so.
+    pub fn source_ns(&self) -> Option<u64> {
+        Some(self.source_us).filter(|source_us| *source_us > 0)?.checked_mul(1_000)
+    }
 }
 
 /// More in one block are not believed.
@@ -34,6 +49,7 @@ const POINTS_MAX: usize = 1 << 20;
 pub fn pack(points: &[Point]) -> Vec<u8> {
     let mut columns = Vec::with_capacity(points.len() * 12);
     put_points(&mut columns, points);
+    put_sources(&mut columns, points);
     seal(&columns)
 }
 
@@ -44,7 +60,7 @@ pub fn pack(points: &[Point]) -> Vec<u8> {
 pub fn unpack(block: &[u8]) -> Result<Vec<Point>, Damaged> {
     let columns = unseal(block)?;
     let mut rest = &columns[..];
-    take_points(&mut rest).filter(|_| rest.is_empty()).ok_or(Damaged)
+    take_all(&mut rest).filter(|_| rest.is_empty()).ok_or(Damaged)
 }
 
 /// Points of several tracks as one block; they come back track by track, those of each in their order.
@@ -59,7 +75,9 @@ pub(crate) fn pack_many(points: &[(TrackId, Point)]) -> Vec<u8> {
         put(&mut columns, run.len() as u64);
     }
     // In one table of columns: what many tracks have in one cycle is alike.
-    put_points(&mut columns, &sorted.iter().map(|(_, point)| *point).collect::<Vec<_>>());
+    let points: Vec<Point> = sorted.iter().map(|(_, point)| *point).collect();
+    put_points(&mut columns, &points);
+    put_sources(&mut columns, &points);
     seal(&columns)
 }
 
@@ -83,13 +101,23 @@ fn take_many(from: &mut &[u8]) -> Option<Vec<(TrackId, Point)>> {
         }
         tracks.extend(std::iter::repeat_n(track, count));
     }
-    let points = take_points(from).filter(|points| points.len() == tracks.len())?;
+    let points = take_all(from).filter(|points| points.len() == tracks.len())?;
     Some(tracks.into_iter().zip(points).collect())
 }
 
+/// Points with all that is in a block.
+fn take_all(from: &mut &[u8]) -> Option<Vec<Point>> {
+    let mut points = take_points(from)?;
+    if !from.is_empty() {
+        take_steps(from, points.iter_mut().map(|point| &mut point.source_us))?;
+    }
+    Some(points)
+}
+
+/// All of them but what their sources say.
 pub(crate) fn put_points(columns: &mut Vec<u8>, points: &[Point]) {
     put(columns, points.len() as u64);
-    put_cycles(columns, points);
+    put_steps(columns, points.iter().map(|point| point.cycle));
     put_states(columns, points);
     put_ages(columns, points);
     put_values(columns, points.iter().map(|point| point.value));
@@ -97,8 +125,8 @@ pub(crate) fn put_points(columns: &mut Vec<u8>, points: &[Point]) {
 
 pub(crate) fn take_points(from: &mut &[u8]) -> Option<Vec<Point>> {
     let count = usize::try_from(take(from)?).ok().filter(|count| *count <= POINTS_MAX)?;
-    let mut points = vec![Point { cycle: 0, value: 0.0, state: 0, age_us: 0 }; count];
-    take_cycles(from, &mut points)?;
+    let mut points = vec![Point::new(0, 0.0, 0); count];
+    take_steps(from, points.iter_mut().map(|point| &mut point.cycle))?;
     take_states(from, &mut points)?;
     take_ages(from, &mut points)?;
     let values = take_values(from, count)?;
@@ -106,22 +134,22 @@ pub(crate) fn take_points(from: &mut &[u8]) -> Option<Vec<Point>> {
     Some(points)
 }
 
-/// Cycles at equal distances are zeros.
-fn put_cycles(to: &mut Vec<u8>, points: &[Point]) {
+/// Numbers at equal distances are zeros.
+fn put_steps(to: &mut Vec<u8>, numbers: impl Iterator<Item = u64>) {
     let (mut before, mut step) = (0_u64, 0_u64);
-    for point in points {
-        let next = point.cycle.wrapping_sub(before);
+    for number in numbers {
+        let next = number.wrapping_sub(before);
         put_signed(to, next.wrapping_sub(step));
-        (before, step) = (point.cycle, next);
+        (before, step) = (number, next);
     }
 }
 
-fn take_cycles(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
+fn take_steps<'a>(from: &mut &[u8], numbers: impl Iterator<Item = &'a mut u64>) -> Option<()> {
     let (mut before, mut step) = (0_u64, 0_u64);
-    for point in points {
+    for number in numbers {
         step = step.wrapping_add(take_signed(from)?);
         before = before.wrapping_add(step);
-        point.cycle = before;
+        *number = before;
     }
     Some(())
 }
@@ -163,6 +191,13 @@ fn take_ages(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
     Some(())
 }
 
+fn put_sources(to: &mut Vec<u8>, points: &[Point]) {
+    let sources = points.iter().map(|point| point.source_us);
+    if sources.clone().any(|source_us| source_us != 0) {
+        put_steps(to, sources);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -171,16 +206,19 @@ mod tests {
     use crate::Damaged;
 
     fn any_point() -> impl Strategy<Value = Point> {
-        (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>()).prop_map(|(cycle, bits, state, age_us)| Point {
-            cycle,
-            value: f64::from_bits(bits),
-            state: state >> (age_us % 32),
-            age_us,
-        })
+        (any::<u64>(), any::<u64>(), any::<u32>(), any::<u32>(), prop_oneof![Just(0), any::<u64>()]).prop_map(
+            |(cycle, bits, state, age_us, source_us)| Point {
+                cycle,
+                value: f64::from_bits(bits),
+                state: state >> (age_us % 32),
+                age_us,
+                source_us,
+            },
+        )
     }
 
-    fn bits(points: &[Point]) -> Vec<(u64, u64, u32, u32)> {
-        points.iter().map(|of| (of.cycle, of.value.to_bits(), of.state, of.age_us)).collect()
+    fn bits(points: &[Point]) -> Vec<(u64, u64, u32, u32, u64)> {
+        points.iter().map(|of| (of.cycle, of.value.to_bits(), of.state, of.age_us, of.source_us)).collect()
     }
 
     proptest! {
@@ -220,9 +258,7 @@ mod tests {
     #[test]
     fn a_slow_measurement_every_second_takes_less_than_five_bytes_a_sample_and_a_constant_almost_none() {
         let points = |value: fn(u64) -> f64| -> Vec<Point> {
-            (0..1000)
-                .map(|n| Point { cycle: 7 + n * 1000, value: value(n), state: 0, age_us: 900 + (n % 7) as u32 })
-                .collect()
+            (0..1000).map(|n| Point { age_us: 900 + (n % 7) as u32, ..Point::new(7 + n * 1000, value(n), 0) }).collect()
         };
         // A transmitter of twelve bits.
         let measured = points(|n| (2048.0 + 300.0 * (n as f64 / 50.0).sin()).round() * 10.0 / 4096.0);

@@ -89,7 +89,7 @@ mod tests {
     const RULE: Rule = Rule::ByException { deadband: 0.5, heartbeat_cycles: 10 };
 
     fn point(cycle: u64, value: f64) -> Point {
-        Point { cycle, value, state: 0, age_us: 0 }
+        Point::new(cycle, value, 0)
     }
 
     #[test]

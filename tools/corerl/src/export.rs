@@ -22,8 +22,9 @@ const CYCLE: &str = "cycle:";
                         corerl export site.rec --to csv --from 10 --until 20 --every 100\n  \
                         corerl export site.rec --to csv --events               what happened, instead of the cycles\n\n\
                         Reads recordings (`corerl run --record`) and captures (`corerl record`, the flight recorder). In tables a tag \
-                        has the columns NAME, NAME.quality and NAME.age_s; a setpoint SP.raw (what the policy asked for), SP.sent (what \
-                        the envelope let through), SP.written (before), SP.readback, SP.limits and SP.withheld. Times are wall-clock \
+                        has the columns NAME, NAME.quality, NAME.age_s and NAME.source_time; a setpoint SP.raw (what the policy asked for), \
+                        SP.sent (what the envelope let through), SP.reply (what the plant answered last), SP.last (what it moves from), \
+                        SP.readback, SP.limits and SP.withheld. Times are wall-clock \
                         times, UTC, told from one instant that the file knows by both clocks.\n\n\
                         What is cut, damaged or missing in FILE is said on standard error, and everything before it is exported.\n\n\
                         Exit codes: 0 exported, 1 nothing in the file can be read, 2 the output is there already, \

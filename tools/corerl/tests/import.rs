@@ -124,7 +124,7 @@ fn what_a_historian_writes_and_seals_meanwhile_stays_and_a_second_import_waits_i
     let track = store.tracks(run, &[name]).unwrap()[0];
     let commit = |at: u64| Commit {
         cycle_records: at..at + 1,
-        points: vec![(track, Point { cycle: at, value: at as f64, state: 0, age_us: 1 })],
+        points: vec![(track, Point { age_us: 1, ..Point::new(at, at as f64, 0) })],
         clock: (at == 0).then_some((0, BEGIN_NS + 60_000_000_000)),
         last_cycle: Some(at),
         ..Commit::default()

@@ -23,7 +23,7 @@ const COMMITS: u64 = 50;
 const SAMPLES: u64 = TRACKS * CYCLES_PER_COMMIT * COMMITS;
 const BUDGET: u64 = 1 << 30;
 const BEGIN_NS: u64 = 1_700_000_000_000_000_000;
-const COLUMNS: &str = "corerl.sample (time, cycle, value, state, age_us, run, track)";
+const COLUMNS: &str = "corerl.sample (time, cycle, value, state, age_us, run, track, source_time)";
 
 fn main() {
     let Some(server) = Server::prepared("the benchmark", &["fsync=on"]) else { return };
@@ -66,7 +66,12 @@ fn keep(server: &Server, round: u64) -> f64 {
     let commits: Vec<Commit> = (0..COMMITS)
         .map(|number| {
             let cycles = number * CYCLES_PER_COMMIT..(number + 1) * CYCLES_PER_COMMIT;
-            let point = |cycle: u64| Point { cycle, value: (cycle as f64).sin(), state: 0, age_us: 500 };
+            let source_us = |cycle: u64| BEGIN_NS / 1_000 + 1_000 * cycle - 700;
+            let point = |cycle: u64| Point {
+                age_us: 500,
+                source_us: source_us(cycle),
+                ..Point::new(cycle, (cycle as f64).sin(), 0)
+            };
             Commit {
                 points: cycles
                     .clone()

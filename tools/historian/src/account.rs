@@ -103,7 +103,7 @@ mod tests {
 
     /// Of records whose cycle is twice their number, and of which every third is overwritten before it is read.
     fn commit(cycles: std::ops::Range<u64>, events: std::ops::Range<u64>) -> Spilled {
-        let point = |number| (TrackId(1), Point { cycle: number * 2, value: number as f64, state: 0, age_us: 0 });
+        let point = |number| (TrackId(1), Point::new(number * 2, number as f64, 0));
         let event = |number| Event {
             number,
             cycle: number,

@@ -61,7 +61,7 @@ mod tests {
         let kept = store.run(&run).unwrap();
         let name = TrackName { kind: TrackKind::Tag, name: "level".into(), unit: "m".into() };
         let track = store.tracks(kept.run, &[name]).unwrap()[0];
-        let point = |cycle: u64| (track, Point { cycle, value: cycle as f64, state: 0, age_us: 0 });
+        let point = |cycle: u64| (track, Point::new(cycle, cycle as f64, 0));
         let commit = Commit {
             cycle_records: 0..100,
             points: (0..100).map(point).collect(),

@@ -234,7 +234,7 @@ impl Intake {
                 to.push((track, point));
             }
         };
-        let point = |value: f64, state: u32| Point { cycle, value, state, age_us: 0 };
+        let point = |value: f64, state: u32| Point::new(cycle, value, state);
         let flags = head.flags & (CycleHead::ARMED | CycleHead::LATCHED);
         put(self.tracks.mode, point(head.mode.into(), flags.into()), false);
         // No double is exact beyond 2^53 generations, which nobody will publish.
@@ -243,7 +243,8 @@ impl Intake {
             for (track, tag) in self.tracks.tags.iter().zip(*tags) {
                 let age_us = u32::try_from(tag.age_ns / 1_000).unwrap_or(u32::MAX);
                 let state = if tag.is_stale() { TrackKind::STALE } else { tag.quality.into() };
-                put(*track, Point { age_us, ..point(tag.value, state) }, false);
+                let source_us = tag.source_unix_ns().map_or(0, |unix_ns| unix_ns / 1_000);
+                put(*track, Point { age_us, source_us, ..point(tag.value, state) }, false);
             }
         }
         let decides = head.has(CycleHead::DECISION_SLOT);
@@ -270,7 +271,7 @@ impl Intake {
             if estimated.is_none_or(|last| last < *cycle) {
                 *estimated = Some(*cycle);
                 for (track, value) in [(tracks.value, *value), (tracks.spread, *spread)] {
-                    to.push((track, Point { cycle: *cycle, value, state: 0, age_us: 0 }));
+                    to.push((track, Point::new(*cycle, value, 0)));
                 }
             }
         });

@@ -237,7 +237,7 @@ mod tests {
             let (mut shown, mut cycle): (Option<Point>, _) = (None, 0);
             for (step, value, state) in samples {
                 cycle += step;
-                let sample = Point { cycle, value, state, age_us: 0 };
+                let sample = Point::new(cycle, value, state);
                 if exceptions.keeps(TrackId(1), &sample) {
                     shown = Some(sample);
                 }

@@ -66,7 +66,11 @@ fn commit(begin: &mut (u64, u64), at: u64, stretch: &Stretch, tracks: &[TrackId]
     let now_ns = unix_ns.saturating_add_signed(stretch.clock_s * 1_000_000_000) + missing * PERIOD_NS;
     *begin = (end, now_ns + stretch.cycles * PERIOD_NS);
     let value = |cycle: u64| if cycle % 11 == 5 { f64::NAN } else { cycle as f64 / 7.0 };
-    let point = |cycle| Point { cycle, value: value(cycle), state: (cycle / 50 % 2) as u32, age_us: u32::MAX };
+    let point = |cycle| Point {
+        age_us: u32::MAX,
+        source_us: cycle % 3 * 1_234_567,
+        ..Point::new(cycle, value(cycle), (cycle / 50 % 2) as u32)
+    };
     let cycles = (first..end).filter(|cycle| (cycle - first).is_multiple_of(stretch.every) || cycle + 1 == end);
     let gap = Gap {
         what: Missing::Cycles,

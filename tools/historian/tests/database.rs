@@ -63,8 +63,8 @@ impl Writer {
 
     fn points(&self, cycle: u64) -> impl Iterator<Item = (TrackId, Point)> + use<> {
         let state = (cycle % 3) as u32;
-        let point = move |track: TrackId| (track, Point { cycle, value: value(cycle), state, age_us: u32::MAX });
-        self.tracks.clone().into_iter().map(point)
+        let point = Point { age_us: u32::MAX, source_us: source_us(cycle), ..Point::new(cycle, value(cycle), state) };
+        self.tracks.clone().into_iter().map(move |track| (track, point))
     }
 
     /// All that was put is in the database.
@@ -78,6 +78,11 @@ impl Writer {
 
 fn unix_ns(cycle: u64) -> u64 {
     BEGIN_NS + cycle * 1_000_000
+}
+
+/// Every third has none.
+fn source_us(cycle: u64) -> u64 {
+    if cycle.is_multiple_of(3) { 0 } else { (BEGIN_NS + cycle * 1_000_000) / 1_000 - 700 }
 }
 
 fn value(cycle: u64) -> f64 {
@@ -122,7 +127,11 @@ fn count(client: &mut Client, sql: &str) -> u64 {
 /// Everything up to here is there once: as samples of both tracks, or in a gap. How many cycles were lost on the way.
 fn check(client: &mut Client, end: u64) -> u64 {
     let rows = client
-        .query("SELECT cycle, value, (extract(epoch FROM time) * 1000)::bigint, state FROM corerl.sample ORDER BY cycle, track", &[])
+        .query(
+            "SELECT cycle, value, (extract(epoch FROM time) * 1000)::bigint, state, (extract(epoch FROM source_time) * 1000000)::bigint
+             FROM corerl.sample ORDER BY cycle, track",
+            &[],
+        )
         .unwrap();
     let stored: Vec<u64> = rows.iter().map(|row| row.get::<_, i64>(0).cast_unsigned()).collect();
     let (pairs, rest) = stored.as_chunks::<2>();
@@ -132,6 +141,8 @@ fn check(client: &mut Client, end: u64) -> u64 {
         let cycle = row.get::<_, i64>(0).cast_unsigned();
         assert_eq!((row.get(1), row.get(3)), (value(cycle), (cycle % 3) as i64));
         assert_eq!(row.get::<_, i64>(2), (unix_ns(cycle) / 1_000_000).cast_signed());
+        let source_us = Some(source_us(cycle)).filter(|source_us| *source_us > 0);
+        assert_eq!(row.get::<_, Option<i64>>(4).map(i64::cast_unsigned), source_us);
     }
     let of = |what: &str| format!("SELECT coalesce(sum(count), 0)::bigint FROM corerl.gap WHERE what = '{what}'");
     assert_eq!(pairs.len() as u64 + count(client, &of("cycles")), end, "every cycle is stored or in a gap");
@@ -314,11 +325,12 @@ fn the_historians_role_adds_and_takes_nothing_away_and_people_read_names() {
         client.batch_execute("RESET ROLE").unwrap();
     }
     client.batch_execute("SET ROLE corerl_reader").unwrap();
-    let sql = "SELECT site, agent, kind, tag, value, unit, quality FROM corerl.sample_named WHERE cycle = 4 ORDER BY kind DESC";
+    let sql = "SELECT site, agent, kind, tag, value, unit, quality, source_time < time
+               FROM corerl.sample_named WHERE cycle = 4 ORDER BY kind DESC";
     let rows = client.query(sql, &[]).unwrap();
     let texts = |row: &postgres::Row| [0, 1, 2, 3, 5].map(|at| row.get::<_, String>(at));
     assert_eq!(texts(&rows[0]), ["works", "ph", "tag", "level", "m"]);
-    assert_eq!((rows[0].get(4), rows[0].get(6)), (0.5, Some("uncertain")));
+    assert_eq!((rows[0].get(4), rows[0].get(6), rows[0].get(7)), (0.5, Some("uncertain"), Some(true)));
     assert_eq!((texts(&rows[1])[2].as_str(), rows[1].get(6)), ("setpoint.sent", None::<&str>));
     let text: String = client.query_one("SELECT text FROM corerl.event WHERE number = 0", &[]).unwrap().get(0);
     assert_eq!(text, "no text of PostgreSQL has a \u{fffd}");

@@ -7,7 +7,7 @@ use crate::parts::{Page, Part};
 use crate::past::Missed;
 
 /// The version of all that follows behind the greeting.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a historian can be asked. Times are nanoseconds since 1970; both ends of a window are in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -81,8 +81,11 @@ fn keep(history: &Path, stretches: &[Stretch]) {
         for (at, (points, missing, clock_s)) in stretches.iter().enumerate() {
             let first = cycle;
             let cycles = first..first + points;
-            let point =
-                |cycle: u64| Point { cycle, value: cycle as f64 / 7.0, state: (cycle / 50 % 2) as u32, age_us: 3 };
+            let point = |cycle: u64| Point {
+                age_us: 3,
+                source_us: cycle,
+                ..Point::new(cycle, cycle as f64 / 7.0, (cycle / 50 % 2) as u32)
+            };
             let gap = |count| Gap {
                 what: Missing::Cycles,
                 first: first - count,

@@ -14,7 +14,7 @@ use parquet::file::reader::{ChunkReader, FileReader as _, Length, RowGroupReader
 use parquet::file::serialized_reader::SerializedFileReader;
 use parquet::record::{Row, RowAccessor as _};
 
-use super::row::{AGE, CYCLE, Owner, STATE, VALUE};
+use super::row::{AGE, CYCLE, Owner, SOURCE, STATE, VALUE};
 use crate::block::Point;
 use crate::rows::{Event, Gap, Missing};
 use crate::store::StoreError;
@@ -86,12 +86,15 @@ pub(crate) fn points(path: &Path, footer: Piece, share: &Share) -> Result<Vec<Po
         let [cycles, states, ages] = [CYCLE, STATE, AGE].map(|place| column(group.as_ref(), place, share));
         let (cycles, states, ages) = (cycles?.longs()?, states?.longs()?, ages?.longs()?);
         let point = |(((cycle, value), state), age): (((i64, f64), i64), i64)| Point {
-            cycle: cycle.cast_unsigned(),
-            value,
-            state: state as u32,
             age_us: age as u32,
+            ..Point::new(cycle.cast_unsigned(), value, state as u32)
         };
-        Ok(cycles.into_iter().zip(values.numbers()?).zip(states).zip(ages).map(point).collect())
+        let mut points: Vec<_> = cycles.into_iter().zip(values.numbers()?).zip(states).zip(ages).map(point).collect();
+        if group.num_columns() > SOURCE {
+            let sources = column(group.as_ref(), SOURCE, share)?.longs()?;
+            points.iter_mut().zip(sources).for_each(|(point, ns)| point.source_us = ns.cast_unsigned() / 1_000);
+        }
+        Ok(points)
     };
     read().map_err(|unreadable| named(path, unreadable))
 }

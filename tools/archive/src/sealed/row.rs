@@ -63,16 +63,18 @@ pub(crate) fn sample_columns() -> Vec<Column> {
         ),
         ("age_us", Kind::Count, "us", "how old the value was"),
         ("cycle", Kind::Count, "", "the control cycle in which it was so, counted by the run"),
+        ("source_time", Kind::Time, "", "when it was so by the clock of its source, if that says anything of it"),
     ])
 }
 
-/// The places of a sample's own numbers among the columns.
+/// The places of a sample's own numbers among the columns. Files of older versions end before the sources' times.
+pub(super) const SOURCE: usize = 12;
 pub(super) const CYCLE: usize = 11;
 pub(super) const AGE: usize = 10;
 pub(super) const STATE: usize = 9;
 pub(super) const VALUE: usize = 7;
 
-pub(crate) fn sample_row<'a>(sample: &Sample<'a>) -> [Value<'a>; 12] {
+pub(crate) fn sample_row<'a>(sample: &Sample<'a>) -> [Value<'a>; 13] {
     let Sample { unix_ns, owner, track, point } = sample;
     let quality = match (track.kind, point.state) {
         (TrackKind::Tag, 0) => word("good"),
@@ -96,6 +98,7 @@ pub(crate) fn sample_row<'a>(sample: &Sample<'a>) -> [Value<'a>; 12] {
         Value::Count(point.state.into()),
         Value::Count(point.age_us.into()),
         Value::Count(point.cycle),
+        point.source_ns().map_or(Value::Nothing, Value::Time),
     ]
 }
 

@@ -151,7 +151,7 @@ impl Times {
 
     fn point(&self, old: &Old) -> Point {
         let Old { unix_ns, value, state, age_us } = *old;
-        Point { cycle: self.cycle(unix_ns), value, state, age_us }
+        Point { age_us, ..Point::new(self.cycle(unix_ns), value, state) }
     }
 }
 
@@ -373,7 +373,7 @@ mod tests {
         let day = Day::of(BEGIN_NS);
         let commit = |at: u64| crate::Commit {
             cycle_records: at..at + 1,
-            points: vec![(tracks[0], Point { cycle: at, value: 1.0, state: 0, age_us: 0 })],
+            points: vec![(tracks[0], Point::new(at, 1.0, 0))],
             clock: (at == 0).then_some((0, BEGIN_NS)),
             ..crate::Commit::default()
         };
@@ -395,7 +395,7 @@ mod tests {
         let (mut store, run, tracks) = crate::store::histories::empty(directory.path());
         let commit = crate::Commit {
             cycle_records: 0..1,
-            points: vec![(tracks[0], Point { cycle: 0, value: 1.0, state: 0, age_us: 0 })],
+            points: vec![(tracks[0], Point::new(0, 1.0, 0))],
             clock: Some((0, BEGIN_NS)),
             last_cycle: Some(0),
             ..crate::Commit::default()

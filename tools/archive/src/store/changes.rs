@@ -18,7 +18,7 @@ fn full(directory: &Path) -> Store {
     let none = Limit { age: None, bytes: Some(0) };
     store.purge(&Retention { minutes: none, ..Retention::default() }, 30_000 * 86_400_000_000_000).unwrap();
     let (_, tracks) = super::histories::infos(directory);
-    let points = vec![(tracks[0].id, Point { cycle: 180_001, value: 1.0, state: 0, age_us: 0 })];
+    let points = vec![(tracks[0].id, Point::new(180_001, 1.0, 0))];
     let commit = Commit { cycle_records: 180_000..180_002, events_read: 4..4, points, ..Commit::default() };
     store.commit(tracks[0].run, &commit).unwrap();
     let name = TrackName { kind: TrackKind::Tag, name: "old".into(), unit: "m".into() };

@@ -24,7 +24,7 @@ pub(super) fn kept(directory: &Path) -> Store {
     for (number, end) in [3_000, 80_000, 176_000, 180_000].into_iter().enumerate() {
         let points = (next..end).step_by(100).flat_map(|cycle| tracks.iter().map(move |track| (*track, cycle)));
         let points =
-            points.map(|(track, cycle)| (track, Point { cycle, value: cycle as f64 / 8.0, state: 0, age_us: 5 }));
+            points.map(|(track, cycle)| (track, Point { age_us: 5, ..Point::new(cycle, cycle as f64 / 8.0, 0) }));
         let event = Event {
             number: number as u64,
             cycle: next,
@@ -188,7 +188,7 @@ proptest! {
         // Sealing compacts the journal: so one more commit comes behind it.
         store.seal(day()).unwrap();
         let (_, tracks) = infos(directory.path());
-        let points = vec![(tracks[0].id, Point { cycle: 180_001, value: 1.0, state: 0, age_us: 0 })];
+        let points = vec![(tracks[0].id, Point::new(180_001, 1.0, 0))];
         store.commit(run, &Commit { cycle_records: 180_000..180_002, events_read: 4..4, points, ..Commit::default() }).unwrap();
         prop_assert_eq!(verify(directory.path()).unwrap().findings, []);
         if let Some((table, id, bytes)) = tags.get(which) {

@@ -74,7 +74,7 @@ pub(super) fn told(steps: &[Step], tracks: &[TrackId]) -> Told {
             .iter()
             .map(|&(track, at, value, state)| {
                 let at = first + at % step.cycles;
-                ((at, track), Point { cycle: at, value, state, age_us: 7 })
+                ((at, track), Point { age_us: 7, source_us: at % 5 * 1_000_003, ..Point::new(at, value, state) })
             })
             .collect();
         let mut commit = Commit { cycle_records: gap_begins.unwrap_or(first)..cycle, ..Commit::default() };

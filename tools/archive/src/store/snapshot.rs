@@ -59,7 +59,7 @@ mod tests {
     }
 
     fn point(cycle: u64) -> Point {
-        Point { cycle, value: cycle as f64, state: 0, age_us: 0 }
+        Point::new(cycle, cycle as f64, 0)
     }
 
     fn commit(store: &mut Store, (run, track): (RunId, TrackId), cycles: std::ops::Range<u64>) {

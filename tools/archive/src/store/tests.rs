@@ -11,7 +11,7 @@ fn names() -> Vec<TrackName> {
 }
 
 fn point(cycle: u64) -> Point {
-    Point { cycle, value: cycle as f64 / 8.0, state: 0, age_us: 5 }
+    Point { age_us: 5, source_us: 7 * cycle, ..Point::new(cycle, cycle as f64 / 8.0, 0) }
 }
 
 #[test]

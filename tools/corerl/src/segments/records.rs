@@ -150,7 +150,10 @@ fn cycle(sequence: u64, record: &CycleRef<'_>, names: &Description) -> (Value, [
         })
     });
     let tags = record.tags.iter().enumerate().map(|(index, part)| {
-        json!({ "name": tag_name(index), "value": part.value, "age_ns": part.age(), "quality": part.quality, "stale": part.stale != 0 })
+        json!({
+            "name": tag_name(index), "value": part.value, "age_ns": part.age(), "source_unix_ns": part.source_unix_ns(),
+            "quality": part.quality, "stale": part.stale != 0,
+        })
     });
     let zone = zone_name(head.zone.into())
         .map(|name| json!({ "name": name, "tag": tag_name(head.zone_tag.into()), "depth": head.zone_depth }));

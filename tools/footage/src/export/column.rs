@@ -63,10 +63,11 @@ const CYCLE: [Spec; 22] = [
     ("samples", Kind::Count, "", "samples that were taken in"),
 ];
 
-const TAG: [Spec; 3] = [
+const TAG: [Spec; 4] = [
     ("value", Kind::Number, "", "value in engineering units as the runtime knew it"),
     ("quality", Kind::Choice, "", "how far it could be trusted"),
     ("age_s", Kind::Number, "s", "time since it was received"),
+    ("source_time", Kind::Time, "", "when the sample received last was so by the clock of its source, if that says so"),
 ];
 
 const SETPOINT: [Spec; 7] = [
@@ -169,6 +170,7 @@ fn of_tag<'a>(part: &TagPart) -> [Value<'a>; TAG.len()] {
         Value::Choice(quality, name),
         // The age of what never came is the end of the scale.
         Value::Number(part.age().map_or(f64::NAN, |age_ns| age_ns as f64 / 1e9)),
+        part.source_unix_ns().map_or(Value::Nothing, Value::Time),
     ]
 }
 

@@ -37,6 +37,7 @@ fn recorded_up_to(cycles: usize) -> Staged {
                 (record.head.zone, record.head.zone_tag, record.head.zone_depth) = (CycleHead::YELLOW, 1, 0.25);
             }
             (record.tags[0].value, record.tags[0].stale) = (5.0, u8::from(number == 3));
+            record.tags[0].source_time = 134_402_724_000_000_000 + 10_000 * number as i64;
             record.tags[1].stale = 1;
             (record.tags[1].value, record.tags[1].quality, record.tags[1].age_ns) = (level, 2, u64::MAX);
             let setpoint = &mut record.setpoints[0];

@@ -26,12 +26,12 @@ impl Default for Samples {
 impl Samples {
     /// Where they go, and in which order their columns lie.
     pub(super) const INTO: &str =
-        "COPY corerl.sample (time, cycle, value, state, age_us, run, track) FROM STDIN (FORMAT binary)";
+        "COPY corerl.sample (time, cycle, value, state, age_us, run, track, source_time) FROM STDIN (FORMAT binary)";
 
     pub(super) fn push(&mut self, (run, track): (i32, i32), unix_ns: u64, point: &Point) {
-        let Point { cycle, value, state, age_us } = *point;
-        let time = microseconds(unix_ns);
-        self.bytes.extend_from_slice(&7_i16.to_be_bytes());
+        let Point { cycle, value, state, age_us, source_us } = *point;
+        let time = microseconds(unix_ns / 1_000);
+        self.bytes.extend_from_slice(&8_i16.to_be_bytes());
         let wide = [time, cycle.cast_signed(), value.to_bits().cast_signed(), state.into(), age_us.into()];
         for field in wide {
             self.bytes.extend_from_slice(&8_i32.to_be_bytes());
@@ -40,6 +40,13 @@ impl Samples {
         for field in [run, track] {
             self.bytes.extend_from_slice(&4_i32.to_be_bytes());
             self.bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        if source_us == 0 {
+            // A length below zero is nothing.
+            self.bytes.extend_from_slice(&(-1_i32).to_be_bytes());
+        } else {
+            self.bytes.extend_from_slice(&8_i32.to_be_bytes());
+            self.bytes.extend_from_slice(&microseconds(source_us).to_be_bytes());
         }
         self.count += 1;
     }
@@ -55,7 +62,7 @@ impl Samples {
     }
 }
 
-/// PostgreSQL's time.
-fn microseconds(unix_ns: u64) -> i64 {
-    (unix_ns / 1_000).cast_signed() - EPOCH_US
+/// PostgreSQL's time, of one since 1970.
+fn microseconds(unix_us: u64) -> i64 {
+    i64::try_from(unix_us).unwrap_or(i64::MAX) - EPOCH_US
 }

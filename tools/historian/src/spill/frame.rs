@@ -1,16 +1,18 @@
 //! Frames, and how they lie in a segment.
 //!
 //! ```text
-//! "CRLs", 4 bytes | length of what comes behind, 4 | crc32, 4 | an entry in postcard's form
+//! "CRLt", 4 bytes | length of what comes behind, 4 | crc32, 4 | an entry in postcard's form
 //! ```
 //! Numbers are little-endian. The checksum covers the segment's number and the frame's offset, too: bytes of another place are
 //! never taken for the ones that belong here. Behind a damaged frame the next whole one is looked for, so that a flipped bit
-//! costs one frame.
+//! costs one frame. Frames of an older version began with "CRLs"; they are told from damage, and nothing in them is believed.
 
 use serde::{Serialize, de::DeserializeOwned};
 
 /// How a frame begins.
-const MAGIC: [u8; 4] = *b"CRLs";
+const MAGIC: [u8; 4] = *b"CRLt";
+/// How one began whose samples said nothing of their sources.
+const FORMER_MAGIC: [u8; 4] = *b"CRLs";
 /// Bytes before the entry.
 pub(super) const HEAD: usize = 12;
 /// Bytes of an entry at most; longer ones are neither written nor believed.
@@ -75,13 +77,14 @@ impl<'a> Frames<'a> {
         if self.bytes.is_empty() {
             return None;
         }
-        let Some(entry) = whole(self.bytes, self.place) else {
+        let Some((magic, entry)) = whole(self.bytes, self.place) else {
             let skipped = self.distance();
             self.skip(skipped);
             return Some(Next::Damaged(skipped as u64));
         };
         self.skip(HEAD + entry.len());
-        Some(postcard::from_bytes(entry).map_or(Next::Unknown, Next::Entry))
+        let known = (magic == MAGIC).then(|| postcard::from_bytes(entry).ok()).flatten();
+        Some(known.map_or(Next::Unknown, Next::Entry))
     }
 
     /// To the next whole frame, or to the end.
@@ -99,13 +102,15 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// The entry of the frame with which these bytes begin, if there is one.
-fn whole(bytes: &[u8], place: Place) -> Option<&[u8]> {
+/// How the frame begins with which these bytes do, and its entry, if there is one.
+fn whole(bytes: &[u8], place: Place) -> Option<([u8; 4], &[u8])> {
     let (head, rest) = bytes.split_at_checked(HEAD)?;
     let number = |at: usize| head[at..].first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
     let (length, sum) = (number(4)? as usize, number(8)?);
     let entry = rest.get(..length)?;
-    (head[..4] == MAGIC && length <= ENTRY_BYTES_MAX && checksum(place, entry) == sum).then_some(entry)
+    let magic = *head.first_chunk()?;
+    let is_ours = magic == MAGIC || magic == FORMER_MAGIC;
+    (is_ours && length <= ENTRY_BYTES_MAX && checksum(place, entry) == sum).then_some((magic, entry))
 }
 
 fn checksum(place: Place, entry: &[u8]) -> u32 {
@@ -149,7 +154,7 @@ mod tests {
 
     /// Entries that hold frames' beginnings, too.
     fn entries() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        let entry = prop_oneof![prop::collection::vec(any::<u8>(), 0..40), Just(b"xCRLs\0\0\0\0\0\0\0\0".to_vec())];
+        let entry = prop_oneof![prop::collection::vec(any::<u8>(), 0..40), Just(b"xCRLt\0\0\0\0\0\0\0\0".to_vec())];
         prop::collection::vec(entry, 1..8)
     }
 
@@ -183,6 +188,16 @@ mod tests {
             expected.remove(hit);
             prop_assert_eq!(found, expected);
             prop_assert!(damaged > 0);
+        }
+
+        #[test]
+        fn frames_of_an_older_version_are_unknown_and_no_damage(entries in entries()) {
+            let (mut bytes, ends) = segment(&entries);
+            let begins = std::iter::once(0).chain(ends.iter().copied()).take(ends.len());
+            begins.for_each(|at| bytes[at..at + 4].copy_from_slice(&FORMER_MAGIC));
+            let mut frames = Frames::new(&bytes, PLACE);
+            let found: Vec<Next<Vec<u8>>> = std::iter::from_fn(|| frames.next()).collect();
+            prop_assert!(found.len() == entries.len() && found.iter().all(|next| *next == Next::Unknown));
         }
 
         #[test]

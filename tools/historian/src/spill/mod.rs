@@ -56,9 +56,9 @@ pub enum SpillError {
     /// There is another one.
     #[error("another historian writes the spill log {}", .0.display())]
     Taken(PathBuf),
-    /// A newer program's.
-    #[error("{} was written by a newer program: use that one, or let it empty the log", .0.display())]
-    TooNew(PathBuf),
+    /// Another version's.
+    #[error("{} was written by another version of this program: let that one empty the log", .0.display())]
+    Foreign(PathBuf),
     /// It is longer than the log.
     #[error("a commit of {bytes} bytes is longer than the spill log, which has {budget}: give it a larger budget")]
     TooLong {
@@ -421,8 +421,8 @@ fn newest_book(directory: &Path, segments: &VecDeque<Segment>) -> Result<Book, S
         let mut book: Option<Book> = None;
         while let Some(next) = frames.next() {
             match next {
-                Next::Entry(Entry::Head { version, .. }) if version > VERSION => return Err(SpillError::TooNew(path)),
-                Next::Unknown => return Err(SpillError::TooNew(path)),
+                Next::Entry(Entry::Head { version, .. }) if version > VERSION => return Err(SpillError::Foreign(path)),
+                Next::Unknown => return Err(SpillError::Foreign(path)),
                 Next::Entry(Entry::Head { book: head, .. }) => book = Some(head),
                 Next::Entry(Entry::Commit(Spilled { run, clock, commit })) => {
                     if let Some(book) = &mut book {

@@ -19,7 +19,7 @@ fn names() -> Vec<TrackName> {
 
 /// A point for each record.
 fn commit(track: TrackId, records: Range<u64>) -> Commit {
-    let point = |cycle| (track, Point { cycle, value: cycle as f64, state: 0, age_us: 0 });
+    let point = |cycle| (track, Point::new(cycle, cycle as f64, 0));
     Commit { points: records.clone().map(point).collect(), cycle_records: records, ..Commit::default() }
 }
 

@@ -39,7 +39,7 @@ fn keep(server: &Server, spill: &Path) {
         TrackName { kind, name: name.into(), unit: "m".into() }
     };
     let tracks = keeper.tracks(kept.run, &TrackKind::ALL.map(name)).unwrap();
-    let point = |cycle: u64| Point { cycle, value: 2.0, state: 0, age_us: 0 };
+    let point = |cycle: u64| Point::new(cycle, 2.0, 0);
     let event = |number: u64, kind: &str| Event {
         number,
         cycle: number,

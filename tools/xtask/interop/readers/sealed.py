@@ -35,12 +35,13 @@ def ordered(rows):
 
 
 def samples(directory):
-    """What `corerl data query` says: time, agent, tag, value, unit and quality."""
+    """What `corerl data query` says: time, agent, tag, value, unit, quality and the source's time."""
     with open(directory / "samples.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return ordered(
         (microseconds(row["time"]), row["agent"], row["tag"], float(row["value"]) if row["value"] else None,
-         row["unit"] or None, row["state"] if row["tag"] == "level" else None)
+         row["unit"] or None, row["state"] if row["tag"] == "level" else None,
+         microseconds(row["source_time"]) if row["source_time"] else None)
         for row in rows
     )
 
@@ -53,11 +54,12 @@ def dataset(history, name):
 def arrow(history, ours):
     found = dataset(history, "samples")
     table = found.to_table()
-    times = [time // 1000 for time in table.column("time").cast("int64").to_pylist()]
-    rows = zip(times, table.to_pylist())
+    times, sources = (
+        [time and time // 1000 for time in table.column(name).cast("int64").to_pylist()] for name in ("time", "source_time")
+    )
     theirs = ordered(
-        (time, f"{row['site']}/{row['agent']}", address(row["kind"], row["tag"]), row["value"], row["unit"], row["quality"])
-        for time, row in rows
+        (time, f"{row['site']}/{row['agent']}", address(row["kind"], row["tag"]), row["value"], row["unit"], row["quality"], source)
+        for time, source, row in zip(times, sources, table.to_pylist())
     )
     check("pyarrow: one dataset of sealed days has the same samples", theirs == ours, f"{len(theirs)} samples")
     check("pyarrow: days are partitions", set(map(str, table.column("date").to_pylist())) == {"2023-11-14", "2023-11-15"})
@@ -70,7 +72,8 @@ def arrow(history, ours):
 
 def duck(history, ours):
     source = f"read_parquet('{history}/site=*/date=*/samples-*.parquet', hive_partitioning = true)"
-    query = f"""select epoch_us(time::timestamptz), site || '/' || agent, kind, tag, value, unit, quality from {source}"""
+    query = f"""select epoch_us(time::timestamptz), site || '/' || agent, kind, tag, value, unit, quality,
+        epoch_us(source_time::timestamptz) from {source}"""
     rows = duckdb.sql(query).fetchall()
     theirs = ordered((time, agent, address(kind, tag), *rest) for time, agent, kind, tag, *rest in rows)
     check("DuckDB: one dataset of sealed days has the same samples", theirs == ours, f"{len(theirs)} samples")
@@ -102,7 +105,7 @@ def events(directory, history):
 def main(directory):
     history = directory / "history"
     ours = samples(directory)
-    check("there are samples to compare", any(row[3] is None for row in ours) and len({row[1] for row in ours}) == 2, f"{len(ours)} samples")
+    check("there are samples to compare", any(row[3] is None for row in ours) and {row[6] is None for row in ours} == {False, True} and len({row[1] for row in ours}) == 2, f"{len(ours)} samples")
     arrow(history, ours)
     duck(history, ours)
     events(directory, history)

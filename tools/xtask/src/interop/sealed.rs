@@ -73,7 +73,12 @@ fn keep(history: &Path) -> Result<(), StoreError> {
 fn point(cycle: u64) -> Point {
     let value = if cycle % 11 == 10 { f64::NAN } else { cycle as f64 / 7.0 };
     let state = if value.is_nan() { 2 } else { u32::from(cycle % 5 == 4) };
-    Point { cycle, value, state, age_us: 100 + cycle as u32 }
+    Point { age_us: 100 + cycle as u32, source_us: source_us(cycle), ..Point::new(cycle, value, state) }
+}
+
+/// Some sources give no time.
+const fn source_us(cycle: u64) -> u64 {
+    if cycle % 4 == 3 { 0 } else { (BEGIN_NS + cycle * PERIOD_NS) / 1_000 - 1_001 }
 }
 
 fn event(cycle: u64) -> Event {

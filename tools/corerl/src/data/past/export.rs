@@ -249,7 +249,7 @@ mod tests {
             .map(|tag| TrackName { kind: archive::TrackKind::Tag, name: tag.name.clone(), unit: String::new() })
             .collect();
         let tracks = store.tracks(run, &names).unwrap();
-        let point = |cycle| Point { cycle, value: cycle as f64, state: 0, age_us: 0 };
+        let point = |cycle| Point::new(cycle, cycle as f64, 0);
         let points = (0..CYCLES).flat_map(|cycle| tracks.iter().map(move |track| (*track, point(cycle)))).collect();
         let commit = Commit {
             points,

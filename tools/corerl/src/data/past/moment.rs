@@ -95,6 +95,10 @@ struct TagThen {
     quality: String,
     /// How old it was when it was kept; `null` for what was never received.
     age_s: Option<f64>,
+    /// When it was so by its source's own clock; `null` when the source says nothing of it.
+    source_time: Option<String>,
+    /// So long before it was received, by the two clocks; below 0 when the source's clock is ahead.
+    source_s: Option<f64>,
     /// Since it was kept: what does not change, or within its deadband, is kept once a minute.
     kept_s: f64,
 }
@@ -161,7 +165,7 @@ fn moments(past: &dyn Past, of: &Where, at: u64, zone: &Zone) -> Result<Vec<Mome
         let Some(timed) = series.at(past, at)? else { continue };
         let moment = moments.entry(&series.agent).or_default();
         moment.agent.clone_from(&series.agent);
-        moment.take(series, &timed, at);
+        moment.take(series, &timed, at, zone);
         if series.kind == TrackKind::Mode
             && let Some(since) = since(past, series, at)?
         {
@@ -205,7 +209,7 @@ fn to_be_found_again(at: u64) -> u64 {
 }
 
 impl Moment {
-    fn take(&mut self, series: &Series, timed: &Timed, at: u64) {
+    fn take(&mut self, series: &Series, timed: &Timed, at: u64, zone: &Zone) {
         let value = Some(timed.point.value).filter(|value| value.is_finite());
         let state = series.state(&timed.point);
         match series.kind {
@@ -215,6 +219,11 @@ impl Moment {
                 value,
                 quality: state,
                 age_s: value.map(|_| f64::from(timed.point.age_us) / 1e6),
+                source_time: timed.point.source_ns().map(|source_ns| zone.tell(source_ns)),
+                source_s: timed.point.source_ns().map(|source_ns| {
+                    let received_ns = timed.unix_ns.saturating_sub(u64::from(timed.point.age_us) * 1_000);
+                    (i128::from(received_ns) - i128::from(source_ns)) as f64 / 1e9
+                }),
                 kept_s: at.saturating_sub(timed.unix_ns) as f64 / 1e9,
             }),
             TrackKind::Raw => self.setpoint(series).raw = value,
@@ -281,11 +290,21 @@ fn told(moment: &Moment, time: &str) -> String {
     if moment.value.is_some() {
         text += &format!("  value {} +- {}\n", some(moment.value), some(moment.spread));
     }
-    let mut rows = vec![["tag", "value", "quality", "kept"].map(str::to_owned)];
+    let mut rows = vec![["tag", "value", "quality", "kept", "source"].map(str::to_owned)];
     rows.extend(moment.tags.iter().map(|tag| {
-        [with_unit(&tag.name, &tag.unit), some(tag.value), tag.quality.clone(), format!("{:.1} s before", tag.kept_s)]
+        let kept = format!("{:.1} s before", tag.kept_s);
+        [with_unit(&tag.name, &tag.unit), some(tag.value), tag.quality.clone(), kept, stamped(tag.source_s)]
     }));
     text + &indented(&table(&rows))
+}
+
+/// How a source's time lies to that of the receipt.
+fn stamped(source_s: Option<f64>) -> String {
+    match source_s {
+        None => "says no time".to_owned(),
+        Some(before) if before < 0.0 => format!("{:.3} s after it came", -before),
+        Some(before) => format!("{before:.3} s before it came"),
+    }
 }
 
 fn some(value: Option<f64>) -> String {
@@ -341,7 +360,7 @@ pub(super) mod tests {
             name(TrackKind::Policy, "policy", ""),
         ];
         let tracks = store.tracks(run, &names).unwrap();
-        let point = |track: TrackId, cycle, value, state| (track, Point { cycle, value, state, age_us: 0 });
+        let point = |track: TrackId, cycle, value, state| (track, Point::new(cycle, value, state));
         let mut points: Vec<_> = (0..900)
             .step_by(10)
             .flat_map(|cycle| {

@@ -180,7 +180,7 @@ mod tests {
 
     /// A value of this second, which holds up to that one.
     fn held(second: u64, value: f64, until: u64) -> (Timed, u64) {
-        let point = Point { cycle: second, value, state: 0, age_us: 0 };
+        let point = Point::new(second, value, 0);
         (Timed { unix_ns: second * 1_000_000_000, point }, until * 1_000_000_000)
     }
 

@@ -90,8 +90,12 @@ struct Told {
     value: Option<f64>,
     /// Quality of a tag, limits that acted on what was sent, why nothing was written, or the mode's name.
     state: String,
+    /// When it was so by its source's own clock; `null` when the source says nothing of it.
+    source_time: Option<String>,
     #[serde(skip)]
     unix_ns: u64,
+    #[serde(skip)]
+    source_ns: Option<u64>,
 }
 
 /// What one time was like.
@@ -127,7 +131,7 @@ pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
         }
         Some(every) => {
             let found = found(series, |series| stretches(series, &*past, (from, to), every, &zone))?;
-            put(arguments, &found, (from, to), &zone, &|found| wide(found, arguments.figure))?;
+            put(arguments, &found, (from, to), &zone, &|found, _| wide(found, arguments.figure))?;
             found.iter().all(|found| found.points.is_empty())
         }
     };
@@ -151,13 +155,13 @@ fn put<T: Serialize>(
     found: &[Found<T>],
     (from, to): (u64, u64),
     zone: &Zone,
-    sheet: &dyn Fn(&[Found<T>]) -> Sheet,
+    sheet: &dyn Fn(&[Found<T>], Format) -> Sheet,
 ) -> Result<(), Failure> {
     let (out, force) = (arguments.out.as_deref(), arguments.force);
     let said = if arguments.json { Some(Format::Json) } else { arguments.format };
     let format = out.map_or(Ok(said.unwrap_or(Format::Table)), |path| ending::format(path, said, &Format::ENDINGS))?;
     if format != Format::Json {
-        return sheet(found).put(format, (out, force), zone);
+        return sheet(found, format).put(format, (out, force), zone);
     }
     let printed = Printed { from: zone.tell(from), to: zone.tell(to), series: found };
     let text = json_text("corerl.data-query/1", &printed)?;
@@ -175,7 +179,9 @@ fn values(series: &Series, past: &dyn Past, (from, to): (u64, u64), zone: &Zone)
         cycle: point.cycle,
         value: point.value.is_finite().then_some(point.value),
         state: series.state(&point),
+        source_time: point.source_ns().map(|source_ns| zone.tell(source_ns)),
         unix_ns,
+        source_ns: point.source_ns(),
     };
     Ok(points.into_iter().map(told).collect())
 }
@@ -210,16 +216,18 @@ fn stretches(
     Ok(buckets.into_iter().map(told).collect())
 }
 
-/// A row for each value, in the order of their times.
-fn sheet(found: &[Found<Told>]) -> Sheet {
+/// A row for each value, in the order of their times. People have the sources' times in other formats: no screen is as wide.
+fn sheet(found: &[Found<Told>], format: Format) -> Sheet {
     let mut all: Vec<_> = found.iter().flat_map(|of| of.points.iter().map(move |told| (of, told))).collect();
     all.sort_by_key(|(_, told)| told.unix_ns);
     let word = |text: &str| Value::Word(text.to_owned().into());
     let row = |(of, told): (&Found<Told>, &Told)| {
         let value = Value::Number(told.value.unwrap_or(f64::NAN));
-        vec![Value::Time(told.unix_ns), word(&of.agent), word(&of.tag), value, word(&of.unit), word(&told.state)]
+        let source = told.source_ns.map_or(Value::Nothing, Value::Time);
+        let state = word(&told.state);
+        vec![Value::Time(told.unix_ns), word(&of.agent), word(&of.tag), value, word(&of.unit), state, source]
     };
-    Sheet {
+    let mut sheet = Sheet {
         columns: vec![
             column("time", Kind::Time, "", "when it was so"),
             column("agent", Kind::Word, "", "whose it is"),
@@ -227,9 +235,20 @@ fn sheet(found: &[Found<Told>]) -> Sheet {
             column("value", Kind::Number, "", "the value, in its unit"),
             column("unit", Kind::Word, "", "the unit"),
             column("state", Kind::Word, "", "quality, limits that acted, why nothing was written, or the mode's name"),
+            column(
+                "source_time",
+                Kind::Time,
+                "",
+                "when it was so by the clock of its source, if that says anything of it",
+            ),
         ],
         rows: all.into_iter().map(row).collect(),
+    };
+    if format == Format::Table {
+        sheet.columns.pop();
+        sheet.rows.iter_mut().for_each(|row| _ = row.pop());
     }
+    sheet
 }
 
 /// A row for each time, with a column for each series.

@@ -143,7 +143,7 @@ impl Model {
     pub(super) fn cycle(&mut self, record: &CycleRef<'_>) {
         self.head = Some(*record.head);
         self.minute.take(record.head);
-        let unseen = TagPart { value: f64::NAN, age_ns: 0, quality: 0, stale: 0, reserved: [0; 6] };
+        let unseen = TagPart { value: f64::NAN, age_ns: 0, source_time: 0, quality: 0, stale: 0, reserved: [0; 6] };
         self.tags.resize(record.tags.len(), Tag { part: unseen, seen: [f64::NAN; 2] });
         for (tag, part) in self.tags.iter_mut().zip(record.tags) {
             tag.part = *part;

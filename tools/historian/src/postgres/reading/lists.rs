@@ -59,7 +59,7 @@ impl Snapshot<'_> {
         let Some(window) = self.last_stretch(run, &timeline)? else {
             return Ok(Answer::Newest(Page { rows: Vec::new(), is_last: true }));
         };
-        let sql = "SELECT track.id, newest.time, newest.cycle, value, state, age_us FROM corerl.track
+        let sql = "SELECT track.id, newest.time, newest.cycle, value, state, age_us, source_time FROM corerl.track
                    CROSS JOIN LATERAL (
                        SELECT * FROM corerl.sample
                        WHERE track = track.id AND time >= $3 AND time <= $4 AND cycle >= $5
@@ -146,7 +146,7 @@ fn page<T: serde::Serialize>(rows: &[Row], told: Vec<T>) -> Result<Page<T>, AskE
     Ok(Page::of(told, rows.len() <= ROWS_MAX)?)
 }
 
-/// A point whose time, cycle, value, state and age lie in columns from this one on.
+/// A point whose time, cycle, value, state, age and source's time lie in columns from this one on.
 pub(super) fn timed(row: &Row, column: usize, timeline: &Timeline) -> Timed {
     let point = point(row, column + 1);
     let stored_ns = since_1970(row.get(column));
@@ -159,7 +159,13 @@ pub(super) fn timed(row: &Row, column: usize, timeline: &Timeline) -> Timed {
 /// The same without its time.
 pub(super) fn point(row: &Row, column: usize) -> Point {
     let small = |column| u32::try_from(count(row, column)).unwrap_or(u32::MAX);
-    Point { cycle: count(row, column), value: row.get(column + 1), state: small(column + 2), age_us: small(column + 3) }
+    Point {
+        cycle: count(row, column),
+        value: row.get(column + 1),
+        state: small(column + 2),
+        age_us: small(column + 3),
+        source_us: row.get::<_, Option<_>>(column + 4).map_or(0, |time| since_1970(time) / 1_000),
+    }
 }
 
 fn missing(row: &Row, run: RunId, timeline: &Timeline) -> Missed {

@@ -20,7 +20,7 @@ const GRAIN_NS: u64 = 1_000;
 impl Snapshot<'_> {
     pub(super) fn points(&mut self, track: &TrackInfo, from_ns: u64, to_ns: u64) -> Result<Answer, AskError> {
         let timeline = self.timeline(track.run)?;
-        let sql = "SELECT time, cycle, value, state, age_us FROM corerl.sample
+        let sql = "SELECT time, cycle, value, state, age_us, source_time FROM corerl.sample
                    WHERE track = $1 AND time >= $2 AND time <= $3 ORDER BY time, cycle LIMIT $4";
         let (from, to) = (instant(from_ns), instant(to_ns));
         let mut rows = self.query(sql, &[&number(track.id.0)?, &from, &to, &LIMIT])?;
@@ -77,7 +77,7 @@ impl Snapshot<'_> {
         cycles: RangeInclusive<u64>,
         gathering: &mut Gathering,
     ) -> Result<(), AskError> {
-        let sql = "SELECT time, cycle, value, state, age_us FROM corerl.sample
+        let sql = "SELECT time, cycle, value, state, age_us, source_time FROM corerl.sample
                    WHERE track = $1 AND time >= $2 AND time <= $3 AND cycle BETWEEN $4 AND $5 ORDER BY time LIMIT $6";
         let (mut first, last) = (*cycles.start(), *cycles.end());
         let to = instant(stretch.unix_ns(last));
