@@ -216,8 +216,13 @@ impl Kept {
             assert!(points.is_sorted_by(|a, b| a.cycle < b.cycle), "a cycle is there twice, or out of its order");
             for record in seen.iter().filter(|record| record.head.has(CycleHead::OBSERVATION_SLOT)) {
                 let after = points.partition_point(|point| point.cycle <= record.head.cycle);
-                let held = after.checked_sub(1).map(|at| (points[at].value.to_bits(), points[at].state));
+                let point = after.checked_sub(1).map(|at| points[at]);
                 let observed = &record.tags[tag];
+                if let Some(kept) = point.filter(|point| point.cycle == record.head.cycle) {
+                    assert!(kept.source_us > 0, "the plant says when {name} was so, in {:?}", record.head);
+                    assert_eq!(kept.source_ns(), observed.source_unix_ns().map(|ns| ns - ns % 1_000));
+                }
+                let held = point.map(|point| (point.value.to_bits(), point.state));
                 let state = if observed.stale == 0 { observed.quality.into() } else { TrackKind::STALE };
                 let observed = (observed.value.to_bits(), state);
                 assert_eq!(held, Some(observed), "{name} in {:?}", record.head);

@@ -56,6 +56,9 @@ pub(crate) struct QueryArguments {
     force: bool,
 }
 
+/// A time of which nothing is missing but a cycle or two, at its end, is whole.
+const WHOLE: f64 = 0.999;
+
 /// What a time was like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Figure {
@@ -71,6 +74,8 @@ enum Figure {
     Count,
     /// The share of the known time with a good value.
     Good,
+    /// The share of its span in which there was a value.
+    Known,
 }
 
 /// What was found of one series.
@@ -108,6 +113,8 @@ struct Stretch {
     max: Option<f64>,
     last: Option<f64>,
     good: Option<f64>,
+    /// The share of its span in which there was a value: what the other figures are of.
+    known: f64,
     #[serde(skip)]
     bucket: Bucket,
 }
@@ -132,6 +139,7 @@ pub(crate) fn run(arguments: &QueryArguments) -> Result<Exit, Failure> {
         Some(every) => {
             let found = found(series, |series| stretches(series, &*past, (from, to), every, &zone))?;
             put(arguments, &found, (from, to), &zone, &|found, _| wide(found, arguments.figure))?;
+            mention_partial(&found, arguments.figure);
             found.iter().all(|found| found.points.is_empty())
         }
     };
@@ -211,6 +219,7 @@ fn stretches(
         max: finite(bucket.max),
         last: finite(bucket.last),
         good: bucket.good(),
+        known: bucket.valued_ns as f64 / width_ns as f64,
         bucket,
     };
     Ok(buckets.into_iter().map(told).collect())
@@ -259,7 +268,7 @@ fn wide(found: &[Found<Stretch>], figure: Figure) -> Sheet {
     let many = found.iter().any(|of| of.agent != found[0].agent);
     let mut columns = vec![column("time", Kind::Time, "", "when it begins")];
     columns.extend(found.iter().map(|of| {
-        let unit = if matches!(figure, Figure::Count | Figure::Good) { "" } else { &of.unit };
+        let unit = if matches!(figure, Figure::Count | Figure::Good | Figure::Known) { "" } else { &of.unit };
         let name = if many { format!("{} {}", of.agent, of.tag) } else { of.tag.clone() };
         column(&name, Kind::Number, unit, "what was held in that time")
     }));
@@ -275,6 +284,18 @@ fn wide(found: &[Found<Stretch>], figure: Figure) -> Sheet {
     Sheet { columns, rows: times.into_iter().map(row).collect() }
 }
 
+/// Says of how many figures nobody would see that they are of a part of their time.
+fn mention_partial(found: &[Found<Stretch>], figure: Figure) {
+    let all = || found.iter().flat_map(|of| &of.points);
+    let partial = all().filter(|told| told.known > 0.0 && told.known < WHOLE).count();
+    if partial > 0 && figure != Figure::Known {
+        let total = all().count();
+        eprintln!(
+            "{partial} of {total} figures are of a part of their time alone: --show known tells how much of it had a value"
+        );
+    }
+}
+
 impl Figure {
     fn of(self, told: &Stretch) -> f64 {
         let value = match self {
@@ -284,6 +305,7 @@ impl Figure {
             Self::Last => told.last,
             Self::Count => Some(told.count as f64),
             Self::Good => told.good,
+            Self::Known => Some(told.known),
         };
         value.unwrap_or(f64::NAN)
     }
@@ -301,6 +323,20 @@ mod tests {
     struct Line {
         #[command(flatten)]
         asked: QueryArguments,
+    }
+
+    #[test]
+    fn a_figure_says_of_how_much_of_its_time_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        kept(directory.path());
+        let past = Reader::open(directory.path()).unwrap();
+        let Line { asked } = Line::parse_from(["query", "level", "--zone", "UTC"]);
+        let (.., zone) = asked.window.read().unwrap();
+        let level = Series::named(&past, &asked.of, &asked.tags).unwrap().remove(0);
+        let minute_ns = 60_000_000_000;
+        let rows = stretches(&level, &past, (BEGIN_NS, BEGIN_NS + 2 * minute_ns), minute_ns, &zone).unwrap();
+        let known: Vec<_> = rows.iter().map(|row| (row.known * 100.0).round()).collect();
+        assert_eq!(known, [100.0, 48.0], "the last point is of second 89");
     }
 
     #[test]
