@@ -134,7 +134,15 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     let found = json(&learnt);
     assert_eq!((found["schema"].as_str(), found["updates"].as_u64()), (Some("corerl.learn/1"), Some(200)));
     assert!(found["evaluation"]["value_policy"].is_number() && place.path("curves.svg").is_file());
-    assert_eq!(code(&corerl(&place, &[&words[..], &more].concat())), 2, "a checkpoint is not written over");
+    let again = |force: &[&str]| {
+        let refused = corerl(&place, &[&words[..], &more, force].concat());
+        assert_eq!(code(&refused), 2, "{refused:?}");
+        String::from_utf8_lossy(&refused.stderr).into_owned()
+    };
+    assert!(again(&[]).contains("policy.safetensors is there already"), "a policy is not written over");
+    assert!(again(&["--force"]).contains("checkpoints"), "nor a checkpoint, whatever is said");
+    let curves = ["--out", "other.safetensors", "--updates", "200", "--curves", "curves.svg"];
+    assert_eq!(code(&corerl(&place, &[&words[..5], &curves].concat())), 2, "nor curves");
 
     let model = ["model", "export", "--config", &config, "--from", "policy.safetensors", "policy.onnx"];
     assert_eq!(code(&corerl(&place, &model)), 0);

@@ -6,6 +6,15 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
 
+/// Whether a file may be called so: what is there already stays unless `force`.
+pub(crate) fn vacant(path: &Path, force: bool) -> Result<(), Failure> {
+    if force || fs::symlink_metadata(path).is_err() {
+        return Ok(());
+    }
+    let message = format!("{} is there already: name another file, or give --force", path.display());
+    Err(Failure::new(Exit::Usage, message))
+}
+
 /// A file that is being written under another name; who may read it, the user's umask says. Unless it is [kept](Self::keep), it
 /// goes away again.
 #[derive(Debug)]
@@ -18,10 +27,7 @@ pub(crate) struct FreshFile {
 impl FreshFile {
     /// Begins a file that shall be called so; what is there already stays unless `force`.
     pub(crate) fn begin(path: &Path, force: bool) -> Result<Self, Failure> {
-        if !force && fs::symlink_metadata(path).is_ok() {
-            let message = format!("{} is there already: name another file, or give --force", path.display());
-            return Err(Failure::new(Exit::Usage, message));
-        }
+        vacant(path, force)?;
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir());
         if let Some(directory) = directory {
             let message = format!("there is no directory {}: make it, or name another one", directory.display());
@@ -45,9 +51,13 @@ impl FreshFile {
 
     /// Writes all of a file that shall be called so.
     pub(crate) fn write(path: &Path, force: bool, bytes: &[u8]) -> Result<(), Failure> {
-        let fresh = Self::begin(path, force)?;
-        fresh.file()?.write_all(bytes).map_err(|error| fresh.unwritten(&error))?;
-        fresh.keep()
+        Self::begin(path, force)?.fill(bytes)
+    }
+
+    /// Writes all of it, and keeps it.
+    pub(crate) fn fill(self, bytes: &[u8]) -> Result<(), Failure> {
+        self.file()?.write_all(bytes).map_err(|error| self.unwritten(&error))?;
+        self.keep()
     }
 
     /// The file, to be written.

@@ -14,6 +14,7 @@ use rt_config::Site;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
+use crate::fresh::{FreshFile, vacant};
 use crate::model::save_policy;
 use crate::output::{print_json, print_text, table};
 
@@ -24,7 +25,7 @@ const GENERATION: u64 = 1;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  corerl learn --from history.csv --config site.yaml --out policy.safetensors --curves curves.svg\n\nPut `policy_file: policy.safetensors` below `runtime:` of the site file, and `corerl run --config site.yaml` starts with it, in\nSHADOW until somebody arms it. With --checkpoint-dir here and there, its learner goes on from what was learnt. The end of the history, a fifth by default, does not teach but judges.\n\nExit codes: 69 the history cannot be read or teaches nothing, 75 the policy cannot be written, 78 the site file is refused."
+    after_help = "Example:\n  corerl learn --from history.csv --config site.yaml --out policy.safetensors --curves curves.svg\n\nPut `policy_file: policy.safetensors` below `runtime:` of the site file, and `corerl run --config site.yaml` starts with it, in\nSHADOW until somebody arms it. With --checkpoint-dir here and there, its learner goes on from what was learnt. The end of the history, a fifth by default, does not teach but judges.\n\nExit codes: 2 one of the files is there already, 69 the history cannot be read or teaches nothing, 75 the policy cannot be written, 78 the site file is refused."
 )]
 pub(crate) struct LearnArguments {
     /// The history: a CSV or Parquet file, or a recording of `corerl run --record`.
@@ -48,6 +49,9 @@ pub(crate) struct LearnArguments {
     /// Also draw the losses over the updates.
     #[arg(long, value_name = "FILE")]
     curves: Option<PathBuf>,
+    /// Replace the policy and the curves, if they are there.
+    #[arg(long)]
+    force: bool,
     /// Threads to learn with; by default one for each CPU.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -94,7 +98,9 @@ pub(crate) fn run(arguments: &LearnArguments) -> Result<Exit, Failure> {
     let mut training = training.map_err(in_file)?;
     let taught = *training.taught();
     let updates = arguments.updates.unwrap_or_else(|| usual_updates(taught.teaching));
-    // Whether there is room for it is known before anything is learnt.
+    // Whether there is room for all of it is known before anything is learnt.
+    vacant(&arguments.out, arguments.force)?;
+    let curves_file = arguments.curves.as_deref().map(|path| FreshFile::begin(path, arguments.force)).transpose()?;
     let checkpoint =
         arguments.checkpoint_dir.as_deref().map(|directory| place_of_checkpoint(directory, &site)).transpose()?;
     let losses = learn(&mut training, updates);
@@ -103,10 +109,8 @@ pub(crate) fn run(arguments: &LearnArguments) -> Result<Exit, Failure> {
         let belongs = Belongs { tag_list_hash: site.tag_list_hash(), generation: GENERATION };
         training.agent().save(path, belongs).map_err(|error| Failure::new(Exit::Temporary, error))?;
     }
-    if let Some(path) = &arguments.curves {
-        let text = curves(&losses);
-        std::fs::write(path, text)
-            .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
+    if let Some(fresh) = curves_file {
+        fresh.fill(curves(&losses).as_bytes())?;
     }
     let learnt = Learnt {
         from: &arguments.from,

@@ -134,15 +134,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
+    let sites = Sites::load(&arguments.config).map_err(|error| (BAD_CONFIGURATION, error.to_string()))?;
     // Before there is any other thread, which would stay where it was born. How nice it is, whoever starts it says.
-    let refused = become_batch(0, &Cpus::allowed().placement(None, None).others).err();
+    let refused = become_batch(0, &sites.free_cpus(&Cpus::allowed())).err();
     if let Some(refused) = refused {
         tracing::info!("this process may be in the way of a runtime: {refused}");
     }
     let lifeline =
         Lifeline::new(arguments.tether).map_err(|error| (INTERNAL, format!("cannot watch for signals: {error}")))?;
     let directory = arguments.runtime_dir.clone().unwrap_or_else(rt_control::default_runtime_dir);
-    let sites = Sites::load(&arguments.config).map_err(|error| (BAD_CONFIGURATION, error.to_string()))?;
     let target = target(arguments, &sites)?;
     let history = history(arguments, &sites);
     let rules = Rules::read(&[&sites.rules[..], &arguments.rule].concat(), arguments.rules.as_deref());

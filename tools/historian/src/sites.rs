@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rt_config::{Database, Refused};
+use rt_sys::Cpus;
 
 use crate::rules::TagRule;
 
@@ -15,6 +16,8 @@ pub struct Sites {
     pub database: Option<Database>,
     /// Where those files are.
     pub history: Option<PathBuf>,
+    /// The CPUs of each runtime's control and I/O threads, as far as they are said.
+    threads: Vec<[Option<usize>; 2]>,
 }
 
 /// Why site files say nothing that could be done.
@@ -55,11 +58,21 @@ impl Sites {
                 Some(_) => {}
             }
             first.get_or_insert(path);
+            all.threads.push([site.runtime.control_cpu, site.runtime.io_cpu]);
             let agent = format!("{}/{}", site.name, site.agent_name);
             let kept = site.tags.into_iter().filter_map(|tag| Some((tag.name, tag.kept?)));
             all.rules.extend(kept.map(|(tag, kept)| TagRule::of_site(&agent, tag, kept)));
         }
         Ok(all)
+    }
+
+    /// The CPUs that are in no runtime's way. A runtime whose site file is not known places its threads as the default has it; where
+    /// several leave nothing, that one counts.
+    pub fn free_cpus(&self, allowed: &Cpus) -> Vec<usize> {
+        let left = |[control, io]: [Option<usize>; 2]| allowed.placement(control, io).others;
+        let all = self.threads.iter().map(|threads| left(*threads));
+        let common = all.reduce(|one, other| one.into_iter().filter(|cpu| other.contains(cpu)).collect());
+        common.filter(|cpus| !cpus.is_empty()).unwrap_or_else(|| left([None, None]))
     }
 }
 
@@ -71,6 +84,18 @@ mod tests {
         let path = directory.join(name);
         std::fs::write(&path, change(rt_config::example().to_owned())).unwrap();
         path
+    }
+
+    #[test]
+    fn cpus_that_site_files_give_to_their_threads_are_left_to_them() {
+        let free = |threads: &[[Option<usize>; 2]]| {
+            let sites = Sites { threads: threads.to_vec(), ..Sites::default() };
+            sites.free_cpus(&Cpus::from_list(0..4))
+        };
+        assert_eq!(free(&[]), [0, 1], "the last ones are the default");
+        assert_eq!(free(&[[Some(0), Some(1)]]), [2, 3]);
+        assert_eq!(free(&[[Some(0), Some(1)], [Some(2), Some(1)]]), [3]);
+        assert_eq!(free(&[[Some(0), Some(1)], [Some(2), Some(3)]]), [0, 1], "somebody has to run somewhere");
     }
 
     #[test]
