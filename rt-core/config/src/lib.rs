@@ -59,9 +59,9 @@ pub use settings::CycleLists;
 pub use site::{
     AgentOptions, Aggregation, Canary, Candidates, Connection, Database, DecisionClock, Encryption, Excursions, Filter,
     Flight, FlightTrigger, GammaSchedule, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule,
-    Interaction, KEPT_HEARTBEAT_MAX, Kept, Learner, LeaseTag, Objective, Probation, Range, Restarts, Revocation,
-    Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source, Subscribe, Tag,
-    TagKind, Trigger,
+    Interaction, KEPT_HEARTBEAT_MAX, Kept, Learner, LeaseTag, Objective, OwnCertificate, Probation, Range, Restarts,
+    Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source,
+    Subscribe, Tag, TagKind, Trigger,
 };
 pub use spelling::nearest;
 

@@ -222,6 +222,10 @@ sections! {
         sslmode: SslMode, Optional;
         /// Who issues such certificates (PEM). Absent: whom this machine trusts.
         sslrootcert: String, Optional;
+        /// The historian's own certificate and those between it and its authority (PEM), for a server that asks for one; with `sslkey`.
+        sslcert: String, Optional;
+        /// Its key (PEM), which nobody else may read.
+        sslkey: String, Optional;
     }
 
     /// The connections to the plant.

@@ -63,6 +63,17 @@ pub struct Database {
     pub password: Option<PasswordSource>,
     /// How the way there is secured.
     pub encryption: Encryption,
+    /// What the historian shows of itself, where the server asks for that.
+    pub own: Option<OwnCertificate>,
+}
+
+/// A certificate of one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// It, and those between it and its authority (PEM).
+    pub certificate: PathBuf,
+    /// Its key (PEM).
+    pub key: PathBuf,
 }
 
 /// How the way to the historian's database is secured.

@@ -66,7 +66,8 @@ struct Arguments {
     /// server that is not on this machine has to show who it is, unless `sslmode=disable` is said.
     #[arg(long, value_name = "TARGET")]
     postgres: Option<String>,
-    /// Who issues such a server's certificate (PEM); otherwise PGSSLROOTCERT says it, or whom this machine trusts.
+    /// Who issues such a server's certificate (PEM); otherwise PGSSLROOTCERT says it, or whom this machine trusts. A server that asks
+    /// for one is shown ours, which PGSSLCERT and PGSSLKEY name.
     #[arg(long, value_name = "FILE", requires = "postgres")]
     authority: Option<PathBuf>,
     /// The database's password is this file's first line; otherwise PGPASSWORD and PGPASSFILE say it.

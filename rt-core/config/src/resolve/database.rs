@@ -4,7 +4,7 @@ use super::Context;
 use super::connections::password_source;
 use crate::complaint::{Complaints, quoted};
 use crate::raw::{Database as RawDatabase, SiteFile, SslMode};
-use crate::site::{Database, Encryption};
+use crate::site::{Database, Encryption, OwnCertificate};
 
 /// How the driver of a PostgreSQL database is called, whoever makes it.
 const DRIVERS: [&str; 2] = ["postgres", "timescaledb"];
@@ -36,6 +36,7 @@ pub(crate) fn resolve(
         user,
         password,
         encryption: encryption(raw, context, complaints),
+        own: own(raw, context, complaints),
     }))
 }
 
@@ -54,5 +55,26 @@ fn encryption(raw: &RawDatabase, context: &Context<'_>, complaints: &mut Complai
             Some(path) => Encryption::Required { authority: Some(context.path(path)) },
             None => Encryption::UnlessHere,
         },
+    }
+}
+
+/// A certificate and its key belong together.
+fn own(raw: &RawDatabase, context: &Context<'_>, complaints: &mut Complaints<'_>) -> Option<OwnCertificate> {
+    let alone = |complaints: &mut Complaints<'_>, at, missing: &str| {
+        complaints.error(at, format!("without `{missing}` nobody is shown anything"), format!("give `{missing}`, too"));
+        None
+    };
+    match (&raw.sslcert.value, &raw.sslkey.value) {
+        (Some(_), Some(_)) if raw.sslmode.value == Some(SslMode::Disable) => {
+            let help = "leave out `sslcert` and `sslkey`, or write `sslmode: verify-full`";
+            complaints.error(raw.sslcert.at, "nobody is shown a certificate in clear", help);
+            None
+        }
+        (Some(certificate), Some(key)) => {
+            Some(OwnCertificate { certificate: context.path(certificate), key: context.path(key) })
+        }
+        (Some(_), None) => alone(complaints, raw.sslcert.at, "sslkey"),
+        (None, Some(_)) => alone(complaints, raw.sslkey.at, "sslcert"),
+        (None, None) => None,
     }
 }

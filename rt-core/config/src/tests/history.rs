@@ -1,7 +1,7 @@
 //! What the historian takes from a site file.
 
 use super::{BASE, accepted, assert_error};
-use crate::site::{Database, Encryption, Kept};
+use crate::site::{Database, Encryption, Kept, OwnCertificate};
 use crate::{PasswordSource, Secret};
 
 fn with(infra: &str) -> String {
@@ -15,7 +15,7 @@ fn database(infra: &str) -> Option<Database> {
 #[test]
 fn a_database_is_named_and_its_password_left_where_it_is() {
     let whole = "{db: {drivername: postgresql+psycopg2, username: u, password: {env: CORERL_CONFIG_TEST_IS_NOT_SET}, ip: db.plant, \
-                 port: 5433, db_name: process_data, sslmode: verify-full, sslrootcert: ca.pem}}";
+                 port: 5433, db_name: process_data, sslmode: verify-full, sslrootcert: ca.pem, sslcert: us.pem, sslkey: us.key}}";
     let password = PasswordSource::Env("CORERL_CONFIG_TEST_IS_NOT_SET".to_owned());
     assert_eq!(
         database(whole),
@@ -26,6 +26,7 @@ fn a_database_is_named_and_its_password_left_where_it_is() {
             name: "process_data".to_owned(),
             password: Some(password.clone()),
             encryption: Encryption::Required { authority: Some("/etc/corerl/ca.pem".into()) },
+            own: Some(OwnCertificate { certificate: "/etc/corerl/us.pem".into(), key: "/etc/corerl/us.key".into() }),
         })
     );
     assert!(password.fetch().unwrap_err().to_string().contains("holds no password"));
@@ -34,7 +35,7 @@ fn a_database_is_named_and_its_password_left_where_it_is() {
         (least.host.as_str(), least.user.as_str(), least.name.as_str()),
         ("localhost", "corerl_historian", "corerl_historian")
     );
-    assert_eq!((least.password, least.encryption), (None, Encryption::UnlessHere));
+    assert_eq!((least.password, least.encryption, least.own), (None, Encryption::UnlessHere, None));
     assert_eq!(database("{db: {sslmode: disable}}").unwrap().encryption, Encryption::Off);
     let plain = database("{db: {password: geheim}}").unwrap().password;
     assert_eq!(plain, Some(PasswordSource::Plain(Secret("geheim".to_owned()))));
@@ -48,6 +49,9 @@ fn a_database_that_could_not_be_used_is_refused() {
         ("{drivername: sqlite}", "sqlite", "cannot keep by way of `sqlite`", "without `infra.db`"),
         ("{sslmode: prefer}", "prefer", "prefer", "verify-full"),
         ("{sslmode: disable, sslrootcert: ca.pem}", "ca.pem", "nobody is asked", "leave out"),
+        ("{sslcert: us.pem}", "us.pem", "without `sslkey`", "give `sslkey`, too"),
+        ("{sslkey: us.key}", "us.key", "without `sslcert`", "give `sslcert`, too"),
+        ("{sslmode: disable, sslcert: us.pem, sslkey: us.key}", "us.pem", "in clear", "verify-full"),
         ("{port: 0}", "0}", "0", ""),
     ] {
         assert_error("lab: true\n", &infra(of), needle, message, help);

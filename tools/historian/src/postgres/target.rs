@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use postgres::config::{Config, Host, SslMode};
 use postgres::{Client, NoTls};
-use rt_config::{Encryption, NoPassword, PasswordSource};
-use rustls::pki_types::CertificateDer;
+use rt_config::{Encryption, NoPassword, OwnCertificate, PasswordSource};
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -23,6 +23,8 @@ const SOCKETS: &str = "/var/run/postgresql";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A peer that does not acknowledge for so long is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// What is wrong with a secret that is none, and what to do.
+const OPEN: &str = "others can read it, too: chmod 600";
 /// libpq's words for a server that shows who it is; there is no other encryption here, so that they mean `require`.
 const VERIFIED: [&str; 2] = ["sslmode=verify-full", "sslmode=verify-ca"];
 
@@ -33,6 +35,8 @@ pub struct Target {
     password: Password,
     /// Whoever issued the server's certificate (PEM); without, whom this machine trusts.
     authority: Option<PathBuf>,
+    /// What is shown of ourselves, to a server that asks for it.
+    own: Option<OwnCertificate>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,12 +79,21 @@ pub enum TargetError {
         /// Why not.
         why: String,
     },
+    /// What is to be shown of ourselves.
+    #[error("the historian's own certificate cannot be shown: {}: {why}", path.display())]
+    Own {
+        /// The certificate's file, or its key's.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
 }
 
 impl Target {
     /// From a URL or pairs of key and value, without a password; that is in a file, or where libpq looks for it. A server that is
     /// not on this machine has a certificate of this authority or, without one, of whom this machine trusts, unless
-    /// `sslmode=disable` is said.
+    /// `sslmode=disable` is said. What is shown of ourselves is where libpq looks for it, too: in the files that `PGSSLCERT` and
+    /// `PGSSLKEY` name.
     ///
     /// # Errors
     /// [`TargetError`].
@@ -92,7 +105,9 @@ impl Target {
         }
         let password = password_file.map_or(Password::OfLibpq, Password::FirstLine);
         let authority = authority.or_else(|| std::env::var_os("PGSSLROOTCERT").map(PathBuf::from));
-        Ok(Self::with(config, password, authority))
+        let own = |name| std::env::var_os(name).map(PathBuf::from);
+        let own = own("PGSSLCERT").zip(own("PGSSLKEY")).map(|(certificate, key)| OwnCertificate { certificate, key });
+        Ok(Self::with(config, password, authority, own))
     }
 
     /// The one that a site file names.
@@ -110,10 +125,11 @@ impl Target {
                 authority.clone()
             }
         };
-        Self::with(config, database.password.clone().map_or(Password::OfLibpq, Password::OfSite), authority)
+        let password = database.password.clone().map_or(Password::OfLibpq, Password::OfSite);
+        Self::with(config, password, authority, database.own.clone())
     }
 
-    fn with(mut config: Config, password: Password, authority: Option<PathBuf>) -> Self {
+    fn with(mut config: Config, password: Password, authority: Option<PathBuf>, own: Option<OwnCertificate>) -> Self {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             config.host_path(SOCKETS);
         }
@@ -131,7 +147,7 @@ impl Target {
         config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT));
         config.tcp_user_timeout(config.get_tcp_user_timeout().copied().unwrap_or(SILENCE_MAX));
         config.keepalives_idle(SILENCE_MAX);
-        Self { config, password, authority }
+        Self { config, password, authority, own }
     }
 
     /// Connects, with password and certificates as they are now: they may have been changed since the last time.
@@ -160,7 +176,10 @@ impl Target {
         let cryptography = Arc::new(rustls::crypto::ring::default_provider());
         let versions = ClientConfig::builder_with_provider(cryptography).with_safe_default_protocol_versions();
         let config = versions.map_err(|error| untrusted(Path::new("TLS"), &error))?;
-        Ok(config.with_root_certificates(trusted).with_no_client_auth())
+        let config = config.with_root_certificates(trusted);
+        let Some(own) = &self.own else { return Ok(config.with_no_client_auth()) };
+        let (certificates, key) = (own_certificates(&own.certificate)?, own_key(&own.key)?);
+        config.with_client_auth_cert(certificates, key).map_err(|error| not_shown(&own.certificate, &error))
     }
 
     fn password(&self) -> Result<Option<String>, TargetError> {
@@ -180,9 +199,8 @@ impl Target {
         }
         let Some(path) = std::env::var_os("PGPASSFILE").map(PathBuf::from) else { return Ok(None) };
         let text = fs::read_to_string(&path).map_err(|error| unusable(&path, &error))?;
-        let mode = fs::metadata(&path).map_err(|error| unusable(&path, &error))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(unusable(&path, &"others can read it, too: chmod 600"));
+        if is_open(&path).map_err(|error| unusable(&path, &error))? {
+            return Err(unusable(&path, &OPEN));
         }
         Ok(password_of(&text, &self.fields()))
     }
@@ -222,6 +240,33 @@ fn authorities_of_this_machine() -> Result<RootCertStore, TargetError> {
     trusted.add_parsable_certificates(found.certs);
     let none = "this machine trusts nobody: install its certificates (ca-certificates), or name the server's authority";
     if trusted.is_empty() { Err(untrusted(Path::new("the system's certificates"), &none)) } else { Ok(trusted) }
+}
+
+fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TargetError> {
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|error| not_shown(path, &error))?.collect();
+    let certificates = certificates.map_err(|error| not_shown(path, &error))?;
+    if certificates.is_empty() {
+        Err(not_shown(path, &"there is no certificate in it (PEM)"))
+    } else {
+        Ok(certificates)
+    }
+}
+
+fn own_key(path: &Path) -> Result<PrivateKeyDer<'static>, TargetError> {
+    if is_open(path).map_err(|error| not_shown(path, &error))? {
+        return Err(not_shown(path, &OPEN));
+    }
+    PrivateKeyDer::from_pem_file(path).map_err(|error| not_shown(path, &error))
+}
+
+/// Whether others can read a secret.
+fn is_open(path: &Path) -> std::io::Result<bool> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+fn not_shown(path: &Path, why: &dyn std::fmt::Display) -> TargetError {
+    TargetError::Own { path: path.to_owned(), why: why.to_string() }
 }
 
 fn untrusted(path: &Path, why: &dyn std::fmt::Display) -> TargetError {
@@ -320,7 +365,15 @@ mod tests {
     fn a_site_file_says_which_database_and_how_the_way_there_is_secured() {
         let site = |encryption| {
             let (host, user, name) = ("db.plant".to_owned(), "historian".to_owned(), "process_data".to_owned());
-            Target::of_site(&rt_config::Database { host, port: 5433, user, name, password: None, encryption })
+            Target::of_site(&rt_config::Database {
+                host,
+                port: 5433,
+                user,
+                name,
+                password: None,
+                encryption,
+                own: None,
+            })
         };
         let target = site(Encryption::UnlessHere);
         assert_eq!(target.to_string(), "process_data of historian at db.plant:5433");
