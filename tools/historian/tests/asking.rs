@@ -1,17 +1,22 @@
 //! Whoever asks a historian is told the same, whether it keeps in files or in a database.
 
+mod rolled;
 mod server;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Bucket, Commit, Event, Gap, Missing, Point, Run, Store, TrackId, TrackKind, TrackName};
-use historian::{Board, Desk, Keeper, Kept, Postgres};
+use archive::{
+    Bucket, Commit, Event, Gap, Limit, Missing, Point, Retention, Run, RunId, Store, TrackId, TrackInfo, TrackKind,
+    TrackName,
+};
+use historian::{Board, Desk, Keeper, Kept, KeptFor, Postgres};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use recall::{Asked, Host as _, Past, Refusal, Source};
+use rolled::is_rolled;
 use server::{Server, wait_for};
 
 /// No multiple of what a database's times are multiples of.
@@ -20,6 +25,9 @@ const BEGIN_NS: u64 = 1_700_000_000_000_000_123;
 
 /// Histories that are compared.
 const CASES: u32 = 6;
+
+/// Widths that need no points, seconds.
+const KEPT_S: [u64; 4] = [60, 180, 3600, 86_400];
 
 /// What lies between two gaps of a run.
 #[derive(Clone, Debug)]
@@ -103,7 +111,7 @@ fn commit(begin: &mut (u64, u64), at: u64, stretch: &Stretch, tracks: &[TrackId]
 }
 
 /// Everything that can be asked of a site's agent; numbers of runs and tracks are each place's own.
-fn everything(past: &dyn Past, site: &str, widths: &[u64]) -> (Vec<String>, Vec<Bucket>) {
+fn everything(past: &dyn Past, site: &str) -> Vec<String> {
     let agent = format!("{site}/ph");
     let runs: Vec<_> = past.runs().unwrap().into_iter().filter(|run| run.agent == agent).collect();
     let place = |id| runs.iter().position(|run| run.id == id);
@@ -112,20 +120,61 @@ fn everything(past: &dyn Past, site: &str, widths: &[u64]) -> (Vec<String>, Vec<
     all.extend(events.filter_map(|(run, event)| Some(format!("{:?} {event:?}", place(run)?))));
     let gaps = past.gaps(0, u64::MAX >> 1).unwrap().into_iter();
     all.extend(gaps.filter_map(|of| Some(format!("{:?} {:?} {:?}", place(of.run)?, of.gap, of.times_ns))));
-    let mut buckets = Vec::new();
-    for track in past.tracks().unwrap().into_iter().filter(|track| track.agent == agent) {
-        let (_, end_ns) = runs[place(track.run).unwrap()].times_ns.unwrap();
+    for (track, window) in windows(past, site) {
         all.push(format!("{:?} {:?}", track.name, past.newest(track.run).unwrap().get(&track.id)));
-        for (from_ns, to_ns) in [(BEGIN_NS, end_ns + 86_400_000_000_000), (end_ns - 500 * PERIOD_NS, end_ns)] {
-            let mut points = past.between(&track, from_ns, to_ns).unwrap();
-            points.sort_by_key(|timed| (timed.unix_ns, timed.point.cycle));
-            all.push(format!("{points:?}"));
-            for seconds in widths {
-                buckets.extend(past.buckets(&track, from_ns, to_ns, Duration::from_secs(*seconds)).unwrap());
-            }
+        let mut points = past.between(&track, window.0, window.1).unwrap();
+        points.sort_by_key(|timed| (timed.unix_ns, timed.point.cycle));
+        all.push(format!("{points:?}"));
+    }
+    all
+}
+
+/// What stretches of these widths were like.
+fn buckets(past: &dyn Past, site: &str, widths: &[u64]) -> Vec<Bucket> {
+    let mut buckets = Vec::new();
+    for (track, (from_ns, to_ns)) in windows(past, site) {
+        for seconds in widths {
+            buckets.extend(past.buckets(&track, from_ns, to_ns, Duration::from_secs(*seconds)).unwrap());
         }
     }
-    (all, buckets)
+    buckets
+}
+
+/// The tracks of a site's agent, each with all its time, and with the end of it.
+fn windows(past: &dyn Past, site: &str) -> Vec<(TrackInfo, (u64, u64))> {
+    let agent = format!("{site}/ph");
+    let runs = past.runs().unwrap();
+    let windows = |track: TrackInfo| {
+        let run = runs.iter().find(|run| run.id == track.run).unwrap();
+        let (_, end_ns) = run.times_ns.unwrap();
+        let windows = [(BEGIN_NS, end_ns + 3_600_000_000_000), (end_ns - 500 * PERIOD_NS, end_ns)];
+        windows.map(|window| (track.clone(), window))
+    };
+    past.tracks().unwrap().into_iter().filter(|track| track.agent == agent).flat_map(windows).collect()
+}
+
+/// Has both roll all that they have.
+fn roll(store: &mut Store, database: &mut Postgres, server: &Server) {
+    let runs: Vec<RunId> =
+        archive::Reader::open(store.directory()).unwrap().runs().unwrap().iter().map(|run| run.id).collect();
+    runs.iter().for_each(|run| _ = store.compact(*run).unwrap());
+    database.settle(runs[0]).unwrap();
+    wait_for(|| is_rolled(&mut server.client()));
+}
+
+/// Purges the samples of both.
+fn forget(store: &mut Store, server: &Server) {
+    while let Some(day) = store.oldest_hot_day().unwrap() {
+        store.seal(day).unwrap();
+    }
+    let none = Limit { age: None, bytes: Some(0) };
+    let retention = Retention { samples: none, ..Retention::default() };
+    store.purge(&retention, u64::MAX >> 1).unwrap();
+    KeptFor::new(&retention).unwrap().write(&server.owner()).unwrap();
+    let mut client = server.client();
+    client.batch_execute("SET ROLE corerl_historian; SELECT corerl.purge(); RESET ROLE").unwrap();
+    let left: i64 = client.query_one("SELECT count(*) FROM corerl.sample", &[]).unwrap().get(0);
+    assert_eq!(left, 0);
 }
 
 /// What a historian answers from where it keeps.
@@ -166,14 +215,21 @@ fn a_database_answers_what_an_archive_of_the_same_commits_does() {
         // Where a clock was set, an archive holds nothing beyond it in widths that it does not keep.
         let is_set = stretches.iter().skip(1).any(|stretch| stretch.clock_s != 0);
         let widths = if is_set { &[60, 3600][..] } else { &[7, 60, 3600] };
-        let (all, buckets) = everything(&of_database, &site, widths);
-        let (expected, expected_buckets) = everything(&of_files, &site, widths);
+        let (all, expected) = (everything(&of_database, &site), everything(&of_files, &site));
         for (one, other) in all.iter().zip(&expected) {
             prop_assert_eq!(one, other);
         }
         prop_assert_eq!(all.len(), expected.len());
-        prop_assert!(!buckets.is_empty());
-        assert_same(&buckets, &expected_buckets)
+        let found = buckets(&of_database, &site, widths);
+        prop_assert!(!found.is_empty());
+        assert_same(&found, &buckets(&of_files, &site, widths))?;
+        // Minutes and hours are left when the samples are gone, and tell the same.
+        let before = buckets(&of_database, &site, &KEPT_S);
+        roll(&mut store, &mut database, &server);
+        assert_same(&buckets(&of_database, &site, &KEPT_S), &before)?;
+        forget(&mut store, &server);
+        assert_same(&buckets(&of_database, &site, &KEPT_S), &before)?;
+        assert_same(&buckets(&of_files, &site, &KEPT_S), &before)
     };
     let mut runner = TestRunner::new(Config::default());
     for _ in 0..CASES {
