@@ -183,7 +183,8 @@ DECLARE
     old date;
     many date;
 BEGIN
-    FOR kept IN SELECT * FROM corerl.retention LOOP
+    -- Samples first: whoever rolls locks them before minutes, too.
+    FOR kept IN SELECT * FROM corerl.retention ORDER BY class DESC LOOP
         old := today - kept.days;
         IF kept.class = 'samples' AND old IS NOT NULL THEN
             old := least(old, corerl.rolled_before());
