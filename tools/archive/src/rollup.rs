@@ -296,7 +296,12 @@ impl Rolling {
 
     /// Everything up to this cycle, whether it is over or not.
     pub(crate) fn finish(mut self, timeline: &Timeline, newest: u64, to: &mut Ended) {
-        let Self { holder, open } = &mut self;
+        self.rest(timeline, newest, to);
+    }
+
+    /// The same, where more may come after a rest: of the minute and the hour in which it begins, that is another part.
+    pub fn rest(&mut self, timeline: &Timeline, newest: u64, to: &mut Ended) {
+        let Self { holder, open } = self;
         if let Some(moment) = timeline.moment(newest) {
             holder.pass(timeline, moment, Width::Minute.ns(), &mut |told| open.hear(told, to));
         }

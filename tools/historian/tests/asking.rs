@@ -3,6 +3,7 @@
 mod rolled;
 mod server;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use archive::{
     TrackName,
 };
 use historian::{Board, Desk, Keeper, Kept, KeptFor, Postgres};
+use postgres::Client;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -48,19 +50,39 @@ fn stretches() -> impl Strategy<Value = Vec<Stretch>> {
     prop::collection::vec(stretch, 1..5)
 }
 
-/// Two runs, kept.
-fn keep(keeper: &mut dyn Keeper, site: &str, stretches: &[Stretch]) {
-    for number in 1..=2 {
-        let run = Run { site: site.into(), agent: "ph".into(), instance: "main".into(), number, period_ns: PERIOD_NS };
-        let run = keeper.run(&run).unwrap().run;
+/// Two runs of a site as one keeper knows them.
+struct Site(Vec<Begun>);
+
+struct Begun {
+    run: RunId,
+    tracks: Vec<TrackId>,
+    stretches: u64,
+    /// The next record, and its time.
+    next: (u64, u64),
+}
+
+impl Site {
+    fn begin(keeper: &mut dyn Keeper, site: &str) -> Self {
         let name = |kind, name: &str| TrackName { kind, name: name.into(), unit: "m".into() };
-        let tracks = keeper.tracks(run, &[name(TrackKind::Tag, "level"), name(TrackKind::Sent, "feed")]).unwrap();
-        let mut begin = (0, BEGIN_NS + number * 20_000 * PERIOD_NS);
-        for (at, stretch) in stretches.iter().enumerate() {
-            let commit = commit(&mut begin, at as u64, stretch, &tracks);
-            keeper.commit(run, &commit).unwrap();
-            if at % 2 == 0 {
-                keeper.settle(run).unwrap();
+        let begun = |number| {
+            let run =
+                Run { site: site.into(), agent: "ph".into(), instance: "main".into(), number, period_ns: PERIOD_NS };
+            let run = keeper.run(&run).unwrap().run;
+            let tracks = keeper.tracks(run, &[name(TrackKind::Tag, "level"), name(TrackKind::Sent, "feed")]).unwrap();
+            Begun { run, tracks, stretches: 0, next: (0, BEGIN_NS + number * 20_000 * PERIOD_NS) }
+        };
+        Self((1..=2).map(begun).collect())
+    }
+
+    fn keep(&mut self, keeper: &mut dyn Keeper, stretches: &[Stretch]) {
+        for Begun { run, tracks, stretches: before, next } in &mut self.0 {
+            for stretch in stretches {
+                let commit = commit(next, *before, stretch, tracks);
+                keeper.commit(*run, &commit).unwrap();
+                if before.is_multiple_of(2) {
+                    keeper.settle(*run).unwrap();
+                }
+                *before += 1;
             }
         }
     }
@@ -153,13 +175,27 @@ fn windows(past: &dyn Past, site: &str) -> Vec<(TrackInfo, (u64, u64))> {
     past.tracks().unwrap().into_iter().filter(|track| track.agent == agent).flat_map(windows).collect()
 }
 
-/// Has both roll all that they have.
-fn roll(store: &mut Store, database: &mut Postgres, server: &Server) {
-    let runs: Vec<RunId> =
-        archive::Reader::open(store.directory()).unwrap().runs().unwrap().iter().map(|run| run.id).collect();
-    runs.iter().for_each(|run| _ = store.compact(*run).unwrap());
-    database.settle(runs[0]).unwrap();
-    wait_for(|| is_rolled(&mut server.client()));
+/// Has a database roll all that it has, and then rest for long.
+fn rest(database: &mut Postgres, (site, runs): (&str, &Site), server: &Server) {
+    let client = &mut server.client();
+    wait_for(|| database.status().behind_bytes == 0);
+    database.settle(runs.0[0].run).unwrap();
+    wait_for(|| is_rolled(client));
+    client.batch_execute("UPDATE corerl.rolled SET at = at - interval '61 minutes'").unwrap();
+    database.settle(runs.0[0].run).unwrap();
+    wait_for(|| client.query_one("SELECT bool_and(rests) FROM corerl.rolled", &[]).unwrap().get(0));
+    let count = |client: &mut Client, what: &str| -> i64 {
+        let sql = format!("SELECT {what} JOIN corerl.run ON run.id = run WHERE site = $1");
+        client.query_one(&sql, &[&site]).unwrap().get(0)
+    };
+    let samples = count(client, "count(*) FROM corerl.sample");
+    for table in ["minute", "hour"] {
+        assert_eq!(
+            count(client, &format!("sum(count)::bigint FROM corerl.{table}")),
+            samples,
+            "{table}s have every sample"
+        );
+    }
 }
 
 /// Purges the samples of both.
@@ -207,8 +243,16 @@ fn a_database_answers_what_an_archive_of_the_same_commits_does() {
         sites += 1;
         let site = format!("works{sites}");
         let mut store = Store::open(place).unwrap();
-        keep(&mut store, &site, &stretches);
-        keep(&mut database, &site, &stretches);
+        let mut in_files = Site::begin(&mut store, &site);
+        let mut in_database = Site::begin(&mut database, &site);
+        // Some of it comes after a rest.
+        let (before, behind) = stretches.split_at(stretches.len() / 2);
+        in_database.keep(&mut database, before);
+        if !before.is_empty() {
+            rest(&mut database, (&site, &in_database), &server);
+        }
+        in_database.keep(&mut database, behind);
+        in_files.keep(&mut store, &stretches);
         wait_for(|| database.status().behind_bytes == 0);
         let of_files = asked(&store, Kept::Archive(place.to_owned()));
         let of_database = asked(&database, Kept::Database(Box::new(server.historian())));
@@ -225,8 +269,9 @@ fn a_database_answers_what_an_archive_of_the_same_commits_does() {
         assert_same(&found, &buckets(&of_files, &site, widths))?;
         // Minutes and hours are left when the samples are gone, and tell the same.
         let before = buckets(&of_database, &site, &KEPT_S);
-        roll(&mut store, &mut database, &server);
+        rest(&mut database, (&site, &in_database), &server);
         assert_same(&buckets(&of_database, &site, &KEPT_S), &before)?;
+        in_files.0.iter().for_each(|begun| _ = store.compact(begun.run).unwrap());
         forget(&mut store, &server);
         assert_same(&buckets(&of_database, &site, &KEPT_S), &before)?;
         assert_same(&buckets(&of_files, &site, &KEPT_S), &before)
@@ -237,6 +282,43 @@ fn a_database_answers_what_an_archive_of_the_same_commits_does() {
         let stretches = stretches().new_tree(&mut runner).unwrap().current();
         compare(stretches.clone(), place.path()).unwrap_or_else(|error| panic!("{stretches:#?}: {error}"));
     }
+}
+
+#[test]
+fn what_was_held_where_the_rolling_ended_is_not_told_of_hours_that_came_later() {
+    let test = "what_was_held_where_the_rolling_ended_is_not_told_of_hours_that_came_later";
+    let Some(server) = Server::prepared(test, &[]) else { return };
+    let spill = tempfile::tempdir().unwrap();
+    let mut database = Postgres::open(server.historian(), spill.path(), 1 << 26).unwrap();
+    let site = Site::begin(&mut database, "works");
+    let Begun { run, tracks, next: (_, unix_ns), .. } = &site.0[0];
+    let put = |database: &mut Postgres, records: Range<u64>, points: &[(u64, f64)]| {
+        let commit = Commit {
+            points: points.iter().map(|(cycle, value)| (tracks[0], Point::new(*cycle, *value, 0))).collect(),
+            clock: (records.start == 0).then_some((0, *unix_ns)),
+            last_cycle: Some(records.end - 1),
+            cycle_records: records,
+            ..Commit::default()
+        };
+        database.commit(*run, &commit).unwrap();
+        wait_for(|| database.status().behind_bytes == 0);
+    };
+    let roll = |database: &mut Postgres| {
+        database.settle(*run).unwrap();
+        wait_for(|| is_rolled(&mut server.client()));
+    };
+    put(&mut database, 0..10, &[(0, 1.0)]);
+    roll(&mut database);
+    server.client().batch_execute("REVOKE INSERT ON corerl.rolling FROM corerl_historian").unwrap();
+    put(&mut database, 10..20_001, &[(10, 5.0), (20_000, 7.0)]);
+    let of_database = asked(&database, Kept::Database(Box::new(server.historian())));
+    let (track, _) = windows(&of_database, "works").remove(0);
+    let [from_ns, to_ns] = [15_000, 16_000].map(|cycle| unix_ns + cycle * PERIOD_NS);
+    let told = || of_database.buckets(&track, from_ns, to_ns, Duration::from_secs(60)).unwrap();
+    assert_eq!(told(), [], "so far before a time nobody looks for what is held there");
+    server.client().batch_execute("GRANT INSERT ON corerl.rolling TO corerl_historian").unwrap();
+    roll(&mut database);
+    assert!(told().len() > 10 && told().iter().all(|bucket| bucket.mean == 5.0));
 }
 
 #[test]

@@ -5,8 +5,10 @@ CREATE TABLE corerl.minute (
     time timestamptz NOT NULL,
     run integer NOT NULL,
     track integer NOT NULL,
-    -- The track's newest cycle when it was rolled. A clock that was set back brings the same minute once more, behind that one.
+    -- The newest cycle when it was rolled, and whether its run came to rest before it was over. The same minute comes once more, behind
+    -- that one, when a clock was set back or the run goes on: both are parts of it.
     cycle bigint NOT NULL,
+    is_open boolean NOT NULL,
     -- Samples in it.
     count bigint NOT NULL,
     -- For how long something is known, there was a value, and a good one.
@@ -18,7 +20,7 @@ CREATE TABLE corerl.minute (
     min double precision NOT NULL,
     max double precision NOT NULL,
     last double precision NOT NULL,
-    PRIMARY KEY (track, time, cycle)
+    PRIMARY KEY (track, time, cycle, is_open)
 ) PARTITION BY RANGE (time);
 CREATE TABLE corerl.hour (LIKE corerl.minute INCLUDING ALL) PARTITION BY RANGE (time);
 
@@ -34,7 +36,10 @@ CREATE TABLE corerl.rolling (
 CREATE TABLE corerl.rolled (
     run integer PRIMARY KEY,
     next_cycle_record bigint NOT NULL,
-    cycle bigint
+    cycle bigint,
+    at timestamptz NOT NULL DEFAULT now(),
+    -- Nothing has come for long since then, and its last minute and hour are there as far as they go.
+    rests boolean NOT NULL
 );
 
 -- The same with names, for people and for Grafana. Bound them by time.

@@ -21,13 +21,23 @@ pub(super) struct Goal {
     run: i32,
     next_cycle_record: i64,
     last_cycle: Option<i64>,
+    /// Nothing has come for an hour.
+    rests: bool,
 }
 
 /// The runs of which not everything is rolled.
 pub(super) fn goals(client: &mut Client) -> Result<Vec<Goal>, RollError> {
-    let sql = "SELECT id, run.next_cycle_record, run.last_cycle FROM corerl.run LEFT JOIN corerl.rolled ON run = id
-               WHERE run.next_cycle_record > coalesce(rolled.next_cycle_record, 0) ORDER BY id";
-    let goal = |row: &postgres::Row| Goal { run: row.get(0), next_cycle_record: row.get(1), last_cycle: row.get(2) };
+    let sql = "SELECT id, run.next_cycle_record, run.last_cycle, run.next_cycle_record IS NOT DISTINCT FROM rolled.next_cycle_record
+               FROM corerl.run LEFT JOIN corerl.rolled ON run = id
+               WHERE run.next_cycle_record > coalesce(rolled.next_cycle_record, 0)
+                  OR NOT rolled.rests AND rolled.at < now() - interval '1 hour'
+               ORDER BY id";
+    let goal = |row: &postgres::Row| Goal {
+        run: row.get(0),
+        next_cycle_record: row.get(1),
+        last_cycle: row.get(2),
+        rests: row.get(3),
+    };
     Ok(client.query(sql, &[])?.iter().map(goal).collect())
 }
 
@@ -37,11 +47,15 @@ pub(super) fn roll(client: &mut Client, goal: &Goal, after: i32) -> Result<Optio
     let mut snapshot = Snapshot::of(client)?;
     let timeline = snapshot.timeline(run)?;
     let losses = snapshot.losses(run, 0..=i64::MAX as u64)?;
+    let newest = if goal.rests { newest(&mut snapshot, goal.run)? } else { None };
     let (tracks, mut next) = tracks(&mut snapshot, goal.run, after)?;
     let mut harvest = Harvest::default();
     let mut done = after;
     for mut track in tracks {
         let is_whole = track.take(&mut snapshot, (&timeline, &losses), &mut harvest)?;
+        if let Some(newest) = newest.filter(|_| is_whole && track.next_cycle > 0) {
+            track.rest(&timeline, newest, &mut harvest);
+        }
         let id = track.id;
         harvest.tracks.extend(track.has_changed.then_some(track));
         if !is_whole {
@@ -62,11 +76,19 @@ pub(super) fn roll(client: &mut Client, goal: &Goal, after: i32) -> Result<Optio
 impl Goal {
     /// It is reached.
     fn write(&self, transaction: &mut Transaction<'_>) -> Result<(), postgres::Error> {
-        let Self { run, next_cycle_record, last_cycle } = self;
-        let sql = "INSERT INTO corerl.rolled (run, next_cycle_record, cycle) VALUES ($1, $2, $3)
-                   ON CONFLICT (run) DO UPDATE SET next_cycle_record = $2, cycle = $3 WHERE rolled.next_cycle_record < $2";
-        transaction.execute(sql, &[run, next_cycle_record, last_cycle]).map(drop)
+        let Self { run, next_cycle_record, last_cycle, rests } = self;
+        let sql = "INSERT INTO corerl.rolled (run, next_cycle_record, cycle, rests) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (run) DO UPDATE SET next_cycle_record = $2, cycle = $3, at = now(), rests = $4
+                   WHERE (rolled.next_cycle_record, rolled.rests) < ($2, $4)";
+        transaction.execute(sql, &[run, next_cycle_record, last_cycle, rests]).map(drop)
     }
+}
+
+/// The newest cycle of a run that is rolled.
+fn newest(snapshot: &mut Snapshot<'_>, run: i32) -> Result<Option<u64>, RollError> {
+    let sql = "SELECT max(cycle) FROM corerl.rolling JOIN corerl.track ON id = track WHERE run = $1";
+    let rows = snapshot.query(sql, &[&run])?;
+    Ok(rows.first().and_then(|row| row.get::<_, Option<i64>>(0)).map(i64::cast_unsigned))
 }
 
 /// A track on its way.
@@ -119,13 +141,22 @@ impl Track {
                     ..losses.partition_point(|loss| *loss <= last);
                 self.rolling.take(timeline, &points, &losses[lost], &mut ended);
                 (self.next_cycle, self.has_changed) = (last + 1, true);
-                harvest.add(self.id, last, points.len(), &ended);
+                harvest.points += points.len();
+                harvest.add(self.id, last, false, &ended);
                 if !is_full(&points) {
                     break;
                 }
             }
         }
         Ok(true)
+    }
+
+    /// Nothing more comes for long: what is there of a minute and an hour that are not over is told, too.
+    fn rest(&mut self, timeline: &Timeline, newest: u64, harvest: &mut Harvest) {
+        let mut ended = Ended::default();
+        self.rolling.rest(timeline, newest, &mut ended);
+        self.has_changed = true;
+        harvest.add(self.id, newest, true, &ended);
     }
 }
 
@@ -142,16 +173,16 @@ struct Harvest {
 struct Row {
     track: i32,
     cycle: u64,
+    is_open: bool,
     bucket: Bucket,
 }
 
 impl Harvest {
-    fn add(&mut self, track: i32, cycle: u64, points: usize, ended: &Ended) {
-        self.points += points;
+    fn add(&mut self, track: i32, cycle: u64, is_open: bool, ended: &Ended) {
         for width in Width::ALL {
             // Where a clock was set back, two are of the same time.
             let buckets = gather(ended.of(width), width.ns()).into_iter();
-            self.rows(width).extend(buckets.map(|bucket| Row { track, cycle, bucket }));
+            self.rows(width).extend(buckets.map(|bucket| Row { track, cycle, is_open, bucket }));
         }
     }
 
@@ -183,20 +214,21 @@ impl Harvest {
 
 fn put(transaction: &mut Transaction<'_>, table: &str, run: i32, rows: &[Row]) -> Result<(), postgres::Error> {
     let sql = format!(
-        "INSERT INTO corerl.{table} (run, time, track, cycle, count, known_ns, valued_ns, good_ns, mean, min, max, last)
-         SELECT $1, * FROM unnest($2::timestamptz[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-                                  $8::bigint[], $9::float8[], $10::float8[], $11::float8[], $12::float8[])"
+        "INSERT INTO corerl.{table} (run, time, track, cycle, is_open, count, known_ns, valued_ns, good_ns, mean, min, max, last)
+         SELECT $1, * FROM unnest($2::timestamptz[], $3::integer[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[],
+                                  $8::bigint[], $9::bigint[], $10::float8[], $11::float8[], $12::float8[], $13::float8[])"
     );
     let times: Vec<_> = rows.iter().map(|row| instant(row.bucket.unix_ns)).collect();
     let tracks: Vec<_> = rows.iter().map(|row| row.track).collect();
     let cycles: Vec<_> = rows.iter().map(|row| row.cycle.cast_signed()).collect();
+    let open: Vec<_> = rows.iter().map(|row| row.is_open).collect();
     let whole = |of: fn(&Bucket) -> u64| rows.iter().map(|row| of(&row.bucket).cast_signed()).collect::<Vec<i64>>();
     let real = |of: fn(&Bucket) -> f64| rows.iter().map(|row| of(&row.bucket)).collect::<Vec<f64>>();
     let (count, known) = (whole(|bucket| bucket.count), whole(|bucket| bucket.known_ns));
     let (valued, good) = (whole(|bucket| bucket.valued_ns), whole(|bucket| bucket.good_ns));
     let (mean, min) = (real(|bucket| bucket.mean), real(|bucket| bucket.min));
     let (max, last) = (real(|bucket| bucket.max), real(|bucket| bucket.last));
-    let columns: [&(dyn postgres::types::ToSql + Sync); 12] =
-        [&run, &times, &tracks, &cycles, &count, &known, &valued, &good, &mean, &min, &max, &last];
+    let columns: [&(dyn postgres::types::ToSql + Sync); 13] =
+        [&run, &times, &tracks, &cycles, &open, &count, &known, &valued, &good, &mean, &min, &max, &last];
     transaction.execute(&sql, &columns).map(drop)
 }
