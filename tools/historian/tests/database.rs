@@ -88,6 +88,14 @@ impl Writer {
         wait_for(|| is_rolled(client));
     }
 
+    /// Nothing comes for an hour.
+    fn rest(&mut self, client: &mut Client) {
+        self.roll(client);
+        client.batch_execute("UPDATE corerl.rolled SET at = at - interval '61 minutes'").unwrap();
+        self.keeper.settle(self.kept.run).unwrap();
+        wait_for(|| client.query_one("SELECT bool_and(rests) FROM corerl.rolled", &[]).unwrap().get(0));
+    }
+
     /// Points of both tracks by what is told of minutes.
     fn told(&self, target: Target) -> u64 {
         let board = Arc::new(Board::new(historian::Keeper::status(&self.keeper)));
@@ -389,7 +397,7 @@ fn what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be() {
     let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
     writer.put(1_500);
     let client = &mut server.client();
-    writer.roll(client);
+    writer.rest(client);
     let all = ["sample", "event", "minute", "hour"];
     let before = rows(client, all);
     client.batch_execute(PURGE).unwrap();
@@ -415,11 +423,42 @@ fn what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be() {
     assert_eq!(count(client, "SELECT count(*) FROM corerl.event WHERE time < '2023-11-15 00:00+00'"), 0);
     let [_, events, minutes, hours] = rows(client, all);
     assert!(events < before[1] && events > 0);
-    assert_eq!((minutes, hours), (0, before[3]), "of the second day no minute is over");
+    assert_eq!((before[2], before[3]), (4, 4), "a minute and an hour of each track and day");
+    assert_eq!((minutes, hours), (2, 4));
     let month = Limit { age: Some(Duration::from_secs(86_400)), bytes: None };
     keep(&server, Retention { hours: month, ..Retention::default() });
     client.batch_execute(PURGE).unwrap();
     assert_eq!(rows(client, ["hour"]), [0]);
+}
+
+#[test]
+fn people_read_minutes_and_hours_by_their_names() {
+    let Some(server) = Server::prepared("people_read_minutes_and_hours_by_their_names", &[]) else { return };
+    let spill = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
+    writer.put(1_500);
+    let client = &mut server.client();
+    writer.rest(client);
+    client.batch_execute("SET ROLE corerl_reader").unwrap();
+    // The last second of the hour, of which 900 cycles were kept; what was held is held on over those that were lost.
+    let held = (0..600).chain([599; 100]).chain(700..1_000);
+    let mean = held.clone().map(value).sum::<f64>() / 1_000.0;
+    let good = held.filter(|cycle| cycle % 3 == 0).count() as f64 / 1_000.0;
+    for (table, time) in [("minute", "23:59"), ("hour", "23:00")] {
+        let sql = format!(
+            "SELECT site, agent, kind, tag, unit, mean, min, max, last, good, count FROM corerl.{table}_named
+             WHERE time = '2023-11-14 {time}+00' ORDER BY kind DESC"
+        );
+        let rows = client.query(&sql, &[]).unwrap();
+        let texts = |row: &postgres::Row| [0, 1, 2, 3, 4].map(|at| row.get::<_, String>(at));
+        assert_eq!(texts(&rows[0]), ["works", "ph", "tag", "level", "m"]);
+        assert_eq!(texts(&rows[1]), ["works", "ph", "setpoint.sent", "valve", "m"]);
+        for (row, good) in rows.iter().zip([good, 1.0]) {
+            let [found_mean, min, max, last, found_good] = [5, 6, 7, 8, 9].map(|at| row.get::<_, f64>(at));
+            assert_eq!((min, max, last, row.get(10)), (0.0, value(999), value(999), 900_i64));
+            assert!((found_mean - mean).abs() < 1e-9 && (found_good - good).abs() < 1e-9, "{found_mean} {found_good}");
+        }
+    }
 }
 
 #[test]
