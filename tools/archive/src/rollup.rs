@@ -66,7 +66,7 @@ impl Bucket {
 }
 
 /// The buckets of this width that others make up, which begin in the order in which they were.
-pub fn gather(parts: &[Bucket], width_ns: u64) -> Vec<Bucket> {
+pub(crate) fn gather(parts: &[Bucket], width_ns: u64) -> Vec<Bucket> {
     let mut parts: Vec<_> = parts.iter().map(|part| (part.unix_ns - part.unix_ns % width_ns, part)).collect();
     parts.sort_by_key(|(begin, _)| *begin);
     let bucket = |parts: &[(u64, &Bucket)]| {

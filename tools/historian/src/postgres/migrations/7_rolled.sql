@@ -5,10 +5,9 @@ CREATE TABLE corerl.minute (
     time timestamptz NOT NULL,
     run integer NOT NULL,
     track integer NOT NULL,
-    -- The newest cycle when it was rolled, and whether its run came to rest before it was over. The same minute comes once more, behind
-    -- that one, when a clock was set back or the run goes on: both are parts of it.
-    cycle bigint NOT NULL,
-    is_open boolean NOT NULL,
+    -- Which of the track's minutes and hours, in the order in which they were rolled. The same minute comes in parts, each of which
+    -- counts, where a clock was set back or the run came to rest in it.
+    number bigint NOT NULL,
     -- Samples in it.
     count bigint NOT NULL,
     -- For how long something is known, there was a value, and a good one.
@@ -20,14 +19,15 @@ CREATE TABLE corerl.minute (
     min double precision NOT NULL,
     max double precision NOT NULL,
     last double precision NOT NULL,
-    PRIMARY KEY (track, time, cycle, is_open)
+    PRIMARY KEY (track, time, number)
 ) PARTITION BY RANGE (time);
 CREATE TABLE corerl.hour (LIKE corerl.minute INCLUDING ALL) PARTITION BY RANGE (time);
 
--- Up to which of its cycles a track is rolled, and what is there of a minute and an hour that are not over.
+-- Up to which of its cycles a track is rolled, to how many minutes and hours, and what is there of those that are not over.
 CREATE TABLE corerl.rolling (
     track integer PRIMARY KEY REFERENCES corerl.track,
     cycle bigint NOT NULL,
+    buckets bigint NOT NULL,
     bytes bytea NOT NULL
 );
 

@@ -73,17 +73,17 @@ impl Snapshot<'_> {
         gathering: &mut Gathering,
     ) -> Result<(), AskError> {
         let sql = format!(
-            "SELECT time, cycle, is_open, count, known_ns, valued_ns, good_ns, mean, min, max, last FROM corerl.{}
-             WHERE track = $1 AND time >= $2 AND time <= $3 AND (time, cycle, is_open) > ($2, $4, $5)
-             ORDER BY time, cycle, is_open LIMIT $6",
+            "SELECT time, number, count, known_ns, valued_ns, good_ns, mean, min, max, last FROM corerl.{}
+             WHERE track = $1 AND time >= $2 AND time <= $3 AND number >= $4 ORDER BY number LIMIT $5",
             table(width)
         );
-        let (mut from, mut behind, end) = (instant(from_ns), (-1_i64, false), instant(end_ns));
+        let (from, end) = (instant(from_ns), instant(end_ns));
+        let mut next = 0_i64;
         loop {
-            let rows = self.query(&sql, &[&number(track.id.0)?, &from, &end, &behind.0, &behind.1, &LIMIT])?;
+            let rows = self.query(&sql, &[&number(track.id.0)?, &from, &end, &next, &LIMIT])?;
             gathering.add(&rows.iter().map(bucket).collect::<Vec<_>>());
             match rows.last() {
-                Some(last) if rows.len() > ROWS_MAX => (from, behind) = (last.get(0), (last.get(1), last.get(2))),
+                Some(last) if rows.len() > ROWS_MAX => next = last.get::<_, i64>(1) + 1,
                 _ => return Ok(()),
             }
         }
@@ -119,13 +119,13 @@ fn behind(cycles: RangeInclusive<u64>, next: u64) -> Option<RangeInclusive<u64>>
 fn bucket(row: &Row) -> Bucket {
     Bucket {
         unix_ns: since_1970(row.get(0)),
-        count: count(row, 3),
-        known_ns: count(row, 4),
-        valued_ns: count(row, 5),
-        good_ns: count(row, 6),
-        mean: row.get(7),
-        min: row.get(8),
-        max: row.get(9),
-        last: row.get(10),
+        count: count(row, 2),
+        known_ns: count(row, 3),
+        valued_ns: count(row, 4),
+        good_ns: count(row, 5),
+        mean: row.get(6),
+        min: row.get(7),
+        max: row.get(8),
+        last: row.get(9),
     }
 }

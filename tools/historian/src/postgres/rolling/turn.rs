@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archive::{Bucket, Ended, Rolling, RunId, Timeline, TrackId, TrackKind, Width, gather};
+use archive::{Bucket, Ended, Rolling, RunId, Timeline, TrackId, TrackKind, Width};
 use postgres::{Client, Transaction};
 
 use super::super::reading::{Snapshot, instant, is_full};
@@ -97,12 +97,14 @@ struct Track {
     rolling: Rolling,
     /// Its first one that was not taken.
     next_cycle: u64,
+    /// Minutes and hours that it has come to.
+    buckets: i64,
     has_changed: bool,
 }
 
 /// The first tracks of a run behind this one; and the last of them, if there may be more.
 fn tracks(snapshot: &mut Snapshot<'_>, run: i32, after: i32) -> Result<(Vec<Track>, Option<i32>), RollError> {
-    let sql = "SELECT id, kind, cycle, bytes FROM corerl.track LEFT JOIN corerl.rolling ON rolling.track = id
+    let sql = "SELECT id, kind, cycle, bytes, coalesce(buckets, 0) FROM corerl.track LEFT JOIN corerl.rolling ON rolling.track = id
                WHERE run = $1 AND id > $2 ORDER BY id LIMIT $3";
     let rows = snapshot.query(sql, &[&run, &after, &TRACKS_MAX])?;
     let mut tracks = Vec::new();
@@ -114,7 +116,7 @@ fn tracks(snapshot: &mut Snapshot<'_>, run: i32, after: i32) -> Result<(Vec<Trac
             Some(bytes) => Rolling::unpack(kind, bytes).map_err(|why| RollError::Damaged(id, why))?,
             None => Rolling::new(kind),
         };
-        tracks.push(Track { id, rolling, next_cycle, has_changed: false });
+        tracks.push(Track { id, rolling, next_cycle, buckets: row.get(4), has_changed: false });
     }
     let next = rows.last().map(|row| row.get(0)).filter(|_| rows.len() as i64 == TRACKS_MAX);
     Ok((tracks, next))
@@ -140,9 +142,9 @@ impl Track {
                 let lost = losses.partition_point(|loss| *loss < self.next_cycle)
                     ..losses.partition_point(|loss| *loss <= last);
                 self.rolling.take(timeline, &points, &losses[lost], &mut ended);
-                (self.next_cycle, self.has_changed) = (last + 1, true);
+                self.next_cycle = last + 1;
                 harvest.points += points.len();
-                harvest.add(self.id, last, false, &ended);
+                self.tell(&ended, harvest);
                 if !is_full(&points) {
                     break;
                 }
@@ -155,8 +157,18 @@ impl Track {
     fn rest(&mut self, timeline: &Timeline, newest: u64, harvest: &mut Harvest) {
         let mut ended = Ended::default();
         self.rolling.rest(timeline, newest, &mut ended);
+        self.tell(&ended, harvest);
+    }
+
+    /// What has come to its end is harvested.
+    fn tell(&mut self, ended: &Ended, harvest: &mut Harvest) {
         self.has_changed = true;
-        harvest.add(self.id, newest, true, &ended);
+        for width in Width::ALL {
+            for (bucket, number) in ended.of(width).iter().zip(self.buckets..) {
+                harvest.rows(width).push(Row { track: self.id, number, bucket: *bucket });
+                self.buckets = number + 1;
+            }
+        }
     }
 }
 
@@ -169,23 +181,14 @@ struct Harvest {
     tracks: Vec<Track>,
 }
 
-/// A bucket of a track, with the newest cycle when it was rolled.
+/// A bucket of a track, and which of its.
 struct Row {
     track: i32,
-    cycle: u64,
-    is_open: bool,
+    number: i64,
     bucket: Bucket,
 }
 
 impl Harvest {
-    fn add(&mut self, track: i32, cycle: u64, is_open: bool, ended: &Ended) {
-        for width in Width::ALL {
-            // Where a clock was set back, two are of the same time.
-            let buckets = gather(ended.of(width), width.ns()).into_iter();
-            self.rows(width).extend(buckets.map(|bucket| Row { track, cycle, is_open, bucket }));
-        }
-    }
-
     fn rows(&mut self, width: Width) -> &mut Vec<Row> {
         match width {
             Width::Minute => &mut self.minutes,
@@ -205,30 +208,32 @@ impl Harvest {
         }
         let ids: Vec<i32> = self.tracks.iter().map(|track| track.id).collect();
         let cycles: Vec<i64> = self.tracks.iter().map(|track| (track.next_cycle - 1).cast_signed()).collect();
+        let buckets: Vec<i64> = self.tracks.iter().map(|track| track.buckets).collect();
         let bytes: Vec<Vec<u8>> = self.tracks.iter().map(|track| track.rolling.pack()).collect();
-        let sql = "INSERT INTO corerl.rolling (track, cycle, bytes) SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bytea[])
-                   ON CONFLICT (track) DO UPDATE SET cycle = excluded.cycle, bytes = excluded.bytes";
-        transaction.execute(sql, &[&ids, &cycles, &bytes]).map(drop)
+        let sql = "INSERT INTO corerl.rolling (track, cycle, buckets, bytes)
+                   SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bytea[])
+                   ON CONFLICT (track) DO UPDATE
+                   SET cycle = excluded.cycle, buckets = excluded.buckets, bytes = excluded.bytes";
+        transaction.execute(sql, &[&ids, &cycles, &buckets, &bytes]).map(drop)
     }
 }
 
 fn put(transaction: &mut Transaction<'_>, table: &str, run: i32, rows: &[Row]) -> Result<(), postgres::Error> {
     let sql = format!(
-        "INSERT INTO corerl.{table} (run, time, track, cycle, is_open, count, known_ns, valued_ns, good_ns, mean, min, max, last)
-         SELECT $1, * FROM unnest($2::timestamptz[], $3::integer[], $4::bigint[], $5::boolean[], $6::bigint[], $7::bigint[],
-                                  $8::bigint[], $9::bigint[], $10::float8[], $11::float8[], $12::float8[], $13::float8[])"
+        "INSERT INTO corerl.{table} (run, time, track, number, count, known_ns, valued_ns, good_ns, mean, min, max, last)
+         SELECT $1, * FROM unnest($2::timestamptz[], $3::integer[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
+                                  $8::bigint[], $9::float8[], $10::float8[], $11::float8[], $12::float8[])"
     );
     let times: Vec<_> = rows.iter().map(|row| instant(row.bucket.unix_ns)).collect();
     let tracks: Vec<_> = rows.iter().map(|row| row.track).collect();
-    let cycles: Vec<_> = rows.iter().map(|row| row.cycle.cast_signed()).collect();
-    let open: Vec<_> = rows.iter().map(|row| row.is_open).collect();
+    let numbers: Vec<_> = rows.iter().map(|row| row.number).collect();
     let whole = |of: fn(&Bucket) -> u64| rows.iter().map(|row| of(&row.bucket).cast_signed()).collect::<Vec<i64>>();
     let real = |of: fn(&Bucket) -> f64| rows.iter().map(|row| of(&row.bucket)).collect::<Vec<f64>>();
     let (count, known) = (whole(|bucket| bucket.count), whole(|bucket| bucket.known_ns));
     let (valued, good) = (whole(|bucket| bucket.valued_ns), whole(|bucket| bucket.good_ns));
     let (mean, min) = (real(|bucket| bucket.mean), real(|bucket| bucket.min));
     let (max, last) = (real(|bucket| bucket.max), real(|bucket| bucket.last));
-    let columns: [&(dyn postgres::types::ToSql + Sync); 13] =
-        [&run, &times, &tracks, &cycles, &open, &count, &known, &valued, &good, &mean, &min, &max, &last];
+    let columns: [&(dyn postgres::types::ToSql + Sync); 12] =
+        [&run, &times, &tracks, &numbers, &count, &known, &valued, &good, &mean, &min, &max, &last];
     transaction.execute(&sql, &columns).map(drop)
 }
