@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::block::Point;
-use crate::rollup::{Bucket, Holder, Told};
+use crate::rollup::{Bucket, Holder, Rolling, Told, Width};
 use crate::rows::TrackKind;
 use crate::timeline::Timeline;
 
@@ -28,6 +28,18 @@ impl Gathering {
         let width_ns = u64::try_from(width.as_nanos()).unwrap_or(u64::MAX).max(1);
         let losses = losses.into_iter().peekable();
         Self { kind, timeline, losses, width_ns, holder: Holder::new(kind), buckets: BTreeMap::new() }
+    }
+
+    /// Takes in what was kept of buckets that make up these.
+    pub fn add(&mut self, kept: &[Bucket]) {
+        kept.iter().for_each(|part| put(&mut self.buckets, self.width_ns, part));
+    }
+
+    /// Goes on where a track was rolled to minutes or hours, which are added before: with what is not over of them, and what is
+    /// held. `losses` lie behind that.
+    pub fn go_on(&mut self, rolling: &Rolling, width: Width) {
+        self.holder = rolling.holder();
+        rolling.open(width).for_each(|part| put(&mut self.buckets, self.width_ns, part));
     }
 
     /// Takes the next points.
@@ -59,7 +71,11 @@ impl Gathering {
 
 fn hear(buckets: &mut BTreeMap<u64, Bucket>, width_ns: u64, told: &Told) {
     if let Told::Piece(piece) = told {
-        let begin = piece.unix_ns - piece.unix_ns % width_ns;
-        buckets.entry(begin).or_insert(Bucket::empty(begin)).add(piece);
+        put(buckets, width_ns, piece);
     }
+}
+
+fn put(buckets: &mut BTreeMap<u64, Bucket>, width_ns: u64, part: &Bucket) {
+    let begin = part.unix_ns - part.unix_ns % width_ns;
+    buckets.entry(begin).or_insert(Bucket::empty(begin)).add(part);
 }

@@ -15,7 +15,7 @@ pub use block::{Point, pack, unpack};
 pub use codec::Damaged;
 pub use exception::{Exceptions, HEARTBEAT_NS, HOLDS_NS, Rule};
 pub use gathering::Gathering;
-pub use rollup::{Bucket, Width};
+pub use rollup::{Bucket, Ended, Rolling, Width};
 pub use rows::{Event, Gap, Missing, Run, RunId, TrackId, TrackKind, TrackName};
 pub use sealed::{Class, Day, NoDay};
 pub use store::{

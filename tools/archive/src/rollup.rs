@@ -117,8 +117,14 @@ impl Width {
         }
     }
 
-    pub(crate) const fn ns(self) -> u64 {
+    /// The same in nanoseconds.
+    pub const fn ns(self) -> u64 {
         self.seconds() * 1_000_000_000
+    }
+
+    /// The longest ones that buckets of this width are made up of; `None` where they have to be reckoned from points.
+    pub fn within(width_ns: u64) -> Option<Self> {
+        Self::ALL.into_iter().rfind(|kept| width_ns.is_multiple_of(kept.ns()))
     }
 
     /// How long those last that are kept together.
@@ -214,9 +220,9 @@ impl Holder {
     }
 }
 
-/// Minutes and hours of one track, as they come to an end.
+/// Minutes and hours of one track, as they come to an end. It is a few hundred bytes, from which whoever keeps it goes on.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rolling {
+pub struct Rolling {
     holder: Holder,
     open: Open,
 }
@@ -230,13 +236,14 @@ struct Open {
 
 /// Minutes and hours that are over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Ended {
+pub struct Ended {
     pub(crate) minutes: Vec<Bucket>,
     pub(crate) hours: Vec<Bucket>,
 }
 
 impl Ended {
-    pub(crate) fn of(&self, width: Width) -> &[Bucket] {
+    /// Those of this width, in the order in which they came to their end.
+    pub fn of(&self, width: Width) -> &[Bucket] {
         match width {
             Width::Minute => &self.minutes,
             Width::Hour => &self.hours,
@@ -245,7 +252,8 @@ impl Ended {
 }
 
 impl Rolling {
-    pub(crate) const fn new(kind: TrackKind) -> Self {
+    /// Of a track that has no points yet.
+    pub const fn new(kind: TrackKind) -> Self {
         Self { holder: Holder::new(kind), open: Open { minute: None, hour: None } }
     }
 
@@ -254,8 +262,19 @@ impl Rolling {
         self.holder.held
     }
 
-    /// Takes points and losses, as a [`Holder`] does.
-    pub(crate) fn take(&mut self, timeline: &Timeline, points: &[Point], losses: &[u64], to: &mut Ended) {
+    pub(crate) const fn holder(&self) -> Holder {
+        self.holder
+    }
+
+    /// What is there of buckets of this width that are not over.
+    pub(crate) fn open(&self, width: Width) -> impl Iterator<Item = &Bucket> {
+        let Open { minute, hour } = &self.open;
+        // A minute comes into its hour when it is over.
+        hour.iter().filter(move |_| width == Width::Hour).chain(minute)
+    }
+
+    /// Takes points of rising cycles, and the cycles at which nothing is known any more; a point of the same cycle comes behind.
+    pub fn take(&mut self, timeline: &Timeline, points: &[Point], losses: &[u64], to: &mut Ended) {
         let Self { holder, open } = self;
         holder.take(timeline, points, losses, Width::Minute.ns(), &mut |told| open.hear(told, to));
     }
@@ -277,7 +296,12 @@ impl Rolling {
 
     /// Everything up to this cycle, whether it is over or not.
     pub(crate) fn finish(mut self, timeline: &Timeline, newest: u64, to: &mut Ended) {
-        let Self { holder, open } = &mut self;
+        self.rest(timeline, newest, to);
+    }
+
+    /// The same, where more may come after a rest: of the minute and the hour in which it begins, that is another part.
+    pub fn rest(&mut self, timeline: &Timeline, newest: u64, to: &mut Ended) {
+        let Self { holder, open } = self;
         if let Some(moment) = timeline.moment(newest) {
             holder.pass(timeline, moment, Width::Minute.ns(), &mut |told| open.hear(told, to));
         }
@@ -345,7 +369,8 @@ pub(crate) fn unpack_buckets(bytes: &[u8]) -> Result<Vec<Bucket>, Damaged> {
 }
 
 impl Rolling {
-    pub(crate) fn pack(&self) -> Vec<u8> {
+    /// In few bytes.
+    pub fn pack(&self) -> Vec<u8> {
         let Self { holder: Holder { kind: _, at, held }, open: Open { minute, hour } } = self;
         let mut columns = Vec::new();
         put(&mut columns, at.stretch);
@@ -356,9 +381,11 @@ impl Rolling {
         seal(&columns)
     }
 
+    /// The same again, of a track of this kind.
+    ///
     /// # Errors
     /// It is [`Damaged`].
-    pub(crate) fn unpack(kind: TrackKind, bytes: &[u8]) -> Result<Self, Damaged> {
+    pub fn unpack(kind: TrackKind, bytes: &[u8]) -> Result<Self, Damaged> {
         let columns = unseal(bytes)?;
         let mut rest = &columns[..];
         Self::take_from(kind, &mut rest).filter(|_| rest.is_empty()).ok_or(Damaged)

@@ -42,7 +42,7 @@ const TURN: Duration = Duration::from_secs(1);
         corerl-historian --config /etc/corerl/site.yaml\n  \
         corerl-historian --rule PH=0.02 --rule FLOW=0.5,10s --rule works/ph:LEVEL=every\n  \
         corerl-historian --postgres postgresql://owner@localhost/plant --migrate\n  \
-        corerl-historian --postgres postgresql://owner@localhost/plant --migrate --keep-samples 90d --keep-events 730d\n  \
+        corerl-historian --postgres postgresql://owner@localhost/plant --migrate --keep-samples 90d,200GB --keep-hours 3650d\n  \
         corerl-historian --print-roles | psql postgresql://owner@localhost/plant\n  \
         corerl-historian --postgres 'host=localhost dbname=plant user=corerl_historian' --password-file /etc/corerl/db\n\n\
         `corerl data query` reads what is kept in files, also while this runs, or asks this program, wherever it keeps; `corerl data \
@@ -94,7 +94,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
     /// How long samples of days that are over are kept, and how much of them: 90d, 50GB, or both as 90d,50GB [default: for ever].
-    /// Of a database its owner says this in days, with --migrate.
+    /// Of a database its owner says this, with --migrate.
     #[arg(long, value_name = "LIMIT")]
     keep_samples: Option<Limit>,
     /// The same for events.
@@ -167,7 +167,7 @@ fn run(arguments: &Arguments) -> Result<(), (u8, String)> {
     }
     if target.is_some() && kept_for != KeptFor::default() {
         let message =
-            "the owner of a database says for how long it keeps: give --keep-samples and --keep-events with --migrate";
+            "the owner of a database says how long it keeps what: give --keep-samples and the like with --migrate";
         return Err((USAGE, message.to_owned()));
     }
     let address = Address::new(&directory, &arguments.name).map_err(|error| (USAGE, format!("--name: {error}")))?;

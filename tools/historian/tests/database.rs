@@ -2,17 +2,21 @@
 
 mod dashboard;
 mod encrypted;
+mod rolled;
 mod server;
 
 use std::io::{BufRead as _, BufReader};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use archive::{Commit, Event, Gap, Kept, Missing, Point, Run, TrackId, TrackKind, TrackName};
-use historian::{BUDGET_MIN, Keeper as _, KeptFor, Postgres, Target, migrate};
+use archive::{Commit, Event, Gap, Kept, Limit, Missing, Point, Retention, Run, TrackId, TrackKind, TrackName};
+use historian::{BUDGET_MIN, Board, Desk, Keeper as _, Kept as KeptIn, KeptFor, Postgres, Target, migrate};
 use postgres::Client;
+use recall::{Asked, Host as _, Past as _};
+use rolled::is_rolled;
 use server::{Server, wait_for};
 
 const BUDGET: u64 = 64 << 20;
@@ -73,6 +77,32 @@ impl Writer {
             let status = self.keeper.status();
             status.behind_bytes == 0 && status.away.is_none()
         });
+    }
+}
+
+impl Writer {
+    /// All that was put is in minutes and hours.
+    fn roll(&mut self, client: &mut Client) {
+        self.arrive();
+        self.keeper.settle(self.kept.run).unwrap();
+        wait_for(|| is_rolled(client));
+    }
+
+    /// Nothing comes for an hour.
+    fn rest(&mut self, client: &mut Client) {
+        self.roll(client);
+        client.batch_execute("UPDATE corerl.rolled SET at = at - interval '61 minutes'").unwrap();
+        self.keeper.settle(self.kept.run).unwrap();
+        wait_for(|| client.query_one("SELECT bool_and(rests) FROM corerl.rolled", &[]).unwrap().get(0));
+    }
+
+    /// Points of both tracks by what is told of minutes.
+    fn told(&self, target: Target) -> u64 {
+        let board = Arc::new(Board::new(historian::Keeper::status(&self.keeper)));
+        let past = Asked(Desk::new(board, KeptIn::Database(Box::new(target))).source().unwrap());
+        let (minute, end_ns) = (Duration::from_secs(60), unix_ns(self.next()));
+        let minutes = |track| past.buckets(track, BEGIN_NS - 3_600_000_000_000, end_ns, minute).unwrap();
+        past.tracks().unwrap().iter().flat_map(minutes).map(|bucket| bucket.count).sum()
     }
 }
 
@@ -217,8 +247,10 @@ fn f80_whoever_is_killed_whenever_everything_is_stored_once() {
     println!("{} records of which {accepted} were said to be kept", writer.next());
     assert!(writer.next() >= accepted && accepted > 0);
     writer.put(1);
-    writer.arrive();
+    writer.roll(&mut server.client());
     assert_eq!(check(&mut server.client(), writer.next()), 0);
+    let samples = count(&mut server.client(), "SELECT count(*) FROM corerl.sample");
+    assert_eq!(writer.told(server.historian()), samples, "every sample is rolled once");
 }
 
 /// What the process does that the test above kills: it is the test's own program once more.
@@ -229,6 +261,7 @@ fn write_until_killed(target: &str) {
     loop {
         writer.put(1 + writer.next() % 97);
         println!("accepted {}", writer.next());
+        writer.keeper.settle(writer.kept.run).unwrap();
         // Ten thousand records a second or so: what lies in the log of a database that is killed all the time stays below its budget.
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -314,6 +347,8 @@ fn the_historians_role_adds_and_takes_nothing_away_and_people_read_names() {
         "TRUNCATE corerl.event",
         "UPDATE corerl.run SET site = 'x'",
         "DELETE FROM corerl.gap",
+        "DELETE FROM corerl.minute",
+        "UPDATE corerl.hour SET mean = 0",
         "CREATE TABLE corerl.mine ()",
         "DROP TABLE corerl.clock",
     ] {
@@ -338,6 +373,22 @@ fn the_historians_role_adds_and_takes_nothing_away_and_people_read_names() {
     assert!(count(&mut client, days) >= 3, "the day of the samples, today and tomorrow");
 }
 
+const PURGE: &str = "SET ROLE corerl_historian; SELECT * FROM corerl.purge(); RESET ROLE";
+
+/// Has a database keep what lies behind the first day of the samples, and everything of today.
+fn days_behind_the_first(client: &mut Client) -> Limit {
+    let days = count(client, "SELECT ((now() AT TIME ZONE 'UTC')::date - date '2023-11-15')::bigint");
+    Limit { age: Some(Duration::from_secs(86_400 * days)), bytes: None }
+}
+
+fn keep(server: &Server, retention: Retention) {
+    KeptFor::new(&retention).unwrap().write(&server.owner()).unwrap();
+}
+
+fn rows<const N: usize>(client: &mut Client, tables: [&str; N]) -> [u64; N] {
+    tables.map(|of| count(client, &format!("SELECT count(*) FROM corerl.{of}")))
+}
+
 #[test]
 fn what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be() {
     let test = "what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be";
@@ -345,34 +396,132 @@ fn what_its_owner_gave_up_is_dropped_by_whole_days_and_nothing_else_can_be() {
     let spill = tempfile::tempdir().unwrap();
     let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
     writer.put(1_500);
-    writer.arrive();
     let client = &mut server.client();
-    let rows =
-        |client: &mut Client| ["sample", "event"].map(|of| count(client, &format!("SELECT count(*) FROM corerl.{of}")));
-    let before = rows(client);
-    let purge = "SET ROLE corerl_historian; SELECT * FROM corerl.purge(); RESET ROLE";
-    client.batch_execute(purge).unwrap();
-    assert_eq!(rows(client), before, "nobody has given up anything yet");
-    for forbidden in ["SELECT corerl.drop_samples('2100-01-01')", "INSERT INTO corerl.retention VALUES ('samples', 1)"]
-    {
+    writer.rest(client);
+    let all = ["sample", "event", "minute", "hour"];
+    let before = rows(client, all);
+    client.batch_execute(PURGE).unwrap();
+    assert_eq!(rows(client, all), before, "nobody has given up anything yet");
+    for forbidden in [
+        "SELECT corerl.drop_parts('sample', '2100-01-01')",
+        "INSERT INTO corerl.retention VALUES ('samples', 1)",
+        "SELECT corerl.add_partition('minute', '2100-01-01', '2100-01-02')",
+    ] {
         client.batch_execute(&format!("SET ROLE corerl_historian; {forbidden}")).unwrap_err();
         client.batch_execute("RESET ROLE").unwrap();
     }
     // A limit that leaves the second day of the samples, and not their first one.
-    let days = count(client, "SELECT (current_date - date '2023-11-15')::bigint");
-    let limit = archive::Limit { age: Some(Duration::from_secs(86_400 * days)), bytes: None };
-    let retention = archive::Retention { samples: limit, ..archive::Retention::default() };
-    KeptFor::new(&retention).unwrap().write(&server.owner()).unwrap();
-    client.batch_execute(purge).unwrap();
-    let [samples, events] = rows(client);
+    let limit = days_behind_the_first(client);
+    keep(&server, Retention { samples: limit, ..Retention::default() });
+    client.batch_execute(PURGE).unwrap();
+    let [samples, rest @ ..] = rows(client, all);
     let later = "SELECT count(*) FROM corerl.sample WHERE time >= '2023-11-15 00:00+00'";
     assert!(0 < samples && samples < before[0] && samples == count(client, later), "{samples} of {before:?}");
-    assert_eq!(events, before[1]);
-    let retention = archive::Retention { events: limit, ..archive::Retention::default() };
-    KeptFor::new(&retention).unwrap().write(&server.owner()).unwrap();
-    client.batch_execute(purge).unwrap();
+    assert_eq!(rest, before[1..]);
+    keep(&server, Retention { events: limit, minutes: limit, ..Retention::default() });
+    client.batch_execute(PURGE).unwrap();
     assert_eq!(count(client, "SELECT count(*) FROM corerl.event WHERE time < '2023-11-15 00:00+00'"), 0);
-    assert!(rows(client)[1] < events && rows(client)[1] > 0);
+    let [_, events, minutes, hours] = rows(client, all);
+    assert!(events < before[1] && events > 0);
+    assert_eq!((before[2], before[3]), (4, 4), "a minute and an hour of each track and day");
+    assert_eq!((minutes, hours), (2, 4));
+    let month = Limit { age: Some(Duration::from_secs(86_400)), bytes: None };
+    keep(&server, Retention { hours: month, ..Retention::default() });
+    client.batch_execute(PURGE).unwrap();
+    assert_eq!(rows(client, ["hour"]), [0]);
+}
+
+#[test]
+fn people_read_minutes_and_hours_by_their_names() {
+    let Some(server) = Server::prepared("people_read_minutes_and_hours_by_their_names", &[]) else { return };
+    let spill = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
+    writer.put(1_500);
+    let client = &mut server.client();
+    writer.rest(client);
+    client.batch_execute("SET ROLE corerl_reader").unwrap();
+    // The last second of the hour, of which 900 cycles were kept; what was held is held on over those that were lost.
+    let held = (0..600).chain([599; 100]).chain(700..1_000);
+    let mean = held.clone().map(value).sum::<f64>() / 1_000.0;
+    let good = held.filter(|cycle| cycle % 3 == 0).count() as f64 / 1_000.0;
+    for (table, time) in [("minute", "23:59"), ("hour", "23:00")] {
+        let sql = format!(
+            "SELECT site, agent, kind, tag, unit, mean, min, max, last, good, count FROM corerl.{table}_named
+             WHERE time = '2023-11-14 {time}+00' ORDER BY kind DESC"
+        );
+        let rows = client.query(&sql, &[]).unwrap();
+        let texts = |row: &postgres::Row| [0, 1, 2, 3, 4].map(|at| row.get::<_, String>(at));
+        assert_eq!(texts(&rows[0]), ["works", "ph", "tag", "level", "m"]);
+        assert_eq!(texts(&rows[1]), ["works", "ph", "setpoint.sent", "valve", "m"]);
+        for (row, good) in rows.iter().zip([good, 1.0]) {
+            let [found_mean, min, max, last, found_good] = [5, 6, 7, 8, 9].map(|at| row.get::<_, f64>(at));
+            assert_eq!((min, max, last, row.get(10)), (0.0, value(999), value(999), 900_i64));
+            assert!((found_mean - mean).abs() < 1e-9 && (found_good - good).abs() < 1e-9, "{found_mean} {found_good}");
+        }
+    }
+}
+
+#[test]
+fn samples_that_are_not_rolled_stay_however_old_they_are() {
+    let Some(server) = Server::prepared("samples_that_are_not_rolled_stay_however_old_they_are", &[]) else { return };
+    let client = &mut server.client();
+    client.batch_execute("REVOKE corerl_reader FROM corerl_historian").unwrap();
+    let spill = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
+    writer.put(1_500);
+    writer.arrive();
+    keep(&server, Retention { samples: days_behind_the_first(client), ..Retention::default() });
+    let before = rows(client, ["sample"]);
+    client.batch_execute(PURGE).unwrap();
+    assert_eq!(rows(client, ["sample"]), before);
+    client.batch_execute("GRANT corerl_reader TO corerl_historian").unwrap();
+    writer.roll(client);
+    // What comes later is not rolled, and of the second day.
+    client.batch_execute("REVOKE corerl_reader FROM corerl_historian").unwrap();
+    writer.put(100);
+    writer.arrive();
+    let day = Limit { age: Some(Duration::from_secs(86_400)), bytes: None };
+    keep(&server, Retention { samples: day, ..Retention::default() });
+    client.batch_execute(PURGE).unwrap();
+    let later = "SELECT count(*) FROM corerl.sample WHERE time >= '2023-11-15 00:00+00'";
+    let [left] = rows(client, ["sample"]);
+    assert!(left < before[0] && left == count(client, later) && left > 200, "{left} of {before:?}");
+}
+
+#[test]
+fn of_what_is_more_than_its_owner_permits_the_oldest_parts_go_rolled_or_not() {
+    let test = "of_what_is_more_than_its_owner_permits_the_oldest_parts_go_rolled_or_not";
+    let Some(server) = Server::prepared(test, &[]) else { return };
+    let client = &mut server.client();
+    client.batch_execute("REVOKE corerl_reader FROM corerl_historian").unwrap();
+    let spill = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(server.historian(), spill.path(), BUDGET, 1);
+    writer.put(1_500);
+    writer.arrive();
+    let before = rows(client, ["sample", "event"]);
+    for (class, part, end) in [("sample", 0, "2023-11-15"), ("event", 1, "2023-11-15")] {
+        let all = count(client, &format!("SELECT sum(bytes)::bigint FROM corerl.parts('{class}')"));
+        let of = |bytes| {
+            let limit = Limit { age: None, bytes: Some(bytes) };
+            match class {
+                "sample" => Retention { samples: limit, ..Retention::default() },
+                _ => Retention { events: limit, ..Retention::default() },
+            }
+        };
+        keep(&server, of(all));
+        client.batch_execute(PURGE).unwrap();
+        assert_eq!(rows(client, ["sample", "event"])[part], before[part], "so much is permitted");
+        keep(&server, of(all - 1));
+        client.batch_execute(PURGE).unwrap();
+        let [left] = rows(client, [class]);
+        let later = format!("SELECT count(*) FROM corerl.{class} WHERE time >= '{end} 00:00+00'");
+        assert!(0 < left && left < before[part] && left == count(client, &later), "{left} {class}s");
+    }
+    keep(&server, Retention { samples: Limit { age: None, bytes: Some(0) }, ..Retention::default() });
+    client.batch_execute(PURGE).unwrap();
+    assert_eq!(rows(client, ["sample"]), [0]);
+    let parts = count(client, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'corerl.sample'::regclass");
+    assert!(parts >= 2, "today and tomorrow are there for whoever writes");
 }
 
 #[test]
@@ -384,7 +533,7 @@ fn a_schema_is_made_once_and_whoever_finds_none_says_what_to_do() {
     let mut writer = Writer::open(server.owner(), spill.path(), BUDGET, 1);
     writer.put(10);
     wait_for(|| writer.keeper.status().away.is_some_and(|why| why.contains("--migrate")));
-    assert_eq!(migrate(&server.owner()).unwrap(), 5);
+    assert_eq!(migrate(&server.owner()).unwrap(), 7);
     assert_eq!(migrate(&server.owner()).unwrap(), 0);
     writer.arrive();
     assert_eq!(check(&mut server.client(), 10), 0);
@@ -411,7 +560,7 @@ fn timescaledb_has_hypertables_and_under_its_own_licence_more() {
             .client()
             .batch_execute("CREATE SCHEMA elsewhere; CREATE EXTENSION timescaledb SCHEMA elsewhere")
             .unwrap();
-        assert_eq!(migrate(&server.owner()).unwrap(), 5);
+        assert_eq!(migrate(&server.owner()).unwrap(), 7);
         let spill = tempfile::tempdir().unwrap();
         let mut writer = Writer::open(server.owner(), spill.path(), BUDGET, 1);
         (0..100).for_each(|_| writer.put(50));
@@ -420,7 +569,10 @@ fn timescaledb_has_hypertables_and_under_its_own_licence_more() {
         server.go_on();
         writer.arrive();
         let client = &mut server.client();
+        writer.roll(client);
         assert_eq!(check(client, 5_050), 0);
+        let samples = rows(client, ["sample"])[0];
+        assert_eq!(writer.told(server.owner()), samples);
         let chunks = "SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'sample'";
         assert_eq!(count(client, chunks), 2, "one for each day");
         let sql = "SELECT count(*) FROM timescaledb_information.continuous_aggregates";
@@ -436,5 +588,18 @@ fn timescaledb_has_hypertables_and_under_its_own_licence_more() {
             assert_eq!(count(client, compressed), 2);
             assert_eq!(check(client, 5_050), 0);
         }
+        // Whole chunks go by age and by size, and what they were like stays.
+        keep(&server, Retention { samples: days_behind_the_first(client), ..Retention::default() });
+        client.batch_execute("SELECT * FROM corerl.purge()").unwrap();
+        assert_eq!(count(client, chunks), 1);
+        let bytes = count(client, "SELECT sum(bytes)::bigint FROM corerl.parts('sample')");
+        let limit = |bytes| Retention { samples: Limit { age: None, bytes: Some(bytes) }, ..Retention::default() };
+        for (bytes, left) in [(bytes, 1), (bytes - 1, 0)] {
+            keep(&server, limit(bytes));
+            client.batch_execute("SELECT * FROM corerl.purge()").unwrap();
+            assert_eq!(count(client, chunks), left);
+        }
+        assert_eq!(rows(client, ["sample"]), [0]);
+        assert_eq!(writer.told(server.owner()), samples);
     }
 }

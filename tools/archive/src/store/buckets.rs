@@ -31,8 +31,7 @@ impl Reader {
         let width_ns = u64::try_from(width.as_nanos()).unwrap_or(u64::MAX).max(1);
         // The stretch that begins last ends behind `to_ns`.
         let end_ns = to_ns.saturating_add(width_ns - 1);
-        let kept = Width::ALL.into_iter().rfind(|kept| width_ns.is_multiple_of(kept.ns()));
-        let parts = match kept {
+        let parts = match Width::within(width_ns) {
             Some(kept) => self.kept(track, kept, from_ns, end_ns)?,
             None => self.computed(track, width_ns, from_ns, end_ns)?,
         };

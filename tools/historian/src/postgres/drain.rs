@@ -14,7 +14,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Whoever is behind is told of so often.
 const TELL_EVERY: Duration = Duration::from_secs(60);
-/// How often what is too old is given up; an attempt that failed is made again then.
+/// How often what is too old, or too much, is given up; an attempt that failed is made again then.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 /// The share of the budget, in parts of 100, from which that is a warning.
 const FILL_WARNED: u64 = 50;
@@ -165,9 +165,10 @@ impl Drain {
 fn purge(database: &mut Database) {
     match database.purge() {
         Ok(purged) => purged.iter().for_each(|(class, count)| match class.as_str() {
-            "samples" => tracing::info!("{count} days of samples are purged"),
+            "samples" | "minutes" => tracing::info!("{count} days of {class} are purged"),
+            "hours" => tracing::info!("{count} months of {class} are purged"),
             class => tracing::info!("{count} rows of {class} are purged"),
         }),
-        Err(error) => tracing::warn!("what is too old cannot be purged: {error}"),
+        Err(error) => tracing::warn!("what is too old or too much cannot be purged: {error}"),
     }
 }

@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     Step { number: 4, plain: include_str!("migrations/4_retention.sql"), hyper: None },
     Step { number: 5, plain: include_str!("migrations/5_stale.sql"), hyper: None },
     Step { number: 6, plain: include_str!("migrations/6_source.sql"), hyper: None },
+    Step { number: 7, plain: include_str!("migrations/7_rolled.sql"), hyper: None },
 ];
 
 /// The last step.

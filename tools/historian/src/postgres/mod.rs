@@ -1,13 +1,15 @@
 //! PostgreSQL, with TimescaleDB or without.
 //!
 //! Commits go into a [`spill`](crate::spill) log first; a thread of its own brings them from there into the database, many in one
-//! transaction, which also says how far each run is. Whoever commits never waits for a database.
+//! transaction, which also says how far each run is. Whoever commits never waits for a database. Another thread rolls what is there
+//! to minutes and hours.
 
 mod apply;
 mod drain;
 mod migrate;
 mod reading;
 mod retention;
+mod rolling;
 mod rows;
 mod target;
 
@@ -29,6 +31,7 @@ pub use target::{Target, TargetError};
 use crate::keeper::{KeepError, Keeper};
 use crate::spill::{Files, Spill, SpillError};
 use drain::Drain;
+use rolling::Roller;
 
 /// Roles for the historian and for readers, as SQL.
 pub const ROLES: &str = include_str!("roles.sql");
@@ -45,6 +48,7 @@ pub struct Postgres {
     spill: Spill,
     status: Arc<Mutex<Status>>,
     drain: Option<JoinHandle<()>>,
+    roller: Roller,
 }
 
 /// How it stands.
@@ -71,12 +75,13 @@ impl Postgres {
         let spill = Spill::open(spill, budget, Files)?;
         let status = Arc::new(Mutex::new(Status::default()));
         let name = target.to_string();
+        let roller = Roller::start(target.clone());
         let drain = Drain::new(target, spill.outlet(), budget, Arc::clone(&status));
         let drain = std::thread::Builder::new()
             .name("drain".to_owned())
             .spawn(move || drain.run())
             .map_err(|source| SpillError::Disk { action: "read by a thread", path: "of its own".into(), source })?;
-        Ok(Self { target: name, budget, spill, status, drain: Some(drain) })
+        Ok(Self { target: name, budget, spill, status, drain: Some(drain), roller })
     }
 
     /// How it stands.
@@ -107,8 +112,9 @@ impl Keeper for Postgres {
         Ok(self.spill.commit(run, commit)?)
     }
 
-    /// A database settles by itself.
+    /// What has come into the database is rolled soon, of all runs.
     fn settle(&mut self, _: RunId) -> Result<(), KeepError> {
+        self.roller.ask();
         Ok(())
     }
 
@@ -129,13 +135,14 @@ impl Keeper for Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         self.spill.close();
-        let Some(drain) = self.drain.take() else { return };
         let end = Instant::now() + PATIENCE_AT_END;
-        while !drain.is_finished() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if drain.is_finished() {
-            let _ = drain.join();
+        for thread in [self.drain.take(), self.roller.end()].into_iter().flatten() {
+            while !thread.is_finished() && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
         }
     }
 }

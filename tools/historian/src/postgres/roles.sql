@@ -7,8 +7,9 @@ GRANT USAGE ON SCHEMA corerl TO corerl_historian;
 GRANT SELECT ON corerl.migration TO corerl_historian;
 GRANT SELECT, INSERT ON corerl.run, corerl.track TO corerl_historian;
 GRANT UPDATE (next_cycle_record, next_event, last_cycle) ON corerl.run TO corerl_historian;
-GRANT INSERT ON corerl.sample, corerl.clock, corerl.event, corerl.gap TO corerl_historian;
-GRANT EXECUTE ON FUNCTION corerl.day(date), corerl.purge() TO corerl_historian;
+GRANT INSERT ON corerl.sample, corerl.clock, corerl.event, corerl.gap, corerl.minute, corerl.hour TO corerl_historian;
+GRANT SELECT, INSERT, UPDATE ON corerl.rolling, corerl.rolled TO corerl_historian;
+GRANT EXECUTE ON FUNCTION corerl.day(date), corerl.rolled_day(date), corerl.purge() TO corerl_historian;
 
 CREATE ROLE corerl_reader LOGIN;
 GRANT USAGE ON SCHEMA corerl TO corerl_reader;

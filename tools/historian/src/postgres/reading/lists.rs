@@ -8,10 +8,8 @@ use postgres::Row;
 use recall::{Answer, AskError, Missed, Page, ROWS_MAX};
 
 use super::times::{instant, since_1970};
-use super::{Snapshot, count, number};
+use super::{LIMIT, Snapshot, count, number};
 
-/// Rows that are asked for: one more than an answer has room for.
-const LIMIT: i64 = ROWS_MAX as i64 + 1;
 /// The newest point of a track is looked for so long before its run's end; nanoseconds.
 const NEWEST_NS: u64 = 86_400_000_000_000;
 
@@ -74,15 +72,16 @@ impl Snapshot<'_> {
         Ok(Answer::Newest(page(&rows, rows.iter().map(newest).collect())?))
     }
 
-    /// The newest cycle of a run that has a point.
+    /// The newest cycle of a run that has, or had, a point.
     pub(super) fn newest_cycle(&mut self, run: RunId, timeline: &Timeline) -> Result<Option<u64>, AskError> {
         let Some(Window { first_cycle, from_ns, to_ns }) = self.last_stretch(run, timeline)? else { return Ok(None) };
-        let sql = "SELECT max(newest.cycle) FROM corerl.track
-                   CROSS JOIN LATERAL (
+        let sql = "SELECT max(greatest(newest.cycle, rolling.cycle)) FROM corerl.track
+                   LEFT JOIN corerl.rolling ON rolling.track = track.id
+                   LEFT JOIN LATERAL (
                        SELECT cycle FROM corerl.sample
                        WHERE track = track.id AND time >= $2 AND time <= $3 AND cycle >= $4
                        ORDER BY time DESC LIMIT 1
-                   ) AS newest
+                   ) AS newest ON true
                    WHERE track.run = $1";
         let (from, to, first) = (instant(from_ns), instant(to_ns), first_cycle.cast_signed());
         let rows = self.query(sql, &[&number(run.0)?, &from, &to, &first])?;

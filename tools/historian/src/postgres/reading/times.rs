@@ -1,19 +1,14 @@
-//! What was so between two times: points, events, and what stretches were like.
+//! What was so between two times: points and events.
 
-use std::ops::RangeInclusive;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use archive::{Event, Gathering, Point, RunId, Stretch, TrackInfo};
+use archive::{Event, RunId, TrackInfo};
 use postgres::Row;
-use recall::{Answer, AskError, Part, ROWS_MAX, bucket_window};
+use recall::{Answer, AskError, Part, ROWS_MAX};
 
-use super::lists::{point, timed};
-use super::{Snapshot, count, number};
+use super::lists::timed;
+use super::{LIMIT, Snapshot, count, number};
 
-/// Rows that are asked for: one more than an answer has room for.
-const LIMIT: i64 = ROWS_MAX as i64 + 1;
-/// So much older a point may be that is still held where a window begins.
-const HELD_FOR_NS: u64 = 3_600_000_000_000;
 /// The database's times are multiples of this, nanoseconds.
 const GRAIN_NS: u64 = 1_000;
 
@@ -38,68 +33,6 @@ impl Snapshot<'_> {
         let mut rows = self.query(sql, &[&from, &to, &LIMIT])?;
         let until_ns = whole(&mut rows, 0, to_ns);
         Ok(Answer::Events(Part::of(rows.iter().map(event).collect(), until_ns, |(_, event)| event.unix_ns)?))
-    }
-
-    /// Reckoned from points, which are read a page at a time, as an archive does it where it keeps no minutes.
-    pub(super) fn buckets(
-        &mut self,
-        track: &TrackInfo,
-        (from_ns, to_ns): (u64, u64),
-        width_ns: u64,
-    ) -> Result<Answer, AskError> {
-        let until_ns = bucket_window(from_ns, to_ns, width_ns)?;
-        let (since_ns, end_ns) = (from_ns.saturating_sub(HELD_FOR_NS), until_ns.saturating_add(width_ns - 1));
-        let timeline = self.timeline(track.run)?;
-        let newest = self.newest_cycle(track.run, &timeline)?;
-        let losses = self.losses(track.run, newest)?;
-        let width = Duration::from_nanos(width_ns);
-        let mut gathering = Gathering::new(track.name.kind, timeline.clone(), losses, width);
-        let mut end = None;
-        for stretch in timeline.stretches() {
-            // What was held at the end of one stretch is held at the beginning of the next one, if both are looked at.
-            if end != stretch.first().checked_sub(1) {
-                gathering.interrupt();
-            }
-            let Some(cycles) = stretch.cycles(since_ns, end_ns) else { continue };
-            end = Some(*cycles.end());
-            self.gather(track, stretch, cycles, &mut gathering)?;
-        }
-        let mut buckets = gathering.finish(end.and_then(|end| newest.map(|newest| newest.min(end))));
-        buckets.retain(|bucket| (from_ns..=until_ns).contains(&bucket.unix_ns));
-        Ok(Answer::Buckets(Part::of(buckets, until_ns, |bucket| bucket.unix_ns)?))
-    }
-
-    /// Brings the points of these cycles of a stretch.
-    fn gather(
-        &mut self,
-        track: &TrackInfo,
-        stretch: &Stretch,
-        cycles: RangeInclusive<u64>,
-        gathering: &mut Gathering,
-    ) -> Result<(), AskError> {
-        let sql = "SELECT time, cycle, value, state, age_us, source_time FROM corerl.sample
-                   WHERE track = $1 AND time >= $2 AND time <= $3 AND cycle BETWEEN $4 AND $5 ORDER BY time LIMIT $6";
-        let (mut first, last) = (*cycles.start(), *cycles.end());
-        let to = instant(stretch.unix_ns(last));
-        while first <= last {
-            let from = instant(stretch.unix_ns(first));
-            let bounds = (first.cast_signed(), last.cast_signed());
-            let rows = self.query(sql, &[&number(track.id.0)?, &from, &to, &bounds.0, &bounds.1, &LIMIT])?;
-            let points: Vec<Point> = rows.iter().map(|row| point(row, 1)).collect();
-            gathering.take(&points);
-            match points.last() {
-                Some(point) if rows.len() > ROWS_MAX => first = point.cycle + 1,
-                _ => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// The cycles of a run at which nothing is known any more.
-    fn losses(&mut self, run: RunId, newest: Option<u64>) -> Result<Vec<u64>, AskError> {
-        let sql = "SELECT after_cycle + 1 FROM corerl.gap WHERE run = $1 AND what = 'cycles' AND after_cycle < $2";
-        let newest = newest.unwrap_or(0).cast_signed();
-        Ok(self.query(sql, &[&number(run.0)?, &newest])?.iter().map(|row| count(row, 0)).collect())
     }
 }
 
@@ -136,7 +69,7 @@ fn event(row: &Row) -> (RunId, Event) {
 }
 
 /// An instant as the database has it.
-pub(super) fn instant(unix_ns: u64) -> SystemTime {
+pub(in super::super) fn instant(unix_ns: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_nanos(unix_ns - unix_ns % GRAIN_NS)
 }
 
