@@ -105,9 +105,13 @@ fn what_nothing_can_be_made_of_is_refused_before_anything_is_watched() {
         assert_eq!(output.status.code(), Some(code), "{options:?}: {output:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(word), "{options:?}: {output:?}");
     };
+    assert!(record(&place, site.path(), &[]).contains(r#"plant: {"simulated":{"name":"saturation"}}"#));
     refused(&["--rig", "nowhere.toml"], 78, "nowhere.toml cannot be read");
     refused(&["--directory", "nowhere", "--", "pump"], 69, "nowhere");
     refused(&["--ready", "x"], 2, "COMMAND");
     refused(&["--rig", "rig.toml", "--", "pump"], 2, "cannot be used with");
+    let text = std::fs::read_to_string(site.path()).unwrap();
+    std::fs::write(site.path(), text.replace("nsu=urn:corerl:plant;", "nsu=urn:works;")).unwrap();
+    refused(&[], 2, "say behind `--` how its server is started");
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
 }

@@ -26,6 +26,8 @@ use crate::take::{CycleSeen, EventSeen, Take, seconds};
 const TICK: Duration = Duration::from_millis(20);
 /// How long the runtime may take until the first record is there.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// What nodes of `corerl-plant` begin with, before the plant's name.
+const SIMULATED: &str = "nsu=urn:corerl:plant;s=";
 /// What stands for a port that is free when the plant is started.
 const PORT: &str = "{port}";
 /// As many times as many slots may be lost when it is run again.
@@ -67,6 +69,13 @@ pub enum RecordedPlant {
 }
 
 impl RecordedPlant {
+    /// The simulated plant whose nodes a site names; `None` where it names other ones.
+    pub fn simulated_for(site: &Site) -> Option<Self> {
+        let nodes = site.tags.iter().filter_map(|tag| Some(tag.source.as_ref()?.node.as_str()));
+        let mut names = nodes.filter_map(|node| node.strip_prefix(SIMULATED)?.split_once('.'));
+        names.next().map(|(name, _)| Self::Simulated { name: name.to_owned() })
+    }
+
     /// What stands below `plant` in the scenario, for an agent that was recorded at the server with this address.
     fn value(&self, url: &str) -> Value {
         match self {
@@ -328,6 +337,15 @@ mod tests {
         let with_path = with_any_port("opc.tcp://plc.works:4840/ua/pump:1");
         assert_eq!(with_path, "opc.tcp://plc.works:{port}/ua/pump:1");
         assert_eq!(with_any_port("opc.tcp://[::1]:4840"), "opc.tcp://[::1]:{port}");
+    }
+
+    #[test]
+    fn a_simulated_plant_is_known_by_the_nodes_that_a_site_names() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/sites/saturation.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let of = |text: &str| RecordedPlant::simulated_for(&rt_config::parse(text, &file).unwrap().site);
+        assert_eq!(of(&text), Some(simulated()));
+        assert_eq!(of(&text.replace("nsu=urn:corerl:plant;", "nsu=urn:works;")), None);
     }
 
     #[test]

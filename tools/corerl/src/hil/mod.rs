@@ -104,7 +104,7 @@ struct RunArguments {
     /// The real hardware that may be touched.
     #[arg(long, value_name = "RIG.toml")]
     rig: Option<PathBuf>,
-    /// Directory of corerl, corerl-rt, corerl-learner and corerl-plant [default: this program's own, then PATH].
+    /// Directory of corerl, corerl-rt, corerl-learner, corerl-historian and corerl-plant [default: this program's own, then PATH].
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
     /// Print JSON.
@@ -125,9 +125,9 @@ struct RecordArguments {
     /// The scenario's file [default: standard output].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The simulated plant that it shall run against, as `corerl-plant --plant` has it.
-    #[arg(long, value_name = "NAME", default_value = "saturation", conflicts_with_all = ["rig", "start"])]
-    plant: String,
+    /// The simulated plant that it shall run against, as `corerl-plant --plant` has it [default: the one whose nodes the site has].
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["rig", "start"])]
+    plant: Option<String>,
     /// The real hardware that it shall run against: the server that the agent is connected with.
     #[arg(long, value_name = "RIG.toml", conflicts_with = "start")]
     rig: Option<PathBuf>,
@@ -352,7 +352,12 @@ fn recorded_plant(arguments: &RecordArguments, site: &rt_config::Site) -> Result
     }
     let (start, ready) = (arguments.start.clone(), arguments.ready.clone());
     if start.is_empty() {
-        return Ok(RecordedPlant::Simulated { name: arguments.plant.clone() });
+        let named = arguments.plant.as_ref().map(|name| RecordedPlant::Simulated { name: name.clone() });
+        return named.or_else(|| RecordedPlant::simulated_for(site)).ok_or_else(|| {
+            let message = "the site has no nodes of a simulated plant: say behind `--` how its server is started, or name its rig \
+                           with --rig";
+            Failure::new(Exit::Usage, message)
+        });
     }
     let directory = arguments.directory.clone().unwrap_or_else(|| PathBuf::from("."));
     let directory = directory
