@@ -9,8 +9,8 @@ use tests::{Place, Runtime, program};
 
 /// A scenario of the least that can be recorded.
 fn record(place: &Place, site: &Path, options: &[&str]) -> String {
-    let mut command = place.corerl(&["hil", "record", "--for", "1s", "--config"]);
-    let output = command.arg(site).args(options).output().unwrap();
+    let mut command = place.corerl(&["hil", "record", "--for", "1s"]);
+    let output = command.arg("--config").arg(site).args(options).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
@@ -100,8 +100,8 @@ fn what_nothing_can_be_made_of_is_refused_before_anything_is_watched() {
     let site = place.site(plant.url(), &[]);
     let mut runtime = armed(&place, &site);
     let mut refused = |options: &[&str], code: i32, word: &str| {
-        let mut command: Command = place.corerl(&["hil", "record", "--config"]);
-        let output = command.arg(site.path()).args(options).output().unwrap();
+        let mut command: Command = place.corerl(&["hil", "record"]);
+        let output = command.arg("--config").arg(site.path()).args(options).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{options:?}: {output:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(word), "{options:?}: {output:?}");
     };
