@@ -99,7 +99,7 @@ fn what_nothing_can_be_made_of_is_refused_before_anything_is_watched() {
     let plant = place.plant();
     let site = place.site(plant.url(), &[]);
     let mut runtime = armed(&place, &site);
-    let mut refused = |options: &[&str], code: i32, word: &str| {
+    let refused = |options: &[&str], code: i32, word: &str| {
         let mut command: Command = place.corerl(&["hil", "record"]);
         let output = command.arg("--config").arg(site.path()).args(options).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{options:?}: {output:?}");
