@@ -77,17 +77,19 @@ pub struct Connected {
 pub struct ConnectFailure {
     /// Fact, place and remedy, for people.
     pub message: String,
-    /// The certificate that would have to be trusted, if that is the reason.
-    pub untrusted: Option<UntrustedCertificate>,
+    /// The server's certificate, if that is the reason.
+    pub certificate: Option<RefusedCertificate>,
 }
 
-/// A server's certificate that nobody has decided about.
+/// A server's certificate that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UntrustedCertificate {
+pub struct RefusedCertificate {
     /// SHA-1 of the DER bytes in hexadecimal, as OPC UA names certificates.
     pub thumbprint: String,
     /// The certificate.
     pub der: Vec<u8>,
+    /// What is wrong with it; `None` where nobody has decided about it, and a person's trust would settle it.
+    pub fault: Option<String>,
 }
 
 /// Why a cyclic call failed.

@@ -65,7 +65,7 @@ mod sets;
 mod simulated;
 
 pub use bus::{
-    BusError, ConnectFailure, Connected, Feed, FeedState, FieldBus, Loss, Reading, Receipt, UntrustedCertificate,
+    BusError, ConnectFailure, Connected, Feed, FeedState, FieldBus, Loss, Reading, Receipt, RefusedCertificate,
     WriteResult,
 };
 pub use claim::TOKEN_MAX;

@@ -136,7 +136,7 @@ impl OpcUa {
             Err(complaint) => {
                 // Or a server that is tried again and again would collect sessions until it takes no more.
                 session.close(deadline.as_ns());
-                Err(ConnectFailure { message: format!("{}: {complaint}", self.target.url), untrusted: None })
+                Err(ConnectFailure { message: format!("{}: {complaint}", self.target.url), certificate: None })
             }
         }
     }

@@ -74,7 +74,7 @@ impl<P: FnMut(&[f64], &mut [f64])> Simulated<P> {
 impl<P: FnMut(&[f64], &mut [f64])> FieldBus for Simulated<P> {
     fn connect(&mut self, _deadline: MonoTime) -> Result<Connected, ConnectFailure> {
         if self.faults.gone {
-            return Err(ConnectFailure { message: "the simulated server is gone".into(), untrusted: None });
+            return Err(ConnectFailure { message: "the simulated server is gone".into(), certificate: None });
         }
         self.connected = true;
         Ok(Connected { kinds: self.kinds.clone(), ..Connected::default() })

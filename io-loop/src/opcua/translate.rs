@@ -4,21 +4,23 @@ use rt_core::setpoint::ScalarKind;
 use rt_core::tag::Quality;
 use ua_session::{CallError, ConnectError, ReadValue};
 
-use crate::bus::{BusError, ConnectFailure, Loss, Reading, UntrustedCertificate, WriteResult};
+use crate::bus::{BusError, ConnectFailure, Loss, Reading, RefusedCertificate, WriteResult};
 
 /// Severity bits of a StatusCode (OPC UA Part 4, 7.39): 00 good, 01 uncertain, 1x bad.
 const SEVERITY_MASK: u32 = 0xC000_0000;
 const SEVERITY_UNCERTAIN: u32 = 0x4000_0000;
 
 pub(super) fn describe_failure(error: ConnectError) -> ConnectFailure {
-    let untrusted = match &error {
-        ConnectError::Certificate { source, .. } if source.fault.is_undecided() => {
-            Some(UntrustedCertificate { thumbprint: source.thumbprint.clone(), der: source.der.clone() })
-        }
+    let certificate = match &error {
+        ConnectError::Certificate { source, .. } => Some(RefusedCertificate {
+            thumbprint: source.thumbprint.clone(),
+            der: source.der.clone(),
+            fault: (!source.fault.is_undecided()).then(|| source.fault.to_string()),
+        }),
         _ => None,
     };
     let remedy = error.remedy().map_or(String::new(), |remedy| format!("; {remedy}"));
-    ConnectFailure { message: format!("{error}{remedy}"), untrusted }
+    ConnectFailure { message: format!("{error}{remedy}"), certificate }
 }
 
 pub(super) fn bus_error(error: CallError) -> BusError {

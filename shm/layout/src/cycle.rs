@@ -118,7 +118,7 @@ abi_struct! {
         /// Number of the setpoint's state.
         pub state: u32,
         /// What the plant answered last to a write of ours, as this cycle knows it: 0 nothing yet on this connection, 1 it was
-        /// accepted, 2 it was refused.
+        /// accepted, 2 it was refused. An answer comes after its cycle: it may be the one to the write before the latest.
         pub reply: u32,
         /// Zero.
         pub reserved: u32,

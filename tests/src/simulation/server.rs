@@ -240,7 +240,7 @@ impl FieldBus for Line {
     fn connect(&mut self, deadline: MonoTime) -> Result<Connected, ConnectFailure> {
         let server = self.server.borrow_mut();
         if server.weather.gone || !server.take_time(deadline) {
-            return Err(ConnectFailure { message: "the server is gone".into(), untrusted: None });
+            return Err(ConnectFailure { message: "the server is gone".into(), certificate: None });
         }
         self.connected = true;
         Ok(Connected { kinds: server.kinds.clone(), ..Connected::default() })

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Place, Process, wait_for, wait_for_count, workspace};
+use tests::{Place, Process, wait_for, wait_for_count, wait_for_more, workspace};
 
 use exposition::{Labels, Page};
 
@@ -171,6 +172,41 @@ fn a_runtime_that_is_gone_makes_the_health_check_fail_until_it_is_back() {
     let mut runtime = place.runtime(&site, &[]);
     wait_for("the health check to succeed again", || (exporter.health().0 == 200).then_some(()));
     assert_eq!(number(&exporter.scrape(), "corerl_rt_up", &[]), 1.0);
+    assert_eq!(runtime.process.stop(Signal::TERM), 0);
+}
+
+#[test]
+fn a_latched_trip_is_told_by_the_health_check_and_is_no_reason_to_start_anew() {
+    let place = Place::new();
+    let plant = place.plant();
+    let site = place.site(plant.url(), &[("overruns: {m: 64, n: 64}", "overruns: {m: 3, n: 64}")]);
+    let mut runtime = place.runtime(&site, &["--arm"]);
+    runtime.wait_for_mode("run");
+    let exporter = Exporter::start(&place, &["--agent", "rig/agent"]);
+    // The last look at the agent may have been before it was so.
+    let until_latched_is = |latched: &Value| {
+        wait_for("the health check to tell of the trip, or of none", || {
+            let (status, health) = exporter.health();
+            assert_eq!((status, &health["agents"][0]["healthy"]), (200, &Value::Bool(true)), "{health}");
+            (health["agents"][0]["latched"] == *latched).then_some(())
+        });
+        let gauge = number(&exporter.scrape(), "corerl_rt_latched", &[("agent_id", "rig/agent")]);
+        assert_eq!(gauge, if latched.is_null() { 0.0 } else { 1.0 });
+    };
+    until_latched_is(&Value::Null);
+
+    let counters = runtime.counters();
+    wait_for("pauses close enough to each other to trip", || {
+        runtime.process.signal(Signal::STOP);
+        std::thread::sleep(Duration::from_millis(20));
+        runtime.process.signal(Signal::CONT);
+        wait_for_more(&counters, Counter::Cycles, 1);
+        (counters.get(Counter::Trips) > 0).then_some(())
+    });
+    until_latched_is(&Value::from("overruns"));
+    let reset = place.corerl(&["agent", "reset"]).output().unwrap();
+    assert!(reset.status.success(), "{reset:?}");
+    until_latched_is(&Value::Null);
     assert_eq!(runtime.process.stop(Signal::TERM), 0);
 }
 

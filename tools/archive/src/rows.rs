@@ -35,7 +35,8 @@ pub enum TrackKind {
     /// What the envelope let through; the state of its points is the limits that acted.
     Sent,
     /// What was written last, as far as no refusal is known; the state of its points is why nothing is written now, and from bit
-    /// [`REPLY_SHIFT`](Self::REPLY_SHIFT) on what the plant answered last.
+    /// [`REPLY_SHIFT`](Self::REPLY_SHIFT) on what the plant answered last,
+    /// as the cycle knew it: it may be the answer to the write before this one.
     Written,
     /// What the plant shows.
     ReadBack,

@@ -24,7 +24,8 @@ const CYCLE: &str = "cycle:";
                         Reads recordings (`corerl run --record`) and captures (`corerl record`, the flight recorder). In tables a tag \
                         has the columns NAME, NAME.quality, NAME.age_s and NAME.source_time; a setpoint SP.raw (what the policy asked for), \
                         SP.sent (what the envelope let through), SP.reply (what the plant answered last), SP.last (what it moves from), \
-                        SP.readback, SP.limits and SP.withheld. Times are wall-clock \
+                        SP.readback, SP.limits and SP.withheld. An answer comes after its cycle: SP.reply may be the one to the \
+                        write before the latest. Times are wall-clock \
                         times, UTC, told from one instant that the file knows by both clocks.\n\n\
                         What is cut, damaged or missing in FILE is said on standard error, and everything before it is exported.\n\n\
                         Exit codes: 0 exported, 1 nothing in the file can be read, 2 the output is there already, \

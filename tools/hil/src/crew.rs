@@ -3,10 +3,11 @@
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use children::{Child, Port};
+use rt_config::Security;
 use rt_control::{Address, Client};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -15,11 +16,11 @@ use tempfile::TempDir;
 use crate::forger::Forger;
 use crate::history;
 use crate::link::{Ledger, Link};
+use crate::papers::Papers;
 use crate::programs::Programs;
 use crate::proxy::Proxy;
 use crate::rig::Rig;
 use crate::run::{Circumstances, STOPPED, Stop};
-use crate::scenario::site::{CERTIFICATE_FILE, KEY_FILE, TRUST_DIR};
 use crate::scenario::{Cable, Forgery, Plant, Program, Scenario};
 use crate::take::HistorySeen;
 
@@ -54,8 +55,8 @@ pub(crate) struct Crew<'s> {
     port: u16,
     /// Holds the plant's port for it while it is down.
     claim: Option<Port>,
-    /// Of the certificate that the plant says is its own.
-    thumbprint: Option<String>,
+    /// The certificate that the plant says is its own.
+    certificate: Option<Shown>,
     cable: Option<Proxy>,
     ledger: Ledger,
     link: Option<Link>,
@@ -88,7 +89,7 @@ impl<'s> Crew<'s> {
             path: String::new(),
             port: 0,
             claim: None,
-            thumbprint: None,
+            certificate: None,
             cable: None,
             ledger: Ledger::default(),
             link: None,
@@ -102,11 +103,18 @@ impl<'s> Crew<'s> {
             forger: None,
             place,
         };
-        crew.reach_plant(with.rig.as_ref())?;
-        crew.write_site()?;
-        if scenario.plant.encrypts() {
-            crew.make_certificate()?;
+        let secured = scenario.plant.secured();
+        if secured.is_some() {
+            // First, because it takes its time, and a certificate of the plant's may have little.
+            crew.papers().make_own()?;
+        } else if let Some(Security::Secured { trust_dir, .. }) = site.connections.first().map(|of| &of.security) {
+            crew.papers().trust_as_in(trust_dir)?;
         }
+        crew.reach_plant(with.rig.as_ref())?;
+        if secured.is_some_and(|secured| secured.trusted) {
+            crew.papers().trust(&crew.certificate()?.file)?;
+        }
+        crew.write_site()?;
         if scenario.disk_full {
             symlink("/dev/full", crew.file("full.rec"))
                 .map_err(|error| format!("no full disk can be made: {error}"))?;
@@ -268,8 +276,26 @@ impl<'s> Crew<'s> {
     /// # Errors
     /// A sentence: the runtime has not put it aside, or the plant has none.
     pub(crate) fn trust_plant(&self) -> Result<(), String> {
-        let thumbprint = self.thumbprint.as_deref().ok_or("the plant names no certificate")?;
-        self.operate(&["io", "trust", "add", thumbprint, "--trust-dir", TRUST_DIR])
+        self.papers().trust(&self.certificate()?.thumbprint)
+    }
+
+    /// A person takes the plant's certificate out of those that the runtime trusts.
+    ///
+    /// # Errors
+    /// A sentence: it was not trusted, or the plant has none.
+    pub(crate) fn distrust_plant(&self) -> Result<(), String> {
+        self.papers().distrust(&self.certificate()?.thumbprint)
+    }
+
+    /// The certificates, and who trusts whom.
+    pub(crate) fn papers(&self) -> Papers<'s> {
+        let connection = self.scenario.site.connections.first();
+        let uri = connection.map_or("", |connection| connection.application_uri.as_str());
+        Papers::new(self.place.path(), &self.programs.operator, uri)
+    }
+
+    fn certificate(&self) -> Result<&Shown, String> {
+        self.certificate.as_ref().ok_or_else(|| "the plant names no certificate".to_owned())
     }
 
     /// A setpoint goes back to the policy.
@@ -383,19 +409,25 @@ impl<'s> Crew<'s> {
 
     fn start_simulated(&mut self) -> Result<(), String> {
         self.claim_port()?;
-        let Plant::Simulated { name, step, heartbeat_timeout, encrypts } = &self.scenario.plant else { return Ok(()) };
+        let Plant::Simulated { name, step, heartbeat_timeout, secured } = &self.scenario.plant else { return Ok(()) };
         self.links += 1;
         let socket = self.file(&format!("faults-{}", self.links));
         let mut command = Command::new(&self.programs.plant);
         command.args(["--plant", name, "--json", "--tether"]).arg("--faults").arg(&socket);
         command.args(["--step", &milliseconds(*step), "--port", &self.port.to_string()]);
-        command.args(["--seed", &self.scenario.seed.to_string()]).arg("--pki").arg(self.file("plant-pki"));
+        command.args(["--seed", &self.scenario.seed.to_string()]).arg("--pki").arg(self.papers().plant_directory());
         if let Some(timeout) = heartbeat_timeout {
             command.args(["--heartbeat-timeout", &milliseconds(*timeout)]);
         }
-        if *encrypts {
+        if let Some(secured) = secured {
             // The runtime is the one whose trust is tried.
             command.args(["--security", "encrypt", "--trust-all-clients"]);
+            // Whoever gets a new certificate gets one for good.
+            let lifetime = secured.certificate_lifetime.filter(|_| self.links == 1);
+            let lifetimes = [("--certificate-lifetime", lifetime), ("--key-lifetime", secured.key_lifetime)];
+            let given =
+                lifetimes.into_iter().filter_map(|(option, time)| Some([option.to_owned(), milliseconds(time?)]));
+            command.args(given.flatten());
         }
         let mut child = Child::start("the plant", command.current_dir(self.place.path()))?;
         let mut line = None;
@@ -410,7 +442,7 @@ impl<'s> Crew<'s> {
             return Err(format!("the plant did not say where it listens; it said: {line}"));
         };
         self.path = server_of(url)?.1;
-        self.thumbprint = said["thumbprint"].as_str().map(str::to_owned);
+        self.certificate = Shown::of(&said);
         let link = Link::connect(&socket, &self.ledger);
         self.link = Some(link.map_err(|error| format!("the plant's socket for faults does not answer: {error}"))?);
         self.plant = Some(child);
@@ -446,23 +478,6 @@ impl<'s> Crew<'s> {
         let text = self.scenario.template.text(&self.url());
         std::fs::write(self.file("site.yaml"), text)
             .map_err(|error| format!("the site file cannot be written: {error}"))
-    }
-
-    /// The runtime's own certificate and key, where the site file names them.
-    fn make_certificate(&self) -> Result<(), String> {
-        let uris = self.scenario.site.connections.iter().map(|connection| connection.application_uri.as_str());
-        uris.take(1).try_for_each(|uri| {
-            let files = ["--cert", CERTIFICATE_FILE, "--key", KEY_FILE];
-            self.operate(&[&["io", "cert", "create", "--application-uri", uri][..], &files].concat())
-        })
-    }
-
-    /// Runs a command of `corerl` here, as a person would.
-    fn operate(&self, words: &[&str]) -> Result<(), String> {
-        let mut command = Command::new(&self.programs.operator);
-        let done = command.args(words).current_dir(self.place.path()).stdin(Stdio::null()).output();
-        let done = done.map_err(|error| format!("`corerl` cannot be started: {error}"))?;
-        if done.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&done.stderr).trim().to_owned()) }
     }
 
     fn started_runtime(&self, program: Program) -> Result<Child, String> {
@@ -502,6 +517,20 @@ fn answers(address: &Address, pid: u32) -> bool {
         .ok()
         .and_then(|mut client| client.describe().ok())
         .is_some_and(|described| described.pid == pid)
+}
+
+/// A certificate as a plant tells of it.
+#[derive(Clone, Debug)]
+struct Shown {
+    file: String,
+    thumbprint: String,
+}
+
+impl Shown {
+    fn of(said: &Value) -> Option<Self> {
+        let [file, thumbprint] = ["certificate", "thumbprint"].map(|key| said[key].as_str().map(str::to_owned));
+        Some(Self { file: file?, thumbprint: thumbprint? })
+    }
 }
 
 /// Waits until `serves` is true; an error when the child ends or does not come to it, or when it was stopped.

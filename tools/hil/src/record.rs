@@ -5,7 +5,7 @@
 //! their traces in modes alone; whoever knows what was broken adds it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rt_config::Site;
@@ -13,18 +13,23 @@ use rt_control::Address;
 use rt_core::mode::Mode;
 use rt_core::ports::Clock as _;
 use rt_sys::MonotonicClock;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shm_layout::EventKind;
 
+use crate::Rig;
 use crate::follow::{Follower, blank};
 use crate::run::Stop;
-use crate::scenario::{DURATION_MAX, DURATION_MIN};
+use crate::scenario::{DURATION_MAX, DURATION_MIN, Scenario, ScenarioError};
 use crate::take::{CycleSeen, EventSeen, Take, seconds};
 
 /// How often rings are read.
 const TICK: Duration = Duration::from_millis(20);
 /// How long the runtime may take until the first record is there.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+/// What nodes of `corerl-plant` begin with, before the plant's name.
+const SIMULATED: &str = "nsu=urn:corerl:plant;s=";
+/// What stands for a port that is free when the plant is started.
+const PORT: &str = "{port}";
 /// As many times as many slots may be lost when it is run again.
 const MARGIN: u64 = 10;
 /// And so many more.
@@ -39,19 +44,108 @@ pub struct Recorded {
     pub take: Take,
 }
 
-/// Watches the agent at an address for so long. `site_file` is named in the scenario, `plant` is its line: `simulated: {name:
-/// saturation}`, or `existing: {rig: bench}`.
+/// What the scenario of a recording is run against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordedPlant {
+    /// `corerl-plant` with this plant.
+    Simulated {
+        /// Its name.
+        name: String,
+    },
+    /// The server that this command starts.
+    External {
+        /// The program and its arguments. `{port}` stands for a free port.
+        start: Vec<String>,
+        /// A line of its standard output that holds this says that it listens.
+        ready: Option<String>,
+        /// Where it is started.
+        directory: PathBuf,
+    },
+    /// A server that is there already.
+    Existing {
+        /// Its rig.
+        rig: Rig,
+    },
+}
+
+impl RecordedPlant {
+    /// The simulated plant whose nodes a site names; `None` where it names other ones.
+    pub fn simulated_for(site: &Site) -> Option<Self> {
+        let nodes = site.tags.iter().filter_map(|tag| Some(tag.source.as_ref()?.node.as_str()));
+        let mut names = nodes.filter_map(|node| node.strip_prefix(SIMULATED)?.split_once('.'));
+        names.next().map(|(name, _)| Self::Simulated { name: name.to_owned() })
+    }
+
+    /// What stands below `plant` in the scenario, for an agent that was recorded at the server with this address.
+    fn value(&self, url: &str) -> Value {
+        match self {
+            Self::Simulated { name } => json!({ "simulated": { "name": name } }),
+            Self::External { start, ready, directory } => {
+                let is_anywhere = start.iter().any(|word| word.contains(PORT));
+                let endpoint = if is_anywhere { with_any_port(url) } else { url.to_owned() };
+                let mut external = json!({ "start": start, "endpoint": endpoint, "directory": directory });
+                if let Some(ready) = ready {
+                    external["ready"] = Value::from(ready.as_str());
+                }
+                json!({ "external": external })
+            }
+            Self::Existing { rig } => json!({ "existing": { "rig": rig.name } }),
+        }
+    }
+}
+
+/// The same address at whatever port is free.
+fn with_any_port(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("opc.tcp", url));
+    let (place, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+    format!("{scheme}://{host}:{PORT}{path}")
+}
+
+/// A recording that is to be made: of which site's agent, and for which plant.
+#[derive(Clone, Copy, Debug)]
+pub struct Recording<'a> {
+    site: &'a Site,
+    site_file: &'a Path,
+    plant: &'a RecordedPlant,
+}
+
+impl<'a> Recording<'a> {
+    /// The site file is named in the scenario as it is here.
+    ///
+    /// # Errors
+    /// No scenario can be made of it, because the site has several connections, say.
+    pub fn new(site: &'a Site, site_file: &'a Path, plant: &'a RecordedPlant) -> Result<Self, ScenarioError> {
+        let new = Self { site, site_file, plant };
+        let mut nothing = blank("recorded", site);
+        nothing.end = 1_000_000_000;
+        Scenario::parse(&new.text(&nothing), Path::new("recorded.yaml")).map(|_| new)
+    }
+
+    /// What is run against the plant, as a scenario has it.
+    fn plant(&self) -> String {
+        let url = self.site.connections.first().map_or("", |connection| connection.url.as_str());
+        self.plant.value(url).to_string()
+    }
+
+    fn text(&self, take: &Take) -> String {
+        let is_simulated = matches!(self.plant, RecordedPlant::Simulated { .. });
+        text(take, self.site_file, &self.plant(), is_simulated)
+    }
+}
+
+/// Watches the agent at an address for so long.
 ///
 /// # Errors
 /// A sentence: the agent does not answer, ends meanwhile, or is in a mode in which no run can begin.
 pub fn record(
     address: Address,
-    (site, site_file): (&Site, &Path),
-    plant: &str,
+    recording: &Recording<'_>,
     length: Duration,
     stop: &Stop,
     mut tell: impl FnMut(f64),
 ) -> Result<Recorded, String> {
+    let Recording { site, site_file, .. } = *recording;
     let (clock, label) = (MonotonicClock::new(), address.label());
     let mut follower = Follower::new(address);
     let mut take = blank("recorded", site);
@@ -76,7 +170,7 @@ pub fn record(
     }
     follower.read(&mut take, clock.now());
     take.end = follower.told(clock.now().as_ns());
-    Ok(Recorded { text: text(&take, site_file, plant), take })
+    Ok(Recorded { text: recording.text(&take), take })
 }
 
 /// Whether a run can begin in this mode: what led to the others is nowhere in what is seen from now on.
@@ -95,16 +189,15 @@ fn can_begin(mode: Mode) -> Result<(), String> {
 }
 
 /// The scenario's file.
-fn text(take: &Take, site_file: &Path, plant: &str) -> String {
+fn text(take: &Take, site_file: &Path, plant: &str, is_simulated: bool) -> String {
     let during: Vec<_> = take.cycles.iter().filter(|cycle| cycle.at >= 0).collect();
     let begin = during.first().and_then(|cycle| cycle.mode()).unwrap_or(Mode::Startup);
     let length_s = seconds(take.end).clamp(DURATION_MIN.as_secs_f64(), DURATION_MAX.as_secs_f64());
-    let is_simulated = plant.starts_with("simulated");
     let mut yaml =
         String::from("# Recorded from a running agent: what people did is the timeline, what it did is expected.\n");
     let _ = writeln!(yaml, "about: what was recorded of a running agent");
     let _ = writeln!(yaml, "site: {}", quoted(&site_file.display().to_string()));
-    let _ = writeln!(yaml, "plant:\n  {plant}");
+    let _ = writeln!(yaml, "plant: {plant}");
     let learnt = |event: &EventSeen| event.at >= 0 && event.kind == EventKind::PolicyAdopted.name();
     if take.events.iter().any(learnt) {
         yaml.push_str("learner: true\n");
@@ -157,7 +250,8 @@ fn expectations(cycles: &[&CycleSeen], length_s: f64) -> Vec<String> {
     let mut expectations = Vec::new();
     match modes.first() {
         Some(mode) if entered.is_empty() => expectations.push(format!("{{stays: {}}}", mode.name())),
-        _ => expectations.push(format!("{{modes: [{}], within: {length_s:.3}s}}", entered.join(", "))),
+        None => {}
+        Some(_) => expectations.push(format!("{{modes: [{}], within: {length_s:.3}s}}", entered.join(", "))),
     }
     let never = Mode::ALL.into_iter().filter(|mode| !modes.contains(mode));
     expectations.extend(never.map(|mode| format!("{{never: {}}}", mode.name())));
@@ -169,7 +263,7 @@ fn expectations(cycles: &[&CycleSeen], length_s: f64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{Act, Scenario};
+    use crate::scenario::{Act, Plant};
     use crate::take::{Sent, SetpointSeen};
 
     const S: i64 = 1_000_000_000;
@@ -205,15 +299,66 @@ mod tests {
         take
     }
 
-    fn recorded(take: &Take, plant: &str) -> Scenario {
-        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil");
-        let text = text(take, &library.join("sites/saturation.yaml"), plant);
-        Scenario::parse(&text, &library.join("recorded.yaml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    fn simulated() -> RecordedPlant {
+        RecordedPlant::Simulated { name: "saturation".into() }
+    }
+
+    fn bench() -> RecordedPlant {
+        let (name, about, endpoint) = ("bench".into(), "a pump".into(), "opc.tcp://192.0.2.17:4840".into());
+        RecordedPlant::Existing { rig: Rig { name, about, endpoint, permits_writing: false } }
+    }
+
+    fn command(words: &[&str]) -> RecordedPlant {
+        let (start, directory) = (words.iter().map(|word| (*word).to_owned()).collect(), PathBuf::from("/plants/pump"));
+        RecordedPlant::External { start, ready: Some("ready: {\"a\"}".into()), directory }
+    }
+
+    /// The scenario of the site of the library, whose server listens at port 4840.
+    fn recorded(take: &Take, plant: &RecordedPlant) -> Scenario {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/sites/saturation.yaml");
+        let site = rt_config::parse(&std::fs::read_to_string(&file).unwrap(), &file).unwrap().site;
+        let text = Recording::new(&site, &file, plant).unwrap_or_else(|error| panic!("{error}")).text(take);
+        Scenario::parse(&text, Path::new("recorded.yaml")).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    #[test]
+    fn a_plant_that_a_command_starts_is_started_again_where_it_was_and_at_any_port_if_the_command_takes_one() {
+        for (words, expected) in [
+            (["./pump", "--port", "{port}"], "opc.tcp://127.0.0.1:{port}"),
+            (["./pump", "--port", "4840"], "opc.tcp://127.0.0.1:4840"),
+        ] {
+            let scenario = recorded(&take(), &command(&words));
+            let Plant::External { start, endpoint, ready, directory, .. } = scenario.plant else {
+                panic!("{scenario:?}")
+            };
+            assert_eq!((start.as_slice(), endpoint.as_str()), (words.map(str::to_owned).as_slice(), expected));
+            assert_eq!((ready.as_deref(), directory), (Some("ready: {\"a\"}"), Some("/plants/pump".into())));
+        }
+        let with_path = with_any_port("opc.tcp://plc.works:4840/ua/pump:1");
+        assert_eq!(with_path, "opc.tcp://plc.works:{port}/ua/pump:1");
+        assert_eq!(with_any_port("opc.tcp://[::1]:4840"), "opc.tcp://[::1]:{port}");
+    }
+
+    #[test]
+    fn a_simulated_plant_is_known_by_the_nodes_that_a_site_names() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/sites/saturation.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let of = |text: &str| RecordedPlant::simulated_for(&rt_config::parse(text, &file).unwrap().site);
+        assert_eq!(of(&text), Some(simulated()));
+        assert_eq!(of(&text.replace("nsu=urn:corerl:plant;", "nsu=urn:works;")), None);
+    }
+
+    #[test]
+    fn a_site_that_no_scenario_can_have_is_refused_before_anything_is_watched() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/hil/sites/saturation.yaml");
+        let site = rt_config::parse(&std::fs::read_to_string(&file).unwrap(), &file).unwrap().site;
+        let refused = Recording::new(&site, Path::new("/nowhere.yaml"), &simulated()).unwrap_err().to_string();
+        assert!(refused.contains("/nowhere.yaml cannot be read"), "{refused}");
     }
 
     #[test]
     fn what_was_recorded_is_a_scenario() {
-        let scenario = recorded(&take(), "simulated: {name: saturation}");
+        let scenario = recorded(&take(), &simulated());
         let times: Vec<_> = scenario.steps.iter().map(|step| step.at.as_secs()).collect();
         assert_eq!(times, [1, 2, 3, 5, 6, 7, 8]);
         assert!(matches!(&scenario.steps[0].act, Act::Plant(fault) if fault.request["value"] == 1e-7));
@@ -235,12 +380,12 @@ mod tests {
 
     #[test]
     fn what_was_recorded_on_a_rig_says_in_a_comment_what_hands_did() {
-        let scenario = recorded(&take(), "existing: {rig: bench}");
+        let scenario = recorded(&take(), &bench());
         assert!(scenario.learner);
         assert_eq!(scenario.steps.len(), 6);
         let mut quiet = take();
         quiet.events.truncate(2);
-        let scenario = recorded(&quiet, "existing: {rig: bench}");
+        let scenario = recorded(&quiet, &bench());
         assert_eq!((scenario.steps.len(), scenario.learner), (0, false));
     }
 }

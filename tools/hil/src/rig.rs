@@ -27,25 +27,37 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Reads and checks a rig's file.
+    /// Reads and checks the file of a rig that a scenario is run against: it has to permit writing.
     ///
     /// # Errors
     /// A sentence with the place.
     pub fn load(file: &Path) -> Result<Self, String> {
+        Self::read(file)?.permitted().map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// Reads and checks the file of a rig to which nothing is done.
+    ///
+    /// # Errors
+    /// A sentence with the place.
+    pub fn read(file: &Path) -> Result<Self, String> {
         let text =
             std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
         Self::parse(&text).map_err(|error| format!("{}: {error}", file.display()))
     }
 
+    fn permitted(self) -> Result<Self, String> {
+        if self.permits_writing {
+            return Ok(self);
+        }
+        Err(format!(
+            "the rig `{}` does not permit writing: a scenario writes setpoints; set `permits_writing = true` when nobody is in \
+             danger there",
+            self.name
+        ))
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let rig: Self = toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        if !rig.permits_writing {
-            return Err(format!(
-                "the rig `{}` does not permit writing: a scenario writes setpoints; set `permits_writing = true` when nobody \
-                 is in danger there",
-                rig.name
-            ));
-        }
         if !rig.endpoint.starts_with("opc.tcp://") {
             return Err(format!("`{}` is no address: write opc.tcp://HOST:PORT", rig.endpoint));
         }
@@ -63,7 +75,8 @@ mod tests {
     #[test]
     fn a_rig_says_where_it_is_and_that_it_may_be_written() {
         assert_eq!(Rig::parse(BENCH).unwrap().name, "bench");
-        let refused = Rig::parse(&BENCH.replace("true", "false")).unwrap_err();
+        assert!(Rig::parse(BENCH).unwrap().permitted().is_ok());
+        let refused = Rig::parse(&BENCH.replace("true", "false")).unwrap().permitted().unwrap_err();
         assert!(refused.contains("`bench` does not permit writing"), "{refused}");
     }
 

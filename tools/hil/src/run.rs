@@ -12,7 +12,7 @@ use crate::follow::{Follower, blank};
 use crate::link::Ledger;
 use crate::programs::Programs;
 use crate::rig::Rig;
-use crate::scenario::{Act, Plant, Scenario, Step};
+use crate::scenario::{Act, Certified, Plant, Scenario, Step};
 use crate::take::{StepOutcome, StepSeen, Take, WriteSeen};
 use crate::verdict::{Patience, Verdict, judge, not_possible};
 
@@ -279,6 +279,9 @@ impl<'s> Scene<'s> {
             Act::Command(rt_control::Act::HandOver) => crew.hand_over(),
             Act::Command(act) => crew.command(*act),
             Act::Trust => crew.trust_plant(),
+            Act::Distrust => crew.distrust_plant(),
+            Act::Certify(Certified::Plant) => crew.papers().renew_plants(),
+            Act::Certify(Certified::Runtime) => crew.papers().renew_own(),
             Act::HandBack(setpoint) => crew.hand_back(setpoint),
             Act::Apply(values) => crew.apply(values),
         };

@@ -55,6 +55,14 @@ pub(crate) struct Args {
     #[arg(long, default_value = "plant-pki")]
     pub(crate) pki: PathBuf,
 
+    /// A certificate that is made is valid for so long at most, up to 3600s; with 0s it has expired. To try what comes of that.
+    #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
+    pub(crate) certificate_lifetime: Option<Duration>,
+
+    /// The keys of an encrypted channel are renewed within this time, 1ms to 3600s.
+    #[arg(long, value_name = "TIME", value_parser = parse_step)]
+    pub(crate) key_lifetime: Option<Duration>,
+
     /// Most subscriptions of a client.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub(crate) max_subscriptions: usize,
@@ -82,8 +90,18 @@ pub(crate) struct Args {
     pub(crate) host_arguments: HostArguments,
 }
 
-/// A number with a unit: `500us`, `10ms`, `1.5s`.
 fn parse_step(text: &str) -> Result<Duration, String> {
+    let step = parse_time(text)?;
+    if (STEP_MIN..=STEP_MAX).contains(&step) { Ok(step) } else { Err("the time must be from 1ms to 3600s".to_owned()) }
+}
+
+fn parse_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = parse_time(text)?;
+    (lifetime <= STEP_MAX).then_some(lifetime).ok_or_else(|| "the time must be from 0s to 3600s".to_owned())
+}
+
+/// A number with a unit: `500us`, `10ms`, `1.5s`.
+fn parse_time(text: &str) -> Result<Duration, String> {
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let scale = match unit {
@@ -93,8 +111,7 @@ fn parse_step(text: &str) -> Result<Duration, String> {
         _ => return Err("write a number and a unit, us, ms or s, as in 10ms".to_owned()),
     };
     let seconds = number.trim().parse::<f64>().map_err(|_| format!("`{number}` is not a number"))? * scale;
-    let step = Duration::try_from_secs_f64(seconds).map_err(|_| "the step must be a positive time".to_owned())?;
-    if (STEP_MIN..=STEP_MAX).contains(&step) { Ok(step) } else { Err("the step must be from 1ms to 3600s".to_owned()) }
+    Duration::try_from_secs_f64(seconds).map_err(|_| "it must be a positive time".to_owned())
 }
 
 #[cfg(test)]
@@ -112,6 +129,15 @@ mod tests {
     fn a_step_without_unit_negative_or_out_of_range_is_refused() {
         for text in ["10", "-1ms", "0ms", "100us", "7200s", "ms", "nanms", "10 h"] {
             assert!(parse_step(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_may_have_no_time_at_all_and_no_more_than_an_hour() {
+        assert_eq!(parse_lifetime("0s"), Ok(Duration::ZERO));
+        assert_eq!(parse_lifetime("5s"), Ok(Duration::from_secs(5)));
+        for text in ["-1s", "3601s", "5"] {
+            assert!(parse_lifetime(text).is_err(), "{text}");
         }
     }
 

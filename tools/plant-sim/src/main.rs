@@ -29,7 +29,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use serde_json::json;
-use ua_host::{Failure, Identity};
+use ua_host::{Access, Failure, Identity};
 
 use args::Args;
 use faults::Book;
@@ -50,7 +50,9 @@ async fn run(args: Args) -> Result<(), Failure> {
         return list(&nodes, args.json);
     }
     let asked = ua_host::asked_to_end(args.host_arguments.tether)?;
-    let access = args.host_arguments.access(args.security, &args.pki)?;
+    let Args { security, certificate_lifetime, key_lifetime, .. } = args;
+    let access = args.host_arguments.access(security, &args.pki)?;
+    let access = Access { certificate_lifetime, key_lifetime, ..access };
     let identity = access.identity(&APPLICATION).map_err(Failure::configuration)?;
     let listener = ua_host::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), args.port).await?;
     let port = listener.local_addr().map_err(Failure::internal)?.port();

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use opcua_crypto::SecurityPolicy;
 use opcua_server::{ANONYMOUS_USER_TOKEN_ID, ServerBuilder, ServerEndpoint, ServerUserToken};
@@ -72,7 +73,8 @@ impl HostArguments {
             (Some(user), Some(file)) => Some((user.clone(), password_in(file)?)),
             _ => None,
         };
-        Ok(Access { security, pki: pki.to_owned(), trust_all_clients: self.trust_all_clients, user })
+        let (pki, trust_all_clients) = (pki.to_owned(), self.trust_all_clients);
+        Ok(Access { security, pki, trust_all_clients, user, certificate_lifetime: None, key_lifetime: None })
     }
 }
 
@@ -87,6 +89,10 @@ pub struct Access {
     pub trust_all_clients: bool,
     /// Name and password of the only user; `None` lets everybody in.
     pub user: Option<(String, String)>,
+    /// How long a certificate is valid that is made; the usual ten years without it.
+    pub certificate_lifetime: Option<Duration>,
+    /// How long the keys of a channel live at most; as long as a client asks for without it.
+    pub key_lifetime: Option<Duration>,
 }
 
 impl Access {
@@ -97,7 +103,7 @@ impl Access {
     pub fn identity(&self, application: &Application) -> Result<Option<Identity>, IdentityError> {
         match self.security {
             Security::None => Ok(None),
-            Security::Encrypt => load_or_create(&self.pki, application).map(Some),
+            Security::Encrypt => load_or_create(&self.pki, application, self.certificate_lifetime).map(Some),
         }
     }
 
@@ -120,6 +126,10 @@ impl Access {
             .diagnostics_enabled(false)
             .max_sessions(SESSIONS_MAX)
             .subscription_poll_interval_ms(SUBSCRIPTION_POLL_MS);
+        if let Some(lifetime) = self.key_lifetime {
+            let lifetime_ms = u32::try_from(lifetime.as_millis()).unwrap_or(u32::MAX);
+            builder = builder.max_secure_channel_token_lifetime_ms(lifetime_ms);
+        }
         let token = match &self.user {
             Some((user, password)) => {
                 let user = ServerUserToken::user_pass(user.as_str(), password.as_str());

@@ -39,6 +39,8 @@ struct Watched {
 #[derive(Debug, PartialEq)]
 struct End {
     what: String,
+    /// Whose it is, where `what` does not say that.
+    whose: Option<String>,
     until_unix_s: i64,
     /// How long it holds altogether, where that is known.
     lifetime_s: Option<i64>,
@@ -71,7 +73,7 @@ impl Expiry {
         let before = std::mem::take(&mut self.told);
         let mut texts = Vec::new();
         for end in ends {
-            let key = format!("{} {}", end.what, end.until_unix_s);
+            let key = format!("{} {:?} {}", end.what, end.whose, end.until_unix_s);
             let (due, told) = (end.due(now_unix_s), before.get(&key).copied().unwrap_or(0));
             if due > told && !self.told.contains_key(&key) {
                 texts.push(end.says(now_unix_s));
@@ -112,16 +114,14 @@ impl Watched {
         let Self { connection, own, .. } = self;
         match item {
             TrustItem::Certificate(CertificateFacts { subject, valid_until_unix_s, .. }) => Some(End {
-                what: if *own {
-                    format!("own certificate for {connection}")
-                } else {
-                    format!("certificate {subject} for {connection}")
-                },
+                what: format!("{} for {connection}", if *own { "own certificate" } else { "certificate" }),
+                whose: (!own).then(|| subject.clone()),
                 until_unix_s: (*valid_until_unix_s)?,
                 lifetime_s: None,
             }),
             TrustItem::RevocationList(RevocationFacts { issuer, issued_unix_s, next_update_unix_s, .. }) => Some(End {
-                what: format!("revocation list of {issuer} for {connection}"),
+                what: format!("revocation list for {connection}"),
+                whose: Some(issuer.clone()),
                 until_unix_s: (*next_update_unix_s)?,
                 lifetime_s: Some((*next_update_unix_s)?.saturating_sub(*issued_unix_s)),
             }),
@@ -143,13 +143,15 @@ impl End {
         DAYS_AHEAD.iter().filter(ahead).filter(|days| left_s < **days * DAY_S).count() + usize::from(left_s < 0)
     }
 
+    /// An event has room for its begin alone: when it ends stands before whose it is, which is long.
     fn says(&self, now_unix_s: u64) -> String {
         let when = match self.until_unix_s.saturating_sub_unsigned(now_unix_s) {
             ..0 => "has expired".to_owned(),
             0..DAY_S => "expires within a day".to_owned(),
             left_s => format!("expires in {} days", left_s / DAY_S),
         };
-        format!("{} {when}", self.what)
+        let whose = self.whose.as_ref().map_or(String::new(), |whose| format!(": {whose}"));
+        format!("{} {when}{whose}", self.what)
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
     }
 
     fn end(until_unix_s: i64, lifetime_s: Option<i64>) -> End {
-        End { what: "own certificate for plant".into(), until_unix_s, lifetime_s }
+        End { what: "own certificate for plant".into(), whose: None, until_unix_s, lifetime_s }
     }
 
     /// Everything that is said of it in its last fifty days and ten more.
@@ -185,6 +187,9 @@ mod tests {
                 "own certificate for plant has expired",
             ]
         );
+        let foreign =
+            End { what: "certificate for plant".into(), whose: Some("CN=Works PLC".into()), ..end(UNTIL, None) };
+        assert_eq!(said(&foreign)[3], "certificate for plant has expired: CN=Works PLC");
         // A start with little time left says it once.
         let (mut late, soon) = (expiry(), end(UNTIL, None));
         let now = u64::try_from(UNTIL - 2 * DAY_S).unwrap();

@@ -72,8 +72,8 @@ struct Wired {
     inputs: Vec<String>,
     trust_dir: Option<PathBuf>,
     complained: Option<Instant>,
-    /// The certificate that was told of last.
-    untrusted: Option<String>,
+    /// The certificate that was told of last, and whether somebody had decided about it.
+    refused: Option<(String, bool)>,
 }
 
 impl Service {
@@ -170,7 +170,7 @@ impl Service {
         match news {
             News::Up { server, notices, resumed } => {
                 (wired.status.up, wired.status.last_error, wired.complained) = (true, None, None);
-                wired.untrusted = None;
+                wired.refused = None;
                 wired.status.url.clone_from(server);
                 let goes_on = if *resumed { ": the session goes on" } else { "" };
                 let text = format!("{}{goes_on}", wired.status.id);
@@ -224,7 +224,7 @@ impl Service {
             }
             News::CannotConnect(failure) => {
                 let complaint = wired.complaint(failure);
-                if let Some(text) = wired.undecided(failure) {
+                if let Some(text) = wired.refusal(failure) {
                     journal.note(EventKind::Fault, &text);
                 } else if let Some(message) = complaint {
                     journal.complain(index as u64, &wired.status.id, &message);
@@ -564,7 +564,7 @@ impl Wired {
             last_error: Some("not connected yet".to_owned()),
             claimed: None,
         };
-        Self { status, inputs: crate::plant::input_names(site, index), trust_dir, complained: None, untrusted: None }
+        Self { status, inputs: crate::plant::input_names(site, index), trust_dir, complained: None, refused: None }
     }
 
     /// How the server tells by itself what changes.
@@ -594,7 +594,8 @@ impl Wired {
     /// once in a while.
     fn complaint(&mut self, failure: &ConnectFailure) -> Option<String> {
         let mut message = failure.message.clone();
-        if let (Some(certificate), Some(dir)) = (&failure.untrusted, &self.trust_dir) {
+        let undecided = failure.certificate.as_ref().filter(|certificate| certificate.fault.is_none());
+        if let (Some(certificate), Some(dir)) = (undecided, &self.trust_dir) {
             message = keep_pending(&message, &certificate.thumbprint, &certificate.der, dir);
         }
         let same = self.status.last_error.as_ref() == Some(&message);
@@ -606,15 +607,20 @@ impl Wired {
         })
     }
 
-    /// What is told of a certificate that nobody has decided about, once while the server shows the same one.
-    fn undecided(&mut self, failure: &ConnectFailure) -> Option<String> {
-        let thumbprint = &failure.untrusted.as_ref()?.thumbprint;
-        if self.untrusted.as_ref() == Some(thumbprint) {
+    /// What is told of a certificate that is refused, once while the server shows the same one. An event has room for its
+    /// begin alone: there it says what is wrong.
+    fn refusal(&mut self, failure: &ConnectFailure) -> Option<String> {
+        let certificate = failure.certificate.as_ref()?;
+        let told = (certificate.thumbprint.clone(), certificate.fault.is_some());
+        if self.refused.as_ref() == Some(&told) {
             return None;
         }
-        self.untrusted = Some(thumbprint.clone());
-        let said = self.status.last_error.as_deref().unwrap_or(&failure.message);
-        Some(format!("{}: untrusted certificate: {said}", self.status.id))
+        self.refused = Some(told);
+        let (id, said) = (&self.status.id, self.status.last_error.as_deref().unwrap_or(&failure.message));
+        Some(match &certificate.fault {
+            Some(fault) => format!("{id}: refused certificate: {fault} ({})", certificate.thumbprint),
+            None => format!("{id}: untrusted certificate: {said}"),
+        })
     }
 }
 
@@ -651,7 +657,7 @@ fn user_id(name: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use io_loop::UntrustedCertificate;
+    use io_loop::RefusedCertificate;
 
     #[test]
     fn users_are_known_by_name_and_by_number_and_unknown_ones_permit_nobody() {
@@ -661,19 +667,27 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_nobody_has_decided_about_is_told_once_and_another_one_again() {
+    fn a_certificate_that_is_refused_is_told_once_and_again_when_it_is_another_one_or_for_another_reason() {
         let site = rt_config::parse(rt_config::example(), "site.yaml".as_ref()).unwrap().site;
         let mut wired = Wired::new(&site, 0, &site.connections[0]);
-        let told = |wired: &mut Wired, thumbprint: Option<&str>| {
-            let message = "it is refused".to_owned();
-            let untrusted = thumbprint.map(|of| UntrustedCertificate { thumbprint: of.to_owned(), der: Vec::new() });
-            wired.undecided(&ConnectFailure { message, untrusted })
+        let told = |wired: &mut Wired, shown: Option<(&str, Option<&str>)>| {
+            let certificate = shown.map(|(thumbprint, fault)| RefusedCertificate {
+                thumbprint: thumbprint.to_owned(),
+                der: Vec::new(),
+                fault: fault.map(str::to_owned),
+            });
+            wired.refusal(&ConnectFailure { message: "it is refused".to_owned(), certificate })
         };
         assert_eq!(told(&mut wired, None), None);
-        let first = told(&mut wired, Some("ab")).unwrap();
+        let first = told(&mut wired, Some(("ab", None))).unwrap();
         assert!(first.starts_with(&format!("{}: untrusted certificate: ", wired.status.id)), "{first}");
-        assert_eq!(told(&mut wired, Some("ab")), None);
+        assert_eq!(told(&mut wired, Some(("ab", None))), None);
         assert_eq!(told(&mut wired, None), None);
-        assert!(told(&mut wired, Some("cd")).is_some());
+        assert!(told(&mut wired, Some(("cd", None))).is_some());
+        // A person trusts it, and it is refused all the same.
+        let id = wired.status.id.clone();
+        let expired = told(&mut wired, Some(("cd", Some("it expired")))).unwrap();
+        assert_eq!(expired, format!("{id}: refused certificate: it expired (cd)"));
+        assert_eq!(told(&mut wired, Some(("cd", Some("it expired")))), None);
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use hil::{Circumstances, Counts, Patience, Programs, Rig, Scenario, Stop, Summary, Take, Verdict};
+use hil::{
+    Circumstances, Counts, Patience, Programs, RecordedPlant, Recording, Rig, Scenario, Stop, Summary, Take, Verdict,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use rt_sys::Lifeline;
 use serde_json::json;
@@ -55,8 +57,12 @@ enum HilCommand {
         json: bool,
     },
     /// Watch a running agent for a while, and make a scenario of what was seen.
-    #[command(after_help = "Example:\n  corerl hil record --config site.yaml --for 60s --out mine.yaml\n\n\
-                      What people did becomes the timeline, what the agent did becomes expectations. Nothing is changed.")]
+    #[command(after_help = "Examples:\n  corerl hil record --config site.yaml --for 60s --out mine.yaml\n  \
+                      corerl hil record --config site.yaml --out pump.yaml -- ./pump-server --port {port}\n  \
+                      corerl hil record --config site.yaml --out bench.yaml --rig tests/hil/rigs/bench.toml\n\n\
+                      What people did becomes the timeline, what the agent did becomes expectations. Nothing is changed, and \
+                      nothing is started: the agent runs at the plant already. What follows `--` is how the plant's server was \
+                      started; `corerl hil run` starts it so again, with a free port in the place of {port}.")]
     Record(RecordArguments),
     /// Judge a take that `hil run --out` has kept against a scenario's expectations once more, without a plant.
     #[command(after_help = "Example:\n  corerl hil replay mine.yaml report/mine/take.json\n\n\
@@ -98,7 +104,7 @@ struct RunArguments {
     /// The real hardware that may be touched.
     #[arg(long, value_name = "RIG.toml")]
     rig: Option<PathBuf>,
-    /// Directory of corerl, corerl-rt, corerl-learner and corerl-plant [default: this program's own, then PATH].
+    /// Directory of corerl, corerl-rt, corerl-learner, corerl-historian and corerl-plant [default: this program's own, then PATH].
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
     /// Print JSON.
@@ -119,12 +125,21 @@ struct RecordArguments {
     /// The scenario's file [default: standard output].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The simulated plant that it shall run against, as `corerl-plant --plant` has it.
-    #[arg(long, value_name = "NAME", default_value = "saturation", conflicts_with = "rig")]
-    plant: String,
-    /// The real hardware that it shall run against, by its name.
-    #[arg(long, value_name = "NAME")]
-    rig: Option<String>,
+    /// The simulated plant that it shall run against, as `corerl-plant --plant` has it [default: the one whose nodes the site has].
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["rig", "start"])]
+    plant: Option<String>,
+    /// The real hardware that it shall run against: the server that the agent is connected with.
+    #[arg(long, value_name = "RIG.toml", conflicts_with = "start")]
+    rig: Option<PathBuf>,
+    /// A line of the plant's standard output that holds this says that it listens [default: its port is asked].
+    #[arg(long, value_name = "TEXT", requires = "start")]
+    ready: Option<String>,
+    /// Where the plant is started [default: the present directory].
+    #[arg(long, value_name = "DIR", requires = "start")]
+    directory: Option<PathBuf>,
+    /// The command that starts the plant's server, any OPC UA server, that it shall run against.
+    #[arg(last = true, value_name = "COMMAND")]
+    start: Vec<String>,
 }
 
 fn patience(text: &str) -> Result<f64, String> {
@@ -293,17 +308,18 @@ fn record(arguments: &RecordArguments) -> Result<Exit, Failure> {
     let site = load_site(&arguments.config)?;
     let (address, client) = arguments.target.connect()?;
     drop(client);
-    let plant = match &arguments.rig {
-        Some(rig) => format!("existing: {{rig: {rig}}}"),
-        None => format!("simulated: {{name: {}}}", arguments.plant),
-    };
+    let plant = recorded_plant(arguments, &site)?;
     let site_file = arguments.config.canonicalize().unwrap_or_else(|_| arguments.config.clone());
+    let recording = Recording::new(&site, &site_file, &plant).map_err(|refused| {
+        eprintln!("{refused}");
+        Failure::new(Exit::BadConfiguration, "no scenario can be made of this site and plant")
+    })?;
     let stop = Stop::default();
     let bar = ProgressBar::new(100).with_style(
         ProgressStyle::with_template("{wide_bar} {percent} %, {eta} left")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let recorded = hil::record(address, (&site, &site_file), &plant, arguments.length, &stop, |share| {
+    let recorded = hil::record(address, &recording, arguments.length, &stop, |share| {
         bar.set_position((share * 100.0) as u64);
         if lifeline.wait(Duration::ZERO).asks_to_stop() {
             stop.ask();
@@ -319,6 +335,35 @@ fn record(arguments: &RecordArguments) -> Result<Exit, Failure> {
         None => print_text(&recorded.text)?,
     }
     Ok(Exit::Fine)
+}
+
+/// What the scenario shall run against.
+fn recorded_plant(arguments: &RecordArguments, site: &rt_config::Site) -> Result<RecordedPlant, Failure> {
+    if let Some(file) = &arguments.rig {
+        let rig = Rig::read(file).map_err(|why| Failure::new(Exit::BadConfiguration, why))?;
+        let url = site.connections.first().map_or("", |connection| connection.url.as_str());
+        if rig.endpoint.trim_end_matches('/') != url.trim_end_matches('/') {
+            eprintln!(
+                "warning: the rig `{}` is at {}, and the site's server at {url}: see that they are the same",
+                rig.name, rig.endpoint
+            );
+        }
+        return Ok(RecordedPlant::Existing { rig });
+    }
+    let (start, ready) = (arguments.start.clone(), arguments.ready.clone());
+    if start.is_empty() {
+        let named = arguments.plant.as_ref().map(|name| RecordedPlant::Simulated { name: name.clone() });
+        return named.or_else(|| RecordedPlant::simulated_for(site)).ok_or_else(|| {
+            let message = "the site has no nodes of a simulated plant: say behind `--` how its server is started, or name its rig \
+                           with --rig";
+            Failure::new(Exit::Usage, message)
+        });
+    }
+    let directory = arguments.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+    let directory = directory
+        .canonicalize()
+        .map_err(|error| Failure::io(format_args!("cannot use the directory {}", directory.display()), &error))?;
+    Ok(RecordedPlant::External { start, ready, directory })
 }
 
 #[cfg(test)]

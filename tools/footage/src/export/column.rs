@@ -82,7 +82,8 @@ const SETPOINT: [Spec; 7] = [
         "reply",
         Kind::Word,
         "",
-        "what the plant answered last to a write of ours, as this cycle knew it: accepted or refused",
+        "what the plant answered last to a write of ours, as this cycle knew it: accepted or refused; it may be the answer to the \
+         write before the latest",
     ),
     (
         "last",

@@ -19,6 +19,9 @@ pub(crate) const DURATION_MIN: Duration = Duration::from_millis(100);
 /// Where the timeline may end at the latest.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(600);
 
+/// Certificates and keys of a simulated plant live so long at most.
+pub(crate) const LIFETIME_MAX: Duration = Duration::from_secs(3600);
+
 /// A scenario, valid by construction.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -65,8 +68,8 @@ pub(crate) enum Plant {
         step: Duration,
         /// How long the heartbeat may stand still.
         heartbeat_timeout: Option<Duration>,
-        /// Its connections are signed and encrypted.
-        encrypts: bool,
+        /// How its connections are signed and encrypted, if they are.
+        secured: Option<Secured>,
     },
     /// A server that is started by a command.
     External {
@@ -88,10 +91,24 @@ pub(crate) enum Plant {
     },
 }
 
+/// Certificates and keys of a simulated plant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Secured {
+    /// The runtime trusts its certificate from the start.
+    pub(crate) trusted: bool,
+    /// How long its first certificate is valid at most.
+    pub(crate) certificate_lifetime: Option<Duration>,
+    /// Within this time the keys of a connection are renewed.
+    pub(crate) key_lifetime: Option<Duration>,
+}
+
 impl Plant {
-    /// Its server shows a certificate, and the runtime has to have one.
-    pub(crate) const fn encrypts(&self) -> bool {
-        matches!(self, Self::Simulated { encrypts: true, .. })
+    /// How its server shows a certificate; then the runtime has to have one, too.
+    pub(crate) const fn secured(&self) -> Option<Secured> {
+        match self {
+            Self::Simulated { secured, .. } => *secured,
+            Self::External { .. } | Self::Existing { .. } => None,
+        }
     }
 }
 
@@ -133,6 +150,10 @@ pub(crate) enum Act {
     Command(rt_control::Act),
     /// A person trusts the plant's certificate.
     Trust,
+    /// A person trusts it no longer.
+    Distrust,
+    /// Somebody gets a new certificate.
+    Certify(Certified),
     /// A setpoint is handed back.
     HandBack(String),
     /// Values of the site file, by their dotted path, are applied live.
@@ -191,6 +212,15 @@ impl Program {
             Self::Historian => "the historian",
         }
     }
+}
+
+/// Who can get a new certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Certified {
+    /// The plant's server, for its next start.
+    Plant,
+    /// The runtime, while it runs.
+    Runtime,
 }
 
 /// What a learner without conscience publishes.
@@ -294,6 +324,8 @@ pub(crate) enum Wanted {
     HistoryLost(u64),
     /// Nothing is written to this setpoint.
     Untouched(usize),
+    /// No write of this setpoint reaches the plant.
+    NoWrite(usize),
     /// A tag has a quality.
     Quality {
         /// The tag's index.
@@ -400,6 +432,8 @@ impl Act {
             | Self::ClockJump(_)
             | Self::Command(_)
             | Self::Trust
+            | Self::Distrust
+            | Self::Certify(_)
             | Self::HandBack(_)
             | Self::Apply(_) => return None,
         })
@@ -441,6 +475,9 @@ impl std::fmt::Display for Act {
             Self::ClockJump(by) => write!(f, "the wall clock jumps by {}", seconds(*by)),
             Self::Command(act) => write!(f, "an operator's {}", act.name()),
             Self::Trust => f.write_str("the plant's certificate is trusted"),
+            Self::Distrust => f.write_str("the plant's certificate is trusted no longer"),
+            Self::Certify(Certified::Plant) => f.write_str("the plant gets a new certificate"),
+            Self::Certify(Certified::Runtime) => f.write_str("the runtime gets a new certificate"),
             Self::HandBack(setpoint) => write!(f, "{setpoint} is handed back"),
             Self::Apply(values) => {
                 let values: Vec<_> = values.iter().map(|(path, value)| format!("{path} = {value}")).collect();

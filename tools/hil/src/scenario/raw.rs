@@ -88,10 +88,18 @@ choices! {
         HandOver = "hand_over",
     }
 
-    /// Whose certificate a person trusts.
+    /// Whose certificate a person trusts, or trusts no longer.
     enum TrustName {
         /// The plant's.
         Plant = "plant",
+    }
+
+    /// Who gets a new certificate.
+    enum CertifiedName {
+        /// The plant's server, which shows it when it is started the next time.
+        Plant = "plant",
+        /// The runtime, which goes on running. The plant takes its old one no more.
+        Runtime = "runtime",
     }
 
     /// How a plant is secured.
@@ -168,6 +176,12 @@ sections! {
         heartbeat_timeout: Span, Optional;
         /// How its connections are secured. With `encrypt` the runtime gets a certificate, and trusts nobody's until a step does.
         security: SecurityName, Default("none");
+        /// The runtime trusts the plant's certificate from the start.
+        trusted: bool, Default("false");
+        /// How long the plant's first certificate is valid at most, an hour or less; with 0s it has expired. Without it ten years.
+        certificate_lifetime: Span, Optional;
+        /// The keys of a connection are renewed within this time, an hour or less; without it once an hour.
+        key_lifetime: Span, Optional;
     }
 
     /// A server that is started by a command.
@@ -246,6 +260,10 @@ sections! {
         command: CommandName, Optional;
         /// A person trusts this certificate, which the runtime has refused and put aside: `corerl io trust add`.
         trust: TrustName, Optional;
+        /// A person takes this certificate out of those that the runtime trusts: `corerl io trust remove`.
+        distrust: TrustName, Optional;
+        /// This one gets a new certificate and key, which nobody trusts yet but for the plant, which takes any client's.
+        certify: CertifiedName, Optional;
         /// This setpoint is handed back to the policy.
         hand_back: String, Optional;
         /// Values of the site file that are applied live, by their dotted path.
@@ -320,6 +338,8 @@ sections! {
         history_lost: Whole<0, 1000000000>, Optional;
         /// Nothing is written to this setpoint in the window.
         untouched: String, Optional;
+        /// No write of this setpoint reaches the plant in the window, whatever the runtime tries. A simulated plant tells it.
+        no_write: String, Optional;
         /// A tag has a quality, `within`.
         quality: QualityWanted, Optional;
         /// A setpoint reaches a value, `within`.

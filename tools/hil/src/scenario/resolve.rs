@@ -14,8 +14,8 @@ use shm_layout::EventKind;
 use super::raw::{self, MeasureName, ModeName, ProgramName, QualityName, Raw, ScenarioFile, SecurityName};
 use super::site::Template;
 use super::{
-    Act, After, Cable, DURATION_MAX, DURATION_MIN, Expectation, Forgery, Plant, PlantFault, Program, Scenario, Step,
-    Wanted, seconds,
+    Act, After, Cable, Certified, DURATION_MAX, DURATION_MIN, Expectation, Forgery, LIFETIME_MAX, Plant, PlantFault,
+    Program, Scenario, Secured, Step, Wanted, seconds,
 };
 
 /// The scenario of the text under examination.
@@ -28,7 +28,7 @@ pub(super) fn scenario(file: &Path, complaints: &mut Complaints<'_>) -> Option<S
     let plant = plant(&raw.plant, base, complaints);
     let duration = duration(&raw.duration, complaints);
     let steps = steps(&raw, duration, plant.as_ref(), complaints);
-    let is_secured = plant.as_ref().is_some_and(Plant::encrypts);
+    let is_secured = plant.as_ref().is_some_and(|plant| plant.secured().is_some());
     let (template, site) = site(&raw, base, is_secured, complaints)?;
     if let Some(steps) = &steps {
         check_setpoints(steps, &raw.timeline, &site, complaints);
@@ -143,19 +143,43 @@ impl<T> OneOf<T> {
 fn plant(raw: &Field<raw::PlantChoice>, base: &Path, complaints: &mut Complaints<'_>) -> Option<Plant> {
     let choice = raw.value.as_ref()?;
     let plant = OneOf::new()
-        .or("simulated", &choice.simulated, simulated)
+        .or("simulated", &choice.simulated, |raw| simulated(raw, complaints))
         .or("external", &choice.external, |raw| external(raw, base))
         .or("existing", &choice.existing, |raw| Some(Plant::Existing { rig: raw.rig.value.clone()? }));
     plant.only(choice.at, "simulated, external, existing", complaints).flatten()
 }
 
-fn simulated(raw: &raw::Simulated) -> Option<Plant> {
+fn simulated(raw: &raw::Simulated, complaints: &mut Complaints<'_>) -> Option<Plant> {
+    complain_of_security(raw, complaints);
     Some(Plant::Simulated {
         name: raw.name.value.clone()?,
         step: time(raw.step.value?),
         heartbeat_timeout: raw.heartbeat_timeout.value.map(time),
-        encrypts: raw.security.value? == SecurityName::Encrypt,
+        secured: (raw.security.value? == SecurityName::Encrypt).then_some(Secured {
+            trusted: raw.trusted.value?,
+            certificate_lifetime: raw.certificate_lifetime.value.map(time),
+            key_lifetime: raw.key_lifetime.value.map(time),
+        }),
     })
+}
+
+/// What belongs to certificates makes no sense without any, and nothing of it takes longer than an hour.
+fn complain_of_security(raw: &raw::Simulated, complaints: &mut Complaints<'_>) {
+    let is_secured = raw.security.value == Some(SecurityName::Encrypt);
+    let lifetimes = [&raw.certificate_lifetime, &raw.key_lifetime];
+    let places = lifetimes.map(|lifetime| (lifetime.given, lifetime.at));
+    let unsecured = places.into_iter().chain([(raw.trusted.given, raw.trusted.at)]).find(|(given, _)| *given);
+    if let Some((_, at)) = unsecured.filter(|_| !is_secured) {
+        complaints.error(at, "the plant has no certificate", "write `security: encrypt` beside it");
+    }
+    let long = lifetimes.into_iter().find(|lifetime| lifetime.value.is_some_and(|value| time(value) > LIFETIME_MAX));
+    if let Some(long) = long {
+        complaints.error(
+            long.at,
+            "this is longer than a scenario can wait for",
+            "write at most 3600s, or leave it out",
+        );
+    }
 }
 
 fn external(raw: &raw::External, base: &Path) -> Option<Plant> {
@@ -235,14 +259,15 @@ fn steps(
 
 fn step(raw: &raw::Step, at: Place, plant: Option<&Plant>, complaints: &mut Complaints<'_>) -> Option<Step> {
     let known = "frozen, stale, nan, forced, offset, noise, quality, skewed, refuse, ignore, load, set, cable, delay, \
-                 loss, kill, pause, start, publish, busy, clock_jump, command, trust, hand_back, apply";
+                 loss, kill, pause, start, publish, busy, clock_jump, command, trust, distrust, certify, hand_back, apply";
     let act = disturbing(acting(OneOf::new(), raw), raw).only(at, known, complaints).flatten()?;
     let lasts = raw.r#for.value.map(time);
     complain_of_length(&act, lasts, raw, complaints);
     if matches!(act, Act::Plant(_)) && plant.is_some_and(|plant| !matches!(plant, Plant::Simulated { .. })) {
         complaints.error(at, "only a simulated plant does this on command", "leave it out, or simulate the plant");
     }
-    if act == Act::Trust && plant.is_some_and(|plant| !plant.encrypts()) {
+    let is_of_certificates = matches!(act, Act::Trust | Act::Distrust | Act::Certify(_));
+    if is_of_certificates && plant.is_some_and(|plant| plant.secured().is_none()) {
         complaints.error(at, "the plant has no certificate", "write `security: encrypt` below `simulated`");
     }
     let label = raw.r#as.value.clone();
@@ -287,6 +312,13 @@ fn acting(choice: OneOf<Option<Act>>, raw: &raw::Step) -> OneOf<Option<Act>> {
         .or("clock_jump", &raw.clock_jump, |by| Some(Act::ClockJump(time(*by))))
         .or("command", &raw.command, |name| Some(Act::Command(command(*name))))
         .or("trust", &raw.trust, |raw::TrustName::Plant| Some(Act::Trust))
+        .or("distrust", &raw.distrust, |raw::TrustName::Plant| Some(Act::Distrust))
+        .or("certify", &raw.certify, |name| {
+            Some(Act::Certify(match name {
+                raw::CertifiedName::Plant => Certified::Plant,
+                raw::CertifiedName::Runtime => Certified::Runtime,
+            }))
+        })
         .or("hand_back", &raw.hand_back, |setpoint| Some(Act::HandBack(setpoint.clone())))
         .or("apply", &raw.apply, |named| Some(Act::Apply(values(named))))
 }
@@ -416,8 +448,8 @@ fn expectation(
     site: &Site,
     complaints: &mut Complaints<'_>,
 ) -> Option<Expectation> {
-    let known =
-        "mode, stays, never, settles, modes, event, error, reward, lost_slots, history_lost, untouched, quality, value";
+    let known = "mode, stays, never, settles, modes, event, error, reward, lost_slots, history_lost, untouched, no_write, quality, \
+                 value";
     let wanted = OneOf::new()
         .or("mode", &raw.mode, |name| Asked::Plain(Wanted::Reaches(mode(*name))))
         .or("stays", &raw.stays, |name| Asked::Plain(Wanted::Stays(mode(*name))))
@@ -432,6 +464,7 @@ fn expectation(
         .or("event", &raw.event, |event| Asked::Named(OfName::Event(event.clone())))
         .or("error", &raw.error, |error| Asked::Named(OfName::Error(error.clone())))
         .or("untouched", &raw.untouched, |name| Asked::Named(OfName::Untouched(name.clone(), raw.untouched.at)))
+        .or("no_write", &raw.no_write, |name| Asked::Named(OfName::NoWrite(name.clone(), raw.no_write.at)))
         .or("quality", &raw.quality, |quality| Asked::Named(OfName::Quality(quality.clone())))
         .or("value", &raw.value, |value| Asked::Named(OfName::Value(value.clone())))
         .only(at, known, complaints)?;
@@ -501,6 +534,7 @@ enum OfName {
     Event(raw::EventWanted),
     Error(raw::ErrorWanted),
     Untouched(String, Place),
+    NoWrite(String, Place),
     Quality(raw::QualityWanted),
     Value(raw::ValueWanted),
 }
@@ -516,6 +550,7 @@ impl OfName {
                 mean: raw.measure.value? == MeasureName::Mean,
             },
             Self::Untouched(name, at) => Wanted::Untouched(setpoint(&name, at, site, complaints)?),
+            Self::NoWrite(name, at) => Wanted::NoWrite(setpoint(&name, at, site, complaints)?),
             Self::Quality(raw) => Wanted::Quality {
                 tag: tag(raw.tag.value.as_ref()?, raw.tag.at, site, complaints)?,
                 quality: match raw.is.value? {

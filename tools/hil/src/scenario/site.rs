@@ -65,13 +65,21 @@ impl Template {
         self
     }
 
-    /// The text of a site file whose one connection leads to `url`. JSON is YAML, too.
+    /// The text of a site file whose one connection leads to `url`, and whose trust directory lies beside it. JSON is YAML, too.
     pub(crate) fn text(&self, url: &str) -> String {
+        let mut values = self.leading_to(url);
+        if let Some(Value::Object(security)) = values.pointer_mut("/coreio/opc_connections/0/security_policy") {
+            security.insert("trust_dir".to_owned(), Value::from(TRUST_DIR));
+        }
+        format!("{values:#}\n")
+    }
+
+    fn leading_to(&self, url: &str) -> Value {
         let mut values = self.values.clone();
         if let Some(connection) = values.pointer_mut("/coreio/opc_connections/0") {
             connection["opc_conn_url"] = Value::from(url);
         }
-        format!("{values:#}\n")
+        values
     }
 
     /// The site, for a plant that is anywhere.
@@ -79,7 +87,8 @@ impl Template {
     /// # Errors
     /// All complaints about it.
     pub(crate) fn site(&self) -> Result<Site, Refused> {
-        let Loaded { site, .. } = rt_config::parse_to_look_at(&self.text("opc.tcp://127.0.0.1:4840"), &self.file)?;
+        let text = self.leading_to("opc.tcp://127.0.0.1:4840").to_string();
+        let Loaded { site, .. } = rt_config::parse_to_look_at(&text, &self.file)?;
         Ok(site)
     }
 
@@ -143,6 +152,15 @@ mod tests {
         assert_eq!(site.values["runtime"]["t_hold"], "1s");
         let nowhere = site.with(&[("pipeline.tags.flow.unit".to_owned(), json!("m"))]).unwrap_err();
         assert_eq!(nowhere, "`pipeline.tags.flow.unit` leads nowhere in site.yaml: there is no `flow`");
+    }
+
+    #[test]
+    fn whom_a_site_trusts_lies_beside_the_file_that_is_run() {
+        let connection =
+            json!({"opc_conn_url": "opc.tcp://elsewhere:1", "security_policy": {"trust_dir": "/works/pki"}});
+        let site = template(json!({"coreio": {"opc_connections": [connection]}}));
+        let text = site.text("opc.tcp://127.0.0.1:7");
+        assert!(text.contains("\"trust_dir\": \"trust\"") && !text.contains("pki"), "{text}");
     }
 
     #[test]

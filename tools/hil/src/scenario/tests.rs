@@ -125,6 +125,32 @@ fn a_secured_plant_gives_the_runtime_a_certificate_and_alone_can_be_trusted() {
 }
 
 #[test]
+fn certificates_are_exchanged_and_given_little_time_where_there_are_any() {
+    let of = |plant: &str, step: &str| {
+        let text = SOUND.replace("simulated: {}", &format!("simulated: {{{plant}}}"));
+        let text = text.replace("kill: learner, for: 500ms, as: death", &format!("{step}, as: death"));
+        Scenario::parse(&text.replace("death/end", "death"), &library().join("test.yaml"))
+    };
+    let secured = "security: encrypt, trusted: true, certificate_lifetime: 0s, key_lifetime: 2s";
+    let scenario = of(secured, "certify: runtime").unwrap();
+    let given = scenario.plant.secured().unwrap();
+    assert_eq!((given.trusted, given.certificate_lifetime), (true, Some(Duration::ZERO)));
+    assert_eq!(given.key_lifetime, Some(Duration::from_secs(2)));
+    assert_eq!(scenario.steps[0].act, Act::Certify(Certified::Runtime));
+    assert_eq!(of(secured, "certify: plant").unwrap().steps[0].act, Act::Certify(Certified::Plant));
+    assert_eq!(of(secured, "distrust: plant").unwrap().steps[0].act, Act::Distrust);
+    for (plant, step, said) in [
+        ("trusted: true", "kill: learner", "the plant has no certificate"),
+        ("key_lifetime: 2s", "kill: learner", "the plant has no certificate"),
+        ("", "certify: runtime", "the plant has no certificate"),
+        ("security: encrypt, certificate_lifetime: 2h", "certify: plant", "longer than a scenario can wait for"),
+    ] {
+        let refused = of(plant, step).unwrap_err().to_string();
+        assert!(refused.contains(said), "{plant}, {step}: {refused}");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let said = refused("duration: 2s\ntimeline:\n  - {when: 1s, kill:", "duration: 2h\ntimeline:\n  - {when: 1s, kil:");
     assert!(said.contains("a timeline of 7200 s is not possible") && said.contains("unknown key `kil`"), "{said}");

@@ -155,6 +155,15 @@ fn a_setpoint_is_untouched_when_neither_a_cycle_nor_the_plant_says_otherwise() {
 }
 
 #[test]
+fn a_plant_is_written_nothing_when_it_says_so_whatever_the_runtime_has_tried() {
+    // The write of the take is a second after its begin.
+    assert!(met("{no_write: u, from: 1100ms}", &take()) && !met("{no_write: u, to: 1100ms}", &take()));
+    let mut mute = take();
+    mute.writes = None;
+    assert!(!met("{no_write: u, from: 1100ms}", &mute));
+}
+
+#[test]
 fn what_the_programs_do_at_their_end_unsettles_nothing() {
     let mut take = take();
     take.cycles.push(cycle(take.end + 1, HOLD, 0.25, 0.25));

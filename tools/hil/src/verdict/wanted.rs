@@ -7,7 +7,7 @@ use rt_core::tag::Quality;
 
 use super::{Verdict, Window};
 use crate::scenario::{Expectation, Wanted};
-use crate::take::{CycleSeen, Take};
+use crate::take::{CycleSeen, Take, WriteSeen};
 
 /// What was found, what was required, and whether that is enough.
 type Finding = (String, String, bool);
@@ -63,6 +63,10 @@ pub(super) fn judge(expectation: &Expectation, take: &Take, window: Window) -> V
             None => ("no historian has kept anything".to_owned(), format!("{at_most} at most"), false),
         },
         Wanted::Untouched(setpoint) => untouched(*setpoint, take, window),
+        Wanted::NoWrite(setpoint) => match at_plant(*setpoint, take, window) {
+            Some(count) => (format!("{count} writes at the plant"), "0".to_owned(), count == 0),
+            None => ("the plant does not tell".to_owned(), "0".to_owned(), false),
+        },
     };
     Verdict { expectation: expectation.to_string(), found, required, ok }
 }
@@ -135,12 +139,17 @@ fn held(take: &Take, window: Window, is_so: impl Fn(&CycleSeen) -> bool) -> Find
 fn untouched(setpoint: usize, take: &Take, window: Window) -> Finding {
     let is_written = |cycle: &&CycleSeen| cycle.setpoints.get(setpoint).is_some_and(|sent| sent.written);
     let by_cycles = seen(take, window).filter(is_written).count();
-    let node = take.setpoints.get(setpoint).map(|setpoint| setpoint.node.as_str());
-    let writes = take.writes.iter().flatten();
-    let at_plant = writes.filter(|write| window.holds(write.at) && Some(write.node.as_str()) == node).count();
+    let at_plant = at_plant(setpoint, take, window).unwrap_or(0);
     let cycles = seen(take, window).count();
     let found = format!("written in {by_cycles} of {cycles} cycles, {at_plant} writes at the plant");
     (found, "0".to_owned(), by_cycles == 0 && at_plant == 0 && cycles > 0)
+}
+
+/// How many writes of it the plant has seen; `None` where it does not tell.
+fn at_plant(setpoint: usize, take: &Take, window: Window) -> Option<usize> {
+    let node = take.setpoints.get(setpoint).map(|setpoint| setpoint.node.as_str());
+    let is_one = |write: &&WriteSeen| window.holds(write.at) && Some(write.node.as_str()) == node;
+    Some(take.writes.as_ref()?.iter().filter(is_one).count())
 }
 
 fn names(modes: &[Mode]) -> String {
@@ -166,6 +175,7 @@ impl fmt::Display for Expectation {
             Wanted::LostSlots(_) => f.write_str("lost slots")?,
             Wanted::HistoryLost(_) => f.write_str("lost to history")?,
             Wanted::Untouched(_) => f.write_str("the setpoint is not written")?,
+            Wanted::NoWrite(_) => f.write_str("nothing is written to the plant")?,
             Wanted::Quality { quality, .. } => write!(f, "a tag is {}", name_of(*quality))?,
             Wanted::Value { is, .. } => write!(f, "the setpoint is {is}")?,
         }

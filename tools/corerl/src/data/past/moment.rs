@@ -33,7 +33,8 @@ const PRINTED_NS: u64 = 1_000_000;
 #[derive(Debug, Args)]
 #[command(after_help = format!("Examples:\n  corerl data at \"yesterday 14:05\"\n  corerl data at 14:05 --agent works/ph --around 10m\n\n\
     For each setpoint: what policy or fallback asked for (raw), what the envelope let through (sent), with the limits that acted, what \
-    was written last, as far as no refusal was known by then, and what the plant showed. A tag that is stale was older than it may \
+    was written last, as far as no refusal was known by then, and what the plant showed. That it was refused may be the answer to \
+    the write before: an answer comes after its cycle. A tag that is stale was older than it may \
     be, and counted as missing. The value is what the critics expected from there on, +- how far they disagreed.\n\n{TIMES}"))]
 pub(crate) struct AtArguments {
     /// The time.
