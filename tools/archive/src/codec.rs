@@ -12,8 +12,8 @@ pub struct Damaged;
 
 /// The form of what is sealed; 1 knows of no times of the sources, and is the same without them.
 const VERSION: u8 = 2;
-/// More columns are not believed: those of a million points, each with five varints of 64 bits and a value.
-const COLUMNS_BYTES_MAX: usize = (1 << 20) * (5 * 10 + 8);
+/// More columns are not believed: those of a million points, each with four varints of 64 bits, a value and a time.
+const COLUMNS_BYTES_MAX: usize = (1 << 20) * (4 * 10 + 2 * 8);
 
 /// Columns compressed, behind a checksum.
 pub(crate) fn seal(columns: &[u8]) -> Vec<u8> {
@@ -44,24 +44,32 @@ pub(crate) fn unseal(block: &[u8]) -> Result<Vec<u8>, Damaged> {
     lz4_flex::block::decompress(packed, length).map_err(|_| Damaged)
 }
 
-/// What the bits of each value differ from those of the one before: first the highest byte of each, last the lowest.
-pub(crate) fn put_values(to: &mut Vec<u8>, values: impl Iterator<Item = f64> + Clone) {
-    for byte in (0..size_of::<f64>()).rev() {
-        let mut before = 0_u64;
-        for bits in values.clone().map(f64::to_bits) {
-            to.push(((bits ^ before) >> (8 * byte)) as u8);
-            before = bits;
-        }
+/// Words, first the highest byte of each, last the lowest: bytes that are alike lie beside each other.
+pub(crate) fn put_planes(to: &mut Vec<u8>, words: impl Iterator<Item = u64> + Clone) {
+    for byte in (0..size_of::<u64>()).rev() {
+        to.extend(words.clone().map(|word| (word >> (8 * byte)) as u8));
     }
 }
 
-pub(crate) fn take_values(from: &mut &[u8], count: usize) -> Option<Vec<f64>> {
-    let mut bits = vec![0_u64; count];
-    for _ in 0..size_of::<f64>() {
+pub(crate) fn take_planes(from: &mut &[u8], count: usize) -> Option<Vec<u64>> {
+    let mut words = vec![0_u64; count];
+    for _ in 0..size_of::<u64>() {
         let (plane, behind) = from.split_at_checked(count)?;
-        bits.iter_mut().zip(plane).for_each(|(bits, byte)| *bits = *bits << 8 | u64::from(*byte));
+        words.iter_mut().zip(plane).for_each(|(word, byte)| *word = *word << 8 | u64::from(*byte));
         *from = behind;
     }
+    Some(words)
+}
+
+/// What the bits of each value differ from those of the one before.
+pub(crate) fn put_values(to: &mut Vec<u8>, values: impl Iterator<Item = f64> + Clone) {
+    let bits = values.map(f64::to_bits);
+    let before = std::iter::once(0).chain(bits.clone());
+    put_planes(to, bits.zip(before).map(|(bits, before)| bits ^ before));
+}
+
+pub(crate) fn take_values(from: &mut &[u8], count: usize) -> Option<Vec<f64>> {
+    let bits = take_planes(from, count)?;
     let mut before = 0;
     let value = |difference: u64| {
         before ^= difference;
@@ -72,12 +80,20 @@ pub(crate) fn take_values(from: &mut &[u8], count: usize) -> Option<Vec<f64>> {
 
 /// Small numbers of either sign in few bytes.
 pub(crate) fn put_signed(to: &mut Vec<u8>, number: u64) {
-    put(to, number << 1 ^ ((number as i64) >> 63) as u64);
+    put(to, zigzag(number));
 }
 
 pub(crate) fn take_signed(from: &mut &[u8]) -> Option<u64> {
-    let number = take(from)?;
-    Some(number >> 1 ^ (number & 1).wrapping_neg())
+    take(from).map(unzigzag)
+}
+
+/// Numbers of either sign by their size.
+pub(crate) const fn zigzag(number: u64) -> u64 {
+    number << 1 ^ ((number as i64) >> 63) as u64
+}
+
+pub(crate) const fn unzigzag(number: u64) -> u64 {
+    number >> 1 ^ (number & 1).wrapping_neg()
 }
 
 /// Seven bits a byte, the lowest first.

@@ -18,6 +18,7 @@ const ALIGNMENT: usize = 8;
 const METADATA_VERSION_5: i16 = 4;
 const HEADER_SCHEMA: u8 = 1;
 const PRECISION_DOUBLE: i16 = 2;
+const UNIT_MICROSECOND: i16 = 2;
 const UNIT_NANOSECOND: i16 = 3;
 
 /// Codes of the union `Type`.
@@ -95,11 +96,12 @@ fn key_value(builder: &mut Builder<'_>, key: &str, value: &str) -> Table {
 
 fn type_of(builder: &mut Builder<'_>, kind: Kind) -> (u8, Table) {
     match kind {
-        Kind::Time => {
+        Kind::Time | Kind::Micros => {
+            let unit = if kind == Kind::Time { UNIT_NANOSECOND } else { UNIT_MICROSECOND };
             let zone = builder.create_string("UTC");
             let timestamp = table(builder, |builder| {
                 builder.push_slot_always(slot(1), zone);
-                builder.push_slot_always(slot(0), UNIT_NANOSECOND);
+                builder.push_slot_always(slot(0), unit);
             });
             (TIMESTAMP, timestamp)
         }

@@ -54,6 +54,7 @@ impl<W: Write> Rows for CsvFile<W> {
 fn cell(value: &Value<'_>) -> String {
     match value {
         Value::Time(unix_ns) => utc(*unix_ns),
+        Value::Micros(unix_us) => utc(unix_us.saturating_mul(1_000)),
         // With as many digits as it takes to read the very same number again. No spreadsheet knows an infinite one.
         Value::Number(number) if number.is_finite() => format!("{number:?}"),
         Value::Number(_) | Value::Nothing => String::new(),

@@ -139,7 +139,7 @@ fn properties(columns: &[Column], coding: Coding) -> WriterPropertiesBuilder {
     columns.iter().fold(dense, |dense, column| {
         let path = ColumnPath::from(column.name.as_str());
         match column.kind {
-            Kind::Time | Kind::Count => dense
+            Kind::Time | Kind::Micros | Kind::Count => dense
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
             Kind::Number => dense
@@ -153,6 +153,7 @@ fn properties(columns: &[Column], coding: Coding) -> WriterPropertiesBuilder {
 fn field(column: &Column) -> Result<TypePtr, ParquetError> {
     let (stored, logical) = match column.kind {
         Kind::Time => (Stored::INT64, Some(LogicalType::timestamp(true, TimeUnit::NANOS))),
+        Kind::Micros => (Stored::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
         Kind::Number => (Stored::DOUBLE, None),
         Kind::Count => (Stored::INT64, None),
         Kind::Bits => (Stored::INT64, Some(LogicalType::integer(64, false))),
@@ -166,7 +167,7 @@ fn field(column: &Column) -> Result<TypePtr, ParquetError> {
 impl Gathered {
     fn of(column: &Column) -> Self {
         let values = match column.kind {
-            Kind::Time | Kind::Count | Kind::Bits => Values::Longs(Vec::new()),
+            Kind::Time | Kind::Micros | Kind::Count | Kind::Bits => Values::Longs(Vec::new()),
             Kind::Number => Values::Doubles(Vec::new()),
             Kind::Switch => Values::Switches(Vec::new()),
             Kind::Choice | Kind::Word => Values::Texts(Vec::new()),
@@ -179,7 +180,7 @@ impl Gathered {
         let is_there = match (&mut self.values, value) {
             (Values::Doubles(to), Value::Number(number)) => keep(to, (!number.is_nan()).then_some(*number)),
             // Nobody counts cycles, nor nanoseconds since 1970, up to where i64 ends.
-            (Values::Longs(to), Value::Time(count) | Value::Count(count)) => {
+            (Values::Longs(to), Value::Time(count) | Value::Micros(count) | Value::Count(count)) => {
                 keep(to, Some(i64::try_from(*count).unwrap_or(i64::MAX)))
             }
             (Values::Longs(to), Value::Bits(bits)) => keep(to, Some(bits.cast_signed())),
@@ -237,7 +238,8 @@ mod tests {
 
     /// A table with a column of each kind.
     fn columns() -> Vec<Column> {
-        let kinds = [Kind::Time, Kind::Number, Kind::Count, Kind::Bits, Kind::Switch, Kind::Choice, Kind::Word];
+        let kinds =
+            [Kind::Time, Kind::Number, Kind::Count, Kind::Bits, Kind::Switch, Kind::Choice, Kind::Word, Kind::Micros];
         let column = |kind: Kind| Column { name: format!("{kind:?}"), kind, unit: "m".into(), about: "a column" };
         kinds.map(column).to_vec()
     }
@@ -259,7 +261,7 @@ mod tests {
                 let word = Value::Word(Cow::Borrowed(text));
                 let number = Value::Number(f64::from_bits(*bits));
                 let (time, count) = (Value::Time(small >> 1), Value::Count(small >> 20));
-                table.row(&[time, number, count, Value::Bits(*bits), Value::Switch(*on), Value::Choice(1, "one"), word]).unwrap();
+                table.row(&[time, number, count, Value::Bits(*bits), Value::Switch(*on), Value::Choice(1, "one"), word, Value::Micros(small >> 14)]).unwrap();
             }
             let ends = table.close().unwrap();
             let reader = SerializedFileReader::new(file).unwrap();
@@ -275,6 +277,7 @@ mod tests {
                 prop_assert_eq!(&found[4].1, &Field::Bool(*on));
                 let word = if text.is_empty() { Field::Null } else { Field::Str(text.clone()) };
                 prop_assert_eq!(&found[6].1, &word);
+                prop_assert_eq!(&found[7].1, &Field::TimestampMicros((small >> 14).cast_signed()));
             }
         }
     }

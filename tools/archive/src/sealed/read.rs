@@ -92,7 +92,7 @@ pub(crate) fn points(path: &Path, footer: Piece, share: &Share) -> Result<Vec<Po
         let mut points: Vec<_> = cycles.into_iter().zip(values.numbers()?).zip(states).zip(ages).map(point).collect();
         if group.num_columns() > SOURCE {
             let sources = column(group.as_ref(), SOURCE, share)?.longs()?;
-            points.iter_mut().zip(sources).for_each(|(point, ns)| point.source_us = ns.cast_unsigned() / 1_000);
+            points.iter_mut().zip(sources).for_each(|(point, us)| point.source_us = us.cast_unsigned());
         }
         Ok(points)
     };

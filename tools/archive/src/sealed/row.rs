@@ -63,7 +63,7 @@ pub(crate) fn sample_columns() -> Vec<Column> {
         ),
         ("age_us", Kind::Count, "us", "how old the value was"),
         ("cycle", Kind::Count, "", "the control cycle in which it was so, counted by the run"),
-        ("source_time", Kind::Time, "", "when it was so by the clock of its source, if that says anything of it"),
+        ("source_time", Kind::Micros, "", "when it was so by the clock of its source, if that says anything of it"),
     ])
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn sample_row<'a>(sample: &Sample<'a>) -> [Value<'a>; 13] {
         Value::Count(point.state.into()),
         Value::Count(point.age_us.into()),
         Value::Count(point.cycle),
-        point.source_ns().map_or(Value::Nothing, Value::Time),
+        if point.source_us == 0 { Value::Nothing } else { Value::Micros(point.source_us) },
     ]
 }
 

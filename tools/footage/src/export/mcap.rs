@@ -104,7 +104,7 @@ fn schema(name: &str, fields: &[Field]) -> Schema {
     for (field, name_beside) in fields.iter().zip(&beside) {
         match field.kind {
             Kind::Number => typed.push((field.name, Type::Double)),
-            Kind::Time | Kind::Count | Kind::Bits => typed.push((field.name, Type::Uint64)),
+            Kind::Time | Kind::Micros | Kind::Count | Kind::Bits => typed.push((field.name, Type::Uint64)),
             Kind::Switch => typed.push((field.name, Type::Bool)),
             Kind::Word => typed.push((field.name, Type::String)),
             Kind::Choice => typed.extend([(field.name, Type::Uint64), (name_beside, Type::String)]),
@@ -182,7 +182,9 @@ fn encode(values: &[Value<'_>], message: &mut Message) {
         field += 1;
         match value {
             Value::Number(number) => _ = message.number(field, *number),
-            Value::Time(count) | Value::Count(count) | Value::Bits(count) => _ = message.count(field, *count),
+            Value::Time(count) | Value::Micros(count) | Value::Count(count) | Value::Bits(count) => {
+                _ = message.count(field, *count)
+            }
             Value::Switch(on) => _ = message.count(field, u64::from(*on)),
             Value::Word(text) => _ = message.text(field, text),
             Value::Nothing => {}

@@ -54,9 +54,8 @@ def dataset(history, name):
 def arrow(history, ours):
     found = dataset(history, "samples")
     table = found.to_table()
-    times, sources = (
-        [time and time // 1000 for time in table.column(name).cast("int64").to_pylist()] for name in ("time", "source_time")
-    )
+    times = [time // 1000 for time in table.column("time").cast("int64").to_pylist()]
+    sources = table.column("source_time").cast("int64").to_pylist()
     theirs = ordered(
         (time, f"{row['site']}/{row['agent']}", address(row["kind"], row["tag"]), row["value"], row["unit"], row["quality"], source)
         for time, source, row in zip(times, sources, table.to_pylist())
