@@ -1,11 +1,11 @@
 //! The inner loops: proportional and integral, from setpoints to valves, once a second.
 //!
 //! The pairs are those of N. L. Ricker, "Decentralized control of the Tennessee Eastman Challenge Process", Journal of
-//! Process Control 6(4), 1996, pp. 205-221: each feed by its own valve, the pressure of the reactor by the purge, its
-//! temperature by its cooling water, its level by the temperature of the separator and that by the condenser's cooling
-//! water, the levels of separator and stripper by what flows out of them. What his outer loops do (production, quality,
-//! the composition of the reactor's feed) is left to whoever gives the setpoints. Recycle, steam and agitator stay where
-//! the base case has them.
+//! Process Control 6(4), 1996, pp. 205-221, the gains ours: each feed by its own valve, the pressure of the reactor by
+//! the purge, its temperature by its cooling water, its level by the temperature of the separator and that by the
+//! condenser's cooling water, the levels of separator and stripper by what flows out of them. What his outer loops do
+//! (production, quality, the composition of the reactor's feed) is left to whoever gives the setpoints. Recycle, steam
+//! and agitator stay where the base case has them.
 
 use super::measurements as at;
 use super::valves::{self, Positions};

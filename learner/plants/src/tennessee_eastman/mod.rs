@@ -72,13 +72,15 @@ const VALVES: [Signal; valves::COUNT] = [
 
 /// The measurements, then the targets.
 const OUTPUTS: [Signal; measurements::COUNT + 2] = {
-    let mut outputs = [Signal { name: "product_sp", unit: "m3/h", lo: 0.0, hi: 60.0, nominal: 22.949 }; 43];
+    let mut outputs =
+        [Signal { name: "product_sp", unit: "m3/h", lo: 0.0, hi: 60.0, nominal: 22.949 }; measurements::COUNT + 2];
     let mut i = 0;
     while i < measurements::COUNT {
         outputs[i] = measurements::SIGNALS[i];
         i += 1;
     }
-    outputs[42] = Signal { name: "product_g_sp", unit: "mol%", lo: 0.0, hi: 100.0, nominal: 53.724 };
+    outputs[measurements::COUNT + 1] =
+        Signal { name: "product_g_sp", unit: "mol%", lo: 0.0, hi: 100.0, nominal: 53.724 };
     outputs
 };
 

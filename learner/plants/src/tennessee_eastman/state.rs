@@ -99,3 +99,20 @@ pub(super) struct Rates {
     /// Of the cooling water, K/h.
     pub(super) waters_c: [f64; 2],
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_is_used_up_is_not_owed() {
+        let mut state = State::base();
+        let used = Holdup { moles: [-1e6; 8], energy: -0.5 };
+        let rates = Rates { holdups: [used, Holdup::default(), Holdup::default(), used], waters_c: [2.0, -2.0] };
+        state.advance(&rates, 0.5);
+        assert_eq!((state.reactor.moles, state.feed_zone.moles), ([0.0; 8], [0.0; 8]));
+        assert_eq!(state.reactor.energy, State::base().reactor.energy - 0.25);
+        assert_eq!(state.separator.moles, State::base().separator.moles);
+        assert_eq!(state.waters_c, [State::base().waters_c[0] + 1.0, State::base().waters_c[1] - 1.0]);
+    }
+}

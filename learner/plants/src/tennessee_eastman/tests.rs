@@ -144,6 +144,15 @@ fn a_poorer_feed_is_for_whoever_gives_the_setpoints() {
     assert_eq!(shutdown(&run(case, 1, &vec![setpoints; 6 * HOUR])), None);
 }
 
+#[test]
+fn after_a_shutdown_the_inner_loops_begin_anew() {
+    let case = r#"{"name": "tennessee_eastman_setpoints", "noise": 0, "idv": [1], "shutdown_cost": 99}"#;
+    let rows = rest(case, 9 * HOUR);
+    let end = shutdown(&rows).unwrap();
+    assert_eq!(rows[end + 1][REWARD], 0.0);
+    assert_eq!(shutdown(&rows[end + 1..]), Some(end + 1), "it goes as it went the first time");
+}
+
 /// A state not far from the base case, and whatever valves.
 fn any_state() -> impl Strategy<Value = State> {
     let factors = proptest::collection::vec(0.7..1.3f64, 36);
