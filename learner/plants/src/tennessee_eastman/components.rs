@@ -38,6 +38,7 @@ pub(super) struct Component {
     pub(super) vaporisation: f64,
 }
 
+/// A gas; what is dissolved of it has, as published, a density and a heat capacity of 1.
 const fn gas(molar_mass: f64, vapour_heat: [f64; 3]) -> Component {
     Component {
         molar_mass,

@@ -105,13 +105,13 @@ impl Loops {
         commands[valves::E_FEED] = self.e_feed.follow(e_feed, readings[at::E_FEED]);
         commands[valves::AC_FEED] = self.ac_feed.follow(ac_feed, readings[at::AC_FEED]);
         commands[valves::PURGE] = self.reactor_pressure.follow(pressure, readings[at::REACTOR_PRESSURE]);
-        let separator_c = self.reactor_level.follow(level, readings[at::REACTOR_LEVEL_AT]);
+        let separator_c = self.reactor_level.follow(level, readings[at::REACTOR_LEVEL]);
         commands[valves::CONDENSER_WATER] =
             self.separator_temperature.follow(separator_c, readings[at::SEPARATOR_TEMPERATURE]);
         commands[valves::REACTOR_WATER] =
             self.reactor_temperature.follow(temperature, readings[at::REACTOR_TEMPERATURE]);
-        commands[valves::SEPARATOR_LIQUID] = self.separator_level.follow(LEVEL, readings[at::SEPARATOR_LEVEL_AT]);
-        commands[valves::STRIPPER_LIQUID] = self.stripper_level.follow(LEVEL, readings[at::STRIPPER_LEVEL_AT]);
+        commands[valves::SEPARATOR_LIQUID] = self.separator_level.follow(LEVEL, readings[at::SEPARATOR_LEVEL]);
+        commands[valves::STRIPPER_LIQUID] = self.stripper_level.follow(LEVEL, readings[at::STRIPPER_LEVEL]);
         commands
     }
 }

@@ -33,9 +33,9 @@ const STEAM: f64 = 1.04e3;
 const D_FEED_MASS: f64 = 0.9999 * 32.0 + 0.0001 * 25.4;
 const E_FEED_MASS: f64 = 0.9999 * 46.0 + 0.0001 * 48.0;
 /// Volumes at 0 % of a level, and from there to 100 %, ft^3.
-const REACTOR_LEVEL: [f64; 2] = [84.6, 666.7];
-const SEPARATOR_LEVEL: [f64; 2] = [27.5, 290.0];
-const STRIPPER_LEVEL: [f64; 2] = [78.25, stripper::VOLUME];
+const REACTOR_FT3: [f64; 2] = [84.6, 666.7];
+const SEPARATOR_FT3: [f64; 2] = [27.5, 290.0];
+const STRIPPER_FT3: [f64; 2] = [78.25, stripper::VOLUME];
 
 /// Places of measurements that loops and costs use.
 pub(super) const A_FEED: usize = 0;
@@ -43,12 +43,12 @@ pub(super) const D_FEED: usize = 1;
 pub(super) const E_FEED: usize = 2;
 pub(super) const AC_FEED: usize = 3;
 pub(super) const REACTOR_PRESSURE: usize = 6;
-pub(super) const REACTOR_LEVEL_AT: usize = 7;
+pub(super) const REACTOR_LEVEL: usize = 7;
 pub(super) const REACTOR_TEMPERATURE: usize = 8;
 pub(super) const PURGE: usize = 9;
 pub(super) const SEPARATOR_TEMPERATURE: usize = 10;
-pub(super) const SEPARATOR_LEVEL_AT: usize = 11;
-pub(super) const STRIPPER_LEVEL_AT: usize = 14;
+pub(super) const SEPARATOR_LEVEL: usize = 11;
+pub(super) const STRIPPER_LEVEL: usize = 14;
 pub(super) const PRODUCT: usize = 16;
 pub(super) const STEAM_FLOW: usize = 18;
 pub(super) const COMPRESSOR_WORK: usize = 19;
@@ -140,14 +140,14 @@ fn continuous(flowsheet: &Flowsheet) -> [f64; CONTINUOUS] {
         streams.recycle.flow * KSCMH,
         streams.reactor_feed.flow * KSCMH,
         gauge_kpa(reactor.pressure),
-        level(REACTOR_LEVEL, reactor.liquid_volume),
+        level(REACTOR_FT3, reactor.liquid_volume),
         reactor.temperature_c,
         streams.purge.flow * KSCMH,
         separator.temperature_c,
-        level(SEPARATOR_LEVEL, separator.liquid_volume),
+        level(SEPARATOR_FT3, separator.liquid_volume),
         gauge_kpa(separator.pressure),
         streams.underflow.flow / separator.density * M3,
-        level(STRIPPER_LEVEL, stripper.liquid_volume),
+        level(STRIPPER_FT3, stripper.liquid_volume),
         gauge_kpa(feed_zone.pressure),
         streams.product.flow / stripper.density * M3,
         stripper.temperature_c,

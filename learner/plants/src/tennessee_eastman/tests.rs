@@ -6,7 +6,7 @@ use super::components::{B, COMPONENTS, F, G, H};
 use super::conditions::Conditions;
 use super::flowsheet::Flowsheet;
 use super::measurements::{
-    COMPRESSOR_WORK, PRODUCT, REACTOR_LEVEL_AT, REACTOR_PRESSURE, REACTOR_TEMPERATURE, SEPARATOR_LEVEL_AT, SIGNALS,
+    COMPRESSOR_WORK, PRODUCT, REACTOR_LEVEL, REACTOR_PRESSURE, REACTOR_TEMPERATURE, SEPARATOR_LEVEL, SIGNALS,
 };
 use super::state::State;
 use super::streams::Stream;
@@ -40,8 +40,7 @@ fn the_base_case_is_steady_for_its_first_hour() {
 
 #[test]
 fn disturbed_it_goes_where_the_published_program_goes() {
-    let columns =
-        [REACTOR_PRESSURE, REACTOR_LEVEL_AT, REACTOR_TEMPERATURE, SEPARATOR_LEVEL_AT, PRODUCT, COMPRESSOR_WORK];
+    let columns = [REACTOR_PRESSURE, REACTOR_LEVEL, REACTOR_TEMPERATURE, SEPARATOR_LEVEL, PRODUCT, COMPRESSOR_WORK];
     let mut warm = valves::BASE.to_vec();
     warm[valves::REACTOR_WATER] = 44.1;
     let mut open = valves::BASE.to_vec();
@@ -84,7 +83,7 @@ fn a_shutdown_shows_the_plant_before_it_and_the_next_step_the_base_case() {
     let rows = run(r#"{"name": "tennessee_eastman", "noise": 0, "shutdown_cost": 99}"#, 1, &valves);
     let end = shutdown(&rows).unwrap();
     // 8 m^3 of the base's 4.43 m^3 at 100 % and half of that at 0 %.
-    assert!((rows[end][measurements::STRIPPER_LEVEL_AT] - 130.5).abs() < 0.5, "{:?}", rows[end]);
+    assert!((rows[end][measurements::STRIPPER_LEVEL] - 130.5).abs() < 0.5, "{:?}", rows[end]);
     assert_eq!(rows[end + 1][REWARD], 0.0);
     close(&rows[end + 1][..SIGNALS.len()], &SIGNALS.map(|signal| signal.nominal));
     assert_eq!(shutdown(&rows[end + 1..]), Some(end + 1), "it goes as it went the first time");
@@ -104,7 +103,7 @@ fn the_inner_loops_hold_the_base_case_for_days() {
     let rows = rest(r#"{"name": "tennessee_eastman_setpoints"}"#, 48 * HOUR);
     for row in &rows[HOUR..] {
         assert!((row[REACTOR_PRESSURE] - 2_705.0).abs() < 10.0, "{row:?}");
-        assert!((row[REACTOR_LEVEL_AT] - 75.0).abs() < 5.0, "{row:?}");
+        assert!((row[REACTOR_LEVEL] - 75.0).abs() < 5.0, "{row:?}");
         assert!((row[REACTOR_TEMPERATURE] - 120.4).abs() < 0.3, "{row:?}");
     }
     let mean = rows.iter().map(|row| row[REWARD]).sum::<f64>() / rows.len() as f64;
@@ -113,7 +112,7 @@ fn the_inner_loops_hold_the_base_case_for_days() {
 
 #[test]
 fn the_inner_loops_follow_their_setpoints() {
-    let measured = [0, 1, 2, 3, REACTOR_PRESSURE, REACTOR_LEVEL_AT, REACTOR_TEMPERATURE];
+    let measured = [0, 1, 2, 3, REACTOR_PRESSURE, REACTOR_LEVEL, REACTOR_TEMPERATURE];
     let changes = [0.05, 100.0, 100.0, 0.2, 60.0, 5.0, 1.0];
     for (input, change) in changes.into_iter().enumerate() {
         let mut setpoints = loops::SIGNALS.map(|signal| signal.nominal).to_vec();
