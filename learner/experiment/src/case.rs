@@ -178,6 +178,7 @@ cases! {
     "inertia_delta",
     "upstream_sensor_step",
     "t_maze_short",
+    "tennessee_eastman",
 }
 
 impl Case {

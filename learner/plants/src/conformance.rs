@@ -244,6 +244,8 @@ fn what_is_random_depends_on_the_seed_and_the_rest_does_not() {
         "windy_room",
         "three_tanks",
         "lost_in_translation",
+        "tennessee_eastman",
+        "tennessee_eastman_setpoints",
     ];
     for name in Environment::NAMES {
         let run = |seed| {

@@ -16,6 +16,7 @@ use crate::simulated::{Dynamics, Simulated};
 use crate::stirred_tank_reactor::{Reactor, StirredTankReactorOptions};
 use crate::t_maze::{TMaze, TMazeOptions};
 use crate::temperature_control_lab::{Heaters, TemperatureControlLabOptions};
+use crate::tennessee_eastman::{BySetpoints, ByValves, TennesseeEastmanOptions};
 use crate::three_tanks::{Tanks, ThreeTanksOptions};
 use crate::windy_room::{WindyRoom, WindyRoomOptions};
 use crate::{Disturbances, Disturbed, Plant, UnknownPlant};
@@ -109,6 +110,8 @@ plants! {
     StirredTankReactor(StirredTankReactorOptions) = "stirred_tank_reactor" => Reactor,
     QuadrupleTank(QuadrupleTankOptions) = "quadruple_tank" => FourTanks,
     TemperatureControlLab(TemperatureControlLabOptions) = "temperature_control_lab" => Heaters,
+    TennesseeEastman(TennesseeEastmanOptions) = "tennessee_eastman" => ByValves,
+    TennesseeEastmanSetpoints(TennesseeEastmanOptions) = "tennessee_eastman_setpoints" => BySetpoints,
 }
 
 impl Environment {

@@ -57,6 +57,7 @@ mod simulated;
 mod stirred_tank_reactor;
 mod t_maze;
 mod temperature_control_lab;
+mod tennessee_eastman;
 mod three_tanks;
 mod windy_room;
 
@@ -78,6 +79,7 @@ pub use simulated::Simulated;
 pub use stirred_tank_reactor::StirredTankReactorOptions;
 pub use t_maze::TMazeOptions;
 pub use temperature_control_lab::TemperatureControlLabOptions;
+pub use tennessee_eastman::{ProcessDisturbances, TennesseeEastmanOptions, UnknownDisturbance};
 pub use three_tanks::ThreeTanksOptions;
 pub use windy_room::WindyRoomOptions;
 
@@ -213,6 +215,8 @@ mod tests {
             ("stirred_tank_reactor", 0x6e02_485a_d9f8_7b74),
             ("quadruple_tank", 0x2343_7e16_4e83_2563),
             ("temperature_control_lab", 0xce7f_2850_175c_0dda),
+            ("tennessee_eastman", 0xae41_548a_d9e3_6196),
+            ("tennessee_eastman_setpoints", 0x26e5_5bec_08e9_58cd),
         ];
         let others = Environment::NAMES.iter().filter(|name| !NAMES.contains(name));
         let found: Vec<_> =
