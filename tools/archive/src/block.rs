@@ -209,7 +209,8 @@ fn put_sources(to: &mut Vec<u8>, points: &[Point]) {
     }
     let Line { cycle, cycles, from_us, rise_us } = line;
     [cycle, cycles, from_us, rise_us.cast_unsigned()].into_iter().for_each(|number| put(to, number));
-    put_planes(to, stamped.map(|of| zigzag(of.source_us.wrapping_sub(line.at(of.cycle)))));
+    let differences: Vec<u64> = stamped.map(|of| zigzag(of.source_us.wrapping_sub(line.at(of.cycle)))).collect();
+    put_planes(to, differences.iter().copied());
 }
 
 fn take_sources(from: &mut &[u8], points: &mut [Point]) -> Option<()> {
