@@ -39,9 +39,9 @@ impl Point {
         Self { cycle, value, state, age_us: 0, source_us: 0 }
     }
 
-    /// When it was so by its source's own clock, nanoseconds since 1970, if the source says so.
-    pub fn source_ns(&self) -> Option<u64> {
-        Some(self.source_us).filter(|source_us| *source_us > 0)?.checked_mul(1_000)
+    /// When it was so by its source's own clock, microseconds since 1970, if the source says so.
+    pub fn source_us(&self) -> Option<u64> {
+        Some(self.source_us).filter(|source_us| *source_us > 0)
     }
 }
 

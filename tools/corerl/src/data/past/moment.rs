@@ -220,10 +220,10 @@ impl Moment {
                 value,
                 quality: state,
                 age_s: value.map(|_| f64::from(timed.point.age_us) / 1e6),
-                source_time: timed.point.source_ns().map(|source_ns| zone.tell(source_ns)),
-                source_s: timed.point.source_ns().map(|source_ns| {
-                    let received_ns = timed.unix_ns.saturating_sub(u64::from(timed.point.age_us) * 1_000);
-                    (i128::from(received_ns) - i128::from(source_ns)) as f64 / 1e9
+                source_time: timed.point.source_us().map(|source_us| zone.tell_micros(source_us)),
+                source_s: timed.point.source_us().map(|source_us| {
+                    let received_us = (timed.unix_ns / 1_000).saturating_sub(timed.point.age_us.into());
+                    (i128::from(received_us) - i128::from(source_us)) as f64 / 1e6
                 }),
                 kept_s: at.saturating_sub(timed.unix_ns) as f64 / 1e9,
             }),

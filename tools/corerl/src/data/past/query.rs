@@ -100,7 +100,7 @@ struct Told {
     #[serde(skip)]
     unix_ns: u64,
     #[serde(skip)]
-    source_ns: Option<u64>,
+    source_us: Option<u64>,
 }
 
 /// What one time was like.
@@ -187,9 +187,9 @@ fn values(series: &Series, past: &dyn Past, (from, to): (u64, u64), zone: &Zone)
         cycle: point.cycle,
         value: point.value.is_finite().then_some(point.value),
         state: series.state(&point),
-        source_time: point.source_ns().map(|source_ns| zone.tell(source_ns)),
+        source_time: point.source_us().map(|source_us| zone.tell_micros(source_us)),
         unix_ns,
-        source_ns: point.source_ns(),
+        source_us: point.source_us(),
     };
     Ok(points.into_iter().map(told).collect())
 }
@@ -232,7 +232,7 @@ fn sheet(found: &[Found<Told>], format: Format) -> Sheet {
     let word = |text: &str| Value::Word(text.to_owned().into());
     let row = |(of, told): (&Found<Told>, &Told)| {
         let value = Value::Number(told.value.unwrap_or(f64::NAN));
-        let source = told.source_ns.map_or(Value::Nothing, Value::Time);
+        let source = told.source_us.map_or(Value::Nothing, Value::Micros);
         let state = word(&told.state);
         vec![Value::Time(told.unix_ns), word(&of.agent), word(&of.tag), value, word(&of.unit), state, source]
     };
@@ -246,7 +246,7 @@ fn sheet(found: &[Found<Told>], format: Format) -> Sheet {
             column("state", Kind::Word, "", "quality, limits that acted, why nothing was written, or the mode's name"),
             column(
                 "source_time",
-                Kind::Time,
+                Kind::Micros,
                 "",
                 "when it was so by the clock of its source, if that says anything of it",
             ),

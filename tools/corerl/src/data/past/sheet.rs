@@ -110,7 +110,7 @@ fn for_people(value: &Value<'_>, zone: &Zone) -> String {
 fn for_programs(value: &Value<'_>, zone: &Zone) -> String {
     match value {
         Value::Time(unix_ns) => zone.tell(*unix_ns),
-        Value::Micros(unix_us) => zone.tell(unix_us.saturating_mul(1_000)),
+        Value::Micros(unix_us) => zone.tell_micros(*unix_us),
         Value::Number(value) if value.is_nan() => String::new(),
         Value::Number(value) => format!("{value:?}"),
         Value::Count(count) | Value::Bits(count) => count.to_string(),

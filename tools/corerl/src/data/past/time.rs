@@ -131,11 +131,20 @@ impl Zone {
 
     /// A time for people and for programs: ISO 8601 with its offset, to the millisecond.
     pub(in crate::data) fn tell(&self, unix_ns: u64) -> String {
+        self.tell_to(unix_ns, 3)
+    }
+
+    /// The same to the microsecond, in which a source's time is kept.
+    pub(in crate::data) fn tell_micros(&self, unix_us: u64) -> String {
+        self.tell_to(unix_us.saturating_mul(1_000), 6)
+    }
+
+    fn tell_to(&self, unix_ns: u64, digits: usize) -> String {
         let time = self.at(unix_ns);
         if *self.now.time_zone() == TimeZone::UTC {
-            return format!("{:.3}", time.timestamp());
+            return format!("{:.digits$}", time.timestamp());
         }
-        time.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+        time.strftime(&format!("%Y-%m-%dT%H:%M:%S%.{digits}f%:z")).to_string()
     }
 }
 
