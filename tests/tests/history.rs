@@ -223,7 +223,7 @@ impl Kept {
                 if let Some(kept) = point.filter(|point| point.cycle == record.head.cycle) {
                     // Of what was written to it the plant says no time.
                     assert!(kept.source_us > 0 || name == "u", "{name} in {:?}", record.head);
-                    assert_eq!(kept.source_us(), observed.source_unix_ns().map(|ns| ns / 1_000));
+                    assert_eq!(kept.source(), observed.source_unix_ns().map(|ns| ns / 1_000));
                 }
                 let held = point.map(|point| (point.value.to_bits(), point.state));
                 let state = if observed.stale == 0 { observed.quality.into() } else { TrackKind::STALE };

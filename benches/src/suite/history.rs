@@ -1,7 +1,8 @@
 //! What it takes to keep a history: commits against a plain table of the same rows, bytes of a sample, sealing a day, a trend.
 //!
 //! The samples are those of twelve-bit transmitters: a slow sine and noise of sixteen steps, so that nearly every one differs from
-//! the one before; each is about a millisecond old, and its source gives its time to the microsecond, a little late. Every sample is kept, none is left out by exception.
+//! the one before; each is about a millisecond old, and its source gives its time to the microsecond, a little late. Every sample
+//! is kept, none is left out by exception.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -12,7 +12,7 @@
 //!
 //! # Liveness
 //! Nothing here keeps policies from the plant for ever, but what they do: a learner that has begun anew and leads elsewhere
-//! than the policy in use is refused as long as it does, and the plant keeps a policy that is proven. Trial and probation
+//! than the policy in use is refused as long as it does, and the plant keeps the one that it has. Trial and probation
 //! are counted in decisions, and from the first one on in time as well, because decisions may stop: when either is over,
 //! what was seen decides. Before its first decision a candidate makes room for a newer one, and a policy that has not driven
 //! yet for the next: nobody acts, so nothing is lost. From then on newer publications wait, and only the newest of them is

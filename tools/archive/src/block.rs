@@ -40,7 +40,7 @@ impl Point {
     }
 
     /// When it was so by its source's own clock, microseconds since 1970, if the source says so.
-    pub fn source_us(&self) -> Option<u64> {
+    pub fn source(&self) -> Option<u64> {
         Some(self.source_us).filter(|source_us| *source_us > 0)
     }
 }

@@ -6,15 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Exit, Failure};
 
-/// Whether a file may be called so: what is there already stays unless `force`.
-pub(crate) fn vacant(path: &Path, force: bool) -> Result<(), Failure> {
-    if force || fs::symlink_metadata(path).is_err() {
-        return Ok(());
-    }
-    let message = format!("{} is there already: name another file, or give --force", path.display());
-    Err(Failure::new(Exit::Usage, message))
-}
-
 /// A file that is being written under another name; who may read it, the user's umask says. Unless it is [kept](Self::keep), it
 /// goes away again.
 #[derive(Debug)]
@@ -27,7 +18,10 @@ pub(crate) struct FreshFile {
 impl FreshFile {
     /// Begins a file that shall be called so; what is there already stays unless `force`.
     pub(crate) fn begin(path: &Path, force: bool) -> Result<Self, Failure> {
-        vacant(path, force)?;
+        if !force && fs::symlink_metadata(path).is_ok() {
+            let message = format!("{} is there already: name another file, or give --force", path.display());
+            return Err(Failure::new(Exit::Usage, message));
+        }
         let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.is_dir());
         if let Some(directory) = directory {
             let message = format!("there is no directory {}: make it, or name another one", directory.display());
@@ -51,13 +45,14 @@ impl FreshFile {
 
     /// Writes all of a file that shall be called so.
     pub(crate) fn write(path: &Path, force: bool, bytes: &[u8]) -> Result<(), Failure> {
-        Self::begin(path, force)?.fill(bytes)
+        let fresh = Self::begin(path, force)?;
+        fresh.file()?.write_all(bytes).map_err(|error| fresh.unwritten(&error))?;
+        fresh.keep()
     }
 
-    /// Writes all of it, and keeps it.
-    pub(crate) fn fill(self, bytes: &[u8]) -> Result<(), Failure> {
-        self.file()?.write_all(bytes).map_err(|error| self.unwritten(&error))?;
-        self.keep()
+    /// Whether a file can be called so. Nothing is there afterwards that was not there before.
+    pub(crate) fn can_be(path: &Path, force: bool) -> Result<(), Failure> {
+        Self::begin(path, force).map(drop)
     }
 
     /// The file, to be written.

@@ -14,7 +14,7 @@ use rt_config::Site;
 use serde::Serialize;
 
 use crate::failure::{Exit, Failure};
-use crate::fresh::{FreshFile, vacant};
+use crate::fresh::FreshFile;
 use crate::model::save_policy;
 use crate::output::{print_json, print_text, table};
 
@@ -99,8 +99,8 @@ pub(crate) fn run(arguments: &LearnArguments) -> Result<Exit, Failure> {
     let taught = *training.taught();
     let updates = arguments.updates.unwrap_or_else(|| usual_updates(taught.teaching));
     // Whether there is room for all of it is known before anything is learnt.
-    vacant(&arguments.out, arguments.force)?;
-    let curves_file = arguments.curves.as_deref().map(|path| FreshFile::begin(path, arguments.force)).transpose()?;
+    let mut files = [Some(&arguments.out), arguments.curves.as_ref()].into_iter().flatten();
+    files.try_for_each(|path| FreshFile::can_be(path, arguments.force))?;
     let checkpoint =
         arguments.checkpoint_dir.as_deref().map(|directory| place_of_checkpoint(directory, &site)).transpose()?;
     let losses = learn(&mut training, updates);
@@ -109,8 +109,8 @@ pub(crate) fn run(arguments: &LearnArguments) -> Result<Exit, Failure> {
         let belongs = Belongs { tag_list_hash: site.tag_list_hash(), generation: GENERATION };
         training.agent().save(path, belongs).map_err(|error| Failure::new(Exit::Temporary, error))?;
     }
-    if let Some(fresh) = curves_file {
-        fresh.fill(curves(&losses).as_bytes())?;
+    if let Some(path) = &arguments.curves {
+        FreshFile::write(path, arguments.force, curves(&losses).as_bytes())?;
     }
     let learnt = Learnt {
         from: &arguments.from,

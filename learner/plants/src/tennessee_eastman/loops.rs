@@ -66,7 +66,7 @@ impl Loop {
 
 /// All of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Loops {
+pub(crate) struct Loops {
     a_feed: Loop,
     d_feed: Loop,
     e_feed: Loop,

@@ -84,32 +84,99 @@ const OUTPUTS: [Signal; measurements::COUNT + 2] = {
     outputs
 };
 
-/// The plant, its targets, and whether it has shut down.
+/// Who moves the valves.
+pub(crate) trait Drive: Clone + Send + std::fmt::Debug {
+    /// The plant's name with this one.
+    const NAME: &'static str;
+    /// What is set from outside.
+    const INPUTS: &'static [Signal];
+
+    /// As in the base case.
+    fn at_rest() -> Self;
+
+    /// Runs the plant for so many seconds under these inputs.
+    fn run(&mut self, process: &mut Process, seconds: u64, inputs: &[f64]) -> Result<(), Shutdown>;
+}
+
+/// Valves that are set from outside.
 #[derive(Debug, Clone)]
-struct Operation {
+pub(crate) struct Hands;
+
+impl Drive for Hands {
+    const NAME: &'static str = "tennessee_eastman";
+    const INPUTS: &'static [Signal] = &VALVES;
+
+    fn at_rest() -> Self {
+        Self
+    }
+
+    fn run(&mut self, process: &mut Process, seconds: u64, inputs: &[f64]) -> Result<(), Shutdown> {
+        let commands = std::array::from_fn(|valve| inputs[valve]);
+        let outcome = (0..seconds).try_for_each(|_| process.advance(&commands));
+        process.sense();
+        outcome
+    }
+}
+
+impl Drive for Loops {
+    const NAME: &'static str = "tennessee_eastman_setpoints";
+    const INPUTS: &'static [Signal] = &loops::SIGNALS;
+
+    fn at_rest() -> Self {
+        Self::at_rest()
+    }
+
+    fn run(&mut self, process: &mut Process, seconds: u64, inputs: &[f64]) -> Result<(), Shutdown> {
+        (0..seconds).try_for_each(|_| {
+            let outcome = process.advance(&self.commands(inputs, process.readings()));
+            process.sense();
+            outcome
+        })
+    }
+}
+
+/// The plant whose valves are set from outside.
+pub(crate) type ByValves = Operated<Hands>;
+/// The plant whose inner loops are given setpoints.
+pub(crate) type BySetpoints = Operated<Loops>;
+
+/// The plant with its targets, under whoever moves its valves.
+#[derive(Debug, Clone)]
+pub(crate) struct Operated<D> {
     options: TennesseeEastmanOptions,
     process: Process,
+    drive: D,
     has_shut_down: bool,
 }
 
-impl Operation {
-    fn new(seed: u64, options: TennesseeEastmanOptions) -> Self {
-        Self { options, process: Process::new(seed, &options), has_shut_down: false }
+impl<D: Drive> Operated<D> {
+    pub(crate) fn new(seed: u64, options: TennesseeEastmanOptions) -> Self {
+        Self { options, process: Process::new(seed, &options), drive: D::at_rest(), has_shut_down: false }
+    }
+}
+
+impl<D: Drive> Dynamics for Operated<D> {
+    const NAME: &'static str = D::NAME;
+
+    fn inputs(&self) -> &'static [Signal] {
+        D::INPUTS
     }
 
-    /// Begins again if the plant has shut down.
-    fn has_restarted(&mut self) -> bool {
-        let restarts = self.has_shut_down;
-        if restarts {
+    fn outputs(&self) -> &'static [Signal] {
+        &OUTPUTS
+    }
+
+    fn measured(&self) -> usize {
+        measurements::COUNT
+    }
+
+    fn advance(&mut self, actuators: &[f64], _time_steps: u64) -> f64 {
+        if self.has_shut_down {
             self.process.restart();
-            self.has_shut_down = false;
+            (self.drive, self.has_shut_down) = (D::at_rest(), false);
+            return 0.0;
         }
-        restarts
-    }
-
-    /// The reward of a step that has come to this.
-    fn judge(&mut self, outcome: Result<(), Shutdown>) -> f64 {
-        match outcome {
+        match self.drive.run(&mut self.process, self.options.step_s, actuators) {
             Ok(()) => costs::reward(self.process.readings(), &self.options),
             Err(Shutdown) => {
                 self.has_shut_down = true;
@@ -122,104 +189,5 @@ impl Operation {
         copy(self.process.readings(), outputs);
         let targets = [self.options.product_m3_h, self.options.g_percent];
         copy(&targets, outputs.get_mut(measurements::COUNT..).unwrap_or_default());
-    }
-}
-
-/// The plant whose valves are set from outside.
-#[derive(Debug, Clone)]
-pub(crate) struct ByValves {
-    operation: Operation,
-}
-
-impl ByValves {
-    pub(crate) fn new(seed: u64, options: TennesseeEastmanOptions) -> Self {
-        Self { operation: Operation::new(seed, options) }
-    }
-
-    fn run(&mut self, actuators: &[f64]) -> Result<(), Shutdown> {
-        let commands = std::array::from_fn(|valve| actuators[valve]);
-        let process = &mut self.operation.process;
-        let outcome = (0..self.operation.options.step_s).try_for_each(|_| process.advance(&commands));
-        process.sense();
-        outcome
-    }
-}
-
-impl Dynamics for ByValves {
-    const NAME: &'static str = "tennessee_eastman";
-
-    fn inputs(&self) -> &'static [Signal] {
-        &VALVES
-    }
-
-    fn outputs(&self) -> &'static [Signal] {
-        &OUTPUTS
-    }
-
-    fn measured(&self) -> usize {
-        measurements::COUNT
-    }
-
-    fn advance(&mut self, actuators: &[f64], _time_steps: u64) -> f64 {
-        if self.operation.has_restarted() {
-            return 0.0;
-        }
-        let outcome = self.run(actuators);
-        self.operation.judge(outcome)
-    }
-
-    fn observe(&self, outputs: &mut [f64]) {
-        self.operation.observe(outputs);
-    }
-}
-
-/// The plant whose inner loops are given setpoints.
-#[derive(Debug, Clone)]
-pub(crate) struct BySetpoints {
-    operation: Operation,
-    loops: Loops,
-}
-
-impl BySetpoints {
-    pub(crate) fn new(seed: u64, options: TennesseeEastmanOptions) -> Self {
-        Self { operation: Operation::new(seed, options), loops: Loops::at_rest() }
-    }
-
-    fn run(&mut self, setpoints: &[f64]) -> Result<(), Shutdown> {
-        let process = &mut self.operation.process;
-        (0..self.operation.options.step_s).try_for_each(|_| {
-            let outcome = process.advance(&self.loops.commands(setpoints, process.readings()));
-            process.sense();
-            outcome
-        })
-    }
-}
-
-impl Dynamics for BySetpoints {
-    const NAME: &'static str = "tennessee_eastman_setpoints";
-
-    fn inputs(&self) -> &'static [Signal] {
-        &loops::SIGNALS
-    }
-
-    fn outputs(&self) -> &'static [Signal] {
-        &OUTPUTS
-    }
-
-    fn measured(&self) -> usize {
-        measurements::COUNT
-    }
-
-    fn advance(&mut self, actuators: &[f64], _time_steps: u64) -> f64 {
-        if self.operation.has_restarted() {
-            self.loops = Loops::at_rest();
-            return 0.0;
-        }
-        let outcome = self.run(actuators);
-        self.operation.judge(outcome)
-    }
-
-    fn observe(&self, outputs: &mut [f64]) {
-        self.operation.observe(outputs);
     }
 }

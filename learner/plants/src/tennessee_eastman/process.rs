@@ -14,7 +14,7 @@ const SECONDS_PER_HOUR: f64 = 3600.0;
 
 /// The plant.
 #[derive(Debug, Clone)]
-pub(super) struct Process {
+pub(crate) struct Process {
     state: State,
     flowsheet: Flowsheet,
     disturbing: Disturbing,
@@ -25,7 +25,7 @@ pub(super) struct Process {
 
 /// The plant has reached a limit and stands still.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shutdown;
+pub(crate) struct Shutdown;
 
 impl Process {
     /// The base case.

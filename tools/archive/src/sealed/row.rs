@@ -98,7 +98,7 @@ pub(crate) fn sample_row<'a>(sample: &Sample<'a>) -> [Value<'a>; 13] {
         Value::Count(point.state.into()),
         Value::Count(point.age_us.into()),
         Value::Count(point.cycle),
-        point.source_us().map_or(Value::Nothing, Value::Micros),
+        point.source().map_or(Value::Nothing, Value::Micros),
     ]
 }
 

@@ -35,6 +35,7 @@ pub(super) fn scenario(file: &Path, complaints: &mut Complaints<'_>) -> Option<S
     }
     let steps = steps.unwrap_or_default();
     let expectations = expectations(&raw.expect, &steps, duration, &site, complaints);
+    check_what_is_told(&raw.expect, plant.as_ref(), complaints);
     Some(Scenario {
         name: name?,
         about: raw.about.value?,
@@ -438,6 +439,15 @@ fn expectations(
 ) -> Vec<Expectation> {
     let entries = raw.value.iter().flatten();
     entries.filter_map(|At { value, at }| expectation(value, *at, steps, duration, site, complaints)).collect()
+}
+
+/// Of what reaches it a simulated plant tells, and no other.
+fn check_what_is_told(raw: &Field<Vec<At<raw::Expectation>>>, plant: Option<&Plant>, complaints: &mut Complaints<'_>) {
+    let asked = raw.value.iter().flatten().map(|entry| &entry.value.no_write).find(|no_write| no_write.given);
+    let tells = plant.is_none_or(|plant| matches!(plant, Plant::Simulated { .. }));
+    if let Some(asked) = asked.filter(|_| !tells) {
+        complaints.error(asked.at, "this plant tells nobody what is written to it", "write `untouched`");
+    }
 }
 
 fn expectation(

@@ -125,6 +125,19 @@ fn a_secured_plant_gives_the_runtime_a_certificate_and_alone_can_be_trusted() {
 }
 
 #[test]
+fn what_reaches_a_plant_is_asked_of_one_that_tells_it() {
+    let of = |plant: &str| {
+        let text = format!(
+            "about: a test\nsite: sites/saturation.yaml\nplant: {{{plant}}}\nduration: 2s\nexpect: [{{no_write: u}}]\n"
+        );
+        Scenario::parse(&text, &library().join("test.yaml"))
+    };
+    assert_eq!(of("simulated: {}").unwrap().expectations.len(), 1);
+    let refused = of("existing: {rig: bench}").unwrap_err().to_string();
+    assert!(refused.contains("tells nobody what is written to it") && refused.contains("untouched"), "{refused}");
+}
+
+#[test]
 fn certificates_are_exchanged_and_given_little_time_where_there_are_any() {
     let of = |plant: &str, step: &str| {
         let text = SOUND.replace("simulated: {}", &format!("simulated: {{{plant}}}"));

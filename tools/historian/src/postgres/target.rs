@@ -178,8 +178,8 @@ impl Target {
         let config = versions.map_err(|error| untrusted(Path::new("TLS"), &error))?;
         let config = config.with_root_certificates(trusted);
         let Some(own) = &self.own else { return Ok(config.with_no_client_auth()) };
-        let (certificates, key) = (own_certificates(&own.certificate)?, own_key(&own.key)?);
-        config.with_client_auth_cert(certificates, key).map_err(|error| not_shown(&own.certificate, &error))
+        let shown = certificates(&own.certificate).map_err(|why| not_shown(&own.certificate, &why))?;
+        config.with_client_auth_cert(shown, own_key(&own.key)?).map_err(|error| not_shown(&own.certificate, &error))
     }
 
     fn password(&self) -> Result<Option<String>, TargetError> {
@@ -227,11 +227,19 @@ impl std::fmt::Display for Target {
 
 fn authorities(path: &Path) -> Result<RootCertStore, TargetError> {
     let mut trusted = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| untrusted(path, &error))? {
-        let certificate = certificate.map_err(|error| untrusted(path, &error))?;
+    for certificate in certificates(path).map_err(|why| untrusted(path, &why))? {
         trusted.add(certificate).map_err(|error| untrusted(path, &error))?;
     }
-    if trusted.is_empty() { Err(untrusted(path, &"there is no certificate in it (PEM)")) } else { Ok(trusted) }
+    Ok(trusted)
+}
+
+/// Those of a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match found {
+        Ok(certificates) if certificates.is_empty() => Err("there is no certificate in it (PEM)".to_owned()),
+        found => found.map_err(|error| error.to_string()),
+    }
 }
 
 fn authorities_of_this_machine() -> Result<RootCertStore, TargetError> {
@@ -240,17 +248,6 @@ fn authorities_of_this_machine() -> Result<RootCertStore, TargetError> {
     trusted.add_parsable_certificates(found.certs);
     let none = "this machine trusts nobody: install its certificates (ca-certificates), or name the server's authority";
     if trusted.is_empty() { Err(untrusted(Path::new("the system's certificates"), &none)) } else { Ok(trusted) }
-}
-
-fn own_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TargetError> {
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| not_shown(path, &error))?.collect();
-    let certificates = certificates.map_err(|error| not_shown(path, &error))?;
-    if certificates.is_empty() {
-        Err(not_shown(path, &"there is no certificate in it (PEM)"))
-    } else {
-        Ok(certificates)
-    }
 }
 
 fn own_key(path: &Path) -> Result<PrivateKeyDer<'static>, TargetError> {

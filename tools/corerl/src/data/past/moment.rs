@@ -220,8 +220,8 @@ impl Moment {
                 value,
                 quality: state,
                 age_s: value.map(|_| f64::from(timed.point.age_us) / 1e6),
-                source_time: timed.point.source_us().map(|source_us| zone.tell_micros(source_us)),
-                source_s: timed.point.source_us().map(|source_us| {
+                source_time: timed.point.source().map(|source_us| zone.tell_micros(source_us)),
+                source_s: timed.point.source().map(|source_us| {
                     let received_us = (timed.unix_ns / 1_000).saturating_sub(timed.point.age_us.into());
                     (i128::from(received_us) - i128::from(source_us)) as f64 / 1e6
                 }),

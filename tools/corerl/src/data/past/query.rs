@@ -187,9 +187,9 @@ fn values(series: &Series, past: &dyn Past, (from, to): (u64, u64), zone: &Zone)
         cycle: point.cycle,
         value: point.value.is_finite().then_some(point.value),
         state: series.state(&point),
-        source_time: point.source_us().map(|source_us| zone.tell_micros(source_us)),
+        source_time: point.source().map(|source_us| zone.tell_micros(source_us)),
         unix_ns,
-        source_us: point.source_us(),
+        source_us: point.source(),
     };
     Ok(points.into_iter().map(told).collect())
 }
@@ -325,33 +325,32 @@ mod tests {
         asked: QueryArguments,
     }
 
-    #[test]
-    fn a_figure_says_of_how_much_of_its_time_it_is() {
+    const SECOND_NS: u64 = 1_000_000_000;
+    const MINUTE_NS: u64 = 60 * SECOND_NS;
+
+    /// The minutes of a level that was kept for one and a half, between two times since its begin.
+    fn minutes(from_s: u64, to_s: u64) -> Vec<Stretch> {
         let directory = tempfile::tempdir().unwrap();
         kept(directory.path());
         let past = Reader::open(directory.path()).unwrap();
         let Line { asked } = Line::parse_from(["query", "level", "--zone", "UTC"]);
         let (.., zone) = asked.window.read().unwrap();
         let level = Series::named(&past, &asked.of, &asked.tags).unwrap().remove(0);
-        let minute_ns = 60_000_000_000;
-        let rows = stretches(&level, &past, (BEGIN_NS, BEGIN_NS + 2 * minute_ns), minute_ns, &zone).unwrap();
-        let known: Vec<_> = rows.iter().map(|row| (row.known * 100.0).round()).collect();
+        let window = (BEGIN_NS + from_s * SECOND_NS, BEGIN_NS + to_s * SECOND_NS);
+        stretches(&level, &past, window, MINUTE_NS, &zone).unwrap()
+    }
+
+    #[test]
+    fn a_figure_says_of_how_much_of_its_time_it_is() {
+        let known: Vec<_> = minutes(0, 120).iter().map(|row| (row.known * 100.0).round()).collect();
         assert_eq!(known, [100.0, 48.0], "the last point is of second 89");
     }
 
     #[test]
     fn rows_are_whole_from_the_one_in_which_the_window_begins_to_the_one_in_which_it_ends() {
-        const SECOND_NS: u64 = 1_000_000_000;
-        let directory = tempfile::tempdir().unwrap();
-        kept(directory.path());
-        let past = Reader::open(directory.path()).unwrap();
-        let Line { asked } = Line::parse_from(["query", "level", "--zone", "UTC"]);
-        let (.., zone) = asked.window.read().unwrap();
-        let level = Series::named(&past, &asked.of, &asked.tags).unwrap().remove(0);
-        let rows = |from_s: u64, to_s: u64| {
-            let window = (BEGIN_NS + from_s * SECOND_NS, BEGIN_NS + to_s * SECOND_NS);
-            let rows = stretches(&level, &past, window, 60 * SECOND_NS, &zone).unwrap();
-            rows.iter().map(|row| (row.bucket.unix_ns - BEGIN_NS) / SECOND_NS).collect::<Vec<_>>()
+        let rows = |from_s, to_s| {
+            let begin_s = |row: &Stretch| (row.bucket.unix_ns - BEGIN_NS) / SECOND_NS;
+            minutes(from_s, to_s).iter().map(begin_s).collect::<Vec<_>>()
         };
         assert_eq!([rows(10, 50), rows(0, 60), rows(0, 61)], [vec![0], vec![0], vec![0, 60]]);
         assert_eq!([rows(59, 60), rows(60, 60), rows(200, 300)], [vec![0], vec![60], vec![]]);
