@@ -185,6 +185,9 @@ fn a_source_timestamp_is_that_of_a_good_and_fresh_value() {
     assert_eq!(shown(-7, Quality::Good, 0), None);
     assert_eq!(shown(7, Quality::Good, 1_000_000), None);
     assert_eq!(image(PLAIN, &[], 0).source_time(tag()), None);
+    // What is recorded is what the source said, whatever became of the value.
+    let read = |quality, ms| image(PLAIN, &[stamped(0, 7, quality)], ms).reading(tag()).source_time;
+    assert_eq!([read(Quality::Good, 0), read(Quality::Bad, 0), read(Quality::Good, 1_000_000)], [7; 3]);
 }
 
 #[test]

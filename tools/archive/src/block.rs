@@ -317,6 +317,20 @@ mod tests {
     }
 
     #[test]
+    fn a_block_of_the_first_version_is_read_and_one_of_a_later_is_not() {
+        let points = [Point { age_us: 5, ..Point::new(7, 1.5, 2) }, Point::new(8, 2.5, 0)];
+        let as_version = |version| {
+            let mut block = pack(&points);
+            block[4] = version;
+            let sum = crc32fast::hash(&block[4..]).to_le_bytes();
+            block[..4].copy_from_slice(&sum);
+            unpack(&block)
+        };
+        assert_eq!([1, 2].map(as_version), [Ok(points.to_vec()), Ok(points.to_vec())]);
+        assert_eq!([0, 3].map(as_version), [Err(Damaged), Err(Damaged)]);
+    }
+
+    #[test]
     fn a_source_that_says_when_costs_little_more_than_a_byte_a_sample() {
         let points = |source_us: fn(u64) -> u64| -> Vec<Point> {
             (0..1000).map(|n| Point { source_us: source_us(n), ..Point::new(7 + n * 1000, 7.25, 0) }).collect()

@@ -105,6 +105,10 @@ mod tests {
         let plain = example_with(directory.path(), "plain.yaml", |text| text);
         let sites = load(&[&plain]).unwrap();
         assert_eq!((sites.database, sites.history), (None, Some(directory.path().join("history"))));
+        let placed = example_with(directory.path(), "placed.yaml", |text| {
+            text.replacen("\nruntime:\n", "\nruntime:\n  cpus: {control: 0, io: 1}\n", 1)
+        });
+        assert_eq!(load(&[&placed]).unwrap().free_cpus(&Cpus::from_list(0..4)), [2, 3]);
 
         let with = |line: &str| line.to_owned();
         let database = "infra: {db: {username: u, password: {env: CORERL_NOT_SET}, ip: db.plant, db_name: d}}\n";

@@ -34,3 +34,30 @@ impl Class {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::row::SOURCE;
+    use super::*;
+    use crate::block::Point;
+    use crate::rows::{TrackKind, TrackName};
+
+    #[test]
+    fn a_day_that_was_sealed_without_the_times_of_sources_is_read_without_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner { agent: "ph".into(), instance: "main".into(), run: "7".into() };
+        let track = TrackName { kind: TrackKind::Tag, name: "level".into(), unit: "m".into() };
+        let point = Point { age_us: 3, source_us: 9, ..Point::new(5, 0.5, 1) };
+        let row = sample_row(&Sample { unix_ns: 1, owner: &owner, track: &track, point });
+        let read = |columns| {
+            let place = directory.path().join(format!("{columns}.parquet"));
+            let mut draft = Draft::begin(&place, &sample_columns()[..columns], &[]).unwrap();
+            draft.row(1, &row[..columns]).unwrap();
+            let pieces = draft.end().unwrap().unwrap().pieces;
+            let share = Share { group: 0, piece: pieces[0], first_row: 0, rows: 1 };
+            points(&place, pieces[1], &share).unwrap()
+        };
+        assert_eq!(read(SOURCE + 1), [point]);
+        assert_eq!(read(SOURCE), [Point { source_us: 0, ..point }]);
+    }
+}
