@@ -207,7 +207,7 @@ mod tests {
             ("stand_still", 0x9d8b_b835_7d25_51f0),
             ("inertia", 0x2fa3_5c37_cc53_c58a),
             ("distraction", 0xed44_332b_bfb1_c5b2),
-            ("nonstationary", 0x2516_a217_dc9c_424a),
+            ("nonstationary", 0xfe35_13a3_4ddb_56cb),
             ("t_maze", 0xbbc7_1e3c_f45a_9936),
             ("windy_room", 0x7e5f_0560_1f5e_b950),
             ("pvs", 0xa59c_59b0_4304_dd44),

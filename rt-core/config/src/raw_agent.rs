@@ -64,8 +64,8 @@ sections! {
         pessimism: f64, Default("0.5");
         /// With `pathwise`: the same for what a history shows, which nobody can try, 0 to 10.
         historical_pessimism: f64, Default("2");
-        /// With `pathwise`: how much the critics' disagreement widens exploration, 0 to 10.
-        curiosity: f64, Default("0.5");
+        /// With `pathwise`: how much the critics' disagreement widens exploration, 0 to 10. Absent: 0.5, or 0 where nothing counts that follows a decision (`gamma: 0`).
+        curiosity: f64, Optional;
         /// With `pathwise`: how strongly the actor is held to the actions of a history, at its states, 0 to 100: a slope of mean size moves it away from them by 1 / `cloning` of a setpoint's range.
         cloning: f64, Default("16");
         /// With `percentile`: actor updates at most after each critic update.

@@ -1,8 +1,9 @@
 //! A scenario from a running agent: what was seen of it for a while becomes what is expected.
 //!
 //! What people did becomes the timeline: setpoints that were taken and handed back, arming, commands. What the runtime did
-//! becomes expectations: the modes that it went through, those that it never was in, the slots that it lost. Faults leave
-//! their traces in modes alone; whoever knows what was broken adds it.
+//! becomes expectations: the modes that it went through, those that it never was in, the slots that it lost. What it was
+//! worth depends on what it had learnt before, so that is a comment. Faults leave their traces in modes alone; whoever knows
+//! what was broken adds it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ const PORT: &str = "{port}";
 const MARGIN: u64 = 10;
 /// And so many more.
 const SLOTS_MORE: u64 = 1000;
+/// Parts of a run whose mean rewards tell how much they vary.
+const REWARD_PARTS: usize = 10;
 
 /// A scenario as it was recorded.
 #[derive(Clone, Debug)]
@@ -213,6 +216,9 @@ fn text(take: &Take, site_file: &Path, plant: &str, is_simulated: bool) -> Strin
     steps.iter().for_each(|step| _ = writeln!(yaml, "  {step}"));
     yaml.push_str("expect:\n");
     expectations(&during, length_s).iter().for_each(|expectation| _ = writeln!(yaml, "  - {expectation}"));
+    if let Some(reward) = reward(&during) {
+        let _ = writeln!(yaml, "  # For an agent that begins with what this one had learnt:\n  # - {reward}");
+    }
     yaml
 }
 
@@ -258,6 +264,19 @@ fn expectations(cycles: &[&CycleSeen], length_s: f64) -> Vec<String> {
     let lost: u64 = cycles.iter().map(|cycle| u64::from(cycle.skipped)).sum();
     expectations.push(format!("{{lost_slots: {}}}", MARGIN * lost + SLOTS_MORE));
     expectations
+}
+
+/// The mean reward, and how far below it another run's may lie: as far as the best and the worst part of this one lay apart.
+/// `None` where there were too few rewards to tell.
+fn reward(cycles: &[&CycleSeen]) -> Option<String> {
+    let rewards: Vec<_> = cycles.iter().filter_map(|cycle| cycle.reward).collect();
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    if rewards.len() < REWARD_PARTS {
+        return None;
+    }
+    let parts = rewards.chunks_exact(rewards.len() / REWARD_PARTS).map(mean);
+    let (worst, best) = parts.fold((f64::MAX, f64::MIN), |(worst, best), part| (part.min(worst), part.max(best)));
+    Some(format!("{{reward: {:.4}, tolerance: {:.4}}}", mean(&rewards), best - worst))
 }
 
 #[cfg(test)]
@@ -366,6 +385,16 @@ mod tests {
         assert_eq!((scenario.begin, scenario.arm, scenario.duration.as_secs()), (Mode::Shadow, false, 600));
         let expected: Vec<_> = scenario.expectations.iter().map(ToString::to_string).collect();
         assert_eq!(expected.first().map(String::as_str), Some("modes run, hold"));
+    }
+
+    #[test]
+    fn what_a_run_was_worth_is_offered_with_how_much_it_varied() {
+        let mut take = take();
+        assert!(!text(&take, Path::new("site.yaml"), "{}", true).contains("reward"), "nothing was reckoned");
+        let rewarded = |at: i64| CycleSeen { reward: Some(-0.2 - at as f64 / 1e3), ..cycle(at * S, Mode::Run) };
+        take.cycles = (0..100).map(rewarded).collect();
+        let text = text(&take, Path::new("site.yaml"), "{}", true);
+        assert!(text.contains("\n  # - {reward: -0.2495, tolerance: 0.0900}\n"), "{text}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ impl Usual {
     }
 }
 
+/// How much the critics' disagreement widens exploration, if there is a future to explore for.
+const CURIOSITY: f64 = 0.5;
 /// Excursions fade in so many decisions, and so many times what the discount looks ahead.
 const FADING_DECISIONS: f64 = 30.0;
 const FADING_HORIZONS: f64 = 3.0;
@@ -76,7 +78,10 @@ pub(super) fn resolve(
     let ensemble_probability = number(&raw.ensemble_probability, fraction, FRACTION, complaints);
     let pessimism = number(&raw.pessimism, weight, "0 to 10", complaints);
     let historical_pessimism = number(&raw.historical_pessimism, weight, "0 to 10", complaints);
-    let curiosity = number(&raw.curiosity, weight, "0 to 10", complaints);
+    let curiosity = match raw.curiosity.given {
+        true => number(&raw.curiosity, weight, "0 to 10", complaints),
+        false => gamma.map(|gamma| if gamma > 0.0 { CURIOSITY } else { 0.0 }),
+    };
     let cloning = number(&raw.cloning, |x| (0.0..=100.0).contains(&x), "0 to 100", complaints);
     let traces = traces(raw, complaints);
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);

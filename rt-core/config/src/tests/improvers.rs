@@ -16,6 +16,10 @@ fn an_agent_has_the_usual_options_of_its_improver_and_keeps_those_that_are_given
     let given = "{improver: percentile, batch_size: 32, critic_lr: 0.01, critic_updates: 1}";
     assert_eq!(facts(agent(given)), (Improver::Percentile, 32, 1e-2, 1e-2, 1));
     assert_eq!(agent("{pessimism: 0, curiosity: 2}").curiosity, 2.0);
+    assert_eq!(
+        ["{gamma: 0.1}", "{gamma: 0}", "{gamma: 0, curiosity: 1}"].map(|given| agent(given).curiosity),
+        [0.5, 0.0, 1.0]
+    );
 }
 
 #[test]
