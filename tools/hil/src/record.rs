@@ -22,6 +22,7 @@ use crate::follow::{Follower, blank};
 use crate::run::Stop;
 use crate::scenario::{DURATION_MAX, DURATION_MIN, Scenario, ScenarioError};
 use crate::take::{CycleSeen, EventSeen, Take, seconds};
+use crate::verdict::average;
 
 /// How often rings are read.
 const TICK: Duration = Duration::from_millis(20);
@@ -270,13 +271,12 @@ fn expectations(cycles: &[&CycleSeen], length_s: f64) -> Vec<String> {
 /// `None` where there were too few rewards to tell.
 fn reward(cycles: &[&CycleSeen]) -> Option<String> {
     let rewards: Vec<_> = cycles.iter().filter_map(|cycle| cycle.reward).collect();
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     if rewards.len() < REWARD_PARTS {
         return None;
     }
-    let parts = rewards.chunks_exact(rewards.len() / REWARD_PARTS).map(mean);
+    let parts = rewards.chunks_exact(rewards.len() / REWARD_PARTS).filter_map(average);
     let (worst, best) = parts.fold((f64::MAX, f64::MIN), |(worst, best), part| (part.min(worst), part.max(best)));
-    Some(format!("{{reward: {:.4}, tolerance: {:.4}}}", mean(&rewards), best - worst))
+    Some(format!("{{reward: {:.4}, tolerance: {:.4}}}", average(&rewards)?, best - worst))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 mod always;
 mod wanted;
 
+pub(crate) use wanted::average;
+
 use std::time::Duration;
 
 use serde::Serialize;

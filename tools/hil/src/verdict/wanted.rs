@@ -75,7 +75,7 @@ fn seen(take: &Take, window: Window) -> impl Iterator<Item = &CycleSeen> {
     take.cycles.iter().filter(move |cycle| window.holds(cycle.at))
 }
 
-fn average(numbers: &[f64]) -> Option<f64> {
+pub(crate) fn average(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
