@@ -95,6 +95,10 @@ pub struct Host {
     pub is_smt_active: Fact<bool>,
     /// Transparent huge pages.
     pub huge_pages: Fact<HugePages>,
+    /// Compaction may move locked pages, too; whoever touches one meanwhile faults and waits.
+    pub moves_locked_pages: Fact<bool>,
+    /// Automatic NUMA balancing takes pages out of the page tables to see who touches them.
+    pub balances_numa: Fact<bool>,
     /// Real-time threads need a budget of their control group (CONFIG_RT_GROUP_SCHED).
     pub has_rt_groups: Fact<bool>,
     /// What the monotonic clock reads.
@@ -137,6 +141,8 @@ impl Host {
             cpus_tickless: place.text("/sys/devices/system/cpu/nohz_full"),
             is_smt_active: place.derive("/sys/devices/system/cpu/smt/active", |text| Some(text.trim() == "1")),
             huge_pages: place.derive("/sys/kernel/mm/transparent_hugepage/enabled", huge_pages),
+            moves_locked_pages: place.derive("/proc/sys/vm/compact_unevictable_allowed", is_on),
+            balances_numa: place.derive("/proc/sys/kernel/numa_balancing", is_on),
             has_rt_groups: place.rt_groups(),
             clocksource: place.text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             governor: place.text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
@@ -227,6 +233,11 @@ fn huge_pages(text: &str) -> Option<HugePages> {
         "never" => Some(HugePages::Never),
         _ => None,
     }
+}
+
+/// A switch of the kernel; beyond 1 it is on in more than one way.
+fn is_on(text: &str) -> Option<bool> {
+    text.trim().parse::<u32>().ok().map(|mode| mode != 0)
 }
 
 /// The numbers of the interrupts that the kernel delivers to `cpu`; `None` when it does not tell.
@@ -350,11 +361,15 @@ mod tests {
         let host = machine(&[
             ("sys/devices/system/cpu/smt/active", "1\n"),
             ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+            ("proc/sys/vm/compact_unevictable_allowed", "0\n"),
+            ("proc/sys/kernel/numa_balancing", "2\n"),
             ("sys/devices/system/cpu/nohz_full", "2-3\n"),
             ("proc/sys/kernel/osrelease", "6.1.0\n"),
             ("boot/config-6.1.0", "CONFIG_RT_MUTEXES=y\nCONFIG_RT_GROUP_SCHED=y\n"),
         ]);
         assert_eq!((host.is_smt_active.value, host.huge_pages.value), (Some(true), Some(HugePages::OnRequest)));
+        assert_eq!((host.moves_locked_pages.value, host.balances_numa.value), (Some(false), Some(true)));
+        assert_eq!(machine(&[]).moves_locked_pages.value, None);
         assert_eq!(host.cpus_tickless.value.as_deref(), Some("2-3"));
         assert_eq!(host.has_rt_groups.value, Some(true));
         let without =

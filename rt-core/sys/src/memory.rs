@@ -1,4 +1,7 @@
-//! Memory that never faults: locked, prefaulted, and last in line for the out-of-memory killer.
+//! Memory that does not fault: locked, prefaulted, and last in line for the out-of-memory killer.
+//!
+//! A lock keeps pages in memory, not in their place: compaction and NUMA balancing may still move them, unless the kernel is
+//! told not to (`Host::moves_locked_pages`, `Host::balances_numa`).
 
 use std::hint::black_box;
 use std::{fs, io};

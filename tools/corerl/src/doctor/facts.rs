@@ -24,6 +24,8 @@ pub(super) fn judge(host: &Host, cpus: &Cpus) -> Vec<Finding> {
         governor(host),
         smt(host),
         huge_pages(host),
+        compaction(host),
+        numa_balancing(host),
         machine(host),
         swap(host),
         shared_memory(host),
@@ -147,6 +149,31 @@ fn huge_pages(host: &Host) -> Finding {
     }
 }
 
+/// Documentation/admin-guide/sysctl/vm.rst: PREEMPT_RT kernels begin with 0, all others with 1.
+fn compaction(host: &Host) -> Finding {
+    let finding = |fact| Finding::ok("memory compaction", fact, host.moves_locked_pages.source);
+    match host.moves_locked_pages.value {
+        Some(true) => finding("moves locked pages, too").degraded(
+            "when memory is fragmented, pages of the control thread are moved under it: it faults, and waits for the move",
+            "sysctl vm.compact_unevictable_allowed=0, and a file in /etc/sysctl.d that says it at every boot",
+        ),
+        Some(false) => finding("leaves locked pages where they are"),
+        None => finding("none by this kernel, or not shown"),
+    }
+}
+
+fn numa_balancing(host: &Host) -> Finding {
+    let finding = |fact| Finding::ok("NUMA balancing", fact, host.balances_numa.source);
+    match host.balances_numa.value {
+        Some(true) => finding("on").degraded(
+            "the kernel takes pages away to see who touches them; whoever does faults, and may wait for a move",
+            "sysctl kernel.numa_balancing=0, and a file in /etc/sysctl.d that says it at every boot",
+        ),
+        Some(false) => finding("off"),
+        None => finding("none by this kernel, or not shown"),
+    }
+}
+
 fn machine(host: &Host) -> Finding {
     match host.is_virtual.value {
         Some(true) => Finding::ok("machine", "virtual", host.is_virtual.source).degraded(
@@ -267,6 +294,8 @@ mod tests {
         host.governor.value = Some("performance".into());
         host.is_smt_active.value = Some(false);
         host.huge_pages.value = Some(HugePages::OnRequest);
+        host.moves_locked_pages.value = Some(false);
+        host.balances_numa.value = Some(false);
         host.is_virtual.value = Some(false);
         host.dev_shm_free_bytes.value = Some(1 << 34);
         host.cpus_isolated.value = Some("2-3".into());
@@ -292,6 +321,8 @@ mod tests {
         host.governor.value = Some("powersave".into());
         host.is_smt_active.value = Some(true);
         host.huge_pages.value = Some(HugePages::Always);
+        host.moves_locked_pages.value = Some(true);
+        host.balances_numa.value = Some(true);
         host.is_virtual.value = Some(true);
         host.dev_shm_free_bytes.value = None;
         let mut findings = judge(&host, &Cpus::from_list(0..2));
@@ -305,6 +336,8 @@ mod tests {
             "frequency",
             "SMT",
             "transparent huge pages",
+            "memory compaction",
+            "NUMA balancing",
             "machine",
             "/dev/shm",
             "isolation",
