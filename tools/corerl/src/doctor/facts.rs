@@ -1,6 +1,6 @@
 //! What is only read, and what it means for timing.
 
-use rt_sys::{Cpus, Host, HugePages, Preemption, irqs_on, realtime_tasks};
+use rt_sys::{Cpus, Fact, Host, HugePages, Preemption, irqs_on, realtime_tasks};
 
 use super::Finding;
 
@@ -149,27 +149,40 @@ fn huge_pages(host: &Host) -> Finding {
     }
 }
 
-/// Documentation/admin-guide/sysctl/vm.rst: PREEMPT_RT kernels begin with 0, all others with 1.
+/// PREEMPT_RT kernels begin with it off, others usually with it on (kernel documentation, admin-guide/sysctl/vm).
 fn compaction(host: &Host) -> Finding {
-    let finding = |fact| Finding::ok("memory compaction", fact, host.moves_locked_pages.source);
-    match host.moves_locked_pages.value {
-        Some(true) => finding("moves locked pages, too").degraded(
-            "when memory is fragmented, pages of the control thread are moved under it: it faults, and waits for the move",
-            "sysctl vm.compact_unevictable_allowed=0, and a file in /etc/sysctl.d that says it at every boot",
-        ),
-        Some(false) => finding("leaves locked pages where they are"),
-        None => finding("none by this kernel, or not shown"),
-    }
+    moved_pages(
+        "memory compaction",
+        &host.moves_locked_pages,
+        ["moves locked pages, too", "leaves locked pages where they are"],
+        "when memory is fragmented, pages of the control thread are moved under it: it faults, and waits for the move",
+        "vm.compact_unevictable_allowed",
+    )
 }
 
 fn numa_balancing(host: &Host) -> Finding {
-    let finding = |fact| Finding::ok("NUMA balancing", fact, host.balances_numa.source);
-    match host.balances_numa.value {
-        Some(true) => finding("on").degraded(
-            "the kernel takes pages away to see who touches them; whoever does faults, and may wait for a move",
-            "sysctl kernel.numa_balancing=0, and a file in /etc/sysctl.d that says it at every boot",
-        ),
-        Some(false) => finding("off"),
+    moved_pages(
+        "NUMA balancing",
+        &host.balances_numa,
+        ["on", "off"],
+        "the kernel takes pages away to see who touches them; whoever does faults, and may wait for a move",
+        "kernel.numa_balancing",
+    )
+}
+
+/// A switch of the kernel that moves pages while it is on.
+fn moved_pages(
+    subject: &'static str,
+    fact: &Fact<bool>,
+    [on, off]: [&str; 2],
+    cost: &'static str,
+    switch: &str,
+) -> Finding {
+    let finding = |shown| Finding::ok(subject, shown, fact.source);
+    match fact.value {
+        Some(true) => finding(on)
+            .degraded(cost, format!("sysctl {switch}=0, and a file in /etc/sysctl.d that says it at every boot")),
+        Some(false) => finding(off),
         None => finding("none by this kernel, or not shown"),
     }
 }
