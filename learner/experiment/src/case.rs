@@ -40,7 +40,8 @@ pub struct Case {
     /// Ranges and steps of setpoints, by name; absent ones have the environment's range.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub actions: BTreeMap<String, ActionRange>,
-    /// More keys of the outputs' tags, by name: an imputer, zones, another range.
+    /// More keys of the outputs' tags, by name: an imputer, zones, another range. With a range, the environment's own reward,
+    /// `environment_reward`, is an input of the agent like they are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, Map<String, Value>>,
     /// More tags: computed ones.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::case::{ActionRange, Case};
 use crate::world::World;
 
-/// The tag that has the environment's own reward.
+/// The tag that has the environment's own reward. A case that gives it a range among its tags lets the agent see it.
 const OWN_REWARD: &str = "environment_reward";
 /// Nobody asks how fast the agent moves a simulated plant.
 const PERIOD: &str = "100ms";
@@ -33,7 +33,7 @@ pub fn site_of(case: &Case, world: &World, seed: u64) -> Result<Site, String> {
         tag.extend(more.map(|(key, value)| (key.clone(), value.clone())));
         tags.push(Value::Object(tag));
     }
-    tags.push(json!({ "name": OWN_REWARD, "type": "meta", "node_identifier": node(OWN_REWARD) }));
+    tags.push(Value::Object(own_reward_tag(case)));
     tags.extend(case.computed.iter().cloned().map(Value::Object));
     let limits: Map<_, _> =
         actions().map(|(variable, _)| (variable.name.clone(), json!({ "rate": "unlimited" }))).collect();
@@ -72,10 +72,9 @@ fn said(refused: &rt_config::Refused) -> String {
 
 /// Names in `actions` and `tags` that the environment does not have.
 fn complain_of_strangers(case: &Case, world: &World) -> Result<(), String> {
-    let groups: [(&str, Vec<&String>, &[Variable]); 2] = [
-        ("actions", case.actions.keys().collect(), world.inputs()),
-        ("tags", case.tags.keys().collect(), world.outputs()),
-    ];
+    let tags = case.tags.keys().filter(|name| *name != OWN_REWARD).collect();
+    let groups: [(&str, Vec<&String>, &[Variable]); 2] =
+        [("actions", case.actions.keys().collect(), world.inputs()), ("tags", tags, world.outputs())];
     for (key, names, variables) in groups {
         if let Some(stranger) = names.into_iter().find(|name| variables.iter().all(|known| known.name != **name)) {
             let known: Vec<_> = variables.iter().map(|variable| variable.name.as_str()).collect();
@@ -95,6 +94,12 @@ fn complain_of_missing_ranges(case: &Case, world: &World) -> Result<(), String> 
     };
     let observations = names(world.outputs(), &|variable| has_range(&variable.name));
     let actions = names(world.inputs(), &|variable| action_of(case, variable).range.is_some());
+    if case.tags.contains_key(OWN_REWARD) && !has_range(OWN_REWARD) {
+        return Err(format!(
+            "`tags.{OWN_REWARD}` shows the agent its reward, and has no range: write the usual one, as in \
+             `{OWN_REWARD}: {{expected_range: [-1, 0]}}`"
+        ));
+    }
     match (observations.first(), actions.first()) {
         (Some(first), _) => Err(format!(
             "the environment has no range for {}: write the usual one, as in `tags: {{{first}: {{expected_range: [-1, 1]}}}}`",
@@ -125,6 +130,20 @@ fn measured(variable: &Variable) -> Map<String, Value> {
     let tag = [("name", json!(name)), ("unit", json!(unit)), ("node_identifier", json!(node(name)))];
     let range = range(variable).map(|range| ("operating_range", json!(range)));
     tag.into_iter().chain(range).map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// What the reward is worth is known whatever else is missing, so it may be one of the inputs (Wang et al. 2016, "Learning to
+/// reinforcement learn"); an agent that is not shown it knows it as its aim alone.
+fn own_reward_tag(case: &Case) -> Map<String, Value> {
+    let mut tag = Map::from_iter([
+        ("name".to_owned(), json!(OWN_REWARD)),
+        ("node_identifier".to_owned(), json!(node(OWN_REWARD))),
+    ]);
+    match case.tags.get(OWN_REWARD) {
+        Some(more) => tag.extend(more.clone()),
+        None => _ = tag.insert("type".to_owned(), json!("meta")),
+    }
+    tag
 }
 
 fn setpoint(variable: &Variable, action: ActionRange) -> Result<Map<String, Value>, String> {
@@ -174,6 +193,19 @@ mod tests {
             let case = Case { actions: Default::default(), agent: Default::default(), ..case };
             site(&case).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
+    }
+
+    #[test]
+    fn the_agent_sees_the_reward_if_the_case_gives_it_a_range() {
+        let mut case = Case::named("saturation").unwrap();
+        let columns = |case: &Case| policy::pipeline::Columns::of(&site(case).unwrap()).as_slice().len();
+        let unseen = columns(&case);
+        case.tags.insert(OWN_REWARD.to_owned(), Map::from_iter([("expected_range".to_owned(), json!([-0.5, 0.0]))]));
+        assert_eq!(columns(&case), unseen + site(&case).unwrap().agent.traces.len());
+        case.tags.insert(OWN_REWARD.to_owned(), Map::new());
+        assert!(
+            site(&case).unwrap_err().contains("`tags.environment_reward` shows the agent its reward, and has no range")
+        );
     }
 
     #[test]

@@ -92,8 +92,12 @@ sections! {
         decision_clock: ClockName, Default("off");
         /// The running agent samples its action; otherwise it takes the mean.
         explore: bool, Default("true");
-        /// While exploring, the chance that a decision of an agent that has learnt nothing begins an excursion: anywhere within the bounds, for a while; 0 to 1. It fades as the agent learns, in 30 decisions and three times what the discount looks ahead.
+        /// While exploring, the chance that a decision of an agent that has learnt nothing begins an excursion: anywhere within the bounds, for a while; 0 to 1. It fades as the agent learns.
         excursions: f64, Default("0");
+        /// The longest excursion, in decisions. Otherwise what the discount looks ahead, from 10 to 1000.
+        excursion_decisions: Whole<1, 1_000>, Optional;
+        /// The decisions in which the chance of an excursion falls to a third. Otherwise 30 and three times what the discount looks ahead.
+        excursion_fading: Whole<1, 1_000_000>, Optional;
         /// Updates between two attempts to publish a policy.
         publish_every: Whole<1, 1_000_000>, Default("200");
     }

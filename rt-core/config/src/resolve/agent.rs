@@ -28,10 +28,10 @@ impl Usual {
 
 /// How much the critics' disagreement widens exploration, if there is a future to explore for.
 const CURIOSITY: f64 = 0.5;
-/// Excursions fade in so many decisions, and so many times what the discount looks ahead.
+/// Unless said otherwise, excursions fade in so many decisions, and so many times what the discount looks ahead.
 const FADING_DECISIONS: f64 = 30.0;
 const FADING_HORIZONS: f64 = 3.0;
-/// The longest excursion has at least, and at most, so many decisions.
+/// Unless said otherwise, the longest excursion has at least, and at most, so many decisions.
 const EXCURSION_MIN_DECISIONS: f64 = 10.0;
 const EXCURSION_MAX_DECISIONS: f64 = 1_000.0;
 
@@ -85,7 +85,7 @@ pub(super) fn resolve(
     let cloning = number(&raw.cloning, |x| (0.0..=100.0).contains(&x), "0 to 100", complaints);
     let traces = traces(raw, complaints);
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
-    let excursions = number(&raw.excursions, share, SHARE, complaints);
+    let rate = number(&raw.excursions, share, SHARE, complaints);
     let critic_updates = whole_or(&raw.critic_updates, usual.as_ref()?.critic_updates);
     Some(AgentOptions {
         gamma: gamma?,
@@ -114,7 +114,7 @@ pub(super) fn resolve(
         traces: traces?,
         decision_clock: decision_clock?,
         explore: raw.explore.value?,
-        excursions: fading(excursions?, gamma?, critic_updates?, interaction?),
+        excursions: excursions(raw, rate?, gamma?, critic_updates?, interaction?)?,
         publish_every: count(raw.publish_every.value?.0)?,
     })
 }
@@ -175,15 +175,26 @@ fn effective_episodes(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Op
     }
 }
 
-/// They fade in some decisions and in the observations that the discount looks ahead, and none is longer than that.
-fn fading(rate: f64, gamma: f64, critic_updates: u64, interaction: &Interaction) -> Excursions {
-    let every = interaction.observations_per_decision() as f64;
-    let ahead = 1.0 / (1.0 - gamma);
-    Excursions {
+/// They fade, and end, after as many decisions as is said, or as the discount looks ahead.
+fn excursions(
+    raw: &Agent,
+    rate: f64,
+    gamma: f64,
+    critic_updates: u64,
+    interaction: &Interaction,
+) -> Option<Excursions> {
+    let every = interaction.observations_per_decision();
+    let ahead = 1.0 / (1.0 - gamma) / every as f64;
+    let longest = ahead.clamp(EXCURSION_MIN_DECISIONS, EXCURSION_MAX_DECISIONS) as u64;
+    let fading = match raw.excursion_fading.given {
+        true => raw.excursion_fading.value.as_ref()?.0 as f64,
+        false => FADING_DECISIONS + FADING_HORIZONS * ahead,
+    };
+    Some(Excursions {
         rate,
-        fading_updates: critic_updates as f64 * (FADING_DECISIONS * every + FADING_HORIZONS * ahead),
-        decisions_max: (ahead / every).clamp(EXCURSION_MIN_DECISIONS, EXCURSION_MAX_DECISIONS) as u32,
-    }
+        fading_updates: (critic_updates * every) as f64 * fading,
+        decisions_max: u32::try_from(whole_or(&raw.excursion_decisions, longest)?).ok()?,
+    })
 }
 
 fn traces(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Vec<f64>> {
@@ -224,5 +235,16 @@ mod tests {
         assert_eq!((six.rate, twelve.fading_updates), (0.1, 2.0 * six.fading_updates));
         assert!(six.fading_updates > 6.0 * 30.0 && (10..=1_000).contains(&six.decisions_max));
         assert!(excursions("  excursions: 1.5\n").unwrap_err().contains("0 to 1"));
+    }
+
+    #[test]
+    fn how_long_excursions_are_and_how_long_they_are_made_can_be_said() {
+        let said = "  excursions: 0.3\n  critic_updates: 6\n  excursion_decisions: 3\n  excursion_fading: 500\n";
+        let said = excursions(said).unwrap();
+        let every = said.fading_updates / (6.0 * 500.0);
+        assert!(said.decisions_max == 3 && every >= 1.0 && every.fract() == 0.0, "{said:?}");
+        for outside in ["  excursion_decisions: 0\n", "  excursion_decisions: 1001\n", "  excursion_fading: 0\n"] {
+            assert!(excursions(outside).is_err(), "{outside}");
+        }
     }
 }
