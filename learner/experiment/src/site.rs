@@ -92,14 +92,11 @@ fn complain_of_missing_ranges(case: &Case, world: &World) -> Result<(), String> 
         let without = variables.iter().filter(|variable| range(variable).is_none() && !has_range(variable));
         without.map(|variable| variable.name.clone()).collect::<Vec<_>>()
     };
-    let observations = names(world.outputs(), &|variable| has_range(&variable.name));
-    let actions = names(world.inputs(), &|variable| action_of(case, variable).range.is_some());
+    let mut observations = names(world.outputs(), &|variable| has_range(&variable.name));
     if case.tags.contains_key(OWN_REWARD) && !has_range(OWN_REWARD) {
-        return Err(format!(
-            "`tags.{OWN_REWARD}` shows the agent its reward, and has no range: write the usual one, as in \
-             `{OWN_REWARD}: {{expected_range: [-1, 0]}}`"
-        ));
+        observations.push(OWN_REWARD.to_owned());
     }
+    let actions = names(world.inputs(), &|variable| action_of(case, variable).range.is_some());
     match (observations.first(), actions.first()) {
         (Some(first), _) => Err(format!(
             "the environment has no range for {}: write the usual one, as in `tags: {{{first}: {{expected_range: [-1, 1]}}}}`",
@@ -132,8 +129,8 @@ fn measured(variable: &Variable) -> Map<String, Value> {
     tag.into_iter().chain(range).map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-/// What the reward is worth is known whatever else is missing, so it may be one of the inputs (Wang et al. 2016, "Learning to
-/// reinforcement learn"); an agent that is not shown it knows it as its aim alone.
+/// The environment tells its reward whatever else is missing, so it may be one of the inputs (Wang et al. 2016, "Learning to
+/// reinforcement learn"). Otherwise it is what the agent aims at and does not see.
 fn own_reward_tag(case: &Case) -> Map<String, Value> {
     let mut tag = Map::from_iter([
         ("name".to_owned(), json!(OWN_REWARD)),
@@ -203,9 +200,7 @@ mod tests {
         case.tags.insert(OWN_REWARD.to_owned(), Map::from_iter([("expected_range".to_owned(), json!([-0.5, 0.0]))]));
         assert_eq!(columns(&case), unseen + site(&case).unwrap().agent.traces.len());
         case.tags.insert(OWN_REWARD.to_owned(), Map::new());
-        assert!(
-            site(&case).unwrap_err().contains("`tags.environment_reward` shows the agent its reward, and has no range")
-        );
+        assert!(site(&case).unwrap_err().contains("no range for environment_reward"));
     }
 
     #[test]

@@ -96,7 +96,7 @@ sections! {
         excursions: f64, Default("0");
         /// The longest excursion, in decisions. Otherwise what the discount looks ahead, from 10 to 1000.
         excursion_decisions: Whole<1, 1_000>, Optional;
-        /// The decisions in which the chance of an excursion falls to a third. Otherwise 30 and three times what the discount looks ahead.
+        /// The decisions in which the chance of an excursion falls to about a third. Otherwise 30 and three times what the discount looks ahead.
         excursion_fading: Whole<1, 1_000_000>, Optional;
         /// Updates between two attempts to publish a policy.
         publish_every: Whole<1, 1_000_000>, Default("200");

@@ -239,10 +239,9 @@ mod tests {
 
     #[test]
     fn how_long_excursions_are_and_how_long_they_are_made_can_be_said() {
-        let said = "  excursions: 0.3\n  critic_updates: 6\n  excursion_decisions: 3\n  excursion_fading: 500\n";
-        let said = excursions(said).unwrap();
-        let every = said.fading_updates / (6.0 * 500.0);
-        assert!(said.decisions_max == 3 && every >= 1.0 && every.fract() == 0.0, "{said:?}");
+        let said =
+            |fading: u32| excursions(&format!("  excursion_decisions: 3\n  excursion_fading: {fading}\n")).unwrap();
+        assert_eq!((said(500).decisions_max, said(500).fading_updates), (3, 500.0 * said(1).fading_updates));
         for outside in ["  excursion_decisions: 0\n", "  excursion_decisions: 1001\n", "  excursion_fading: 0\n"] {
             assert!(excursions(outside).is_err(), "{outside}");
         }
