@@ -31,7 +31,7 @@ const MAGIC: [u8; 8] = *b"CoreRLck";
 /// What a complete file ends with.
 const END: [u8; 8] = *b"CoreRLok";
 /// The version of the format.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEAD_BYTES: u64 = (MAGIC.len() + size_of::<u32>()) as u64;
 const TAIL_BYTES: u64 = (blake3::OUT_LEN + END.len()) as u64;
 /// Numbers in a section of rows.
@@ -236,7 +236,7 @@ impl Agent {
         }
         reading.replay.restore(rows, &self.options);
         if !reading.replay.is_consistent(self.shape, &self.options) {
-            return Err(content("the memory: was the discount, the ensemble or the capacity changed?"));
+            return Err(content("the memory: was the discount, the dead time, the ensemble or the capacity changed?"));
         }
         let section = self::section(&mut file, length_bytes).map_err(fail)?;
         let imputer = (!section.is_empty()).then(|| postcard::from_bytes(&section)).transpose();
@@ -399,12 +399,13 @@ mod tests {
         }
     }
 
-    /// What depends on age and on the number of updates.
+    /// What depends on age, on the number of updates and on rewards to come.
     fn scheduled(improver: Improver) -> AgentOptions {
         AgentOptions {
             gamma_schedule: Some(GammaSchedule { from: 0.3, updates: 50 }),
             recency: Some(4.0),
             critic_warmup_updates: 40,
+            dead_time: 3,
             ..options(improver, 1)
         }
     }
@@ -550,7 +551,7 @@ mod tests {
         bytes[MAGIC.len()] = 0;
         std::fs::write(&path, &bytes).unwrap();
         let error = agent.load(&path, 77).unwrap_err();
-        assert!(matches!(error, LoadError::Version { found: 0, expected: 2, .. }));
+        assert!(matches!(error, LoadError::Version { found: 0, expected: VERSION, .. }));
 
         agent.save(&path, BELONGS).unwrap();
         let error = agent.load(&path, 78).unwrap_err();
@@ -559,9 +560,11 @@ mod tests {
         let mut other = Agent::new(wide, AgentOptions::default(), &[0.5], 1).unwrap();
         assert!(matches!(other.load(&path, 77), Err(LoadError::OtherAgent { .. })));
 
-        let options = AgentOptions { gamma: 0.5, ..agent.options().clone() };
-        let mut other = Agent::new(SHAPE, options, &[0.5], 1).unwrap();
-        assert!(matches!(other.load(&path, 77), Err(LoadError::Content { .. })));
+        let own = || agent.options().clone();
+        for options in [AgentOptions { gamma: 0.5, ..own() }, AgentOptions { dead_time: 1, ..own() }] {
+            let mut other = Agent::new(SHAPE, options, &[0.5], 1).unwrap();
+            assert!(matches!(other.load(&path, 77), Err(LoadError::Content { .. })));
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@
 //!   the runtime trusts nothing that it finds there.
 //!
 //! # Nouns
-//! A [`Step`] is what the runtime reports at an observation. Steps become *transitions* over windows without a decision
-//! inside, and are kept in the *replay* memory. From batches of them it learns in one of two ways ([`Improver`]). In the
+//! A [`Step`] is what the runtime reports at an observation. With a *dead time* it waits for the reward of its action. Steps
+//! become *transitions* over windows without a decision inside, and are kept in the *replay* memory. From batches of them it learns in one of two ways ([`Improver`]). In the
 //! first, an *ensemble* of critics (QRC: Q-learning with regularised corrections) learns the value of actions, and the
 //! *percentile* actor moves towards the best of many candidate actions, as the critics judge them. In the second, critics
 //! learn from slow copies of themselves, and the *pathwise* actor climbs their slopes. The *schedule* says how many updates
@@ -49,6 +49,7 @@
 
 mod agent;
 mod checkpoint;
+mod dead_time;
 mod discount;
 mod ensemble;
 mod examiner;

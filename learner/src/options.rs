@@ -3,6 +3,8 @@
 use policy::pipeline::ImputerShape;
 use serde::{Deserialize, Serialize};
 
+use crate::dead_time::DEAD_TIME_MAX;
+
 /// The largest ensemble.
 pub const ENSEMBLE_MAX: usize = 10;
 /// The most observation periods in an action period.
@@ -60,6 +62,8 @@ pub struct AgentOptions {
     pub gamma_schedule: Option<GammaSchedule>,
     /// Observation periods in an action period, hence the longest transition.
     pub n_step_max: usize,
+    /// Observations after which the reward shows what an action did, 0 to 1,000.
+    pub dead_time: usize,
     /// Number of critics, 1 to [`ENSEMBLE_MAX`].
     pub ensemble: usize,
     /// Percentile: probability with which a critic sees a transition, in `(0, 1]`.
@@ -146,6 +150,7 @@ impl Default for AgentOptions {
             gamma: 0.9727,
             gamma_schedule: None,
             n_step_max: 1,
+            dead_time: 0,
             ensemble: 2,
             ensemble_probability: 0.5,
             batch_size: 256,
@@ -235,6 +240,8 @@ impl AgentOptions {
         check("gamma", self.gamma, fits, "at least 0 and below 1")?;
         count("ensemble", self.ensemble, ENSEMBLE_MAX, "1 to 10")?;
         count("n_step_max", self.n_step_max, N_STEP_MAX, "1 to 1,000")?;
+        let fits = self.dead_time <= DEAD_TIME_MAX;
+        check("dead_time", self.dead_time as f64, fits, "0 to 1,000")?;
         count("batch_size", self.batch_size, 65_536, "1 to 65,536")?;
         count("candidates", self.candidates, 4_096, "1 to 4,096")?;
         count("next_actions", self.next_actions, 256, "1 to 256")?;
@@ -334,6 +341,7 @@ mod tests {
             ("aggregation", AgentOptions { aggregation: Aggregation::Percentile(1.1), ..AgentOptions::default() }),
             ("aggregation", AgentOptions { aggregation: Aggregation::Ucb(f64::NAN), ..AgentOptions::default() }),
             ("recency", AgentOptions { recency: Some(0.0), ..AgentOptions::pathwise() }),
+            ("dead_time", AgentOptions { dead_time: 1_001, ..AgentOptions::pathwise() }),
             ("gamma_schedule.from", scheduled(0.98, 10)),
             ("gamma_schedule.from", scheduled(-0.1, 10)),
             ("gamma_schedule.updates", scheduled(0.9, 0)),

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dead_time::Waiting;
 use crate::options::{AgentOptions, AgentShape, ENSEMBLE_MAX};
 use crate::random::Stream;
 use crate::recency::Recency;
@@ -103,6 +104,7 @@ struct Part {
     shape: AgentShape,
     capacity: usize,
     n_max: usize,
+    waiting: Waiting,
     windows: Windows,
     /// A checkpoint keeps them apart, in pieces.
     #[serde(skip)]
@@ -123,6 +125,7 @@ impl Part {
             shape,
             capacity,
             n_max: options.n_step_max,
+            waiting: Waiting::new(options.dead_time),
             windows: Windows::new(options.gamma, options.n_step_max),
             rows: Vec::new(),
             rows_total: 0,
@@ -310,17 +313,19 @@ impl Replay {
         }
     }
 
-    /// Takes in a step; the number of transitions that it completed.
+    /// Takes in a step; the number of transitions that were completed by its reward.
     pub(crate) fn push(&mut self, step: &Step<'_>, origin: Origin) -> usize {
         let part = match origin {
             Origin::Online => &mut self.online,
             Origin::Historical => &mut self.historical,
         };
-        if part.windows.push(step, &mut self.pending) == Fate::Rejected {
+        let Some(due) = part.waiting.push(step) else { return 0 };
+        let step = due.step();
+        if part.windows.push(&step, &mut self.pending) == Fate::Rejected {
             self.rejected += 1;
             return 0;
         }
-        part.push_row(step);
+        part.push_row(&step);
         let ending = if step.terminal { TERMINAL } else { 0 };
         for &window in &self.pending {
             let mask = draw_mask(&mut self.mask_stream, self.ensemble, self.ensemble_probability);
@@ -456,6 +461,7 @@ impl Replay {
             part.shape == shape
                 && part.capacity == fresh.capacity
                 && part.n_max == fresh.n_max
+                && part.waiting.fits(options.dead_time, shape)
                 && part.rows.len() as u64 == kept * part.width() as u64
                 && part.transitions.len() <= part.capacity
                 && part.windows_are_complete()

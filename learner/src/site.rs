@@ -28,6 +28,7 @@ impl AgentOptions {
             gamma: from.gamma,
             gamma_schedule,
             n_step_max: interaction.observations_per_decision() as usize,
+            dead_time: from.dead_time,
             ensemble: from.ensemble,
             ensemble_probability: from.ensemble_probability,
             batch_size: from.batch_size,

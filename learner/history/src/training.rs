@@ -25,6 +25,7 @@ pub struct Training {
     agent: Agent,
     nominal: Vec<f32>,
     gamma: f64,
+    dead_time: usize,
     held_out: Vec<Observation>,
     facts: Taught,
 }
@@ -110,7 +111,7 @@ impl Training {
         facts.teaching = (facts.observations as f64 * (1.0 - held_out.clamp(0.0, 1.0))).round() as u64;
         let shape = AgentShape { state: Columns::of(site).len(), action: site.setpoints.len() };
         let (nominal, options) = (nominal_of(site), AgentOptions::of(site));
-        let gamma = options.gamma;
+        let (gamma, dead_time) = (options.gamma, options.dead_time);
         let mut agent = Agent::new(shape, options, &nominal, threads)?;
         agent.learn_nominal(go_on);
         let judging_from = facts.observations.saturating_sub(HELD_OUT_MAX as u64).max(facts.teaching);
@@ -129,7 +130,7 @@ impl Training {
         if facts.complete < COMPLETE_MIN || facts.transitions == 0 {
             return Err(TrainingError::Nothing { observations: facts.teaching, complete: facts.complete });
         }
-        Ok(Self { agent, nominal, gamma, held_out, facts })
+        Ok(Self { agent, nominal, gamma, dead_time, held_out, facts })
     }
 
     /// What it is taught with.
@@ -176,7 +177,7 @@ impl Training {
             let (of_taken, of_policy) = (estimate(taken), estimate(&policy));
             let value = [of_taken.value, of_policy.value, of_taken.nominal_value].map(f64::from);
             sums.iter_mut().zip(value).for_each(|(sum, value)| *sum += value / pairs.len() as f64);
-            if let Some(followed) = discounted(&self.held_out[*place + 1..], self.gamma) {
+            if let Some(followed) = discounted(&self.held_out[*place + 1..], self.dead_time, self.gamma) {
                 values.push(value[0]);
                 returns.push(followed);
             }
@@ -196,12 +197,16 @@ impl Training {
     }
 }
 
-/// The discounted rewards of these observations, until little is left; `None` where they end or break off before that.
-fn discounted(observations: &[Observation], gamma: f64) -> Option<f64> {
+/// The discounted rewards of these observations once the dead time is over, until little is left; `None` where they end or break
+/// off before that.
+fn discounted(observations: &[Observation], dead_time: usize, gamma: f64) -> Option<f64> {
     let (mut sum, mut weight) = (0.0, 1.0);
-    for observation in observations {
+    for (place, observation) in observations.iter().enumerate() {
         if observation.gap {
             return None;
+        }
+        if place < dead_time {
+            continue;
         }
         sum += weight * observation.reward?;
         weight *= gamma;
@@ -298,12 +303,18 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
             hi: Vec::new(),
         };
         let ones = vec![observation(Some(1.0), false); 20];
-        assert!((discounted(&ones, 0.5).unwrap() - (2.0 - 0.5_f64.powi(6))).abs() < 1e-12, "until 1 % is left");
-        assert_eq!(discounted(&ones[..3], 0.5), None);
+        assert!((discounted(&ones, 0, 0.5).unwrap() - (2.0 - 0.5_f64.powi(6))).abs() < 1e-12, "until 1 % is left");
+        assert_eq!(discounted(&ones[..3], 0, 0.5), None);
         let mut broken = ones.clone();
         broken[2].gap = true;
-        assert_eq!(discounted(&broken, 0.5), None);
+        assert_eq!(discounted(&broken, 0, 0.5), None);
+        assert_eq!(discounted(&broken, 3, 0.5), None, "nobody knows how long it was");
         broken[2] = observation(None, false);
-        assert_eq!(discounted(&broken, 0.5), None);
+        assert_eq!(discounted(&broken, 0, 0.5), None);
+        assert_eq!(
+            discounted(&broken, 3, 0.5),
+            discounted(&ones, 0, 0.5),
+            "what comes within the dead time is not its own"
+        );
     }
 }

@@ -11,8 +11,9 @@ const CLOCK: &str = "decision_clock";
 /// One column of the state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
-    /// `TAG@decay` for a trace, `TAG.lo` and `TAG.hi` for the bounds of an action, `TAG.sin` and `TAG.cos` for a season,
-    /// `decision_clock` or, in one column for each number of observations that may be left, `decision_clock=0` and so on.
+    /// `TAG@decay` for a trace, `TAG@-n` for the value of `n` observations before, `TAG.lo` and `TAG.hi` for the bounds of an
+    /// action, `TAG.sin` and `TAG.cos` for a season, `decision_clock` or, in one column for each number of observations that
+    /// may be left, `decision_clock=0` and so on.
     pub name: String,
     /// The engineering unit, possibly empty.
     pub unit: String,
@@ -37,6 +38,11 @@ impl Columns {
         for (_, tag) in traced(site) {
             for decay in &site.agent.traces {
                 columns.push(column(format!("{}@{decay}", tag.name), &tag.unit, tag.normal_range));
+            }
+        }
+        for (_, tag) in traced(site) {
+            for age in 1..=site.agent.past_values {
+                columns.push(column(format!("{}@-{age}", tag.name), &tag.unit, tag.normal_range));
             }
         }
         for setpoint in &site.setpoints {
@@ -82,7 +88,8 @@ impl Columns {
 pub(crate) fn column_count(site: &Site) -> usize {
     let seasonal = site.tags.iter().filter(|tag| is_seasonal(tag)).count();
     let clock = clock::columns(site.agent.decision_clock, site.observations_per_decision());
-    traced(site).count() * site.agent.traces.len() + 2 * site.setpoints.len() + seasonal + clock
+    let of_a_tag = site.agent.traces.len() + site.agent.past_values;
+    traced(site).count() * of_a_tag + 2 * site.setpoints.len() + seasonal + clock
 }
 
 /// The tags of the state that have traces, each with its place in the site's list. A season has none: it is smooth and known.

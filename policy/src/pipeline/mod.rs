@@ -17,6 +17,7 @@ mod delta;
 mod filter;
 mod guard;
 mod impute;
+mod past;
 mod reward;
 mod season;
 mod traces;
@@ -40,6 +41,7 @@ pub use columns::{Column, Columns};
 use delta::Deltas;
 use filter::Filters;
 use impute::Imputation;
+use past::Past;
 pub use reward::Judgement;
 use reward::RewardRule;
 use season::Seasons;
@@ -97,6 +99,7 @@ pub struct Pipeline {
     /// When a tag has a masked autoencoder.
     autoencoder: Option<Autoencoder>,
     traces: Traces,
+    past: Past,
     actions: Vec<ActionStage>,
     clock: Clock,
     reward_rule: RewardRule,
@@ -189,6 +192,7 @@ impl Pipeline {
             filters: Filters::new(&site.tags),
             imputation: Imputation::new(&site.tags),
             autoencoder: Autoencoder::new(site, &traced),
+            past: Past::new(traced.len(), site.agent.past_values),
             traces: Traces::new(&traced, &site.agent.traces),
             actions: actions.collect(),
             clock: Clock::new(site),
@@ -230,6 +234,7 @@ impl Pipeline {
         let bounds_known = self.bound_actions();
         self.clock.tick(moment, self.triggered);
         let traces_usable = self.traces.update(&self.values) && self.traces.all_fresh(&self.fresh);
+        self.past.update(self.traces.present());
         let rest_known = self.write_state();
         self.complete = bounds_known && traces_usable && rest_known;
     }
@@ -262,6 +267,7 @@ impl Pipeline {
             imputation,
             autoencoder,
             traces,
+            past,
             actions,
             clock,
             action,
@@ -274,6 +280,7 @@ impl Pipeline {
         imputation.carry(carrier);
         autoencoder.iter_mut().for_each(|autoencoder| autoencoder.carry(carrier));
         traces.carry(carrier);
+        past.carry(carrier);
         actions.iter_mut().for_each(|ActionStage { tag: _, scale: _, bounds }| bounds.carry(carrier));
         clock.carry(carrier);
         // What could not be read keeps its last value.
@@ -406,11 +413,12 @@ impl Pipeline {
 
     /// Writes the columns; whether those that are neither traced nor bounds are known.
     fn write_state(&mut self) -> bool {
-        let sizes = [self.traces.len(), 2 * self.actions.len(), self.seasons.len(), self.clock.len()];
+        let sizes = [self.traces.len(), self.past.len(), 2 * self.actions.len(), self.seasons.len(), self.clock.len()];
         let mut rest = self.state.as_mut_slice();
         let mut next = |size: usize| rest.split_off_mut(..size).unwrap_or_default();
-        let [traced, bounds, seasons, clock] = sizes.map(&mut next);
+        let [traced, past, bounds, seasons, clock] = sizes.map(&mut next);
         self.traces.write(traced);
+        self.past.write(past);
         for ((lo, hi), column) in self.lo.iter().zip(&self.hi).zip(bounds.as_chunks_mut().0) {
             *column = [*lo, *hi];
         }

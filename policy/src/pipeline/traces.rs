@@ -79,6 +79,11 @@ impl Traces {
         usable
     }
 
+    /// The present observation: each tag's normalised value, where there is one.
+    pub(super) fn present(&self) -> impl Iterator<Item = Option<f64>> {
+        self.inputs.iter().zip(&self.valid).map(|(x, valid)| (*valid > 0.0).then(|| flushed(*x)))
+    }
+
     /// Writes the averages into the state: for each tag one column per decay.
     pub(super) fn write(&self, columns: &mut [f32]) {
         let width = self.decays.len();

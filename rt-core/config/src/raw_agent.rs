@@ -88,6 +88,10 @@ sections! {
         reset_warmup: Whole<0, 1_000_000_000>, Default("1000");
         /// Decays of the traces, each at least 0 and below 1, in the order of the state's columns.
         traces: Vec<At<f64>>, Default("[0, 0.75, 0.9, 0.95]");
+        /// Columns of each tag beside its traces: its values of so many observations before. For a plant that answers after a dead time, some more than that.
+        past_values: Whole<0, 64>, Default("0");
+        /// The plant's dead time: observations after which the reward shows what an action did. `gamma` counts from there.
+        dead_time: Whole<0, 1_000>, Default("0");
         /// Columns of the state that tell how many observations are left until the next decision: `off`, `one_hot` or `countdown`.
         decision_clock: ClockName, Default("off");
         /// The running agent samples its action; otherwise it takes the mean.

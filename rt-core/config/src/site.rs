@@ -632,6 +632,10 @@ pub struct AgentOptions {
     pub reset_warmup: u64,
     /// Trace decays, in the order of the state's columns.
     pub traces: Vec<f64>,
+    /// Observations whose values are columns of the state beside the traces.
+    pub past_values: usize,
+    /// Observations after which the reward shows what an action did.
+    pub dead_time: usize,
     /// The columns that tell how many observations are left until the next decision.
     pub decision_clock: DecisionClock,
     /// The running agent samples its action; otherwise it takes the mean.

@@ -13,9 +13,10 @@ pub(crate) fn bytes_max(site: &Site) -> usize {
     const BASE: usize = 4096;
     const PER_TAG: usize = 256;
     const PER_TRACE: usize = 16;
+    const PER_PAST_VALUE: usize = 8;
     const PER_SETPOINT: usize = 2048;
-    let traces = site.tags.len() * site.agent.traces.len();
-    BASE + PER_TAG * site.tags.len() + PER_TRACE * traces + PER_SETPOINT * site.setpoints.len()
+    let of_a_tag = PER_TAG + PER_TRACE * site.agent.traces.len() + PER_PAST_VALUE * site.agent.past_values;
+    BASE + of_a_tag * site.tags.len() + PER_SETPOINT * site.setpoints.len()
 }
 
 /// Writes the state into `room`; its length, or `None` when the room is too small.

@@ -26,6 +26,7 @@ fn push(site: &mut Site, name: &str, kind: TagKind) -> usize {
 #[derive(Clone, Debug)]
 struct Keys {
     deltas: usize,
+    past_values: usize,
     seasons: Vec<Season>,
     clock: DecisionClock,
     every: u64,
@@ -38,10 +39,11 @@ struct Keys {
 fn keys() -> impl Strategy<Value = Keys> {
     let season = prop_oneof![Just(Season::Hour), Just(Season::Day), Just(Season::Week), Just(Season::Year)];
     let clock = prop_oneof![Just(DecisionClock::Off), Just(DecisionClock::OneHot), Just(DecisionClock::Countdown)];
-    let sizes = (0..3_usize, prop::collection::vec(season, 0..3), 1..6_u64);
+    let sizes = (0..3_usize, 0..4_usize, prop::collection::vec(season, 0..3), 1..6_u64);
     (sizes, clock, any::<[bool; 3]>(), any::<[bool; 3]>()).prop_map(
-        |((deltas, seasons, every), clock, filters, [imputed, guarded, triggered])| Keys {
+        |((deltas, past_values, seasons, every), clock, filters, [imputed, guarded, triggered])| Keys {
             deltas,
+            past_values,
             seasons,
             clock,
             every,
@@ -64,6 +66,7 @@ fn site_with(keys: &Keys) -> Site {
         push(&mut site, &format!("D{number}"), TagKind::Delta);
     }
     site.agent.decision_clock = keys.clock;
+    site.agent.past_values = keys.past_values;
     site.interaction.action_period = site.interaction.obs_period.times(keys.every);
     let condition = Program::new(&[Op::Tag(tag(PUMP_RUNNING)), Op::Const(0.5), Op::Gt]).unwrap();
     let possible = [
@@ -153,7 +156,7 @@ proptest! {
             DecisionClock::OneHot => keys.every as usize,
             DecisionClock::Countdown => 1,
         };
-        let traces = (5 + keys.deltas) * TRACES;
+        let traces = (5 + keys.deltas) * (TRACES + keys.past_values);
         prop_assert_eq!(columns.len(), traces + 4 + 2 * keys.seasons.len() + clock);
         let mut names: Vec<&str> = columns.as_slice().iter().map(|column| column.name.as_str()).collect();
         prop_assert!(names[..traces].iter().all(|name| name.contains('@')));

@@ -112,6 +112,8 @@ pub(super) fn resolve(
         reset_period: raw.reset_period.value.as_ref()?.on().map_or(0, |period| period.0),
         reset_warmup: raw.reset_warmup.value?.0,
         traces: traces?,
+        past_values: count(raw.past_values.value?.0)?,
+        dead_time: count(raw.dead_time.value?.0)?,
         decision_clock: decision_clock?,
         explore: raw.explore.value?,
         excursions: excursions(raw, rate?, gamma?, critic_updates?, interaction?)?,
