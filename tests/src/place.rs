@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::fs::Permissions;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
 
 use children::Port;
 use rt_control::Address;
@@ -135,7 +138,16 @@ impl Place {
         }
         let mut command = Command::new(copy);
         command.args(words).arg("--runtime-dir").arg(self.path("run")).current_dir(self.dir.path());
-        command.uid(user).gid(user).output().expect("root may be anybody")
+        command.uid(user).gid(user);
+        // A process that another test starts meanwhile has the copy open for writing until it becomes a program of its own.
+        let answered = (0..1_000).find_map(|_| match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(1));
+                None
+            }
+            answer => Some(answer),
+        });
+        answered.expect("a process that starts soon lets go").expect("root may be anybody")
     }
 
     /// What the programs left behind: processes, sockets and locks, temporary files, half-written checkpoints.

@@ -90,7 +90,7 @@ fn a_suite_says_by_its_exit_code_whether_every_case_has_reached_its_reference() 
 fn a_sweep_ranks_what_it_tries() {
     let place = Place::new();
     let words = ["experiment", "sweep", "--case", "saturation", "--steps", "20", "--seeds", "1", "--json"];
-    let words = [&words[..], &["--vary", "agent.gamma=0.5,0.9", "--vary", "decide_every=1,2"]].concat();
+    let words = [&words[..], &["--vary", "agent.gamma=0.8,0.9", "--vary", "decide_every=1,2"]].concat();
     let found = json(&corerl(&place, &quick(&words)));
     let medians: Vec<f64> =
         found["ranking"].as_array().expect("a ranking").iter().map(|of| of["median"].as_f64().unwrap()).collect();
