@@ -2,8 +2,12 @@
 //!
 //! What an action does to a plant with a dead time of `n` observations, the reward shows `n` observations later. Counted from
 //! when they come, rewards reach an action through `n` steps of bootstrapping, behind the noise of `n` actions more. So a step
-//! waits, and goes on with the reward of `n` observations later; all values of policies change by the factor `gamma^n`
-//! alone (Katsikopoulos and Engelbrecht 2003, "Markov decision processes with delays and asynchronous cost collection").
+//! waits, and goes on with the reward of `n` observations later. What a policy is worth differs from that by the factor
+//! `gamma^n` and by the next `n` rewards, which no action changes any more (Katsikopoulos and Engelbrecht 2003, "Markov
+//! decision processes with delays and asynchronous cost collection").
+//!
+//! What still waits where steps are missing is not learnt from. Nor is, therefore, a terminal step: a dead time is for plants,
+//! which have none.
 
 use std::collections::VecDeque;
 

@@ -566,10 +566,11 @@ mod tests {
         fn every_sample_is_a_window_that_was_seen(
             capacity in 1_usize..40, n_max in 1_usize..6, count in 3_u64..200, seed: u64,
             gamma in prop_oneof![Just(0.5), 0.0..1.0_f64], recency in prop_oneof![Just(None), (0.1..50.0_f64).prop_map(Some)],
+            dead_time in 0_usize..5,
         ) {
-            let options = AgentOptions { recency, ..options(capacity, n_max) };
-            let mut replay = Replay::new(SHAPE, &options);
-            for number in 0..count {
+            let options = AgentOptions { recency, dead_time, ..options(capacity, n_max) };
+            let (mut replay, late) = (Replay::new(SHAPE, &options), dead_time as u64);
+            for number in 0..count + late {
                 push(&mut replay, number, number % n_max as u64 == 0, Origin::Online);
                 prop_assert!(replay.len() <= capacity);
             }
@@ -583,7 +584,7 @@ mod tests {
                     let n = end - start;
                     prop_assert!((1..=n_max as u64).contains(&n));
                     prop_assert_eq!(batch.actions[i] as u64, start);
-                    let sum: f64 = (0..n).map(|k| (start + 1 + k) as f64 * gamma.powi(k as i32)).sum();
+                    let sum: f64 = (0..n).map(|k| (start + 1 + k + late) as f64 * gamma.powi(k as i32)).sum();
                     prop_assert!((f64::from(batch.rewards[i]) - sum).abs() < 1e-3);
                     prop_assert!((f64::from(batch.discounts[i]) - gamma.powi(n as i32)).abs() < 1e-6);
                 }

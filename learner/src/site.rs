@@ -119,7 +119,8 @@ mod tests {
         let said = "  improver: percentile\n  pessimism: 0.1\n  historical_pessimism: 4\n  curiosity: 1.5\n  cloning: 3\n  \
                     weight_decay: 0.02\n  online_weight: 0.6\n  loss_threshold: 0.5\n  critic_warmup_updates: 9\n  \
                     reset_period: 77\n  reset_warmup: 5\n  uniform_weight: 0.4\n  actor_percentile: 0.1\n  \
-                    proposal_percentile: 0.3\n  candidates: 32\n  actor_updates: 2\n  ensemble_probability: 0.7\n";
+                    proposal_percentile: 0.3\n  candidates: 32\n  actor_updates: 2\n  ensemble_probability: 0.7\n  \
+                    dead_time: 7\n";
         let text = rt_config::example().replace("\nagent:\n", &format!("\nagent:\n{said}"));
         let options = AgentOptions::of(&rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site);
         let AgentOptions { seed, gamma, n_step_max, warmup_transitions, .. } = options;
@@ -141,6 +142,7 @@ mod tests {
             next_actions: 2,
             actor_updates: 2,
             ensemble_probability: 0.7,
+            dead_time: 7,
             ..AgentOptions { seed, gamma, n_step_max, warmup_transitions, ..AgentOptions::default() }
         };
         assert_eq!(options, expected);

@@ -2,13 +2,10 @@
 
 use std::cell::RefCell;
 use std::fs::Permissions;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::thread;
-use std::time::Duration;
 
 use children::Port;
 use rt_control::Address;
@@ -132,22 +129,15 @@ impl Place {
     /// The test's own user may not do this.
     pub fn as_user(&self, user: u32, name: &str, words: &[&str]) -> Output {
         let copy = self.path(name);
-        std::fs::copy(program(name), &copy).expect("the temporary directory is writable");
+        // By another process: a program that is open for writing in this one, or in a child of it that starts meanwhile, cannot run.
+        let copied = Command::new("cp").arg(program(name)).arg(&copy).status().expect("cp is installed");
+        assert!(copied.success(), "the temporary directory is writable");
         for path in [self.dir.path(), &self.path("run"), &copy] {
             std::fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is the test's own");
         }
         let mut command = Command::new(copy);
         command.args(words).arg("--runtime-dir").arg(self.path("run")).current_dir(self.dir.path());
-        command.uid(user).gid(user);
-        // A process that another test starts meanwhile has the copy open for writing until it becomes a program of its own.
-        let answered = (0..1_000).find_map(|_| match command.output() {
-            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
-                thread::sleep(Duration::from_millis(1));
-                None
-            }
-            answer => Some(answer),
-        });
-        answered.expect("a process that starts soon lets go").expect("root may be anybody")
+        command.uid(user).gid(user).output().expect("root may be anybody")
     }
 
     /// What the programs left behind: processes, sockets and locks, temporary files, half-written checkpoints.

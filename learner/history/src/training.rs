@@ -219,32 +219,46 @@ fn discounted(observations: &[Observation], dead_time: usize, gamma: f64) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
     use crate::table::Table;
 
     /// What is at `level` goes to where `u` is; the reward is the distance from the middle. An operator moves `u` at random.
     fn history(rows: u32) -> Source {
+        history_seen_late(rows, 0)
+    }
+
+    /// The same with a level that is shown so many rows late.
+    fn history_seen_late(rows: u32, late: usize) -> Source {
         let (mut level, mut u, mut random) = (0.5_f64, 0.5_f64, 12_345_u64);
+        let mut on_the_way = VecDeque::from(vec![level; late]);
         let mut text = "time,u,level\n".to_owned();
         for at in 0..rows {
             if at % 5 == 0 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 u = (random >> 40) as f64 / f64::from(1 << 24);
             }
-            text += &format!("{at},{u},{level}\n");
+            on_the_way.push_back(level);
+            let shown = on_the_way.pop_front().unwrap();
+            text += &format!("{at},{u},{shown}\n");
             level = 0.5 * level + 0.5 * u;
         }
         Source::Table(Table::parse(text.as_bytes(), b',').unwrap())
     }
 
     fn site() -> Site {
+        site_with("gamma: 0.5")
+    }
+
+    fn site_with(agent: &str) -> Site {
         let text = r#"
 schema: corerl/1
 lab: true
 agent_name: agent
 coreio: {opc_connections: [{connection_id: plant, opc_conn_url: "opc.tcp://127.0.0.1:1"}]}
 interaction: {obs_period: 1s, action_period: 1s, state_age_tol: 5s}
-agent: {gamma: 0.5, batch_size: 32, candidates: 32, actor_updates: 1}
+agent: {AGENT, batch_size: 32, candidates: 32, actor_updates: 1}
 pipeline:
   tags:
     - {name: u, type: ai_setpoint, node_identifier: i=1, operating_range: [0, 1], nominal_setpoint: 0.1}
@@ -252,7 +266,9 @@ pipeline:
   reward: {value: "-abs({level} - 0.7)"}
 runtime: {period: 100ms, limits: {u: {rate: 1}}}
 "#;
-        rt_config::parse(text, "site.yaml".as_ref()).unwrap_or_else(|refused| panic!("{refused}")).site
+        rt_config::parse(&text.replace("AGENT", agent), "site.yaml".as_ref())
+            .unwrap_or_else(|refused| panic!("{refused}"))
+            .site
     }
 
     #[test]
@@ -268,6 +284,17 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
         assert!(found.value_policy > found.value_taken && found.value_policy > found.value_nominal, "{found:?}");
         assert!(found.return_correlation.unwrap() > 0.8, "{found:?}");
         assert!(found.distance[0] > 0.1, "the operator moves at random");
+    }
+
+    #[test]
+    fn what_a_plant_with_a_dead_time_returns_is_counted_from_when_it_shows() {
+        let site = site_with("gamma: 0.5, dead_time: 10");
+        let mut training = Training::new(&site, &history_seen_late(1_000, 10), 0.2, 1, || true).unwrap();
+        for _ in 0..1_500 {
+            training.learn();
+        }
+        let found = training.evaluate().unwrap();
+        assert!(found.return_correlation.unwrap() > 0.6, "{found:?}");
     }
 
     #[test]

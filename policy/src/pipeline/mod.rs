@@ -2,12 +2,12 @@
 //!
 //! In order: delta, seasonal and computed tags; triggers, zones and quality are judged on what was read, then a value
 //! outside its operating range counts as missing, and one that is odd; something may stand in for it; the reward; the action
-//! read back and its bounds; the traces; the state. Everything is a pure function of the image, of the observation's moment, and of
+//! read back and its bounds; the traces and the past; the state. Everything is a pure function of the image, of the observation's moment, and of
 //! the observations before it, so that the learner can run it over recorded data.
 //!
 //! The state's columns, in [`Columns`]: for each tag of the state but seasonal ones, in the site's order, its normalised
-//! value traced with every decay; then per setpoint the lower and the upper bound of its action; then the seasonal tags;
-//! then the decision clock.
+//! value traced with every decay; then for each of them its values of the observations before; then per setpoint the lower
+//! and the upper bound of its action; then the seasonal tags; then the decision clock.
 
 mod autoencoder;
 mod bounds;

@@ -19,8 +19,9 @@ struct TagPast {
 }
 
 impl Past {
-    /// That of so many tags, so many observations back.
+    /// That of so many tags, so many observations back. Without depth it keeps nothing, and takes no time.
     pub(super) fn new(tags: usize, depth: usize) -> Self {
+        let tags = if depth == 0 { 0 } else { tags };
         Self(vec![TagPast { present: None, before: vec![0.0; depth] }; tags])
     }
 

@@ -140,6 +140,32 @@ fn shown(pipeline: &Pipeline) -> (Vec<u32>, Option<u64>, [bool; 3], Vec<Option<u
     (floats.map(|x| x.to_bits()).collect(), pipeline.reward().map(f64::to_bits), flags, acts.to_vec())
 }
 
+#[test]
+fn a_past_value_is_the_untraced_one_of_so_many_observations_before() {
+    const DEPTH: usize = 3;
+    let mut site = site();
+    site.agent.past_values = DEPTH;
+    let (columns, mut pipeline) = (Columns::of(&site), Pipeline::new(&site).unwrap());
+    let mut observer = Observer::of(&site, 1);
+    let mut states = Vec::new();
+    for step in 0..10 {
+        let values = [0.31, 0.17, 0.23, 0.11, 0.29].map(|stride: f64| (stride * f64::from(step)).fract());
+        let moment = observer.next(&site, &(values, usize::MAX, 0, false));
+        pipeline.observe(&observer.plant.image, &moment);
+        states.push(pipeline.state().to_vec());
+    }
+    let place = |name: &str| columns.as_slice().iter().position(|column| column.name == name).unwrap();
+    let untraced: Vec<&str> = columns.as_slice().iter().filter_map(|column| column.name.strip_suffix("@0")).collect();
+    assert_eq!(untraced.len(), 5);
+    for (tag, age) in untraced.iter().flat_map(|tag| (1..=DEPTH).map(move |age| (tag, age))) {
+        let (past, present) = (place(&format!("{tag}@-{age}")), place(&format!("{tag}@0")));
+        let of = |at: usize, from: usize, to: usize| -> Vec<f32> {
+            states[from..to].iter().map(|state| state[at]).collect()
+        };
+        assert_eq!(of(past, age, 10), of(present, 0, 10 - age), "{tag} {age}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 

@@ -42,6 +42,9 @@ fn what_is_off_is_off_and_what_is_given_is_kept() {
     assert_eq!(given.gamma_schedule, Some(GammaSchedule { from: 0.0, updates: 500 }));
     assert_eq!((given.effective_episodes, given.reset_period, given.reset_warmup), (Some(3.0), 0, 7));
     assert_eq!(agent("{effective_episodes: off}"), absent);
+    assert_eq!((absent.past_values, absent.dead_time), (0, 0));
+    let late = agent("{past_values: 3, dead_time: 7}");
+    assert_eq!((late.past_values, late.dead_time), (3, 7));
 }
 
 #[test]
