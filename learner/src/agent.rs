@@ -343,6 +343,8 @@ mod tests {
             if improver == Improver::Percentile {
                 one_each.push(AgentOptions { aggregation: Aggregation::Ucb(2.0), ..plain.clone() });
                 one_each.push(AgentOptions { aggregation: Aggregation::Percentile(0.0), ..plain.clone() });
+            } else {
+                one_each.push(AgentOptions { holding: 4.0, ..plain.clone() });
             }
             let mut seen = vec![learn_by(plain, 1)];
             for options in one_each {

@@ -31,7 +31,7 @@ const MAGIC: [u8; 8] = *b"CoreRLck";
 /// What a complete file ends with.
 const END: [u8; 8] = *b"CoreRLok";
 /// The version of the format.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const HEAD_BYTES: u64 = (MAGIC.len() + size_of::<u32>()) as u64;
 const TAIL_BYTES: u64 = (blake3::OUT_LEN + END.len()) as u64;
 /// Numbers in a section of rows.
@@ -406,6 +406,7 @@ mod tests {
             recency: Some(4.0),
             critic_warmup_updates: 40,
             dead_time: 3,
+            holding: 4.0,
             ..options(improver, 1)
         }
     }
@@ -476,6 +477,22 @@ mod tests {
         let published = agent.published_parameters().unwrap();
         let imputer = &published[policy::actor_spec(SHAPE.state, SHAPE.action).parameters()..];
         assert!(imputer.iter().any(|parameter| *parameter != 0.0), "it has learnt something");
+    }
+
+    #[test]
+    fn holding_begins_anew_where_there_was_none_and_is_left_where_nobody_wants_it() {
+        let born = |holding| Agent::new(SHAPE, AgentOptions { holding, ..scheduled(Improver::Pathwise) }, &[0.5], 1);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.ckpt");
+        for (before, after) in [(0.0, 4.0), (4.0, 0.0)] {
+            let mut agent = born(before).unwrap();
+            live(&mut agent, 0..60);
+            agent.save(&path, BELONGS).unwrap();
+            let mut resumed = born(after).unwrap();
+            resumed.load(&path, 77).unwrap();
+            assert_eq!(resumed.actor_parameters(), agent.actor_parameters());
+            assert_ne!(live(&mut resumed, 60..80), live(&mut agent, 60..80));
+        }
     }
 
     #[test]

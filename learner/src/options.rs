@@ -134,6 +134,9 @@ pub struct AgentOptions {
     /// Pathwise: how strongly the actor is held to the actions of a history; 0 to 100. A slope of mean size moves it away from
     /// them by 1 / `cloning` of a setpoint's range.
     pub cloning: f64,
+    /// Pathwise: how strongly the actor is drawn to the best setpoint to hold still, where that is worth more than what it does,
+    /// in the same measure; 0 to 100, 0 for not at all.
+    pub holding: f64,
     /// Transitions before the first update, but never more than the memory keeps.
     pub warmup_transitions: usize,
     /// Critic updates before the first one of the actor, which holds what it began with until then.
@@ -185,6 +188,7 @@ impl Default for AgentOptions {
             curiosity_updates: 2_000.0,
             centring_rate: 0.02,
             cloning: 16.0,
+            holding: 0.0,
             warmup_transitions: 1,
             critic_warmup_updates: 0,
             imputer: None,
@@ -263,7 +267,9 @@ impl AgentOptions {
         share("average_rate", self.average_rate)?;
         let fits = (0.0..=1.0).contains(&self.centring_rate);
         check("centring_rate", self.centring_rate, fits, "0 to 1")?;
-        for (option, value) in [("curiosity_first", self.curiosity_first), ("cloning", self.cloning)] {
+        for (option, value) in
+            [("curiosity_first", self.curiosity_first), ("cloning", self.cloning), ("holding", self.holding)]
+        {
             check(option, value, (0.0..=100.0).contains(&value), "0 to 100")?;
         }
         let fits = self.curiosity_updates >= 1.0 && self.curiosity_updates.is_finite();
@@ -337,6 +343,7 @@ mod tests {
             ("curiosity", AgentOptions { curiosity: 11.0, ..AgentOptions::pathwise() }),
             ("curiosity_first", AgentOptions { curiosity_first: -1.0, ..AgentOptions::pathwise() }),
             ("cloning", AgentOptions { cloning: -1.0, ..AgentOptions::pathwise() }),
+            ("holding", AgentOptions { holding: 101.0, ..AgentOptions::pathwise() }),
             ("curiosity_updates", AgentOptions { curiosity_updates: 0.0, ..AgentOptions::pathwise() }),
             ("aggregation", AgentOptions { aggregation: Aggregation::Percentile(1.1), ..AgentOptions::default() }),
             ("aggregation", AgentOptions { aggregation: Aggregation::Ucb(f64::NAN), ..AgentOptions::default() }),

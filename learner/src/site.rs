@@ -48,6 +48,7 @@ impl AgentOptions {
             historical_pessimism: from.historical_pessimism,
             curiosity: from.curiosity,
             cloning: from.cloning,
+            holding: from.holding,
             actor_updates: from.actor_updates,
             loss_threshold: from.loss_threshold,
             replay_capacity: from.replay_capacity,
@@ -120,7 +121,7 @@ mod tests {
                     weight_decay: 0.02\n  online_weight: 0.6\n  loss_threshold: 0.5\n  critic_warmup_updates: 9\n  \
                     reset_period: 77\n  reset_warmup: 5\n  uniform_weight: 0.4\n  actor_percentile: 0.1\n  \
                     proposal_percentile: 0.3\n  candidates: 32\n  actor_updates: 2\n  ensemble_probability: 0.7\n  \
-                    dead_time: 7\n";
+                    dead_time: 7\n  holding: 2\n";
         let text = rt_config::example().replace("\nagent:\n", &format!("\nagent:\n{said}"));
         let options = AgentOptions::of(&rt_config::parse(&text, "site.yaml".as_ref()).unwrap().site);
         let AgentOptions { seed, gamma, n_step_max, warmup_transitions, .. } = options;
@@ -129,6 +130,7 @@ mod tests {
             historical_pessimism: 4.0,
             curiosity: 1.5,
             cloning: 3.0,
+            holding: 2.0,
             weight_decay: 0.02,
             online_weight: 0.6,
             loss_threshold: 0.5,

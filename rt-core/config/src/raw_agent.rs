@@ -68,6 +68,8 @@ sections! {
         curiosity: f64, Optional;
         /// With `pathwise`: how strongly the actor is held to the actions of a history, at its states, 0 to 100: a slope of mean size moves it away from them by 1 / `cloning` of a setpoint's range.
         cloning: f64, Default("16");
+        /// With `pathwise`: how strongly the actor is drawn to the best setpoint to hold still, where holding it is worth more than what the actor does, 0 to 100. 0: not at all; anything else makes an update nearly twice as long.
+        holding: f64, Default("0");
         /// With `percentile`: actor updates at most after each critic update.
         actor_updates: Whole<0, 100>, Default("3");
         /// With `percentile`: the updates of an observation end early when the smoothed change of the loss falls below this, 0 or more; 0 for never.

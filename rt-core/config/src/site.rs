@@ -612,6 +612,8 @@ pub struct AgentOptions {
     pub curiosity: f64,
     /// How strongly the actor is held to the actions of a history, 0 to 100.
     pub cloning: f64,
+    /// How strongly the actor is drawn to the best setpoint to hold still, 0 to 100; 0 for not at all.
+    pub holding: f64,
     /// Actor updates at most after each critic update.
     pub actor_updates: usize,
     /// Updates end early when the smoothed change of the loss falls below this.

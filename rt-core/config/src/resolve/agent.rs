@@ -83,6 +83,7 @@ pub(super) fn resolve(
         false => gamma.map(|gamma| if gamma > 0.0 { CURIOSITY } else { 0.0 }),
     };
     let cloning = number(&raw.cloning, |x| (0.0..=100.0).contains(&x), "0 to 100", complaints);
+    let holding = number(&raw.holding, |x| (0.0..=100.0).contains(&x), "0 to 100", complaints);
     let traces = traces(raw, complaints);
     let decision_clock = stages::decision_clock(&raw.decision_clock, interaction, complaints);
     let rate = number(&raw.excursions, share, SHARE, complaints);
@@ -102,6 +103,7 @@ pub(super) fn resolve(
         historical_pessimism: historical_pessimism?,
         curiosity: curiosity?,
         cloning: cloning?,
+        holding: holding?,
         actor_updates: count(raw.actor_updates.value?.0)?,
         loss_threshold: loss_threshold?,
         critic_warmup_updates: raw.critic_warmup_updates.value?.0,

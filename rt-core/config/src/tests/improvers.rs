@@ -71,6 +71,7 @@ fn an_option_that_cannot_be_is_refused() {
         ("{curiosity: 11}", "0 to 10"),
         ("{historical_pessimism: 11}", "0 to 10"),
         ("{cloning: 101}", "0 to 100"),
+        ("{holding: -1}", "0 to 100"),
         ("{critic_lr: 0}", "above 0"),
         ("{weight_decay: 1}", "below 1"),
         ("{online_weight: 0}", "above 0"),

@@ -21,14 +21,21 @@
 //! - What a history shows cannot be tried. At its states `k` is larger, and the mean is pulled towards the action `a` that was
 //!   taken there by `w u (a - mu)`, with `u` the mean size of the slopes (behaviour cloning as a part of the improvement,
 //!   Fujimoto and Gu 2021, there in proportion to the values); the actor begins as the cloned behaviour.
+//! - Slopes see only what is near. Where holding some setpoint still is worth more than what the actor does, its mean is drawn
+//!   there, too (`holding.rs`), in slopes of the mean size as above.
 //! - Near a bound the mean's slope towards it falls to 0, and beyond it turns back: outside, values say nothing (Hausknecht
 //!   and Stone 2016, "inverting gradients", within the last tenth of the way).
 
+mod holding;
+mod judge;
+
 use serde::{Deserialize, Serialize};
 
+use self::holding::{Holding, HoldingState};
+use self::judge::{Judge, Trained};
 use crate::discount::Discount;
 use crate::examiner::{Critics, mean_and_deviation, norm};
-use crate::nets::{ActionPass, Actor, ActorPass, AdamW, AdamWOptions, Critic, SIGMA_MAX, StatePass, falling};
+use crate::nets::{Actor, ActorPass, AdamWOptions, Critic, SIGMA_MAX, falling};
 use crate::options::{AgentOptions, AgentShape};
 use crate::random::Stream;
 use crate::replay::{Batch, Replay};
@@ -39,45 +46,11 @@ const BRAKE: f32 = 0.1;
 /// Actions drawn at a state: a pair of opposite deviations.
 const PAIR: usize = 2;
 
-/// A network with its optimiser and its slowly following copy.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Trained {
-    parameters: Vec<f32>,
-    slow: Vec<f32>,
-    optimiser: AdamW,
-}
-
-impl Trained {
-    fn new(parameters: Vec<f32>) -> Self {
-        Self { slow: parameters.clone(), optimiser: AdamW::new(parameters.len()), parameters }
-    }
-
-    fn fits(&self, len: usize) -> bool {
-        self.parameters.len() == len && self.slow.len() == len && self.optimiser.fits(len)
-    }
-
-    /// The copy goes a part of the way.
-    fn follow(&mut self, rate: f32) {
-        for (slow, parameter) in self.slow.iter_mut().zip(&self.parameters) {
-            *slow += rate * (parameter - *slow);
-        }
-    }
-
-    /// Ends the nominal start: the copy is where the network is, and the optimiser begins anew.
-    fn settle(&mut self) {
-        self.slow.copy_from_slice(&self.parameters);
-        self.optimiser.reset();
-    }
-
-    fn is_finite(&self) -> bool {
-        self.parameters.iter().chain(&self.slow).all(|p| p.is_finite())
-    }
-}
-
 /// What a checkpoint keeps.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PathwiseState {
     critics: Vec<Trained>,
+    holding: Option<HoldingState>,
     actor: Trained,
     mean_reward: f32,
     updates: u64,
@@ -86,28 +59,14 @@ pub(crate) struct PathwiseState {
     nominal_stream: Stream,
 }
 
-/// A critic with its buffers.
-#[derive(Debug)]
-struct Member {
-    trained: Trained,
-    gradient: Vec<f32>,
-    at: StatePass<f32>,
-    pass: ActionPass<f32>,
-    /// The copy's values of the next actions, `[rows][PAIR]`.
-    next_q: Vec<f32>,
-    q: Vec<f32>,
-    /// The gradients of its values at the actor's actions, `[rows][PAIR][d]`.
-    slopes: Vec<f32>,
-    loss: f32,
-}
-
 /// Critics and actor.
 #[derive(Debug)]
 pub(crate) struct Pathwise {
     shape: AgentShape,
     net: Actor,
     critic: Critic,
-    members: Vec<Member>,
+    members: Vec<Judge>,
+    holding: Option<Holding>,
     actor: Trained,
     settings: Settings,
     mean_reward: f32,
@@ -140,6 +99,7 @@ struct Settings {
     curiosity_updates: f32,
     centring_rate: f32,
     cloning: f32,
+    holding: f32,
     gamma: f32,
     discount: Discount,
 }
@@ -162,6 +122,7 @@ impl Settings {
             curiosity_updates: options.curiosity_updates as f32,
             centring_rate: options.centring_rate as f32,
             cloning: options.cloning as f32,
+            holding: options.holding as f32,
             gamma: options.gamma as f32,
             discount: Discount::new(options),
         }
@@ -181,11 +142,16 @@ impl Pathwise {
         net.init(&mut actor, &mut Stream::new(options.seed, "actor initialisation", 0));
         let (rows, d) = (options.batch_size, shape.action);
         let drawn = || vec![0.0; rows * PAIR * d];
+        let member = |index| {
+            let stream = &mut Stream::new(options.seed, "critic initialisation", index);
+            Judge::new(&critic, stream, rows, PAIR, PAIR).with_slopes(shape)
+        };
         Self {
             shape,
             net,
             critic,
-            members: (0..options.ensemble).map(|index| Member::new(index, &critic, shape, options)).collect(),
+            members: (0..options.ensemble).map(member).collect(),
+            holding: (options.holding > 0.0).then(|| Holding::new(&critic, shape, options, threads)),
             actor: Trained::new(actor),
             settings: Settings::new(options),
             updates: 0,
@@ -240,6 +206,10 @@ impl Pathwise {
         self.noise_stream.normals(self.net.kernel, &mut self.noise);
         draw_pairs(self.shape.action, &self.pass, &self.noise, (&self.batch.lo, &self.batch.hi), &mut self.actions);
         self.updates += 1;
+        if let Some(holding) = &mut self.holding {
+            let (centre, settings) = ((self.mean_reward, gamma as f32), &self.settings);
+            holding.learn(&self.critic, &self.batch, centre, settings, threads);
+        }
         self.learn(threads);
         let steepness = self.climb(moves);
         let losses: f32 = self.members.iter().map(|member| member.loss).sum();
@@ -250,10 +220,7 @@ impl Pathwise {
     fn judge_next(&mut self, threads: &Threads) {
         let (critic, batch, actions) = (self.critic, &self.batch, &self.next_actions);
         threads.each_with(&mut self.workers, &mut self.members, |(), member| {
-            let Member { trained, at, pass, next_q, .. } = member;
-            critic.forward_states(&trained.slow, batch.next_states(), batch.rows(), at);
-            critic.forward_actions(&trained.slow, at, 0..batch.rows(), actions, PAIR, pass);
-            critic.q(&trained.slow, pass, next_q);
+            member.judge_next(&critic, batch, actions);
         });
     }
 
@@ -267,8 +234,7 @@ impl Pathwise {
                 let (mean, deviation) = mean_and_deviation(self.members.iter().map(|member| member.next_q[drawn]));
                 next += (mean - pessimism * deviation) / PAIR as f32;
             }
-            let common = self.mean_reward * (1.0 - discount) / (1.0 - gamma);
-            *target = self.batch.rewards[row] - common + discount * next;
+            *target = centred_reward(&self.batch, row, self.mean_reward, gamma) + discount * next;
         }
     }
 
@@ -277,7 +243,7 @@ impl Pathwise {
         let (critic, settings) = (self.critic, self.settings);
         let (batch, actions, targets) = (&self.batch, &self.actions, &self.targets);
         threads.each_with(&mut self.workers, &mut self.members, |(), member| {
-            member.learn(&critic, batch, actions, targets, settings);
+            member.learn(&critic, batch, actions, targets, &settings);
         });
         let error = self.members.iter().map(|member| member.q.iter().sum::<f32>()).sum::<f32>();
         // `q` now holds the gradients, each minus the difference divided by the number of rows.
@@ -299,6 +265,7 @@ impl Pathwise {
                 steepness += up.abs() * share;
             }
         }
+        self.draw_to_holding();
         self.hold_to_history(steepness / d as f32);
         self.propagate();
         if moves {
@@ -328,6 +295,26 @@ impl Pathwise {
         let means = self.pass.mu[from..].iter().zip(&self.batch.actions[from..]);
         for (d_mu, (mu, taken)) in self.pass.d_mu[from..].iter_mut().zip(means) {
             *d_mu += pull * (mu - taken);
+        }
+    }
+
+    /// Pulls the mean to the best action to hold, where that is worth more than what the actor does. Not at the states of a
+    /// history, where holding cannot be tried.
+    fn draw_to_holding(&mut self) {
+        let Some(holding) = &self.holding else { return };
+        let slopes = self.members.iter().flat_map(|member| &member.slopes);
+        let mean_slope =
+            slopes.map(|slope| slope.abs()).sum::<f32>() / (self.members.len() * self.actions.len()) as f32;
+        let pull = self.settings.holding * mean_slope / self.batch.rows() as f32;
+        for row in 0..self.batch.historical_from.min(self.batch.rows()) {
+            let drawn = (row * PAIR..(row + 1) * PAIR).flat_map(|at| self.members.iter().map(move |m| m.values[at]));
+            let own = drawn.sum::<f32>() / (PAIR * self.members.len()) as f32;
+            let (value, best) = holding.best(row);
+            if value > own {
+                for (at, best) in (row * self.shape.action..).zip(best) {
+                    self.pass.d_mu[at] += pull * (self.pass.mu[at] - best).clamp(-1.0, 1.0);
+                }
+            }
         }
     }
 
@@ -440,11 +427,13 @@ impl Pathwise {
     /// The critics' parameters are finite, all of them.
     pub(crate) fn critics_are_finite(&self) -> bool {
         self.members.iter().all(|member| member.trained.is_finite())
+            && self.holding.as_ref().is_none_or(Holding::is_finite)
     }
 
     pub(crate) fn state(&self) -> PathwiseState {
         PathwiseState {
             critics: self.members.iter().map(|member| member.trained.clone()).collect(),
+            holding: self.holding.as_ref().map(Holding::state),
             actor: self.actor.clone(),
             mean_reward: self.mean_reward,
             updates: self.updates,
@@ -458,6 +447,11 @@ impl Pathwise {
     pub(crate) fn restore(&mut self, state: PathwiseState) -> bool {
         let fits = state.critics.len() == self.members.len()
             && state.critics.iter().all(|critic| critic.fits(self.critic.len()))
+            && match (&self.holding, &state.holding) {
+                (Some(holding), Some(state)) => holding.fits(state, &self.critic),
+                // What was not learnt before begins anew, and what is not wanted any more is left.
+                _ => true,
+            }
             && state.actor.fits(self.net.len())
             && state.mean_reward.is_finite();
         if !fits {
@@ -465,6 +459,9 @@ impl Pathwise {
         }
         for (member, trained) in self.members.iter_mut().zip(state.critics) {
             member.trained = trained;
+        }
+        if let (Some(holding), Some(state)) = (&mut self.holding, state.holding) {
+            holding.restore(state);
         }
         self.actor = state.actor;
         self.mean_reward = state.mean_reward;
@@ -476,57 +473,9 @@ impl Pathwise {
     }
 }
 
-impl Member {
-    fn new(index: usize, critic: &Critic, shape: AgentShape, options: &AgentOptions) -> Self {
-        let mut parameters = vec![0.0; critic.len()];
-        critic.init(&mut parameters, &mut Stream::new(options.seed, "critic initialisation", index));
-        let rows = options.batch_size;
-        Self {
-            trained: Trained::new(parameters),
-            gradient: vec![0.0; critic.len()],
-            at: StatePass::new(rows),
-            pass: ActionPass::new(rows * PAIR),
-            next_q: vec![0.0; rows * PAIR],
-            q: vec![0.0; rows],
-            slopes: vec![0.0; rows * PAIR * shape.action],
-            loss: 0.0,
-        }
-    }
-
-    fn learn(&mut self, critic: &Critic, batch: &Batch, actions: &[f32], targets: &[f32], settings: Settings) {
-        let Self { trained, at, pass, slopes, .. } = self;
-        let p = &trained.parameters;
-        critic.forward_states(p, batch.states(), batch.rows(), at);
-        critic.forward_actions(p, at, 0..batch.rows(), actions, PAIR, pass);
-        critic.action_gradients(p, pass, slopes);
-        self.descend(critic, batch, targets, settings.critic);
-        self.trained.follow(settings.target_rate);
-    }
-
-    /// A step towards the targets from the states of a batch.
-    fn approach(&mut self, critic: &Critic, batch: &Batch, targets: &[f32], optimiser: AdamWOptions) {
-        critic.forward_states(&self.trained.parameters, batch.states(), batch.rows(), &mut self.at);
-        self.descend(critic, batch, targets, optimiser);
-    }
-
-    /// A step towards the targets after a forward pass over the states; leaves the loss's gradients in `q`.
-    fn descend(&mut self, critic: &Critic, batch: &Batch, targets: &[f32], optimiser: AdamWOptions) {
-        let Self { trained, at, pass, q, gradient, .. } = self;
-        let (p, rows) = (&trained.parameters, batch.rows());
-        critic.forward_actions(p, at, 0..rows, &batch.actions, 1, pass);
-        critic.q(p, pass, q);
-        let share = 1.0 / rows as f32;
-        self.loss = 0.0;
-        for (q, target) in q.iter_mut().zip(targets) {
-            let difference = target - *q;
-            self.loss += 0.5 * difference * difference * share;
-            *q = -difference * share;
-        }
-        gradient.fill(0.0);
-        critic.backward_actions(p, at, 0..rows, &batch.actions, q, None, pass, gradient);
-        critic.backward_states(p, batch.states(), rows, at, gradient);
-        trained.optimiser.step(critic.kernel, &mut trained.parameters, gradient, optimiser);
-    }
+/// The reward of a transition less what is common to all values: `R_n - b (1 - gamma^n)/(1 - gamma)`.
+fn centred_reward(batch: &Batch, row: usize, mean_reward: f32, gamma: f32) -> f32 {
+    batch.rewards[row] - mean_reward * (1.0 - batch.discounts[row]) / (1.0 - gamma)
 }
 
 /// `clip(mu + sigma e)` and `clip(mu - sigma e)` for each state of `d` components.
@@ -648,6 +597,48 @@ mod tests {
         let (free, near) = (held(0.0), held(16.0));
         assert!(free > 0.6, "the more, the better, as far as was seen: {free}");
         assert!(near > 0.3 && near < 0.4, "{near}");
+    }
+
+    #[test]
+    fn where_slopes_see_nothing_the_actor_is_drawn_to_what_is_best_to_hold() {
+        let learnt = |holding| {
+            let options = AgentOptions { holding, curiosity: 0.0, curiosity_first: 0.0, ..options() };
+            let (threads, mut pathwise) = (Threads::new(1).unwrap(), pathwise(&options));
+            let two_hills = |a: f32| (0.5 - 2.0 * (a - 0.1).abs()).max(1.0 - 4.0 * (a - 0.8).abs());
+            let replay = noise(SHAPE, &options, two_hills);
+            pathwise.learn_nominal_actor(&[0.1], &options);
+            // The critics know both hills before the actor takes its first step.
+            for update in 0..1_600 {
+                pathwise.update(&replay, update >= 1_000, &threads);
+            }
+            let mut pass = ActorPass::new(1, 1);
+            pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
+            pass.mu[0]
+        };
+        let (without, with) = (learnt(0.0), learnt(4.0));
+        assert!((without - 0.1).abs() < 0.1, "{without}");
+        assert!((with - 0.8).abs() < 0.1, "{with}");
+    }
+
+    #[test]
+    fn what_a_history_shows_is_not_drawn_to_what_nobody_can_hold() {
+        let pulled = |historical_from| {
+            let options = AgentOptions { batch_size: 1, holding: 4.0, ..options() };
+            let (threads, mut pathwise) = (Threads::new(1).unwrap(), pathwise(&options));
+            pathwise.update(&noise(SHAPE, &options, |a| a), true, &threads);
+            pathwise.batch.historical_from = historical_from;
+            for member in &mut pathwise.members {
+                member.values.fill(-1e6);
+                member.slopes.fill(-0.5);
+            }
+            pathwise.pass.d_mu.fill(0.0);
+            pathwise.draw_to_holding();
+            let best = pathwise.holding.as_ref().unwrap().best(0).1[0];
+            (pathwise.pass.d_mu[0], 4.0 * 0.5 * (pathwise.pass.mu[0] - best).max(-1.0))
+        };
+        let ((online, expected), (historical, _)) = (pulled(1), pulled(0));
+        assert!(expected != 0.0 && (online - expected).abs() < 1e-6, "{online}, not {expected}");
+        assert_eq!(historical, 0.0);
     }
 
     #[test]
