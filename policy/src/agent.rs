@@ -16,6 +16,7 @@ use crate::kernels::{
 use crate::pipeline::{Judgement, Pipeline, TrainedImputer, UnfitSite, narrowed, normalised};
 use crate::probe::{ParametersRefused, Probe};
 use crate::spec::PolicySpec;
+use crate::sweep::Sweep;
 use crate::wire::{Publication, VerifiedWeights};
 
 /// Sums of each of the torso's two layers.
@@ -349,6 +350,7 @@ pub struct Agent<S> {
     outputs: Vec<f32>,
     setpoints: usize,
     may_explore: bool,
+    sweep: Sweep,
     excursions: Excursions,
     seed: u64,
     moment: Moment,
@@ -383,6 +385,7 @@ impl<S: PolicySource> Agent<S> {
             outputs: vec![0.0; spec.outputs()],
             setpoints: site.setpoints.len(),
             may_explore: site.agent.explore,
+            sweep: Sweep::new(site),
             excursions: Excursions::new(site),
             seed: site.seed,
             moment: Moment { cycle: 0, release: MonoTime::ZERO, decision: false, gap: true, mode: 0 },
@@ -433,6 +436,7 @@ impl<S: PolicySource> Agent<S> {
     pub fn carry(&mut self, carrier: &mut impl Carrier) {
         let Self {
             pipeline,
+            sweep,
             excursions,
             // What the site fixes, and whoever made the agent.
             source: _,
@@ -448,6 +452,7 @@ impl<S: PolicySource> Agent<S> {
             explored: _,
         } = self;
         pipeline.carry(carrier);
+        sweep.carry(carrier);
         excursions.carry(carrier);
     }
 
@@ -473,12 +478,16 @@ impl<S: PolicySource> Agent<S> {
         let (mean, logit) = (output(setpoint)?, output(self.setpoints + setpoint)?);
         let said = match way {
             Way::Mean => mean,
-            Way::Sample | Way::Excursion => {
+            Way::Sample | Way::Sweep | Way::Excursion => {
                 mean + (f64::from(sigma(logit)) * noise(self.seed, self.moment.cycle, setpoint)) as f32
             }
         };
         // A network that says what is no number is no better for going elsewhere.
-        let sampled = if way == Way::Excursion && said.is_finite() { self.excursions.target(setpoint) } else { said };
+        let sampled = match way {
+            Way::Sweep if said.is_finite() => self.sweep.target(setpoint) + (said - mean),
+            Way::Excursion if said.is_finite() => self.excursions.target(setpoint),
+            _ => said,
+        };
         let (lo, hi) = self.pipeline.bounds();
         let bounds = lo.get(setpoint).zip(hi.get(setpoint)).ok_or(NoAction::Incomplete)?;
         let decided = clip(sampled, *bounds.0, *bounds.1);
@@ -497,6 +506,8 @@ enum Way {
     Mean,
     /// A sample around the mean.
     Sample,
+    /// A sample around where the sweep is.
+    Sweep,
     /// Somewhere else, to see what is there.
     Excursion,
 }
@@ -533,6 +544,7 @@ impl<S: PolicySource> Policy for Agent<S> {
         let explore = explore && self.may_explore;
         let way = match explore {
             false => Way::Mean,
+            true if self.sweep.tick(policy.origin.updates) => Way::Sweep,
             true if self.excursions.tick(self.moment.cycle, policy.origin.updates) => Way::Excursion,
             true => Way::Sample,
         };

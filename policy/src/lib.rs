@@ -50,6 +50,7 @@ pub mod kernels;
 pub mod pipeline;
 mod probe;
 mod spec;
+mod sweep;
 pub mod trial;
 mod watch;
 pub mod wire;

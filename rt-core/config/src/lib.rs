@@ -61,7 +61,7 @@ pub use site::{
     Flight, FlightTrigger, GammaSchedule, Goal, Guardrail, Heartbeat, Identity, Improver, Imputer, ImputerRule,
     Interaction, KEPT_HEARTBEAT_MAX, Kept, Learner, LeaseTag, Objective, OwnCertificate, Probation, Range, Restarts,
     Revocation, Reward, Runtime, Season, SeasonPart, Secret, Security, SecurityPolicy, Setpoint, Site, Source,
-    Subscribe, Tag, TagKind, Trigger,
+    Subscribe, Sweep, SweepStart, Tag, TagKind, Trigger,
 };
 pub use spelling::nearest;
 

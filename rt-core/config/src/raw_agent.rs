@@ -14,6 +14,16 @@ choices! {
         Percentile = "percentile",
     }
 
+    /// Where a sweep begins.
+    enum SweepStartName {
+        /// At the nominal setpoint, going up.
+        Nominal = "nominal",
+        /// At the lower end of the scale.
+        Low = "low",
+        /// At the upper end of the scale.
+        High = "high",
+    }
+
     /// How the critics' values become one, CoreRL's words.
     enum AggregationName {
         /// Their mean.
@@ -98,6 +108,8 @@ sections! {
         decision_clock: ClockName, Default("off");
         /// The running agent samples its action; otherwise it takes the mean.
         explore: bool, Default("true");
+        /// An agent that has learnt nothing takes its setpoints slowly through their scale and back, within the bounds, before it follows what it learns. Absent: it does not.
+        sweep: Sweep, Optional;
         /// While exploring, the chance that a decision of an agent that has learnt nothing begins an excursion: anywhere within the bounds, for a while; 0 to 1. It fades as the agent learns.
         excursions: f64, Default("0");
         /// The longest excursion, in decisions. Otherwise what the discount looks ahead, from 10 to 1000.
@@ -106,6 +118,16 @@ sections! {
         excursion_fading: Whole<1, 1_000_000>, Optional;
         /// Updates between two attempts to publish a policy.
         publish_every: Whole<1, 1_000_000>, Default("200");
+    }
+
+    /// Going slowly through everything once, for a plant that is slow, or whose reward has several maxima.
+    struct Sweep {
+        /// How long it lasts, in decisions.
+        decisions: Whole<1, 1_000_000>, Required;
+        /// The way there and back, in decisions: several times what the plant takes to settle.
+        period: Whole<2, 1_000_000>, Required;
+        /// Where it begins and, after whole periods, ends. What the agent finds first afterwards is what is near: of several maxima rather one next to where the sweep ends.
+        start: SweepStartName, Default("nominal");
     }
 
     /// A discount that grows while the critics learn, linearly in what it looks ahead, `1 / (1 - gamma)` observations.

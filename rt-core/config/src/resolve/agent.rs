@@ -4,8 +4,10 @@ use super::{number, stages};
 use crate::complaint::Complaints;
 use crate::form::Field;
 use crate::form_special::OrOff;
-use crate::raw_agent::{Agent, AggregationName, ImproverName};
-use crate::site::{AgentOptions, Aggregation, Candidates, Excursions, GammaSchedule, Improver, Interaction};
+use crate::raw_agent::{Agent, AggregationName, ImproverName, SweepStartName};
+use crate::site::{
+    AgentOptions, Aggregation, Candidates, Excursions, GammaSchedule, Improver, Interaction, Sweep, SweepStart,
+};
 use crate::value::Whole;
 
 use super::TRACES_MAX;
@@ -118,6 +120,7 @@ pub(super) fn resolve(
         dead_time: count(raw.dead_time.value?.0)?,
         decision_clock: decision_clock?,
         explore: raw.explore.value?,
+        sweep: sweep(raw, critic_updates?, interaction?)?,
         excursions: excursions(raw, rate?, gamma?, critic_updates?, interaction?)?,
         publish_every: count(raw.publish_every.value?.0)?,
     })
@@ -179,6 +182,21 @@ fn effective_episodes(raw: &Agent, complaints: &mut Complaints<'_>) -> Option<Op
     }
 }
 
+/// The outer `None` when it was complained of.
+fn sweep(raw: &Agent, critic_updates: u64, interaction: &Interaction) -> Option<Option<Sweep>> {
+    let Some(sweep) = &raw.sweep.value else {
+        return if raw.sweep.given { None } else { Some(None) };
+    };
+    let (decisions, period) = (sweep.decisions.value?.0, sweep.period.value?.0);
+    let until_updates = decisions * critic_updates * interaction.observations_per_decision();
+    let start = match sweep.start.value? {
+        SweepStartName::Nominal => SweepStart::Nominal,
+        SweepStartName::Low => SweepStart::Low,
+        SweepStartName::High => SweepStart::High,
+    };
+    Some(Some(Sweep { until_updates, period: u32::try_from(period).ok()?, start }))
+}
+
 /// They fade, and end, after as many decisions as is said, or as the discount looks ahead.
 fn excursions(
     raw: &Agent,
@@ -223,6 +241,8 @@ fn whole_or<const LO: u64, const HI: u64>(field: &Field<Whole<LO, HI>>, usual: u
 
 #[cfg(test)]
 mod tests {
+    use super::{Sweep, SweepStart};
+
     fn excursions(agent: &str) -> Result<super::Excursions, String> {
         let text = crate::example().replace("\nagent:\n", &format!("\nagent:\n{agent}"));
         match crate::parse(&text, "site.yaml".as_ref()) {
@@ -239,6 +259,32 @@ mod tests {
         assert_eq!((six.rate, twelve.fading_updates), (0.1, 2.0 * six.fading_updates));
         assert!(six.fading_updates > 6.0 * 30.0 && (10..=1_000).contains(&six.decisions_max));
         assert!(excursions("  excursions: 1.5\n").unwrap_err().contains("0 to 1"));
+    }
+
+    #[test]
+    fn a_sweep_must_be_asked_for_and_lasts_as_many_updates_as_its_decisions_bring() {
+        let sweep = |given: &str| {
+            let text = crate::example().replace("\nagent:\n", &format!("\nagent:\n{given}"));
+            crate::parse(&text, "site.yaml".as_ref()).map(|loaded| loaded.site.agent)
+        };
+        assert_eq!(sweep("").unwrap().sweep, None);
+        let agent = sweep("  critic_updates: 7\n  sweep: {decisions: 100, period: 50}\n").unwrap();
+        let Sweep { until_updates, period, start } = agent.sweep.unwrap();
+        assert_eq!((until_updates % 700, period, start), (0, 50, SweepStart::Nominal));
+        let twice = sweep("  critic_updates: 7\n  sweep: {decisions: 200, period: 50, start: high}\n").unwrap();
+        let twice = twice.sweep.unwrap();
+        assert_eq!((twice.until_updates, twice.start), (2 * until_updates, SweepStart::High));
+        let low = sweep("  sweep: {decisions: 100, period: 50, start: low}\n").unwrap();
+        assert_eq!(low.sweep.unwrap().start, SweepStart::Low);
+        for refused in [
+            "{decisions: 100}",
+            "{period: 50}",
+            "{decisions: 0, period: 9}",
+            "{decisions: 9, period: 1}",
+            "{decisions: 9, period: 9, start: middle}",
+        ] {
+            assert!(sweep(&format!("  sweep: {refused}\n")).is_err(), "{refused}");
+        }
     }
 
     #[test]

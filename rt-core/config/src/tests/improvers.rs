@@ -59,8 +59,9 @@ fn what_the_example_shows_of_an_agent_in_remarks_is_possible_and_most_of_it_is_w
         let shown = with(improver, &section.replace("\n  # ", "\n  "));
         let absent = with(improver, &section.replace("# improver", "improver"));
         assert!(shown.gamma_schedule.is_some() && shown.decision_clock != absent.decision_clock);
-        let AgentOptions { gamma_schedule, decision_clock, .. } = absent;
-        assert_eq!(AgentOptions { gamma_schedule, decision_clock, ..shown }, absent);
+        assert!(shown.sweep.is_some());
+        let AgentOptions { gamma_schedule, decision_clock, sweep, .. } = absent;
+        assert_eq!(AgentOptions { gamma_schedule, decision_clock, sweep, ..shown }, absent);
     }
 }
 
