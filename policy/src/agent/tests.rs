@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{DOSE_SP, Plant, QUALITY, site};
+use crate::testing::{DOSE_SP, Luggage, Plant, QUALITY, site};
 use crate::wire::{Publication, Verifier, encode, slot_words};
 use rt_core::setpoint::SETPOINTS_MAX;
 
@@ -240,6 +240,35 @@ fn an_excursion_goes_far_from_the_mean_and_keeps_to_the_agents_bounds() {
         plant.read(0.25, 0.2, 0.5, 0.5);
         assert_eq!(decided(&mut agent, &plant, false).0, mean, "who does not explore stays");
     }
+}
+
+#[test]
+fn a_sweep_leads_through_the_scale_within_the_agents_bounds_and_a_successor_goes_on_with_it() {
+    let mut site = site();
+    let sweep = rt_config::Sweep { until_updates: u64::MAX, period: 100, start: rt_config::SweepStart::Low };
+    site.agent.sweep = Some(sweep);
+    let born = || agent_with(&site, [0.4, 0.4, -20.0, -20.0]);
+    let (mut agent, mut plant) = (born(), Plant::of(&site));
+    let mut decide = |agent: &mut Agent<Fixed>, explore| {
+        plant.read(0.25, 0.2, 0.5, 0.5);
+        let (_, dose) = decided(agent, &plant, explore);
+        assert!((0.2 - 0.1 - 1e-6..=0.2 + 0.1 + 1e-6).contains(&dose), "{dose}");
+        agent.decision.sampled[0]
+    };
+    let up_and_down = |count: u32| f64::from(count.min(100 - count)) / 50.0;
+    for count in 1..70 {
+        let led = decide(&mut agent, true);
+        assert!((f64::from(led) - up_and_down(count)).abs() < 1e-3, "{led} at {count}");
+        assert!((decide(&mut agent, false) - 0.4).abs() < 1e-3, "who does not explore stays");
+    }
+    let (mut successor, mut luggage) = (born(), Luggage::default());
+    agent.carry(&mut luggage);
+    luggage.arrive();
+    successor.carry(&mut luggage);
+    assert!((f64::from(decide(&mut successor, true)) - up_and_down(70)).abs() < 1e-3);
+    let mut nominal = nominal_agent(&site);
+    decide(&mut nominal, true);
+    assert_eq!(nominal.sweep.target(0), Sweep::new(&site).target(0), "while nobody learns there is none");
 }
 
 #[test]
