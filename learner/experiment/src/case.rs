@@ -1,6 +1,7 @@
 //! Case files.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -95,8 +96,11 @@ pub struct ActionRange {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// The least mean of the last 100 rewards, for every seed.
+    /// The least mean of the last rewards, for every seed.
     pub reward: f64,
+    /// How many rewards these are, at least 1; absent: 100. More where the plant itself varies from hour to hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewards: Option<NonZeroUsize>,
     /// The largest variance of the actor over the last 100 decisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_variance: Option<f64>,

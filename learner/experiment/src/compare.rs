@@ -77,7 +77,7 @@ impl Comparison {
         if pairs.len() < PAIRS_MIN {
             return Err(Incomparable::Seeds { common: pairs.len() });
         }
-        let differences: Vec<f64> = pairs.iter().map(|(one, other)| one.mean_last_100 - other.mean_last_100).collect();
+        let differences: Vec<f64> = pairs.iter().map(|(one, other)| one.judged() - other.judged()).collect();
         let interval = interval(&differences);
         Ok(Self {
             case: one.case.clone(),

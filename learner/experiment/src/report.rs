@@ -46,6 +46,9 @@ pub struct SeedScore {
     pub seed: u64,
     /// Mean of the last 100 rewards.
     pub mean_last_100: f64,
+    /// Mean of as many rewards as the case is judged by, if it says how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_last: Option<f64>,
     /// Mean variance of the actor over the last 100 decisions, in the setpoints' units squared.
     pub actor_variance: f64,
     /// How long it took, seconds.
@@ -81,14 +84,15 @@ pub struct SeedHealth {
 }
 
 impl SeedScore {
-    /// The score of a trial.
+    /// The score of a trial of this case.
     #[must_use]
-    pub fn of(seed: u64, score: &Score, wall_s: f64) -> Self {
-        let last = &score.rewards[score.rewards.len().saturating_sub(WINDOW)..];
+    pub fn of(case: &Case, seed: u64, score: &Score, wall_s: f64) -> Self {
+        let last = |count: usize| mean(&score.rewards[score.rewards.len().saturating_sub(count)..]);
         let part = score.rewards.len().div_ceil(CURVE_POINTS_MAX).max(1);
         Self {
             seed,
-            mean_last_100: mean(last),
+            mean_last_100: last(WINDOW),
+            mean_last: case.reference.and_then(|reference| reference.rewards).map(|count| last(count.get())),
             actor_variance: score.actor_variance,
             wall_s,
             updates: score.updates,
@@ -100,6 +104,12 @@ impl SeedScore {
             health: SeedHealth { learning: score.health, wishes: score.wishes },
         }
     }
+
+    /// What it is judged by.
+    #[must_use]
+    pub fn judged(&self) -> f64 {
+        self.mean_last.unwrap_or(self.mean_last_100)
+    }
 }
 
 impl Report {
@@ -107,14 +117,14 @@ impl Report {
     #[must_use]
     pub fn of(case: &Case, mut seeds: Vec<SeedScore>) -> Self {
         seeds.sort_by_key(|score| score.seed);
-        let mut scores: Vec<f64> = seeds.iter().map(|score| score.mean_last_100).collect();
+        let mut scores: Vec<f64> = seeds.iter().map(SeedScore::judged).collect();
         scores.sort_by(f64::total_cmp);
         let return_reference = case.evaluation.and_then(|evaluation| evaluation.reference);
         let passes = |score: &SeedScore| {
             let steady = |most: f64| score.actor_variance <= most;
             let reaches = |least: f64| score.return_mean.is_some_and(|mean| mean >= least);
             let is_rewarded = case.reference.is_none_or(|reference| {
-                score.mean_last_100 >= reference.reward && reference.actor_variance.is_none_or(steady)
+                score.judged() >= reference.reward && reference.actor_variance.is_none_or(steady)
             });
             is_rewarded && return_reference.is_none_or(reaches)
         };
@@ -198,7 +208,10 @@ pub(crate) fn median(sorted: &[f64]) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
+    use crate::case::Reference;
 
     pub(crate) fn score(rewards: &[f64]) -> Score {
         Score {
@@ -215,15 +228,17 @@ pub(crate) mod tests {
 
     pub(crate) fn report(name: &str, last: &[f64]) -> Report {
         let case = Case { name: name.to_owned(), steps: 10, ..Case::named("stand_still").unwrap() };
-        let seeds = (1..).zip(last).map(|(seed, last)| SeedScore::of(seed, &score(&[*last; 10]), 0.5));
-        Report::of(&case, seeds.collect())
+        let seeds = (1..).zip(last).map(|(seed, last)| SeedScore::of(&case, seed, &score(&[*last; 10]), 0.5));
+        let seeds = seeds.collect();
+        Report::of(&case, seeds)
     }
 
     #[test]
     fn a_score_is_the_mean_of_the_last_hundred_and_the_curve_is_all_of_it() {
         let rewards: Vec<f64> = (0..1_000).map(f64::from).collect();
-        let score = SeedScore::of(3, &score(&rewards), 0.5);
-        assert_eq!(score.mean_last_100, 949.5);
+        let case = Case::named("stand_still").unwrap();
+        let score = SeedScore::of(&case, 3, &score(&rewards), 0.5);
+        assert_eq!((score.mean_last_100, score.mean_last), (949.5, None));
         assert_eq!((score.curve.len(), score.curve[0], score.curve[199]), (200, 2.0, 997.0));
     }
 
@@ -241,11 +256,27 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_case_may_be_judged_by_more_rewards_than_the_last_hundred() {
+        let case = Case::named("stand_still").unwrap();
+        let judged = |reward| {
+            let reference = Reference { reward, rewards: NonZeroUsize::new(200), ..Reference::default() };
+            let case = Case { reference: Some(reference), ..case.clone() };
+            let rewards: Vec<f64> = (0..300).map(|step| if step < 200 { -1.0 } else { 0.0 }).collect();
+            Report::of(&case, vec![SeedScore::of(&case, 1, &score(&rewards), 0.5)])
+        };
+        let report = judged(-0.5);
+        assert_eq!((report.seeds[0].mean_last_100, report.seeds[0].mean_last), (0.0, Some(-0.5)));
+        assert_eq!((report.median, report.worst, report.passed), (-0.5, -0.5, Some(true)));
+        assert_eq!(judged(-0.4).passed, Some(false));
+        assert_eq!(Report::parse(&serde_json::to_string(&report).unwrap()).unwrap(), report);
+    }
+
+    #[test]
     fn a_case_with_episodes_passes_by_the_mean_return_of_every_seed() {
         let evaluation = crate::case::Evaluation { episodes: 2, steps_max: 10, reference: Some(-3.0) };
         let case = Case { reference: None, evaluation: Some(evaluation), ..Case::named("stand_still").unwrap() };
         let seed = |seed, returns: [f64; 2]| {
-            SeedScore::of(seed, &Score { returns: Some(returns.to_vec()), ..score(&[0.0; 10]) }, 0.5)
+            SeedScore::of(&case, seed, &Score { returns: Some(returns.to_vec()), ..score(&[0.0; 10]) }, 0.5)
         };
         let report = Report::of(&case, vec![seed(1, [-1.0, -2.0]), seed(2, [-2.0, -4.0])]);
         assert_eq!((report.seeds[1].return_mean, report.seeds[1].return_worst), (Some(-3.0), Some(-4.0)));

@@ -221,14 +221,15 @@ fn print_report(report: &Report) -> Result<(), Failure> {
 }
 
 fn seeds_text(report: &Report) -> String {
+    let last = if report.seeds.iter().any(|score| score.mean_last.is_some()) { "judged" } else { "last 100" };
     let mut rows = vec![
-        ["seed", "last 100", "variance", "1,000 steps without exploring", "the same, nominal", "updates", "time"]
+        ["seed", last, "variance", "1,000 steps without exploring", "the same, nominal", "updates", "time"]
             .map(str::to_owned),
     ];
     rows.extend(report.seeds.iter().map(|score| {
         [
             score.seed.to_string(),
-            format!("{:.4}", score.mean_last_100),
+            format!("{:.4}", score.judged()),
             format!("{:.1e}", score.actor_variance),
             format!("{:.4}", score.deterministic),
             format!("{:.4}", score.nominal),

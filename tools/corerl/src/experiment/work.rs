@@ -66,7 +66,7 @@ pub(super) fn run(cases: &[Case], seeds: &Seeds, jobs: usize) -> Result<Vec<Repo
             };
             match experiment::run(&cases[case], seed, go_on) {
                 Ok(Some(score)) => {
-                    let score = SeedScore::of(seed, &score, begun.elapsed().as_secs_f64());
+                    let score = SeedScore::of(&cases[case], seed, &score, begun.elapsed().as_secs_f64());
                     with(&scores, |scores| scores[case].push(score));
                 }
                 Ok(None) => break,
@@ -114,7 +114,10 @@ impl Progress {
     }
 
     fn step(&self) {
-        self.bar.inc(1);
+        // An agent's nominal start asks whether to go on, too, and is no step.
+        if Some(self.bar.position()) < self.bar.length() {
+            self.bar.inc(1);
+        }
         let is_due = with(&self.told, |told| {
             let is_due = !self.watched && told.elapsed() >= TELL_EVERY;
             if is_due {
