@@ -30,7 +30,7 @@ pub(crate) struct Sweep {
     period: f64,
     /// Where the setpoints begin, parts of the period.
     phases: Vec<f64>,
-    /// Decisions before this one.
+    /// Its decisions so far, the present one included.
     decisions: u64,
 }
 

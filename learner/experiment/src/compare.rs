@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 
-use crate::report::{Report, mean};
+use crate::report::{Report, SeedScore, mean};
 
 /// How often the pairs are drawn anew.
 const RESAMPLES: usize = 10_000;
@@ -77,7 +77,12 @@ impl Comparison {
         if pairs.len() < PAIRS_MIN {
             return Err(Incomparable::Seeds { common: pairs.len() });
         }
-        let differences: Vec<f64> = pairs.iter().map(|(one, other)| one.judged() - other.judged()).collect();
+        let difference = |(one, other): &(&SeedScore, &SeedScore)| match (one.mean_last, other.mean_last) {
+            (Some(one), Some(other)) => one - other,
+            // One of them is of a time when the case was judged by the last hundred.
+            _ => one.mean_last_100 - other.mean_last_100,
+        };
+        let differences: Vec<f64> = pairs.iter().map(difference).collect();
         let interval = interval(&differences);
         Ok(Self {
             case: one.case.clone(),
@@ -116,6 +121,18 @@ mod tests {
         let shuffled = [-0.2, -0.1, -0.12, -0.3, -0.15];
         let found = Comparison::of(&report("a", &shuffled), &report("a", &base)).unwrap();
         assert!(!found.significant && found.interval[0] < 0.0 && found.interval[1] > 0.0, "{found:?}");
+    }
+
+    #[test]
+    fn scores_are_compared_over_as_many_rewards_as_both_have() {
+        let judged = |last, mean_last| {
+            let mut report = report("a", &[last; 5]);
+            report.seeds.iter_mut().for_each(|score| score.mean_last = mean_last);
+            report
+        };
+        let difference = |one, other| Comparison::of(&one, &other).unwrap().difference;
+        assert_eq!(difference(judged(-0.5, Some(-0.25)), judged(-0.5, Some(-0.75))), 0.5);
+        assert_eq!(difference(judged(-0.5, Some(-0.25)), judged(-0.625, None)), 0.125);
     }
 
     #[test]

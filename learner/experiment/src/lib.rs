@@ -19,7 +19,7 @@
 //! ```
 //! let mut case = experiment::Case::named("saturation")?;
 //! case.steps = 20;
-//! let score = experiment::run(&case, 1, || true)?.expect("nobody asked it to stop");
+//! let score = experiment::run(&case, 1, |_| true)?.expect("nobody asked it to stop");
 //! assert_eq!(score.rewards.len(), 20);
 //! # Ok::<(), experiment::ExperimentError>(())
 //! ```

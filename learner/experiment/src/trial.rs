@@ -455,15 +455,16 @@ impl Trial {
     }
 }
 
-/// Runs a case from one seed to its end. `go_on` is asked in every step; `None` when it has said no.
+/// Runs a case from one seed to its end. `go_on` is asked in every step, with the number of those before it, and now and then
+/// before the first; `None` when it has said no.
 ///
 /// # Errors
 /// The case cannot be.
-pub fn run(case: &Case, seed: u64, mut go_on: impl FnMut() -> bool) -> Result<Option<Score>, ExperimentError> {
-    let mut trial = Trial::new(case, seed, &mut go_on)?;
+pub fn run(case: &Case, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Result<Option<Score>, ExperimentError> {
+    let mut trial = Trial::new(case, seed, || go_on(0))?;
     let (mut rewards, mut variances) = (Vec::new(), Vec::new());
     for step in 0..case.steps {
-        if !go_on() {
+        if !go_on(step) {
             return Ok(None);
         }
         rewards.push(trial.step()?);
@@ -518,7 +519,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_bits_and_another_one_others() {
         let case = quick("saturation", 30);
-        let run = |seed| run(&case, seed, || true).unwrap().unwrap();
+        let run = |seed| run(&case, seed, |_| true).unwrap().unwrap();
         assert_eq!(bits(&run(1)), bits(&run(1)));
         assert_ne!(bits(&run(1)), bits(&run(2)));
         assert_eq!(run(1).updates, 30, "one for each observation");
@@ -528,7 +529,7 @@ mod tests {
     fn every_case_of_ours_runs_and_its_rewards_are_the_environments() {
         for name in Case::names() {
             let case = quick(name, 12);
-            let score = run(&case, 1, || true).unwrap().unwrap();
+            let score = run(&case, 1, |_| true).unwrap().unwrap();
             assert_eq!(score.rewards.len(), 12, "{name}");
             assert!(score.rewards.iter().all(|reward| reward.is_finite()), "{name}");
             assert!(score.actor_variance > 0.0 && score.deterministic.is_finite(), "{name}");
@@ -538,7 +539,7 @@ mod tests {
     #[test]
     fn a_score_tells_how_learning_got_on_and_how_far_wishes_were_fulfilled() {
         let case = quick("saturation", 40);
-        let score = |case: &Case| run(case, 1, || true).unwrap().unwrap();
+        let score = |case: &Case| run(case, 1, |_| true).unwrap().unwrap();
         let without = score(&case);
         let health = without.health.unwrap();
         assert_eq!((health.updates, without.wishes), (without.updates, Wishes::default()));
@@ -590,11 +591,15 @@ mod tests {
 
     #[test]
     fn whoever_asks_it_to_stop_gets_no_score() {
-        let mut asked = 0;
-        let stopped = run(&quick("saturation", 1_000), 1, || {
+        let (mut asked, mut told) = (0, Vec::new());
+        let stopped = run(&quick("saturation", 1_000), 1, |step| {
             asked += 1;
+            told.push(step);
             asked < 70
         });
+        let first = told.iter().rposition(|step| *step == 0).unwrap();
+        assert!(told[..first].iter().all(|step| *step == 0) && first > 0, "the nominal start is no step: {told:?}");
+        assert!(told[first..].iter().copied().eq(0..(70 - first) as u64), "{told:?}");
         assert_eq!(stopped.unwrap(), None);
         assert_eq!(asked, 70);
     }
@@ -695,7 +700,7 @@ mod tests {
         counter(&socket, usize::MAX);
         let evaluation = Some(Evaluation { episodes: 3, steps_max: 2, reference: None });
         let case = Case { evaluation, ..counted(&socket) };
-        let score = run(&case, 1, || true).unwrap().unwrap();
+        let score = run(&case, 1, |_| true).unwrap().unwrap();
         assert_eq!(score.rewards, [10.0, 20.0, 30.0, 10.0, 20.0, 30.0, 10.0, 20.0, 30.0, 10.0]);
         assert_eq!(score.returns, Some(vec![30.0; 3]), "cut off after two steps");
         // 13 observations; the four that begin an episode follow nothing.
@@ -709,7 +714,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("counter");
         counter(&socket, 6);
-        let gone = run(&counted(&socket), 1, || true).unwrap_err();
+        let gone = run(&counted(&socket), 1, |_| true).unwrap_err();
         assert!(matches!(gone, ExperimentError::Broken { .. }));
         assert!(gone.to_string().starts_with("case `counted`: the environment's process has ended"), "{gone}");
     }
@@ -720,7 +725,7 @@ mod tests {
         let socket = directory.path().join("counter");
         counter(&socket, usize::MAX);
         let case = Case { tags: Default::default(), ..counted(&socket) };
-        let refused = run(&case, 1, || true).unwrap_err().to_string();
+        let refused = run(&case, 1, |_| true).unwrap_err().to_string();
         assert!(refused.contains("no range for step: write") && refused.contains("tags: {step: {"), "{refused}");
     }
 
@@ -741,7 +746,7 @@ mod tests {
     fn what_cannot_be_is_refused_with_the_name_of_the_case() {
         let mut case = quick("saturation", 5);
         case.agent.insert("gamma".to_owned(), 1.5.into());
-        let refused = run(&case, 1, || true).unwrap_err().to_string();
+        let refused = run(&case, 1, |_| true).unwrap_err().to_string();
         assert!(refused.starts_with("case `saturation`: ") && refused.contains("below 1"), "{refused}");
     }
 }

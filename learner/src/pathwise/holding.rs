@@ -11,8 +11,7 @@
 //! The best of a state is the one of [`CANDIDATES`] actions, drawn evenly within the bounds, with the largest
 //! `mean_i H_i - dev_i H_i`. Where that is worth more than what the actor does, the actor is drawn to it: a policy that does
 //! at every state what the better of several policies does is at least as good as each of them (Barreto et al. 2017,
-//! "Successor features for transfer in reinforcement learning", theorem 1). So holding the best setpoint still is what an
-//! agent falls back on, not below.
+//! "Successor features for transfer in reinforcement learning", theorem 1), as far as the critics are right.
 
 use serde::{Deserialize, Serialize};
 

@@ -299,7 +299,8 @@ impl Pathwise {
     }
 
     /// Pulls the mean to the best action to hold, where that is worth more than what the actor does. Not at the states of a
-    /// history, where holding cannot be tried.
+    /// history, where holding cannot be tried. The slopes that a bound makes void count, too: at the end of a range there are
+    /// no others.
     fn draw_to_holding(&mut self) {
         let Some(holding) = &self.holding else { return };
         let slopes = self.members.iter().flat_map(|member| &member.slopes);

@@ -122,9 +122,9 @@ sections! {
 
     /// Going slowly through everything once, for a plant that is slow, or whose reward has several maxima.
     struct Sweep {
-        /// How long it lasts, in decisions.
+        /// How long it lasts, in decisions of a learner that makes as many updates as it aims at; a slower one takes longer.
         decisions: Whole<1, 1_000_000>, Required;
-        /// The way there and back, in decisions: several times what the plant takes to settle.
+        /// The first setpoint's way there and back, in decisions: several times what the plant takes to settle. Others are up to twice as fast.
         period: Whole<2, 1_000_000>, Required;
         /// Where it begins and, after whole periods, ends. What the agent finds first afterwards is what is near: of several maxima rather one next to where the sweep ends.
         start: SweepStartName, Default("nominal");

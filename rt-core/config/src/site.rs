@@ -13,7 +13,9 @@ use rt_core::tag::{TagId, TagSettings};
 use rt_core::time::{Period, Span};
 use rt_core::trips::{ChatterSettings, OutOf};
 
-pub use self::agent::{AgentOptions, Aggregation, Candidates, Excursions, GammaSchedule, Improver, Sweep, SweepStart};
+pub use self::agent::{
+    AgentOptions, Aggregation, Candidates, DecisionClock, Excursions, GammaSchedule, Improver, Sweep, SweepStart,
+};
 use crate::password::PasswordSource;
 
 /// Everything the runtime and the learner need to know about one agent on one plant.
@@ -441,17 +443,6 @@ pub struct Guardrail {
     pub start: Range,
     /// After so many observations it is the scale; at least 1.
     pub observations: u32,
-}
-
-/// How the state tells how many observations are left until the next decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DecisionClock {
-    /// Not at all.
-    Off,
-    /// A column for each observation of the action period, 1 in one of them.
-    OneHot,
-    /// One column, 1 being a whole action period.
-    Countdown,
 }
 
 /// The agent's clock.

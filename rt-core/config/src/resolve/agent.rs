@@ -265,17 +265,22 @@ mod tests {
     fn a_sweep_must_be_asked_for_and_lasts_as_many_updates_as_its_decisions_bring() {
         let sweep = |given: &str| {
             let text = crate::example().replace("\nagent:\n", &format!("\nagent:\n{given}"));
-            crate::parse(&text, "site.yaml".as_ref()).map(|loaded| loaded.site.agent)
+            let text = text.replace("action_period: 10ms", "action_period: 50ms");
+            crate::parse(&text, "site.yaml".as_ref()).map(|loaded| loaded.site)
         };
-        assert_eq!(sweep("").unwrap().sweep, None);
-        let agent = sweep("  critic_updates: 7\n  sweep: {decisions: 100, period: 50}\n").unwrap();
-        let Sweep { until_updates, period, start } = agent.sweep.unwrap();
-        assert_eq!((until_updates % 700, period, start), (0, 50, SweepStart::Nominal));
-        let twice = sweep("  critic_updates: 7\n  sweep: {decisions: 200, period: 50, start: high}\n").unwrap();
-        let twice = twice.sweep.unwrap();
-        assert_eq!((twice.until_updates, twice.start), (2 * until_updates, SweepStart::High));
-        let low = sweep("  sweep: {decisions: 100, period: 50, start: low}\n").unwrap();
-        assert_eq!(low.sweep.unwrap().start, SweepStart::Low);
+        assert_eq!(sweep("").unwrap().agent.sweep, None);
+        let started = |start: &str| {
+            let site =
+                sweep(&format!("  critic_updates: 7\n  sweep: {{decisions: 100, period: 50{start}}}\n")).unwrap();
+            (site.agent.sweep.unwrap(), 700 * site.interaction.observations_per_decision())
+        };
+        for (said, start) in
+            [("", SweepStart::Nominal), (", start: low", SweepStart::Low), (", start: high", SweepStart::High)]
+        {
+            let (sweep, until_updates) = started(said);
+            assert!(until_updates > 700, "several observations lie between decisions");
+            assert_eq!(sweep, Sweep { until_updates, period: 50, start });
+        }
         for refused in [
             "{decisions: 100}",
             "{period: 50}",

@@ -1,7 +1,5 @@
 //! What a site says of how its agent learns and explores.
 
-use super::DecisionClock;
-
 /// How an agent learns; see the learner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Improver {
@@ -146,4 +144,15 @@ pub struct Excursions {
     pub fading_updates: f64,
     /// The longest one, in decisions.
     pub decisions_max: u32,
+}
+
+/// How the state tells how many observations are left until the next decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionClock {
+    /// Not at all.
+    Off,
+    /// A column for each observation of the action period, 1 in one of them.
+    OneHot,
+    /// One column, 1 being a whole action period.
+    Countdown,
 }

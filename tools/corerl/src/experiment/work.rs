@@ -60,8 +60,9 @@ pub(super) fn run(cases: &[Case], seeds: &Seeds, jobs: usize) -> Result<Vec<Repo
     let work = || {
         while let Some((case, seed)) = with(&waiting, VecDeque::pop_front) {
             let begun = Instant::now();
-            let go_on = || {
-                progress.step();
+            let mut told = 0;
+            let go_on = |step| {
+                progress.advance(step - std::mem::replace(&mut told, step));
                 with(&failure, |failure: &mut Option<_>| failure.is_none())
             };
             match experiment::run(&cases[case], seed, go_on) {
@@ -113,11 +114,8 @@ impl Progress {
         Self { bar, watched, told: Mutex::new(Instant::now()) }
     }
 
-    fn step(&self) {
-        // An agent's nominal start asks whether to go on, too, and is no step.
-        if Some(self.bar.position()) < self.bar.length() {
-            self.bar.inc(1);
-        }
+    fn advance(&self, steps: u64) {
+        self.bar.inc(steps);
         let is_due = with(&self.told, |told| {
             let is_due = !self.watched && told.elapsed() >= TELL_EVERY;
             if is_due {
