@@ -188,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_restored_judges_as_what_was_kept() {
+        let (kept, batch) = learnt(200, |a| a);
+        let (mut restored, _) = learnt(1, |a| a);
+        let (critic, threads) = (Critic::new(2, 1), Threads::new(1).unwrap());
+        assert!(restored.fits(&kept.state(), &critic) && !restored.fits(&kept.state(), &Critic::new(3, 1)));
+        restored.restore(kept.state());
+        let best = |mut holding: Holding| {
+            holding.learn(&critic, &batch, (0.0, GAMMA), &Settings::new(&options()), &threads);
+            let (value, best) = holding.best(0);
+            (value, best.to_vec())
+        };
+        assert_eq!(best(restored), best(kept));
+    }
+
+    #[test]
     fn candidates_and_what_is_held_on_lie_within_the_bounds() {
         let (mut holding, mut batch) = learnt(1, |_| 0.0);
         for (bounds, at) in
