@@ -63,9 +63,9 @@ impl Sweep {
     /// # Real-time
     /// Wait-free, a fixed number of operations.
     pub(crate) fn target(&self, setpoint: usize) -> f32 {
-        let speed = 1.0 + fraction(SPREAD * setpoint as f64);
+        let speed = 1.0 + (SPREAD * setpoint as f64).fract();
         let phase = self.phases.get(setpoint).copied().unwrap_or_default();
-        let at = fraction(phase + speed * self.decisions as f64 / self.period);
+        let at = (phase + speed * self.decisions as f64 / self.period).fract();
         (1.0 - (2.0 * at - 1.0).abs()) as f32
     }
 
@@ -77,10 +77,6 @@ impl Sweep {
         let Self { until_updates: _, period: _, phases: _, decisions } = self;
         carrier.carry(decisions);
     }
-}
-
-fn fraction(x: f64) -> f64 {
-    x - libm::floor(x)
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::judge::{Judge, Trained};
-use super::{Settings, centred_reward};
+use super::judge::{Centre, Judge, Trained};
+use super::settings::Settings;
 use crate::examiner::mean_and_deviation;
 use crate::nets::Critic;
 use crate::options::{AgentOptions, AgentShape};
@@ -73,7 +73,7 @@ impl Holding {
         &mut self,
         critic: &Critic,
         batch: &Batch,
-        (mean_reward, gamma): (f32, f32),
+        centre: Centre,
         settings: &Settings,
         threads: &Threads,
     ) {
@@ -82,7 +82,7 @@ impl Holding {
         threads.each_with(workers, judges, |(), judge| judge.judge_next(critic, batch, held));
         for (row, target) in targets.iter_mut().enumerate() {
             let (next, _) = mean_and_deviation(judges.iter().map(|judge| judge.next_q[row]));
-            *target = centred_reward(batch, row, mean_reward, gamma) + batch.discounts[row] * next;
+            *target = centre.reward(batch, row) + batch.discounts[row] * next;
         }
         threads.each_with(workers, judges, |(), judge| judge.learn(critic, batch, candidates, targets, settings));
     }
@@ -145,6 +145,7 @@ mod tests {
 
     const SHAPE: AgentShape = AgentShape { state: 2, action: 1 };
     const GAMMA: f32 = 0.75;
+    const CENTRE: Centre = Centre { mean_reward: 0.0, gamma: GAMMA };
 
     fn options() -> AgentOptions {
         AgentOptions { batch_size: 32, gamma: f64::from(GAMMA), seed: 3, ..AgentOptions::pathwise() }
@@ -159,7 +160,7 @@ mod tests {
         let mut stream = Stream::new(1, "test", 0);
         for _ in 0..updates {
             replay.sample(None, options.gamma, &mut stream, &mut batch);
-            holding.learn(&critic, &batch, (0.0, GAMMA), &settings, &threads);
+            holding.learn(&critic, &batch, CENTRE, &settings, &threads);
         }
         (holding, batch)
     }
@@ -179,10 +180,10 @@ mod tests {
         let (mut holding, mut batch) = learnt(1, |_| -1.0);
         batch.discounts.fill(0.0);
         let (critic, options, threads) = (Critic::new(2, 1), options(), Threads::new(1).unwrap());
-        holding.learn(&critic, &batch, (-0.4, GAMMA), &Settings::new(&options), &threads);
+        holding.learn(&critic, &batch, Centre { mean_reward: -0.4, ..CENTRE }, &Settings::new(&options), &threads);
         assert!(holding.targets.iter().all(|target| (target - (-1.0 + 0.4 / 0.25)).abs() < 1e-6), "nothing follows");
         batch.discounts.fill(0.5);
-        holding.learn(&critic, &batch, (-0.4, GAMMA), &Settings::new(&options), &threads);
+        holding.learn(&critic, &batch, Centre { mean_reward: -0.4, ..CENTRE }, &Settings::new(&options), &threads);
         let [one, other] = [0, 1].map(|judge: usize| holding.judges[judge].next_q[7]);
         assert!((holding.targets[7] - (-1.0 + 0.4 * 0.5 / 0.25 + 0.5 * (one + other) / 2.0)).abs() < 1e-5);
     }
@@ -195,7 +196,7 @@ mod tests {
         assert!(restored.fits(&kept.state(), &critic) && !restored.fits(&kept.state(), &Critic::new(3, 1)));
         restored.restore(kept.state());
         let best = |mut holding: Holding| {
-            holding.learn(&critic, &batch, (0.0, GAMMA), &Settings::new(&options()), &threads);
+            holding.learn(&critic, &batch, CENTRE, &Settings::new(&options()), &threads);
             let (value, best) = holding.best(0);
             (value, best.to_vec())
         };

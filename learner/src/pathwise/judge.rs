@@ -1,8 +1,9 @@
-//! A critic as it learns: its network, the slow copy from which targets are taken, and the buffers of an update.
+//! A critic as it learns: its network, the slow copy from which targets are taken, and the buffers of an update; and what is
+//! taken off the rewards before.
 
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::settings::Settings;
 use crate::nets::{ActionPass, AdamW, AdamWOptions, Critic, StatePass};
 use crate::options::AgentShape;
 use crate::random::Stream;
@@ -40,6 +41,25 @@ impl Trained {
 
     pub(super) fn is_finite(&self) -> bool {
         self.parameters.iter().chain(&self.slow).all(|p| p.is_finite())
+    }
+}
+
+/// What all values have in common: the mean reward `b` for good.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Centre {
+    pub(super) mean_reward: f32,
+    pub(super) gamma: f32,
+}
+
+impl Centre {
+    /// The reward of a transition less its part in that: `R_n - b (1 - gamma^n)/(1 - gamma)`.
+    pub(super) fn reward(self, batch: &Batch, row: usize) -> f32 {
+        batch.rewards[row] - self.mean_reward * (1.0 - batch.discounts[row]) / (1.0 - self.gamma)
+    }
+
+    /// `b/(1 - gamma)`.
+    pub(super) fn value(self) -> f32 {
+        self.mean_reward / (1.0 - self.gamma)
     }
 }
 

@@ -28,12 +28,13 @@
 
 mod holding;
 mod judge;
+mod settings;
 
 use serde::{Deserialize, Serialize};
 
 use self::holding::{Holding, HoldingState};
-use self::judge::{Judge, Trained};
-use crate::discount::Discount;
+use self::judge::{Centre, Judge, Trained};
+use self::settings::Settings;
 use crate::examiner::{Critics, mean_and_deviation, norm};
 use crate::nets::{Actor, ActorPass, AdamWOptions, Critic, SIGMA_MAX, falling};
 use crate::options::{AgentOptions, AgentShape};
@@ -83,56 +84,6 @@ pub(crate) struct Pathwise {
     actions: Vec<f32>,
     next_actions: Vec<f32>,
     targets: Vec<f32>,
-}
-
-/// The options as the formulas take them.
-#[derive(Debug, Clone, Copy)]
-struct Settings {
-    critic: AdamWOptions,
-    actor: AdamWOptions,
-    target_rate: f32,
-    average_rate: f32,
-    pessimism: f32,
-    historical_pessimism: f32,
-    curiosity: f32,
-    curiosity_first: f32,
-    curiosity_updates: f32,
-    centring_rate: f32,
-    cloning: f32,
-    holding: f32,
-    gamma: f32,
-    discount: Discount,
-}
-
-impl Settings {
-    fn new(options: &AgentOptions) -> Self {
-        let optimiser = |learning_rate: f64| AdamWOptions {
-            learning_rate: learning_rate as f32,
-            weight_decay: options.weight_decay as f32,
-        };
-        Self {
-            critic: optimiser(options.critic_lr),
-            actor: optimiser(options.actor_lr),
-            target_rate: options.target_rate as f32,
-            average_rate: options.average_rate as f32,
-            pessimism: options.pessimism as f32,
-            historical_pessimism: options.historical_pessimism as f32,
-            curiosity: options.curiosity as f32,
-            curiosity_first: options.curiosity_first as f32,
-            curiosity_updates: options.curiosity_updates as f32,
-            centring_rate: options.centring_rate as f32,
-            cloning: options.cloning as f32,
-            holding: options.holding as f32,
-            gamma: options.gamma as f32,
-            discount: Discount::new(options),
-        }
-    }
-
-    /// The weight of the critics' disagreement: more at first, as far as what follows an action counts.
-    fn curiosity_at(&self, updates: u64) -> f32 {
-        let first = (self.curiosity_first - self.curiosity).max(0.0) * self.gamma;
-        self.curiosity + first * libm::expf(-(updates as f32) / self.curiosity_updates)
-    }
 }
 
 impl Pathwise {
@@ -189,26 +140,30 @@ impl Pathwise {
         self.settings.discount.at(self.updates)
     }
 
+    /// What is taken off the rewards of the next update.
+    fn centre(&self) -> Centre {
+        Centre { mean_reward: self.mean_reward, gamma: self.gamma() as f32 }
+    }
+
     /// One update of all critics, and of the actor if it `moves`; the critics' mean loss, and the mean size of the actor's
     /// slope.
     pub(crate) fn update(&mut self, replay: &Replay, moves: bool, threads: &Threads) -> (f32, f32) {
-        let gamma = self.gamma();
-        replay.sample(None, gamma, &mut self.batch_stream, &mut self.batch);
+        let centre = self.centre();
+        replay.sample(None, self.gamma(), &mut self.batch_stream, &mut self.batch);
         let rows = self.batch.rows();
         self.net.forward(&self.actor.slow, self.batch.next_states(), rows, &mut self.pass);
         self.noise_stream.normals(self.net.kernel, &mut self.noise);
         let (lo, hi) = (&self.batch.next_lo, &self.batch.next_hi);
         draw_pairs(self.shape.action, &self.pass, &self.noise, (lo, hi), &mut self.next_actions);
         self.judge_next(threads);
-        self.set_targets(gamma as f32);
+        self.set_targets(centre);
 
         self.net.forward(&self.actor.parameters, self.batch.states(), rows, &mut self.pass);
         self.noise_stream.normals(self.net.kernel, &mut self.noise);
         draw_pairs(self.shape.action, &self.pass, &self.noise, (&self.batch.lo, &self.batch.hi), &mut self.actions);
         self.updates += 1;
         if let Some(holding) = &mut self.holding {
-            let (centre, settings) = ((self.mean_reward, gamma as f32), &self.settings);
-            holding.learn(&self.critic, &self.batch, centre, settings, threads);
+            holding.learn(&self.critic, &self.batch, centre, &self.settings, threads);
         }
         self.learn(threads);
         let steepness = self.climb(moves);
@@ -224,7 +179,7 @@ impl Pathwise {
         });
     }
 
-    fn set_targets(&mut self, gamma: f32) {
+    fn set_targets(&mut self, centre: Centre) {
         let Settings { pessimism, historical_pessimism, .. } = self.settings;
         for (row, target) in self.targets.iter_mut().enumerate() {
             let discount = self.batch.discounts[row];
@@ -234,7 +189,7 @@ impl Pathwise {
                 let (mean, deviation) = mean_and_deviation(self.members.iter().map(|member| member.next_q[drawn]));
                 next += (mean - pessimism * deviation) / PAIR as f32;
             }
-            *target = centred_reward(&self.batch, row, self.mean_reward, gamma) + discount * next;
+            *target = centre.reward(&self.batch, row) + discount * next;
         }
     }
 
@@ -416,7 +371,7 @@ impl Pathwise {
     /// The critics; what centring takes off their values is common to all.
     pub(crate) fn critics(&self) -> Critics<'_> {
         let parameters = self.members.iter().map(|member| member.trained.parameters.as_slice()).collect();
-        Critics { net: self.critic, parameters, common_value: self.mean_reward / (1.0 - self.gamma() as f32) }
+        Critics { net: self.critic, parameters, common_value: self.centre().value() }
     }
 
     /// Lengths of the gradients in the latest update: the critics', mean over the ensemble, and the actor's.
@@ -474,11 +429,6 @@ impl Pathwise {
     }
 }
 
-/// The reward of a transition less what is common to all values: `R_n - b (1 - gamma^n)/(1 - gamma)`.
-fn centred_reward(batch: &Batch, row: usize, mean_reward: f32, gamma: f32) -> f32 {
-    batch.rewards[row] - mean_reward * (1.0 - batch.discounts[row]) / (1.0 - gamma)
-}
-
 /// `clip(mu + sigma e)` and `clip(mu - sigma e)` for each state of `d` components.
 fn draw_pairs(d: usize, pass: &ActorPass<f32>, noise: &[f32], (lo, hi): (&[f32], &[f32]), actions: &mut [f32]) {
     for (row, pair) in actions.chunks_exact_mut(PAIR * d).enumerate() {
@@ -517,8 +467,13 @@ mod tests {
         for _ in 0..400 {
             pathwise.update(&replay, true, &threads);
         }
+        acts(&pathwise, [0.5, 0.5])
+    }
+
+    /// Mean and deviation of what is done at a state.
+    fn acts(pathwise: &Pathwise, state: [f32; 2]) -> (f32, f32) {
         let mut pass = ActorPass::new(1, 1);
-        pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
+        pathwise.net.forward(pathwise.actor(), &state, 1, &mut pass);
         (pass.mu[0], pass.sigma[0])
     }
 
@@ -535,9 +490,8 @@ mod tests {
         let mut pathwise = pathwise(&options);
         pathwise.learn_nominal_actor(&[0.6], &options);
         pathwise.learn_nominal_critics(0..300, &[0.6], &options, &threads);
-        let mut pass = ActorPass::new(1, 1);
-        pathwise.net.forward(pathwise.actor(), &[0.3, 0.9], 1, &mut pass);
-        assert!((pass.mu[0] - 0.6).abs() < 0.08 && pass.sigma[0] > 0.05, "{:?} {:?}", pass.mu, pass.sigma);
+        let (mu, sigma) = acts(&pathwise, [0.3, 0.9]);
+        assert!((mu - 0.6).abs() < 0.08 && sigma > 0.05, "{mu} {sigma}");
         let judged = Examiner::new(SHAPE).judge(&pathwise.critics(), &[0.2, 0.8].repeat(3), &[0.6, 0.3, 0.0]);
         for (judged, expected) in judged.iter().zip([0.0, -0.3, -0.6]) {
             assert!((judged.value - expected).abs() < 0.12, "{judged:?}");
@@ -551,8 +505,7 @@ mod tests {
         pathwise.members[0].next_q = vec![1.0, 3.0];
         pathwise.members[1].next_q = vec![2.0, 3.0];
         (pathwise.batch.rewards[0], pathwise.batch.discounts[0]) = (-1.0, 0.25);
-        pathwise.mean_reward = -0.4;
-        pathwise.set_targets(0.5);
+        pathwise.set_targets(Centre { mean_reward: -0.4, gamma: 0.5 });
         let expected = -1.0 + 0.4 * 0.75 / 0.5 + 0.25 * (1.5 - 0.5 * 0.5 + 3.0) / 2.0;
         assert!((pathwise.targets[0] - expected).abs() < 1e-6, "{:?}", pathwise.targets);
     }
@@ -577,7 +530,7 @@ mod tests {
         pathwise.members[1].next_q = vec![2.0, 2.0];
         pathwise.batch.discounts[0] = 0.25;
         pathwise.batch.historical_from = 0;
-        pathwise.set_targets(0.5);
+        pathwise.set_targets(Centre { mean_reward: 0.0, gamma: 0.5 });
         assert!((pathwise.targets[0] - 0.25 * (1.5 - 2.0 * 0.5)).abs() < 1e-6, "{:?}", pathwise.targets);
     }
 
@@ -591,9 +544,7 @@ mod tests {
             for _ in 0..400 {
                 pathwise.update(&replay, true, &threads);
             }
-            let mut pass = ActorPass::new(1, 1);
-            pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
-            pass.mu[0]
+            acts(&pathwise, [0.5, 0.5]).0
         };
         let (free, near) = (held(0.0), held(16.0));
         assert!(free > 0.6, "the more, the better, as far as was seen: {free}");
@@ -612,9 +563,7 @@ mod tests {
             for update in 0..1_600 {
                 pathwise.update(&replay, update >= 1_000, &threads);
             }
-            let mut pass = ActorPass::new(1, 1);
-            pathwise.net.forward(pathwise.actor(), &[0.5, 0.5], 1, &mut pass);
-            pass.mu[0]
+            acts(&pathwise, [0.5, 0.5]).0
         };
         let (without, with) = (learnt(0.0), learnt(4.0));
         assert!((without - 0.1).abs() < 0.1, "{without}");
@@ -643,6 +592,21 @@ mod tests {
     }
 
     #[test]
+    fn a_critic_that_is_lost_is_noticed_that_of_holding_as_well() {
+        let options = AgentOptions { holding: 1.0, ..options() };
+        let reward_of_one = |reward: f32| {
+            let (threads, mut pathwise) = (Threads::new(1).unwrap(), pathwise(&options));
+            pathwise.update(&noise(SHAPE, &options, |a| a), true, &threads);
+            let (holding, batch) = (pathwise.holding.as_mut().unwrap(), &mut pathwise.batch);
+            batch.rewards[0] = reward;
+            let centre = Centre { mean_reward: 0.0, gamma: 0.5 };
+            holding.learn(&pathwise.critic, batch, centre, &pathwise.settings, &threads);
+            pathwise.critics_are_finite()
+        };
+        assert!(reward_of_one(0.0) && !reward_of_one(f32::NAN));
+    }
+
+    #[test]
     fn slopes_end_at_bounds_and_turn_back_beyond() {
         let options = AgentOptions { batch_size: 1, ..options() };
         let mut pathwise = pathwise(&options);
@@ -655,14 +619,5 @@ mod tests {
         assert!((braked(&mut pathwise, 0.675, 2.0) - 1.0).abs() < 1e-5);
         assert!(braked(&mut pathwise, 0.8, 2.0) == -2.0 && braked(&mut pathwise, 0.8, -2.0) == -2.0);
         assert!(braked(&mut pathwise, 0.1, -2.0) == 2.0);
-    }
-
-    #[test]
-    fn curiosity_falls_to_its_value_in_the_long_run_and_needs_a_future() {
-        let settings = Settings::new(&AgentOptions { gamma: 0.5, ..options() });
-        assert_eq!(settings.curiosity_at(0), 0.5 + 3.5 * 0.5);
-        assert!((settings.curiosity_at(1_000_000) - 0.5).abs() < 1e-6);
-        let myopic = Settings::new(&AgentOptions { gamma: 0.0, ..options() });
-        assert_eq!(myopic.curiosity_at(0), 0.5);
     }
 }
