@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_layout::Counter;
-use tests::{Place, wait_for_count};
+use tests::{Place, SiteFile, wait_for_count};
 
 /// Learns next to nothing, at once.
 const QUICK: [&str; 6] =
@@ -125,6 +125,13 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     let found = json(&report);
     assert_eq!((found["rows"].as_u64(), found["goals"]["observations"].as_u64()), (Some(1_500), Some(1_500)));
     assert!(fs::read_to_string(place.path("h.html")).expect("a page").contains("<svg"));
+    assert_eq!(found["narrow"], serde_json::json!([]), "an agent sees what moves");
+    let of_the_instrument =
+        SiteFile::text(plant.url(), &[slow[0], slow[1], ("operating_range: [0, 1]", "operating_range: [0, 20]")]);
+    fs::write(place.path("wide.yaml"), of_the_instrument).expect("the temporary directory is writable");
+    let told = corerl(&place, &["data", "report", "--from", "history.csv", "--config", "wide.yaml"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("hardly seen") && told.contains("of its range, 0 to 20"), "{told}");
     let drafted = corerl(&place, &["config", "tags", "--from", "history.csv"]);
     assert!(String::from_utf8_lossy(&drafted.stdout).contains("expected_range"), "{drafted:?}");
 

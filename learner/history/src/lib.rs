@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod kept;
+mod narrow;
 mod observation;
 mod observer;
 mod parquet;
@@ -25,6 +26,7 @@ mod training;
 mod violations;
 
 pub use kept::{Rows, Wanted};
+pub use narrow::NarrowFacts;
 pub use observation::Observation;
 pub use observer::{UnfitTable, observe_table};
 pub use parquet::{Cells, ParquetColumns};

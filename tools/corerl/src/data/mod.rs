@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use history::{Correlation, GoalFacts, Source, Table, TagFacts, correlations};
+use history::{Correlation, GoalFacts, NarrowFacts, Source, Table, TagFacts, correlations};
 use rt_config::Site;
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ pub(crate) struct DataArguments {
 
 #[derive(Debug, Subcommand)]
 enum DataCommand {
-    /// Say what is in a history: ranges, gaps, correlations, and how the site's goals were met.
+    /// Say what is in a history: ranges, gaps, correlations, what of it an agent sees, and how the site's goals were met.
     #[command(
         after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of a CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. A Parquet file has the same columns, the time wherever it\nlikes; null is an empty cell; its compression is snappy, gzip, LZ4 or none. Without --config nothing is said of goals.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
     )]
@@ -91,6 +91,8 @@ struct Report {
     seconds_between_rows: f64,
     rows_replaced: u64,
     tags: Vec<TagFacts>,
+    /// Tags that the agent hardly sees; empty without a site.
+    narrow: Vec<NarrowFacts>,
     correlations: Vec<Correlation>,
     goals: Option<GoalFacts>,
 }
@@ -146,13 +148,15 @@ fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     let mut take = |at_ns, reward| rewards.push((at_ns, reward));
     let goals = site.as_ref().map(|site| GoalFacts::of(site, &source, &table, &mut take)).transpose().map_err(unfit)?;
     let ends = [table.times_ns.first(), table.times_ns.last()].map(|time| time.copied().unwrap_or(0));
+    let tags: Vec<_> = table.columns.iter().map(|column| TagFacts::of(&table, column)).collect();
     let report = Report {
         file: arguments.from.display().to_string(),
         rows: table.times_ns.len(),
         hours: (ends[1] - ends[0]) as f64 / 3.6e12,
         seconds_between_rows: table.pace_ns().unwrap_or(0) as f64 / 1e9,
         rows_replaced: table.replaced,
-        tags: table.columns.iter().map(|column| TagFacts::of(&table, column)).collect(),
+        narrow: site.as_ref().map(|site| NarrowFacts::of(site, &tags)).unwrap_or_default(),
+        tags,
         correlations: correlations(&table),
         goals,
     };
@@ -179,6 +183,10 @@ fn text(report: &Report) -> String {
     let mut lines = vec![HEADS.map(str::to_owned)];
     lines.extend(report.tags.iter().map(|facts| tag_cells(facts, *rows)));
     text += &table(&lines);
+    if !report.narrow.is_empty() {
+        text += &format!("\n{NARROW}\n");
+        text += &table(&report.narrow.iter().map(narrow_cells).collect::<Vec<_>>());
+    }
     text += "\nstrongest correlations\n";
     let mut lines = vec![["", "", "coefficient", "after rows"].map(str::to_owned)];
     lines.extend(report.correlations.iter().take(CORRELATIONS_TOLD).map(correlation_cells));
@@ -191,6 +199,10 @@ fn text(report: &Report) -> String {
 }
 
 const HEADS: [&str; 8] = ["tag", "values", "lowest", "1 %", "mean", "99 %", "highest", "longest gap"];
+
+/// What is said above tags that hardly move in their range.
+const NARROW: &str =
+    "hardly seen by an agent: an `expected_range` shows how they move (`corerl config tags` drafts it)";
 
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
@@ -209,6 +221,11 @@ fn tag_cells(facts: &TagFacts, rows: usize) -> [String; 8] {
         number(facts.max),
         format!("{:.0} s", facts.longest_gap_s),
     ]
+}
+
+fn narrow_cells(narrow: &NarrowFacts) -> [String; 2] {
+    let NarrowFacts { tag, range: [lo, hi], used } = narrow;
+    [tag.clone(), format!("moves within {:.1} % of its range, {lo} to {hi}", used * 100.0)]
 }
 
 fn correlation_cells(found: &Correlation) -> [String; 4] {

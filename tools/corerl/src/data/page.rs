@@ -5,7 +5,7 @@ use history::Table;
 
 use super::past::clock;
 use super::past::time::Zone;
-use super::{HEADS, Report, correlation_cells, goal_cells, tag_cells};
+use super::{HEADS, NARROW, Report, correlation_cells, goal_cells, narrow_cells, tag_cells};
 
 /// Rewards are averaged over so many parts of the history.
 const REWARD_PARTS: usize = 400;
@@ -36,6 +36,10 @@ pub(super) fn page(report: &Report, name: &str, table: &Table, rewards: &[(i64, 
     }
     let rows: Vec<_> = report.tags.iter().map(|facts| tag_cells(facts, report.rows)).collect();
     body += &section("Tags", &html_table(&HEADS, &rows));
+    if !report.narrow.is_empty() {
+        let rows: Vec<_> = report.narrow.iter().map(narrow_cells).collect();
+        body += &format!("<p>{}</p>\n{}", escaped(NARROW), html_table(&[], &rows));
+    }
     let rows: Vec<_> = report.correlations.iter().map(correlation_cells).collect();
     body += &section("Correlations", &html_table(&["leads", "follows", "coefficient", "after rows"], &rows));
     for column in &table.columns {
