@@ -18,7 +18,7 @@ pub struct NarrowFacts {
     pub tag: String,
     /// Its range: the expected one, or else the red, operating or yellow one.
     pub range: [f64; 2],
-    /// The part of it in which 98 % of the values lie, in [0, 1].
+    /// The part of it in which 98 % of the values lie, below a tenth.
     pub used: f64,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct DataArguments {
 enum DataCommand {
     /// Say what is in a history: ranges, gaps, correlations, what of it an agent sees, and how the site's goals were met.
     #[command(
-        after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of a CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. A Parquet file has the same columns, the time wherever it\nlikes; null is an empty cell; its compression is snappy, gzip, LZ4 or none. Without --config nothing is said of goals.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
+        after_help = "Example:\n  corerl data report --from history.csv --config site.yaml --out report.html\n\nThe first line of a CSV file names the columns: first the time, then tags by the names of the site file. An empty cell says\nnothing: the value before it holds for as long as the tag's `stale_after`. A Parquet file has the same columns, the time wherever it\nlikes; null is an empty cell; its compression is snappy, gzip, LZ4 or none. Without --config nothing is said of goals, nor of what an agent sees.\n\nExit codes: 69 the history cannot be read, 78 the site file is refused."
     )]
     Report(ReportArguments),
     /// Print what was kept of tags, setpoints, rewards and modes between two times.
