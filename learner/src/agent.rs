@@ -169,9 +169,14 @@ impl Agent {
         }
     }
 
-    /// Asks for one more update than the observations give rise to: for an agent that learns from a history.
-    pub fn owe_update(&mut self) {
+    /// One update on the history that it remembers, which no observation gives rise to: the one after `made` of `updates`.
+    /// None before it remembers enough. For the pathwise actor learning rates fall linearly to 0 at the last one. The end of
+    /// such a training is known, and the policy is what it is then: without that it is wherever the last few batches have
+    /// moved it. A percentile actor's critics begin anew in turns, to the end, and need their rates.
+    pub fn study(&mut self, made: u64, updates: u64) -> Option<Update> {
         self.schedule.owe();
+        let left = updates.saturating_sub(made) as f64 / updates.max(1) as f64;
+        self.update_at(left as f32)
     }
 
     /// Whether [`Self::update`] has something to do.
@@ -184,11 +189,17 @@ impl Agent {
     /// One update of the critics and those of the actor that follow it, if one is due. The imputer, if there is one, learns
     /// what it owes in any case: it needs no decisions.
     pub fn update(&mut self) -> Option<Update> {
+        self.update_at(1.0)
+    }
+
+    /// The same, at this part of the learning rates.
+    fn update_at(&mut self, rate: f32) -> Option<Update> {
         self.imputer.iter_mut().for_each(Imputer::update);
         if !self.is_update_due() {
             return None;
         }
-        self.last_update = Some(self.learning.update(&self.replay, &mut self.schedule, &self.options, &self.threads));
+        let Self { replay, schedule, options, threads, .. } = self;
+        self.last_update = Some(self.learning.update(replay, schedule, options, rate, threads));
         self.last_update
     }
 
@@ -357,21 +368,22 @@ mod tests {
     }
 
     /// A step of an endless level, the `sequence`-th one.
-    fn level(agent: &mut Agent, sequence: u64, decision: bool) {
+    fn level(agent: &mut Agent, sequence: u64, observe: fn(&mut Agent, &Step<'_>)) {
         let level = (sequence as f32 * 0.7).sin().abs();
-        agent.observe(&Step {
+        let step = Step {
             sequence,
             complete: true,
             all_read: true,
             reward: Some(-level),
-            decision,
+            decision: true,
             gap: false,
             terminal: false,
             state: &[level, 0.5, 0.5],
             action: &[0.5, 0.5],
             lo: &[0.0, 0.2],
             hi: &[1.0, 0.8],
-        });
+        };
+        observe(agent, &step);
     }
 
     #[test]
@@ -381,7 +393,7 @@ mod tests {
             let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], 1).unwrap();
             agent.learn_nominal(|| true);
             let nominal = agent.actor_parameters().to_vec();
-            (0..10).for_each(|sequence| level(&mut agent, sequence, true));
+            (0..10).for_each(|sequence| level(&mut agent, sequence, Agent::observe));
             for updates in 1..=30_u64 {
                 let critic = agent.learning.critics().parameters[0].to_vec();
                 agent.update().unwrap();
@@ -400,7 +412,7 @@ mod tests {
         let mut agent = Agent::new(SHAPE, options, &[0.5, 0.5], 1).unwrap();
         let due: Vec<bool> = (0..12)
             .map(|sequence| {
-                level(&mut agent, sequence, true);
+                level(&mut agent, sequence, Agent::observe);
                 agent.is_update_due()
             })
             .collect();
@@ -500,6 +512,27 @@ mod tests {
                 let sigma = &agent.act_pass.sigma;
                 assert!(sigma.iter().all(|sigma| *sigma < 0.05), "{improver:?}: nothing varied, {sigma:?}");
             }
+        }
+    }
+
+    /// How far one update of a study of a history moves the critics and what they teach.
+    fn moved(agent: &mut Agent, made: u64) -> f32 {
+        let parameters = |agent: &Agent| agent.learning.critics().parameters.concat();
+        let before = parameters(agent);
+        agent.study(made, 200).unwrap();
+        parameters(agent).iter().zip(before).map(|(after, before)| (after - before).powi(2)).sum::<f32>().sqrt()
+    }
+
+    #[test]
+    fn a_study_of_a_history_comes_to_rest_and_leaves_nothing_owed() {
+        for (improver, rests) in [(Improver::Pathwise, true), (Improver::Percentile, false)] {
+            let mut agent = Agent::new(SHAPE, AgentOptions { improver, ..options(1) }, &[0.5, 0.5], 1).unwrap();
+            assert!(agent.study(0, 200).is_none(), "it remembers nothing");
+            let mut agent = Agent::new(SHAPE, AgentOptions { improver, ..options(1) }, &[0.5, 0.5], 1).unwrap();
+            (0..50).for_each(|sequence| level(&mut agent, sequence, Agent::observe_historical));
+            let moves: Vec<f32> = (0..200).map(|made| moved(&mut agent, made)).collect();
+            assert_eq!(moves[199] < 0.02 * moves[100], rests, "{improver:?}: {moves:?}");
+            assert_eq!((agent.counts().critic_updates, agent.update()), (200, None));
         }
     }
 

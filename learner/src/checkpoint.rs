@@ -31,7 +31,7 @@ const MAGIC: [u8; 8] = *b"CoreRLck";
 /// What a complete file ends with.
 const END: [u8; 8] = *b"CoreRLok";
 /// The version of the format.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const HEAD_BYTES: u64 = (MAGIC.len() + size_of::<u32>()) as u64;
 const TAIL_BYTES: u64 = (blake3::OUT_LEN + END.len()) as u64;
 /// Numbers in a section of rows.
@@ -417,28 +417,34 @@ mod tests {
         Agent::new(SHAPE, AgentOptions { imputer, ..options(Improver::Pathwise, seed) }, &[0.5], 1).unwrap()
     }
 
+    /// What is seen next.
+    fn with_step<T>(sequence: u64, take: impl FnOnce(&Step<'_>) -> T) -> T {
+        let x = (sequence as f32).sin().abs();
+        take(&Step {
+            sequence,
+            complete: true,
+            all_read: true,
+            reward: Some(-x),
+            decision: true,
+            gap: false,
+            terminal: false,
+            state: &[x, 1.0 - x],
+            action: &[x],
+            lo: &[0.0],
+            hi: &[1.0],
+        })
+    }
+
     /// Takes in steps and learns; the bits of actor and actions on the way.
     fn live(agent: &mut Agent, steps: std::ops::Range<u64>) -> Vec<u32> {
         let mut bits = Vec::new();
         let mut action = [0.5];
         for sequence in steps {
-            let x = (sequence as f32).sin().abs();
-            let step = Step {
-                sequence,
-                complete: true,
-                all_read: true,
-                reward: Some(-x),
-                decision: true,
-                gap: false,
-                terminal: false,
-                state: &[x, 1.0 - x],
-                action: &[x],
-                lo: &[0.0],
-                hi: &[1.0],
-            };
-            agent.observe(&step);
-            agent.update();
-            agent.act(step.state, step.lo, step.hi, true, &mut action);
+            with_step(sequence, |step| {
+                agent.observe(step);
+                agent.update();
+                agent.act(step.state, step.lo, step.hi, true, &mut action);
+            });
             bits.push(action[0].to_bits());
         }
         bits.extend(agent.published_parameters().unwrap().iter().map(|p| p.to_bits()));
@@ -462,6 +468,20 @@ mod tests {
             assert_eq!(resumed.counts(), agent.counts());
             assert_eq!(live(&mut resumed, 30..60), live(&mut agent, 30..60));
         }
+    }
+
+    #[test]
+    fn so_does_one_that_has_learnt_from_a_history_and_is_held_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.ckpt");
+        let mut agent = agent_by(Improver::Pathwise, 1);
+        (0..15).for_each(|sequence| with_step(sequence, |step| agent.observe_historical(step)));
+        agent.learn_behaviour();
+        (0..10).for_each(|made| _ = agent.study(made, 10));
+        agent.save(&path, BELONGS).unwrap();
+        let mut resumed = agent_by(Improver::Pathwise, 1);
+        resumed.load(&path, 77).unwrap();
+        assert_eq!(live(&mut resumed, 30..40), live(&mut agent, 30..40));
     }
 
     #[test]

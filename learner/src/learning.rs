@@ -84,12 +84,14 @@ impl Learning {
         }
     }
 
-    /// One update of the critics and those of the actor that follow it, which the schedule hears of.
+    /// One update of the critics and those of the actor that follow it, which the schedule hears of. The pathwise ones learn
+    /// at this part of their rates.
     pub(crate) fn update(
         &mut self,
         replay: &Replay,
         schedule: &mut Schedule,
         options: &AgentOptions,
+        rate: f32,
         threads: &Threads,
     ) -> Update {
         let actor_moves = schedule.critic_updates >= options.critic_warmup_updates;
@@ -109,7 +111,7 @@ impl Learning {
                 update
             }
             Self::Pathwise(pathwise) => {
-                let (critic_loss, actor_loss) = pathwise.update(replay, actor_moves, threads);
+                let (critic_loss, actor_loss) = pathwise.update(replay, actor_moves, rate, threads);
                 schedule.updated_together(actor_moves);
                 Update { critic_loss, actor_loss, actor_updates: usize::from(actor_moves) }
             }

@@ -132,10 +132,10 @@ pub struct AgentOptions {
     /// Pathwise: the part of the mean temporal difference by which the mean reward moves per update; 0 to 1.
     pub centring_rate: f64,
     /// Pathwise: how strongly the actor is held to the actions of a history; 0 to 100. A slope of mean size moves it away from
-    /// them by 1 / `cloning` of a setpoint's range.
+    /// them by 1 / `cloning` of their own mean deviation there.
     pub cloning: f64,
-    /// Pathwise: how strongly the actor is drawn to the best setpoint to hold still, where that is worth more than what it does,
-    /// in the same measure; 0 to 100, 0 for not at all.
+    /// Pathwise: how strongly the actor is drawn to the best setpoint to hold still, where that is worth more than what it
+    /// does; 0 to 100, 0 for not at all. A slope of mean size keeps it off by 1 / `holding` of a setpoint's range.
     pub holding: f64,
     /// Transitions before the first update, but never more than the memory keeps.
     pub warmup_transitions: usize,
@@ -187,7 +187,7 @@ impl Default for AgentOptions {
             curiosity_first: 4.0,
             curiosity_updates: 2_000.0,
             centring_rate: 0.02,
-            cloning: 16.0,
+            cloning: 0.7,
             holding: 0.0,
             warmup_transitions: 1,
             critic_warmup_updates: 0,

@@ -83,8 +83,7 @@ impl Rebuild {
                 }
             }
             Stage::Learning(made) => {
-                agent.owe_update();
-                if agent.update().is_none() {
+                if agent.study(*made, self.updates).is_none() {
                     error!("too little was kept for the agent's warm-up; it begins anew");
                     return Progress::Nothing;
                 }

@@ -13,7 +13,7 @@ const HELD_OUT_MAX: usize = 20_000;
 /// Returns are added up until this share of them is left.
 const RETURN_REST: f64 = 0.01;
 /// Updates for each observation that teaches, usually.
-const UPDATES_PER_OBSERVATION: u64 = 2;
+const UPDATES_PER_OBSERVATION: u64 = 5;
 /// Updates usually, at least and at most.
 const UPDATES: std::ops::RangeInclusive<u64> = 2_000..=50_000;
 /// Fewer complete observations teach nothing.
@@ -65,7 +65,7 @@ pub struct Evaluation {
     pub return_correlation: Option<f64>,
 }
 
-/// How many updates a history of so many observations is usually worth: two for each, 2,000 to 50,000.
+/// How many updates a history of so many observations is usually worth: five for each, 2,000 to 50,000.
 #[must_use]
 pub fn usual_updates(observations: u64) -> u64 {
     UPDATES_PER_OBSERVATION.saturating_mul(observations).clamp(*UPDATES.start(), *UPDATES.end())
@@ -145,10 +145,9 @@ impl Training {
         &self.agent
     }
 
-    /// One update; the mean loss of the critics.
-    pub fn learn(&mut self) -> f64 {
-        self.agent.owe_update();
-        self.agent.update().map_or(f64::NAN, |update| f64::from(update.critic_loss))
+    /// The update after `made` of `updates`, at rates that fall to 0 at the last one; the mean loss of the critics.
+    pub fn learn(&mut self, made: u64, updates: u64) -> f64 {
+        self.agent.study(made, updates).map_or(f64::NAN, |update| f64::from(update.critic_loss))
     }
 
     /// How the agent does on what it was not taught; `None` when nothing of that is complete.
@@ -276,8 +275,8 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
         let mut training = Training::new(&site(), &history(1_000), 0.2, 1, || true).unwrap();
         assert_eq!((training.taught().observations, training.taught().teaching), (1_000, 800));
         assert_eq!(training.taught().transitions, 799);
-        for _ in 0..1_500 {
-            training.learn();
+        for made in 0..1_500 {
+            training.learn(made, 1_500);
         }
         let found = training.evaluate().unwrap();
         assert_eq!(found.observations, 199);
@@ -290,8 +289,8 @@ runtime: {period: 100ms, limits: {u: {rate: 1}}}
     fn what_a_plant_with_a_dead_time_returns_is_counted_from_when_it_shows() {
         let site = site_with("gamma: 0.5, dead_time: 10");
         let mut training = Training::new(&site, &history_seen_late(1_000, 10), 0.2, 1, || true).unwrap();
-        for _ in 0..1_500 {
-            training.learn();
+        for made in 0..1_500 {
+            training.learn(made, 1_500);
         }
         let found = training.evaluate().unwrap();
         assert!(found.return_correlation.unwrap() > 0.6, "{found:?}");

@@ -47,6 +47,12 @@ impl Settings {
         }
     }
 
+    /// The same, at this part of the learning rates.
+    pub(super) fn slowed(self, rate: f32) -> Self {
+        let slowed = |of: AdamWOptions| AdamWOptions { learning_rate: of.learning_rate * rate, ..of };
+        Self { critic: slowed(self.critic), actor: slowed(self.actor), ..self }
+    }
+
     /// The weight of the critics' disagreement: more at first, as far as what follows an action counts.
     pub(super) fn curiosity_at(&self, updates: u64) -> f32 {
         let first = (self.curiosity_first - self.curiosity).max(0.0) * self.gamma;

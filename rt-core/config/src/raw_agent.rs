@@ -76,8 +76,8 @@ sections! {
         historical_pessimism: f64, Default("2");
         /// With `pathwise`: how much the critics' disagreement widens exploration, 0 to 10. Absent: 0.5, or 0 where nothing counts that follows a decision (`gamma: 0`).
         curiosity: f64, Optional;
-        /// With `pathwise`: how strongly the actor is held to the actions of a history, at its states, 0 to 100: a slope of mean size moves it away from them by 1 / `cloning` of a setpoint's range.
-        cloning: f64, Default("16");
+        /// With `pathwise`: how strongly the actor is held to the actions of a history, at its states, 0 to 100: a slope of mean size moves it away from them by 1 / `cloning` of their own mean deviation there. So it leaves them the less, the less was tried.
+        cloning: f64, Default("0.7");
         /// With `pathwise`: how strongly the actor is drawn to the best setpoint to hold still, where holding it is worth more than what the actor does, 0 to 100. 0: not at all; anything else makes an update nearly twice as long.
         holding: f64, Default("0");
         /// With `percentile`: actor updates at most after each critic update.

@@ -37,7 +37,7 @@ pub(crate) struct LearnArguments {
     /// Where to put the policy.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Updates of the critics; by default two for each observation that teaches, 2,000 to 50,000.
+    /// Updates of the critics; by default five for each observation that teaches, 2,000 to 50,000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     updates: Option<u64>,
     /// The share of the history at its end that judges.
@@ -136,7 +136,7 @@ fn learn(training: &mut Training, updates: u64) -> Vec<(f64, f64)> {
     let part = updates.div_ceil(CURVE_POINTS).max(1);
     let (mut losses, mut sum, mut count) = (Vec::new(), 0.0, 0.0);
     for update in 1..=updates {
-        (sum, count) = (sum + training.learn(), count + 1.0);
+        (sum, count) = (sum + training.learn(update - 1, updates), count + 1.0);
         bar.inc(1);
         if update.is_multiple_of(part) || update == updates {
             losses.push((update as f64, sum / count));
