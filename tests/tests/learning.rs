@@ -188,6 +188,12 @@ fn a_policy_that_was_learnt_from_a_history_is_what_a_runtime_starts_with() {
     assert_eq!(status.policy_generation, 1);
     assert_eq!(learner.stop(Signal::TERM), 0);
     assert!(learner.said().contains("learning goes on from the checkpoint"), "{}", learner.said());
+    // One that knows nothing of it says so.
+    let mut novice = place.learner(&site, "elsewhere");
+    runtime.wait_for_status("another learner", |now| now.learner.epoch > status.learner.epoch);
+    assert_eq!(novice.stop(Signal::TERM), 0);
+    assert!(novice.said().contains("what it learns will replace it"), "{}", novice.said());
+    assert!(!learner.said().contains("what it learns will replace it"), "{}", learner.said());
 }
 
 #[test]

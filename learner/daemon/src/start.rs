@@ -72,6 +72,13 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
         let past = past_of(&site, arguments.history.as_deref(), &runtime_dir);
         Rebuild::begin(&site, past, &agent)
     });
+    if let Some(policy) = site.runtime.policy_file.as_ref().filter(|_| resumed.is_none()) {
+        warn!(
+            policy = %policy.display(),
+            "the runtime begins with a policy that this learner knows nothing of, and what it learns will replace it: \
+             `corerl learn` with --checkpoint-dir makes the checkpoint to go on from, `corerl run --no-learner` keeps the policy"
+        );
+    }
     let too_wide = || Failure::Internal(format!("{} columns do not fit a step", shape.state));
     let size = |columns: usize| u32::try_from(columns).unwrap_or(u32::MAX);
     Ok(Some(Ready {

@@ -25,7 +25,7 @@ const GENERATION: u64 = 1;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  corerl learn --from history.csv --config site.yaml --out policy.safetensors --curves curves.svg\n\nPut `policy_file: policy.safetensors` below `runtime:` of the site file, and `corerl run --config site.yaml` starts with it, in\nSHADOW until somebody arms it. With --checkpoint-dir here and there, its learner goes on from what was learnt. The end of the history, a fifth by default, does not teach but judges.\n\nExit codes: 2 one of the files is there already, 69 the history cannot be read or teaches nothing, 75 the policy cannot be written, 78 the site file is refused."
+    after_help = "Example:\n  corerl learn --from history.csv --config site.yaml --out policy.safetensors --checkpoint-dir checkpoints\n\nPut `policy_file: policy.safetensors` below `runtime:` of the site file, and `corerl run --config site.yaml` starts with it, in\nSHADOW until somebody arms it. With --checkpoint-dir here and there, its learner goes on from what was learnt; without, it begins from\nnothing and replaces the policy. The end of the history, a fifth by default, does not teach but judges.\n\nExit codes: 2 one of the files is there already, 69 the history cannot be read or teaches nothing, 75 the policy cannot be written, 78 the site file is refused."
 )]
 pub(crate) struct LearnArguments {
     /// The history: a CSV or Parquet file, or a recording of `corerl run --record`.
