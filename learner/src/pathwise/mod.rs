@@ -571,6 +571,24 @@ mod tests {
     }
 
     #[test]
+    fn only_what_a_history_shows_is_held_to_it_as_closely_as_it_was_done_there() {
+        let mut pathwise = pathwise(&AgentOptions { batch_size: 2, ..options() });
+        let parameters = pathwise.actor().to_vec();
+        let deviation = acts(&pathwise, [0.9, 0.1]).1;
+        assert!((deviation - acts(&pathwise, [0.1, 0.9]).1).abs() > 1e-4, "it is another one elsewhere: {deviation}");
+        pathwise.behaviour = Some(Behaviour::new(parameters, 2, 1));
+        pathwise.batch.historical_from = 1;
+        pathwise.batch.states_mut().copy_from_slice(&[0.1, 0.9, 0.9, 0.1]);
+        pathwise.batch.actions.copy_from_slice(&[0.2, 0.2]);
+        pathwise.pass.mu.copy_from_slice(&[0.5, 0.5]);
+        pathwise.pass.d_mu.fill(0.0);
+        pathwise.hold_to_history(3.0);
+        let expected = AgentOptions::pathwise().cloning as f32 * 3.0 / 2.0 * 0.3 / deviation;
+        let found = &pathwise.pass.d_mu;
+        assert!(found[0] == 0.0 && (found[1] / expected - 1.0).abs() < 1e-5, "{found:?}, not {expected}");
+    }
+
+    #[test]
     fn where_slopes_see_nothing_the_actor_is_drawn_to_what_is_best_to_hold() {
         let learnt = |holding| {
             let options = AgentOptions { holding, curiosity: 0.0, curiosity_first: 0.0, ..options() };
