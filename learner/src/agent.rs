@@ -6,7 +6,7 @@ use rayon::ThreadPoolBuildError;
 use crate::examiner::Examiner;
 use crate::imputer::Imputer;
 use crate::learning::Learning;
-use crate::nets::ActorPass;
+use crate::nets::{ActorPass, falling};
 use crate::options::{AgentOptions, AgentShape, OptionsError};
 use crate::random::Stream;
 use crate::replay::{Origin, Replay};
@@ -170,13 +170,12 @@ impl Agent {
     }
 
     /// One update on the history that it remembers, which no observation gives rise to: the one after `made` of `updates`.
-    /// None before it remembers enough. For the pathwise actor learning rates fall linearly to 0 at the last one. The end of
+    /// None before it remembers enough. For the pathwise actor learning rates fall linearly, to 0 after the last one. The end of
     /// such a training is known, and the policy is what it is then: without that it is wherever the last few batches have
     /// moved it. A percentile actor's critics begin anew in turns, to the end, and need their rates.
     pub fn study(&mut self, made: u64, updates: u64) -> Option<Update> {
         self.schedule.owe();
-        let left = updates.saturating_sub(made) as f64 / updates.max(1) as f64;
-        self.update_at(left as f32)
+        self.update_at(falling(1.0, made.min(updates) as usize, updates.max(1) as usize))
     }
 
     /// Whether [`Self::update`] has something to do.

@@ -72,7 +72,9 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
         let past = past_of(&site, arguments.history.as_deref(), &runtime_dir);
         Rebuild::begin(&site, past, &agent)
     });
-    if let Some(policy) = site.runtime.policy_file.as_ref().filter(|_| resumed.is_none()) {
+    let rebuild = rebuild.flatten();
+    let knows_nothing = resumed.is_none() && rebuild.is_none();
+    if let Some(policy) = site.runtime.policy_file.as_ref().filter(|_| knows_nothing) {
         warn!(
             policy = %policy.display(),
             "the runtime begins with a policy that this learner knows nothing of, and what it learns will replace it: \
@@ -90,7 +92,7 @@ pub(crate) fn start(arguments: &Arguments, lifeline: &Lifeline) -> Result<Option
             tag_list_hash: site.tag_list_hash(),
         },
         keeping,
-        rebuild: rebuild.flatten(),
+        rebuild,
         generation: resumed.unwrap_or(0),
         publish_every: site.agent.publish_every.max(1) as u64,
         checkpoint_every: std::time::Duration::from_nanos(site.interaction.checkpoint_every.as_ns()),

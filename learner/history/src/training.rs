@@ -145,7 +145,7 @@ impl Training {
         &self.agent
     }
 
-    /// The update after `made` of `updates`, at rates that fall to 0 at the last one; the mean loss of the critics.
+    /// The update after `made` of `updates`, at rates that fall to 0 over all of them; the mean loss of the critics.
     pub fn learn(&mut self, made: u64, updates: u64) -> f64 {
         self.agent.study(made, updates).map_or(f64::NAN, |update| f64::from(update.critic_loss))
     }
