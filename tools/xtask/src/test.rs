@@ -1,6 +1,7 @@
 //! `cargo xtask test`: format, lints, the project's own rules, all tests.
 //!
-//! Every step runs, also after a failure; the end says which failed and which command repeats each.
+//! Every step runs, also after a failure; the end says which failed, what the failed tests said, and which command repeats each
+//! step.
 
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -31,6 +32,32 @@ struct Outcome {
     passed: bool,
     took: Duration,
     tests: Tally,
+    complaints: Complaints,
+}
+
+/// Of what a failed test said, so many lines are said again.
+const COMPLAINT_LINES_MAX: usize = 40;
+
+/// What failed tests said, gathered out of their runner's output: the end of a long run says it again.
+#[derive(Debug, Default)]
+struct Complaints {
+    lines: Vec<String>,
+    /// Lines of the test at hand that are still kept.
+    left: usize,
+}
+
+impl Complaints {
+    fn hear(&mut self, line: &str) {
+        if line.starts_with("---- ") && line.ends_with(" ----") {
+            self.left = COMPLAINT_LINES_MAX;
+        } else if line == "failures:" || line.starts_with("test result: ") {
+            self.left = 0;
+        }
+        if self.left > 0 && !line.is_empty() {
+            self.left -= 1;
+            self.lines.push(line.to_owned());
+        }
+    }
 }
 
 /// Tests as their runner counted them.
@@ -74,6 +101,9 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let outcomes: Vec<_> = steps(&target_directory).into_iter().map(perform).collect();
+    for line in outcomes.iter().flat_map(|outcome| &outcome.complaints.lines) {
+        println!("{line}");
+    }
     print!("{}", summary(&outcomes));
     if outcomes.iter().all(|outcome| outcome.passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -114,8 +144,8 @@ fn cargo_step(name: &'static str, arguments: &[&str]) -> Step {
 fn perform(step: Step) -> Outcome {
     println!("\n== {} ({})", step.name, step.repeat);
     let start = Instant::now();
-    let (passed, tests) = match &step.kind {
-        Kind::Tidy => (tidy::report(), Tally::default()),
+    let (passed, tests, complaints) = match &step.kind {
+        Kind::Tidy => (tidy::report(), Tally::default(), Complaints::default()),
         Kind::Cargo { arguments, environment } => {
             let mut command = workspace::cargo();
             command.args(arguments).envs(environment.iter().cloned());
@@ -125,17 +155,17 @@ fn perform(step: Step) -> Outcome {
             forward(&mut command)
         }
     };
-    Outcome { name: step.name, repeat: step.repeat, passed, took: start.elapsed(), tests }
+    Outcome { name: step.name, repeat: step.repeat, passed, took: start.elapsed(), tests, complaints }
 }
 
-/// Runs a command, shows its output as it comes, and adds up the runner's summary lines.
-fn forward(command: &mut Command) -> (bool, Tally) {
-    let mut tests = Tally::default();
+/// Runs a command, shows its output as it comes, adds up the runner's summary lines, and gathers what failed tests say.
+fn forward(command: &mut Command) -> (bool, Tally, Complaints) {
+    let (mut tests, mut complaints) = (Tally::default(), Complaints::default());
     let mut child = match command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn() {
         Ok(child) => child,
         Err(error) => {
             println!("cargo cannot be run: {error}");
-            return (false, tests);
+            return (false, tests, complaints);
         }
     };
     if let Some(stdout) = child.stdout.take() {
@@ -144,12 +174,13 @@ fn forward(command: &mut Command) -> (bool, Tally) {
             if let Some(counted) = Tally::from_summary(&line) {
                 tests.add(counted);
             }
+            complaints.hear(&line);
             // A closed standard output is no reason to stop testing.
             let _ = writeln!(shown, "{line}");
         }
     }
     let passed = child.wait().is_ok_and(|status| status.success());
-    (passed, tests)
+    (passed, tests, complaints)
 }
 
 fn summary(outcomes: &[Outcome]) -> String {
@@ -185,7 +216,14 @@ mod tests {
     use super::*;
 
     fn outcome(name: &'static str, passed: bool, tests: Tally) -> Outcome {
-        Outcome { name, repeat: format!("cargo {name}"), passed, took: Duration::from_millis(1500), tests }
+        Outcome {
+            name,
+            repeat: format!("cargo {name}"),
+            passed,
+            took: Duration::from_millis(1500),
+            tests,
+            complaints: Complaints::default(),
+        }
     }
 
     #[test]
@@ -195,6 +233,21 @@ mod tests {
         assert_eq!(Tally::from_summary(line), Some(expected));
         assert_eq!(Tally::from_summary("test a_test ... ok"), None);
         assert_eq!(Tally::from_summary("test result: nonsense"), None);
+    }
+
+    #[test]
+    fn what_failed_tests_said_is_gathered_and_nothing_else() {
+        let mut complaints = Complaints::default();
+        let output = "running 2 tests\ntest a ... FAILED\ntest b ... FAILED\n\nfailures:\n\n---- a stdout ----\n\nthread 'a' panicked at \
+                      x.rs:1:\nno\n\n---- b stdout ----\nError: too late\n\nfailures:\n    a\n    b\n\ntest result: FAILED. 0 passed";
+        output.lines().for_each(|line| complaints.hear(line));
+        let expected =
+            ["---- a stdout ----", "thread 'a' panicked at x.rs:1:", "no", "---- b stdout ----", "Error: too late"];
+        assert_eq!(complaints.lines, expected);
+
+        let many = format!("---- c stdout ----\n{}", "again\n".repeat(100));
+        many.lines().for_each(|line| complaints.hear(line));
+        assert_eq!(complaints.lines.len(), expected.len() + COMPLAINT_LINES_MAX);
     }
 
     #[test]
