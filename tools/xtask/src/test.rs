@@ -101,9 +101,6 @@ pub(crate) fn run() -> ExitCode {
         }
     };
     let outcomes: Vec<_> = steps(&target_directory).into_iter().map(perform).collect();
-    for line in outcomes.iter().flat_map(|outcome| &outcome.complaints.lines) {
-        println!("{line}");
-    }
     print!("{}", summary(&outcomes));
     if outcomes.iter().all(|outcome| outcome.passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -184,7 +181,11 @@ fn forward(command: &mut Command) -> (bool, Tally, Complaints) {
 }
 
 fn summary(outcomes: &[Outcome]) -> String {
-    let mut text = String::from("\n== summary\n");
+    let mut text = String::new();
+    for line in outcomes.iter().flat_map(|outcome| &outcome.complaints.lines) {
+        text += &format!("{line}\n");
+    }
+    text += "\n== summary\n";
     let mut tests = Tally::default();
     for outcome in outcomes {
         tests.add(outcome.tests);
@@ -248,6 +249,11 @@ mod tests {
         let many = format!("---- c stdout ----\n{}", "again\n".repeat(100));
         many.lines().for_each(|line| complaints.hear(line));
         assert_eq!(complaints.lines.len(), expected.len() + COMPLAINT_LINES_MAX);
+
+        let failed = Outcome { complaints, ..outcome("tests", false, Tally::default()) };
+        let text = summary(&[failed]);
+        let (before, _) = text.split_once("== summary").unwrap();
+        assert!(before.starts_with("---- a stdout ----\nthread 'a' panicked at x.rs:1:\n"), "{before}");
     }
 
     #[test]
